@@ -1,0 +1,68 @@
+"""pvio_lab: a workbench for video in Python. Frames you can trust, measured speed, notebooks that teach."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives. Nothing is imported before it is used.
+_HOMES = {
+    "AudioInfo": "read.metadata",
+    "DecodeError": "errors",
+    "EncodeError": "errors",
+    "FrameIndex": "read.index",
+    "FrameTimestampError": "errors",
+    "ImageSequence": "read.images",
+    "OpenError": "errors",
+    "ScanReport": "read.scan",
+    "SourceError": "errors",
+    "VideoError": "errors",
+    "VideoInfo": "read.metadata",
+    "VideoReader": "read.reader",
+    "decode_video_frames": "read.functions",
+    "filmstrip": "view.plots",
+    "get_video_metadata": "read.metadata",
+    "open_video": "read.functions",
+    "plot_gops": "view.plots",
+    "read_frames_from_video": "read.functions",
+    "sample_indices": "read.sampling",
+    "scan_videos": "read.scan",
+}
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from .errors import DecodeError as DecodeError
+    from .errors import EncodeError as EncodeError
+    from .errors import FrameTimestampError as FrameTimestampError
+    from .errors import OpenError as OpenError
+    from .errors import SourceError as SourceError
+    from .errors import VideoError as VideoError
+    from .read.functions import decode_video_frames as decode_video_frames
+    from .read.functions import open_video as open_video
+    from .read.functions import read_frames_from_video as read_frames_from_video
+    from .read.images import ImageSequence as ImageSequence
+    from .read.index import FrameIndex as FrameIndex
+    from .read.metadata import AudioInfo as AudioInfo
+    from .read.metadata import VideoInfo as VideoInfo
+    from .read.metadata import get_video_metadata as get_video_metadata
+    from .read.reader import VideoReader as VideoReader
+    from .read.sampling import sample_indices as sample_indices
+    from .read.scan import ScanReport as ScanReport
+    from .read.scan import scan_videos as scan_videos
+    from .view.plots import filmstrip as filmstrip
+    from .view.plots import plot_gops as plot_gops
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
