@@ -1,0 +1,22 @@
+"""Optional dependencies in tests: absent, they skip a test here and fail it in CI."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+
+import pytest
+
+
+def needs(module: str) -> ModuleType:
+    """Import an optional module inside a test or fixture marked `peers` or `slow`.
+
+    Some fail with other errors than ImportError: torchcodec without FFmpeg's libraries, for one.
+    """
+    try:
+        return importlib.import_module(module)
+    except (ImportError, OSError, RuntimeError) as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"{module} does not import here: {error}")

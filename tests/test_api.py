@@ -1,0 +1,64 @@
+"""The public names, frozen: an addition is made here too, a removal never happens by accident."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pvio_lab as pv
+
+PUBLIC = [
+    "AudioInfo",
+    "DecodeError",
+    "EncodeError",
+    "FrameIndex",
+    "FrameTimestampError",
+    "ImageSequence",
+    "OpenError",
+    "ScanReport",
+    "SourceError",
+    "VideoError",
+    "VideoInfo",
+    "VideoReader",
+    "decode_video_frames",
+    "filmstrip",
+    "get_video_metadata",
+    "open_video",
+    "plot_gops",
+    "read_frames_from_video",
+    "sample_indices",
+    "scan_videos",
+]
+
+
+def test_the_public_names_are_these():
+    assert pv.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_imports_and_explains_itself(name):
+    value = getattr(pv, name)
+    assert value.__name__ == name
+    assert value.__doc__
+
+
+def test_a_type_checker_sees_the_same_names():
+    tree = ast.parse(Path(pv.__file__).read_text("utf-8"))
+    seen = [
+        (alias.asname, node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    ]
+    assert sorted(seen) == sorted(pv._HOMES.items())
+
+
+def test_dir_lists_the_public_names():
+    assert set(PUBLIC) <= set(dir(pv))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'read_vidoe'"):
+        _ = pv.read_vidoe
