@@ -1,0 +1,302 @@
+"""A directory of images as one video: the reading interface of `VideoReader` over image files."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from .. import show
+from ..errors import DecodeError, OpenError
+from .metadata import VideoInfo
+from .numbers import frame_numbers, positive_integer
+from .times import frame_rate, frames_at
+
+if TYPE_CHECKING:
+    import torch
+
+Frames = NDArray[np.uint8]
+
+# What the ffmpeg program assumes for image files.
+DEFAULT_FPS = 25.0
+# Formats that Pillow recognises by their extension and cannot decode by itself.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Pillow's decoders raise all of these for a damaged file.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
+_PIXEL_FORMATS = {"RGB": "rgb24", "RGBA": "rgba", "L": "gray", "LA": "ya8", "P": "pal8", "1": "monob"}
+# Modes with transparency that Pillow does not take straight to RGB.
+_VIA = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+
+
+class ImageSequence:
+    """Frame-exact random access to a directory of images, in natural order: `2.png` before `10.png`.
+
+    Frames are RGB: a palette is applied, gray becomes three equal channels, 16 bits become 8, transparency
+    is dropped, and an EXIF orientation is followed. All images must have one size. Images have no times of
+    their own, so they follow each other at `fps`. Nothing is kept open, so there is nothing to close.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> directory = Path(mkdtemp())
+    >>> for number in range(12):
+    ...     Image.new("RGB", (64, 48), (number, 0, 0)).save(directory / f"{number}.png")
+    >>> images = ImageSequence(directory)
+    >>> images.shape
+    (12, 48, 64, 3)
+    >>> images[[11, 2]][:, 0, 0, 0]
+    array([11,  2], dtype=uint8)
+
+    Args:
+        directory: Where the images are.
+        pattern: Which of its files to take, such as `"*.png"` or `"left_*"`; `"**/*.png"` looks into folders
+            too. Without one, all that Pillow can open, told by extension. Hidden files are skipped.
+        fps: Frames a second; 25, as the ffmpeg program assumes for images, when left out.
+
+    Raises:
+        DecodeError: None of the images can be opened.
+        FileNotFoundError: There is no such directory.
+        NotADirectoryError: It is a file.
+        OpenError: There are no images in it.
+    """
+
+    def __init__(
+        self, directory: str | PathLike[str], *, pattern: str | None = None, fps: float | None = None
+    ):
+        self._directory = Path(directory)
+        self._fps = DEFAULT_FPS if fps is None else frame_rate(fps)
+        self.paths = _find_images(self._directory, pattern)
+        self._first = _first_header(self.paths)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self._fps
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Number of frames, height, width, 3."""
+        return len(self), self._first.height, self._first.width, 3
+
+    @property
+    def info(self) -> VideoInfo:
+        """The facts that a video file would have."""
+        size, seconds = sum(path.stat().st_size for path in self.paths), len(self) / self.fps
+        return VideoInfo(
+            path=str(self._directory),
+            num_frames=len(self),
+            height=self._first.height,
+            width=self._first.width,
+            fps=self.fps,
+            duration_seconds=seconds,
+            start_seconds=0.0,
+            codec=self._first.codec,
+            pixel_format=self._first.pixel_format,
+            container="directory",
+            rotation_degrees=0,
+            is_variable_rate=False,
+            bit_rate=round(size * 8 / seconds),
+            size_bytes=size,
+            audio=None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __repr__(self) -> str:
+        count, height, width, _ = self.shape
+        facts = f"{count} frames, {width}x{height}, {self.fps:g} frames/s"
+        return f"ImageSequence({str(self._directory)!r}: {facts})"
+
+    def _repr_html_(self) -> str:
+        return show.html("card", self)
+
+    def __getitem__(self, key: Any) -> Frames:
+        numbers, is_scalar = frame_numbers(key, len(self))
+        frames = self._read(numbers)
+        return frames[0] if is_scalar else frames
+
+    def __iter__(self) -> Iterator[Frames]:
+        for _, frames in self.batches(num_cpus()):
+            yield from frames
+
+    @overload
+    def read(self, indices: Any, *, as_torch: Literal[False] = False) -> Frames: ...
+    @overload
+    def read(self, indices: Any, *, as_torch: Literal[True]) -> torch.Tensor: ...
+    @overload
+    def read(self, indices: Any, *, as_torch: bool) -> Frames | torch.Tensor: ...
+    def read(self, indices: Any, *, as_torch: bool = False) -> Frames | torch.Tensor:
+        """The same as `images[indices]`; as a torch tensor `(n, C, H, W)`, without a copy, when asked."""
+        frames = self[indices]
+        if not as_torch:
+            return frames
+        import torch
+
+        return torch.from_numpy(frames).movedim(-1, -3)
+
+    def at(self, seconds: ArrayLike) -> Frames:
+        """The frame on screen at this time, or the frames at these times."""
+        numbers = frames_at(np.arange(len(self)) / self.fps, np.full(len(self), 1 / self.fps), seconds)
+        return self[numbers]
+
+    def batches(
+        self, batch_size: int, *, start: int = 0, stop: int | None = None, step: int = 1
+    ) -> Iterator[tuple[NDArray[np.int64], Frames]]:
+        """Pairs of `(numbers, frames)`, `batch_size` at a time, each read when it is asked for."""
+        size = positive_integer(batch_size, "batch_size")
+        numbers, _ = frame_numbers(slice(start, stop, step), len(self))
+        parts = (numbers[i : i + size] for i in range(0, len(numbers), size))
+        return ((part, self._read(part)) for part in parts)
+
+    def close(self) -> None:
+        """Does nothing: no file stays open. Here because every reader has it."""
+
+    def __enter__(self) -> ImageSequence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, numbers: NDArray[np.int64]) -> Frames:
+        """Each image is decoded once, straight into its place in the result."""
+        frames = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        unique, places, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+
+        def load_into(number: int, place: int) -> None:
+            frames[place] = self._load(number)
+
+        pool = ThreadPoolExecutor(max(1, min(len(unique), num_cpus())))
+        try:
+            for _ in pool.map(load_into, unique.tolist(), places.tolist()):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+        for place in np.setdiff1d(np.arange(len(numbers)), places):
+            frames[place] = frames[places[inverse[place]]]
+        return frames
+
+    def _load(self, number: int) -> Frames:
+        path = self.paths[number]
+        try:
+            with Image.open(path) as image:
+                ImageOps.exif_transpose(image, in_place=True)
+                frame = _to_rgb(image)
+        except FileNotFoundError:
+            raise
+        except _DAMAGE as error:
+            raise DecodeError(f"frame {number} cannot be decoded: {path}: {error}") from error
+        if frame.shape != self.shape[1:]:
+            raise ValueError(
+                f"frame {number}, {path}, is {frame.shape[1]}x{frame.shape[0]} and {self._first.path} is "
+                f"{self._first.width}x{self._first.height}: the images of a sequence must have one size; "
+                "resize them, or choose those that fit by pattern="
+            )
+        return frame
+
+
+class _Header(NamedTuple):
+    path: Path
+    height: int
+    width: int
+    codec: str
+    pixel_format: str
+
+
+def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
+    if not directory.exists():
+        raise FileNotFoundError(f"there is no directory {directory}")
+    if not directory.is_dir():
+        raise NotADirectoryError(
+            f"{directory} is a file, not a directory of images; open it with VideoReader or open_video"
+        )
+    if pattern is not None and not isinstance(pattern, str):
+        raise TypeError(f'pattern={pattern!r} must be a string such as "*.png"')
+    found = directory.iterdir() if pattern is None else directory.glob(pattern)
+    paths = {str(path.relative_to(directory)): path for path in found if _is_image(path, directory, pattern)}
+    if not paths:
+        wanted = "no images" if pattern is None else f"no files that match pattern={pattern!r}"
+        raise OpenError(f"there are {wanted} in the directory {directory}")
+    return tuple(paths[name] for name in sorted(sorted(paths), key=natural_key))
+
+
+def _is_image(path: Path, directory: Path, pattern: str | None) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
+    return not hidden and (pattern is not None or path.suffix.lower() in _extensions()) and path.is_file()
+
+
+def _extensions() -> set[str]:
+    readable = Image.registered_extensions().items()
+    return {end for end, kind in readable if kind in Image.OPEN and kind not in _NOT_DECODED}
+
+
+def natural_key(name: str) -> list[str | int]:
+    """Numbers compare as numbers: 'Shot2_10.PNG' -> ['shot', 2, '_', 10, '.png'].
+
+    >>> sorted(["10.png", "9.png", "B1.png", "a1.png"], key=natural_key)
+    ['9.png', '10.png', 'a1.png', 'B1.png']
+    """
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.casefold())]
+
+
+def _first_header(paths: tuple[Path, ...]) -> _Header:
+    """What the first image that can be opened says; the size that all others must have."""
+    reason: Exception | None = None
+    for path in paths:
+        try:
+            return _read_header(path)
+        except _DAMAGE as error:
+            reason = reason or error
+    raise DecodeError(f"frame 0 cannot be decoded, and no other either: {paths[0]}: {reason}") from reason
+
+
+def _read_header(path: Path) -> _Header:
+    with Image.open(path) as image:
+        lies_on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        height, width = image.size if lies_on_its_side else image.size[::-1]
+        format = (
+            "gray16" if image.mode.startswith("I") else _PIXEL_FORMATS.get(image.mode, image.mode.lower())
+        )
+        return _Header(path, height, width, (image.format or "image").lower(), format)
+
+
+def _to_rgb(image: Image.Image) -> Frames:
+    if image.mode.startswith("I"):
+        gray = (_sixteen_bits(image) >> 8).astype(np.uint8)
+        return np.repeat(gray[..., np.newaxis], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError(
+            "its pixels are floating-point numbers, which have no agreed range; save it with 8 bits"
+        )
+    if image.mode in _VIA:
+        image = image.convert(_VIA[image.mode])
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _sixteen_bits(image: Image.Image) -> NDArray[Any]:
+    """Gray pixels from 0 to 65535; Pillow also has them as 32-bit integers."""
+    pixels = np.asarray(image)
+    if pixels.itemsize > 2 and (
+        image.format not in ("PNG", "PPM") or pixels.min() < 0 or pixels.max() > 65535
+    ):
+        raise ValueError(
+            "its pixels are 32-bit integers, which have no agreed range; save it with 8 or 16 bits"
+        )
+    return pixels
+
+
+def num_cpus() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,106 @@
+"""What `reader[key]` means: a key becomes frame numbers. Pure, and numpy's rules wherever it has one."""
+
+from __future__ import annotations
+
+import operator
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ALLOWED = "an integer, a slice, a list or 1-D array of integers, or a boolean array with one entry a frame"
+
+
+def frame_numbers(key: Any, length: int) -> tuple[NDArray[np.int64], bool]:
+    """The frames that a key asks for, in its order, and whether it asks for a single one.
+
+    >>> frame_numbers([7, 3, 3, -1], 10)
+    (array([7, 3, 3, 9]), False)
+    >>> frame_numbers(slice(None, None, 4), 10)
+    (array([0, 4, 8]), False)
+    >>> frame_numbers(-1, 10)
+    (array([9]), True)
+
+    Args:
+        key: An integer, slice, range, sequence or array (numpy's or torch's) of integers, or a mask.
+        length: How many frames there are.
+
+    Returns:
+        Numbers between 0 and `length`, always one-dimensional, and True for a single integer.
+
+    Raises:
+        IndexError: A number is out of range.
+        TypeError: The key is of another kind: a float, bool, string ...
+    """
+    if isinstance(key, slice):
+        return np.arange(*key.indices(length), dtype=np.int64), False
+    array = _as_array(key)
+    if array.dtype.kind == "b":
+        return _mask_numbers(array, key, length), False
+    if array.ndim > 1 or not (array.dtype.kind in "iu" or array.size == 0 or _all_integers(array)):
+        raise _not_allowed(key)
+    outside = (array < -length) | (array >= length)
+    if outside.any():
+        raise IndexError(_out_of_range(np.atleast_1d(array)[np.atleast_1d(outside)][0], length))
+    numbers = np.atleast_1d(array).astype(np.int64)
+    return np.where(numbers < 0, numbers + length, numbers), array.ndim == 0
+
+
+def integer(value: Any, name: str) -> int:
+    """An argument that must be an integer, Python's or numpy's; `name` is for the error message."""
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}={value!r} must be an integer")
+    return operator.index(value)
+
+
+def positive_integer(value: Any, name: str) -> int:
+    """An argument that must be an integer, 1 or more; `name` is for the error message."""
+    if integer(value, name) < 1:
+        raise ValueError(f"{name}={value!r} must be 1 or more")
+    return operator.index(value)
+
+
+def _as_array(key: Any) -> NDArray[Any]:
+    if isinstance(key, range):
+        return np.arange(key.start, key.stop, key.step)
+    if hasattr(key, "__array__"):
+        return np.asarray(key)
+    if hasattr(key, "__index__") and not isinstance(key, bool):
+        return np.asarray(operator.index(key))
+    if not isinstance(key, Sequence) or isinstance(key, str | bytes):
+        raise _not_allowed(key)
+    try:
+        array = np.asarray(key)
+    except ValueError as error:  # nested, with parts of different lengths
+        raise _not_allowed(key) from error
+    if any(isinstance(number, bool | np.bool_) for number in key):
+        raise _not_allowed(key)
+    return array
+
+
+def _mask_numbers(mask: NDArray[np.bool_], key: Any, length: int) -> NDArray[np.int64]:
+    if mask.ndim != 1:
+        raise _not_allowed(key)
+    if mask.size != length:
+        raise TypeError(f"a boolean array must have {length} entries, one a frame, not {mask.size}")
+    return np.flatnonzero(mask).astype(np.int64)
+
+
+def _all_integers(array: NDArray[Any]) -> bool:
+    """True for the object arrays that numpy makes of integers beyond 64 bits."""
+    return array.dtype.kind == "O" and all(isinstance(number, int) for number in array.flat)
+
+
+def _not_allowed(key: Any) -> TypeError:
+    return TypeError(f"frame numbers must be {_ALLOWED}, not {type(key).__name__}: {reprlib.repr(key)}")
+
+
+def _out_of_range(number: Any, length: int) -> str:
+    if not length:
+        return f"frame {number} is out of range: there are no frames"
+    return (
+        f"frame {number} is out of range: there are {length} frames, "
+        f"numbered 0 to {length - 1}, or -{length} to -1 from the end"
+    )

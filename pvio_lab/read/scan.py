@@ -1,0 +1,204 @@
+"""Scanning: every frame of many files is decoded, in child processes that may crash or hang."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from numbers import Real
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .. import show
+from .images import natural_key, num_cpus
+from .numbers import positive_integer
+from .scan_process import ScanProcess
+
+# What a directory is searched for.
+VIDEO_EXTENSIONS = frozenset(
+    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg "
+    ".mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .obu .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
+)
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """What the scan of one file found."""
+
+    path: str
+    """The file, as it was given or found."""
+    ok: bool
+    """Every promised frame can be decoded and is intact."""
+    frames_promised: int | None = None
+    """How many frames the file says it shows; None where it cannot be opened."""
+    frames_decoded: int = 0
+    """How many frames come out."""
+    damaged_frames: tuple[int, ...] = ()
+    """The frames that do not come out, or that the decoder calls corrupt."""
+    is_variable_rate: bool | None = None
+    """Frames stay on screen for different times; None where it cannot be opened."""
+    engine: str | None = None
+    """What random access uses for this file: "decord" or "pyav"."""
+    reason: str | None = None
+    """Why that engine, and why it is exact."""
+    error: str | None = None
+    """Why the file cannot be opened or decoded to its end."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """The rows of a scan, in the order of the input; a table in a notebook."""
+
+    rows: tuple[ScanRow, ...]
+    """One row a file."""
+
+    @property
+    def bad(self) -> tuple[ScanRow, ...]:
+        """The files that are not in order."""
+        return tuple(row for row in self.rows if not row.ok)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
+        return [asdict(row) for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[ScanRow]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        lines = [f"ScanReport({len(self)} files, {len(self.bad)} bad)", *map(_in_words, self.bad[:10])]
+        return "\n  ".join(lines if len(self.bad) <= 10 else [*lines, "..."])
+
+    def _repr_html_(self) -> str:
+        return show.html("scan", self)
+
+
+def scan_videos(
+    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+    *,
+    num_workers: int | None = None,
+    timeout_seconds: float = 60,
+    progress: bool = True,
+) -> ScanReport:
+    """Decodes every frame of many files and tells which are in order; no file can stop the scan.
+
+    Args:
+        paths: A file, a directory (searched with all its folders for videos, told by extension; hidden ones
+            are skipped), or many of these. A file that is named twice is scanned once.
+        num_workers: How many files are decoded at the same time; one a processor when left out.
+        timeout_seconds: How long one file may take. Then its decoder is ended, and its row says so.
+        progress: Show a progress bar.
+
+    Returns:
+        One row a file, also for missing ones, in the order of the input.
+
+    Raises:
+        RuntimeError: No worker process can be started.
+        TypeError: An argument is of the wrong type.
+        ValueError: `num_workers` or `timeout_seconds` is out of range.
+    """
+    files = _find_videos([paths] if isinstance(paths, str | PathLike) else paths)
+    cpus = num_cpus() if num_workers is None else positive_integer(num_workers, "num_workers")
+    limit = _checked_limit(timeout_seconds)
+    from tqdm.auto import tqdm
+
+    with closing(_scan_all(files, min(cpus, len(files)), limit)) as results:
+        bar = tqdm(results, desc="scanning", total=len(files), unit="file", disable=not progress)
+        rows = dict(bar)
+    return ScanReport(tuple(rows[number] for number in range(len(files))))
+
+
+def _in_words(row: ScanRow) -> str:
+    promised = "" if row.frames_promised is None else f" of {row.frames_promised}"
+    return f"{row.path}: {row.error or 'damaged'} ({row.frames_decoded}{promised} frames decoded)"
+
+
+def _checked_limit(seconds: Any) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, Real):
+        raise TypeError(f"timeout_seconds={seconds!r} must be a number of seconds")
+    if not 0 < float(seconds) <= threading.TIMEOUT_MAX:
+        raise ValueError(f"timeout_seconds={seconds!r} must be more than 0, and finite")
+    return float(seconds)
+
+
+def _find_videos(paths: Iterable[str | PathLike[str]]) -> list[str]:
+    """Each file once, directories searched; one without videos stays in the list, to get its row."""
+    found: dict[str, str] = {}
+    for path in paths:
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"scan_videos takes paths, not {type(path).__name__}: {path!r}")
+        name = os.fspath(path)
+        inside = _videos_in(Path(name)) if os.path.isdir(name) else []
+        for file in inside or [name]:
+            found.setdefault(file if _is_url(file) else os.path.abspath(file), file)
+    return list(found.values())
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path or path.startswith("data:")
+
+
+def _videos_in(directory: Path) -> list[str]:
+    names = []
+    for folder, folders, files in os.walk(directory):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names += [os.path.join(folder, name) for name in files if _is_video(name)]
+    return sorted(sorted(names), key=natural_key)
+
+
+def _is_video(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_EXTENSIONS
+
+
+def _scan_all(files: list[str], num_workers: int, limit: float) -> Generator[tuple[int, ScanRow]]:
+    """Pairs of place in `files` and row, as they come; however it ends, no process is left."""
+    jobs: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+    results: queue.Queue[tuple[int, ScanRow] | Exception] = queue.Queue()
+    for job in enumerate(files):
+        jobs.put(job)
+    num_threads = max(1, num_cpus() // max(1, num_workers))
+    processes = [ScanProcess(limit, num_threads) for _ in range(num_workers)]
+    threads = [threading.Thread(target=_feed, args=(each, jobs, results), daemon=True) for each in processes]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in files:
+            result = _wait_for(results)
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    finally:
+        for process in processes:
+            process.close()
+        for thread in threads:
+            thread.join()
+
+
+def _wait_for(results: queue.Queue[Any]) -> Any:
+    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
+    while True:
+        try:
+            return results.get(timeout=0.2)
+        except queue.Empty:
+            continue
+
+
+def _feed(process: ScanProcess, jobs: queue.SimpleQueue[Any], results: queue.Queue[Any]) -> None:
+    """A thread for each process: it only waits, the work is done over there."""
+    try:
+        while True:
+            number, path = jobs.get_nowait()
+            facts = process.scan(path)
+            results.put((number, ScanRow(**facts | {"damaged_frames": tuple(facts["damaged_frames"])})))
+    except queue.Empty:
+        pass
+    except Exception as error:
+        results.put(error)

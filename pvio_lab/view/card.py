@@ -1,0 +1,220 @@
+"""Cards and tables for notebooks: HTML with the facts of a video and a strip of its frames.
+
+Colours come from JupyterLab's own variables, so that they fit its light and its dark theme.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from html import escape
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import VideoError
+from ..read.sampling import sample_indices
+from .stills import Still, stills
+
+NUM_STILLS = 6
+STILL_SIZE = (144, 144)
+# Every card is stored in its notebook, so its pictures together stay under this.
+MAX_PICTURE_BYTES = 30_000
+QUALITIES = (80, 65, 50, 35, 20, 5)
+MAX_ROWS = 200
+SCAN_COLUMNS = ("file", "result", "frames", "damaged frames", "rate", "read by", "seconds")
+
+TEXT = "color: var(--jp-content-font-color1, inherit)"
+PALE = "color: var(--jp-content-font-color2, #808080)"
+WRONG = "color: var(--jp-error-color1, #d32f2f)"
+TABLE = "border-collapse: collapse; margin: 0; font-size: 12px; width: 100%; table-layout: auto"
+LINE = "border: 0; border-top: 1px solid var(--jp-border-color2, #80808060)"
+CELL = "text-align: left; vertical-align: top; padding: 3px 10px 3px 0; background: transparent"
+
+Facts = list[tuple[str, str]]
+
+
+def reader_card(reader: Any) -> str:
+    """The card of an open reader: a filmstrip, and what is known about the video."""
+    facts = _info_facts(reader.info) + _index_facts(getattr(reader, "index", None))
+    return _box(_name(reader.info.path), _strip_html(reader), _facts_html(facts))
+
+
+def info_table(info: Any) -> str:
+    """The facts of a video as a small table."""
+    return _box(_name(info.path), _facts_html(_info_facts(info)))
+
+
+def scan_table(report: Any) -> str:
+    """A scan as a table, one row a file; of a long one the bad files first, and not all of the good ones."""
+    rows = sorted(report, key=lambda row: row.ok) if len(report) > MAX_ROWS else list(report)
+    lines = [_row_html(_scan_cells(row), wrong=not row.ok) for row in rows[:MAX_ROWS]]
+    more = f"... and {len(rows) - MAX_ROWS} more" if len(rows) > MAX_ROWS else ""
+    heading = f"{len(rows)} files scanned, {len(report.bad)} bad"
+    return _box(
+        heading, f'<table style="{TABLE}">{_row_html(SCAN_COLUMNS, "th")}{"".join(lines)}</table>{more}'
+    )
+
+
+def _box(heading: str, *parts: str) -> str:
+    title = f'<div style="font-weight: 600; margin: 0 0 6px; overflow-wrap: anywhere">{escape(heading)}</div>'
+    return f'<div style="max-width: 720px; line-height: 1.4; {TEXT}">{title}{"".join(parts)}</div>'
+
+
+def _row_html(cells: Iterable[str], tag: str = "td", *, wrong: bool = False) -> str:
+    style = f"{CELL}; {LINE}; {WRONG if wrong else TEXT}"
+    return "<tr>" + "".join(f'<{tag} style="{style}">{escape(cell)}</{tag}>' for cell in cells) + "</tr>"
+
+
+def _facts_html(facts: Facts) -> str:
+    label_style = f"{CELL}; {LINE}; {PALE}; font-weight: 400; white-space: nowrap"
+    fact_style = f"{CELL}; {LINE}; {TEXT}; width: 100%; overflow-wrap: anywhere"
+    rows = (
+        f'<tr><th scope="row" style="{label_style}">{label}</th>'
+        f'<td style="{fact_style}">{escape(fact)}</td></tr>'
+        for label, fact in facts
+    )
+    return f'<table style="{TABLE}">{"".join(rows)}</table>'
+
+
+def _strip_html(reader: Any) -> str:
+    """The frames side by side; where some cannot be decoded, the others and a sentence."""
+    shown, trouble = _decodable(reader)
+    note = f'<div style="{WRONG}; margin: 0 0 6px">{escape(trouble)}</div>' if trouble else ""
+    if not shown:
+        return note
+    tiles = (
+        f'<figure style="margin: 0; flex: 1 1 0; min-width: 0; max-width: {STILL_SIZE[0]}px">'
+        f'<img src="data:image/jpeg;base64,{picture}" alt="frame {still.number}" '
+        f'style="display: block; width: 100%; margin: 0; border-radius: 2px">'
+        f'<figcaption style="{PALE}; font-size: 11px; text-align: center">{still.number}<br>'
+        f"{still.seconds:.2f} s</figcaption></figure>"
+        for still, picture in zip(shown, _jpegs(shown), strict=True)
+    )
+    return f'<div style="display: flex; gap: 4px; margin: 0 0 6px">{"".join(tiles)}</div>{note}'
+
+
+def _decodable(reader: Any) -> tuple[list[Still], str]:
+    """Small pictures of some frames, and what is wrong with those that are missing."""
+    numbers = _spread(reader)
+    try:
+        return stills(reader, numbers, STILL_SIZE), ""
+    except (VideoError, ValueError, OSError) as error:
+        trouble = f"Not all frames can be shown. {error}"
+    shown = []
+    for number in numbers:
+        with suppress(VideoError, ValueError, OSError):
+            shown += stills(reader, [number], STILL_SIZE)
+    return shown, trouble
+
+
+def _spread(reader: Any) -> NDArray[np.int64]:
+    """Frames spread over the video; keyframes where there are enough of them, as these are read at once."""
+    numbers = sample_indices(reader, num_frames=NUM_STILLS)
+    keyframes = np.asarray(getattr(getattr(reader, "index", None), "keyframes", ()), np.int64)
+    if not keyframes.size:
+        return numbers
+    before = keyframes[np.maximum(np.searchsorted(keyframes, numbers, side="right") - 1, 0)]
+    return before if np.unique(before).size == numbers.size else numbers
+
+
+def _jpegs(shown: Sequence[Still]) -> list[str]:
+    """The pictures as base64, as good as together they may be."""
+    pictures: list[bytes] = []
+    for quality in QUALITIES:
+        pictures = [_jpeg(still, quality) for still in shown]
+        if sum(map(len, pictures)) <= MAX_PICTURE_BYTES:
+            break
+    return [base64.b64encode(picture).decode() for picture in pictures]
+
+
+def _jpeg(still: Still, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    still.picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _info_facts(info: Any) -> Facts:
+    turned = f", turned by {info.rotation_degrees}°" if info.rotation_degrees else ""
+    rate = f"{info.fps:.6g} frames/s" + (" on average, variable" if info.is_variable_rate else "")
+    begins = f", beginning at {info.start_seconds:.6g} s" if info.start_seconds else ""
+    return [
+        ("codec", f"{info.codec}, {info.pixel_format}, {_container(info)}"),
+        ("size", f"{info.width} × {info.height} pixels{turned}, {_bytes_text(info.size_bytes)}"),
+        ("rate", rate),
+        ("duration", f"{info.duration_seconds:.6g} s{begins}"),
+        ("frames", f"{info.num_frames}"),
+        ("sound", _sound(info.audio)),
+    ]
+
+
+def _index_facts(index: Any) -> Facts:
+    if index is None:
+        return []
+    return [("keyframes", _spacing(index)), ("read by", f"{index.engine}: {index.reason}")]
+
+
+def _spacing(index: Any) -> str:
+    lengths = np.asarray(index.gop_lengths)
+    if lengths.size < 2:
+        return "only the first frame" if lengths.size else "none"
+    if lengths.max() == 1:
+        return "every frame"
+    return f"{lengths.size}, up to {lengths.max()} frames apart"
+
+
+def _sound(audio: Any) -> str:
+    if audio is None:
+        return "none"
+    parts = (
+        audio.codec,
+        audio.channel_layout or (audio.channels and f"{audio.channels} channels"),
+        audio.sample_rate and f"{audio.sample_rate / 1000:g} kHz",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _container(info: Any) -> str:
+    """One of the names ffmpeg gives a family of containers: 'mov,mp4,m4a' for clip.mp4 -> 'mp4'."""
+    names, ending = info.container.split(","), PurePath(info.path).suffix[1:].lower()
+    return str(ending if ending in names else names[0])
+
+
+def _bytes_text(size: float | None) -> str:
+    """1536 -> '1.5 KiB'."""
+    if size is None:
+        return "of unknown length"
+    power = min(max(int(size).bit_length() - 1, 0) // 10, 4)
+    return f"{size / 1024**power:.{1 if power else 0}f} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def _name(path: str | PurePath) -> str:
+    """The last part of a path or URL, without what is too long to read."""
+    name = str(path).rstrip("/").rpartition("/")[2] if "://" in str(path) else PurePath(path).name
+    return name if len(name) <= 100 else f"{name[:60]} ... {name[-30:]}"
+
+
+def _scan_cells(row: Any) -> tuple[str, ...]:
+    promised = "" if row.frames_promised in (None, row.frames_decoded) else f" of {row.frames_promised}"
+    return (
+        str(row.path),
+        "good" if row.ok else row.error or "damaged",
+        f"{row.frames_decoded}{promised}",
+        _runs(row.damaged_frames),
+        "variable" if row.is_variable_rate else "",
+        row.engine or "",
+        f"{row.seconds:.2f}",
+    )
+
+
+def _runs(numbers: Sequence[int], most: int = 8) -> str:
+    """(3, 4, 5, 9) -> '3 to 5, 9'."""
+    breaks = [i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1]
+    parts = [numbers[i:j] for i, j in pairwise([0, *breaks, len(numbers)])] if numbers else []
+    texts = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
+    return ", ".join([*texts[:most], *(["..."] if len(texts) > most else [])])

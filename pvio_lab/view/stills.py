@@ -1,0 +1,58 @@
+"""Small pictures of single frames, with their numbers and times, for whatever shows a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from ..read.functions import open_video
+
+
+@dataclass(frozen=True)
+class Still:
+    """One frame, small."""
+
+    number: int
+    """Which frame of the video."""
+    seconds: float
+    """When it appears."""
+    picture: Image.Image
+    """The frame, scaled down."""
+
+
+def stills(reader: Any, numbers: ArrayLike, max_size: tuple[int, int]) -> list[Still]:
+    """These frames of an open reader, scaled down to fit into `max_size` (width, height)."""
+    numbers = np.asarray(numbers, np.int64)
+    frames, times = reader.read(numbers), _times(reader)[numbers]
+    return [
+        Still(int(number), float(time), _scaled(frame, max_size))
+        for number, time, frame in zip(numbers, times, frames, strict=True)
+    ]
+
+
+@contextmanager
+def opened(source: Any) -> Iterator[Any]:
+    """An open reader as it is; a path or URL as a reader that is closed at the end."""
+    if isinstance(source, str | PathLike):
+        with open_video(source) as reader:
+            yield reader
+    else:
+        yield source
+
+
+def _times(reader: Any) -> Any:
+    index = getattr(reader, "index", None)
+    return np.arange(len(reader)) / reader.fps if index is None else index.pts_seconds
+
+
+def _scaled(frame: Any, max_size: tuple[int, int]) -> Image.Image:
+    picture = Image.fromarray(frame)
+    picture.thumbnail(max_size)
+    return picture

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pvio_lab.errors import DecodeError, FrameTimestampError, OpenError
+from pvio_lab.read.images import ImageSequence
+
+HEIGHT, WIDTH = 24, 32
+
+
+def save(path, number=0, mode="RGB", size=(WIDTH, HEIGHT), **options):
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", size, (number, 100, 200)).convert(mode).save(path, **options)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    for number in range(12):
+        save(tmp_path / f"{number}.png", number)
+    return tmp_path
+
+
+def numbers(frames):
+    return frames[..., 0, 0, 0].tolist()
+
+
+def names(images):
+    return [path.name for path in images.paths]
+
+
+def test_numbers_come_in_natural_order(directory):
+    images = ImageSequence(directory)
+    assert len(images) == 12
+    assert images.shape == (12, HEIGHT, WIDTH, 3)
+    assert numbers(images[:]) == list(range(12))
+
+
+def test_letters_sort_without_regard_to_case(tmp_path):
+    for name in ["b10.png", "B9.png", "a01.png", "A1.png", "a1.png", "10.png"]:
+        save(tmp_path / name)
+    assert names(ImageSequence(tmp_path)) == ["10.png", "A1.png", "a01.png", "a1.png", "B9.png", "b10.png"]
+
+
+@pytest.mark.parametrize(
+    "key", [[7, 3, 3, -1], [], slice(2, 9, 3), slice(None, None, -1), np.array([11, 0, 11])]
+)
+def test_many_frames_in_the_order_asked(directory, key):
+    frames = ImageSequence(directory)[key]
+    assert frames.shape[1:] == (HEIGHT, WIDTH, 3)
+    assert frames.dtype == np.uint8
+    assert numbers(frames) == np.arange(12)[np.asarray(key, int) if isinstance(key, list) else key].tolist()
+
+
+def test_one_frame_is_the_callers_own(directory):
+    frame = ImageSequence(directory)[-1]
+    frame[:] = 0
+    assert frame.shape == (HEIGHT, WIDTH, 3)
+    assert numbers(ImageSequence(directory)[-1]) == 11
+
+
+def test_torch_shares_the_memory_of_the_frames(directory):
+    frames = ImageSequence(directory).read([5, 1], as_torch=True)
+    assert (frames.shape, frames.dtype) == ((2, 3, HEIGHT, WIDTH), torch.uint8)
+    assert frames[:, 0, 0, 0].tolist() == [5, 1]
+    assert ImageSequence(directory).read(5, as_torch=True).shape == (3, HEIGHT, WIDTH)
+
+
+def test_time_follows_the_rate(directory):
+    images = ImageSequence(directory, fps=2)
+    assert numbers(images.at(0.5)) == 1
+    assert numbers(images.at([5.9, 0])) == [11, 0]
+    with pytest.raises(
+        FrameTimestampError, match="at 6 s: the video runs from 0 s up to, not including, 6 s"
+    ):
+        images.at(6)
+
+
+def test_batches(directory):
+    batches = list(ImageSequence(directory).batches(4, start=1, step=2))
+    assert [part.tolist() for part, _ in batches] == [[1, 3, 5, 7], [9, 11]]
+    assert [numbers(frames) for _, frames in batches] == [[1, 3, 5, 7], [9, 11]]
+
+
+def test_iterating_gives_every_frame(directory):
+    assert [numbers(frame) for frame in ImageSequence(directory)] == list(range(12))
+
+
+def test_wrong_batch_sizes_are_told_at_once(directory):
+    with pytest.raises(ValueError, match="batch_size=0"):
+        ImageSequence(directory).batches(0)
+    with pytest.raises(TypeError, match=r"batch_size=2\.5"):
+        ImageSequence(directory).batches(2.5)
+
+
+def test_the_facts(directory):
+    info = ImageSequence(directory).info
+    assert (info.num_frames, info.height, info.width, info.fps) == (12, HEIGHT, WIDTH, 25.0)
+    assert (info.codec, info.container, info.pixel_format) == ("png", "directory", "rgb24")
+    assert info.duration_seconds == 12 / 25
+    assert info.size_bytes == sum(path.stat().st_size for path in directory.iterdir())
+
+
+def test_the_repr_shows_facts(directory):
+    assert repr(ImageSequence(directory)).endswith("12 frames, 32x24, 25 frames/s)")
+
+
+def test_it_pickles_closes_and_is_shared_by_threads(directory):
+    with pickle.loads(pickle.dumps(ImageSequence(directory))) as images, ThreadPoolExecutor(4) as pool:
+        assert [numbers(frame) for frame in pool.map(images.__getitem__, range(12))] == list(range(12))
+    images.close()
+
+
+def test_other_files_and_hidden_ones_are_skipped(directory):
+    (directory / "notes.txt").write_text("not an image")
+    (directory / "clip.mp4").write_bytes(b"")
+    (directory / ".hidden.png").write_bytes(b"")
+    (directory / "folder.png").mkdir()
+    assert len(ImageSequence(directory)) == 12
+
+
+def test_a_pattern_chooses(directory):
+    save(directory / "left_1.JPG")
+    save(directory / "deeper" / "3.png", 3)
+    assert names(ImageSequence(directory, pattern="left_*")) == ["left_1.JPG"]
+    assert len(ImageSequence(directory, pattern="1*.png")) == 3
+    assert names(ImageSequence(directory, pattern="**/3.png")) == ["3.png", "3.png"]
+
+
+COLOURS = [("RGBA", (200, 0, 0, 9), (200, 0, 0)), ("LA", (70, 9), (70, 70, 70)), ("L", 70, (70, 70, 70))]
+COLOURS += [("1", 1, (255, 255, 255)), ("I;16", 0xC8FF, (200, 200, 200))]
+
+
+@pytest.mark.parametrize(("mode", "colour", "expected"), COLOURS)
+def test_every_kind_of_pixel_becomes_rgb(tmp_path, mode, colour, expected):
+    Image.new(mode, (WIDTH, HEIGHT), colour).save(tmp_path / "0.png")
+    assert ImageSequence(tmp_path)[0][0, 0].tolist() == list(expected)
+
+
+def test_a_palette_is_applied_also_with_transparency(tmp_path):
+    image = Image.new("P", (WIDTH, HEIGHT), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.save(tmp_path / "0.png", transparency=b"\xff\x00")
+    image.save(tmp_path / "1.gif")
+    assert ImageSequence(tmp_path)[:][:, 0, 0].tolist() == [[10, 20, 30]] * 2
+
+
+def test_an_exif_orientation_is_followed(tmp_path):
+    image = Image.new("RGB", (HEIGHT, WIDTH))
+    image.putpixel((0, 0), (255, 255, 255))
+    image.save(tmp_path / "0.png", exif=_orientation(6))
+    frame = ImageSequence(tmp_path)[0]
+    assert frame.shape == (HEIGHT, WIDTH, 3)
+    assert frame[0, -1, 0] == 255
+
+
+def _orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+def test_pixels_without_an_agreed_range(tmp_path):
+    Image.new("F", (WIDTH, HEIGHT), 0.5).save(tmp_path / "0.tiff")
+    with pytest.raises(DecodeError, match=r"frame 0 .*0\.tiff: its pixels are floating-point"):
+        ImageSequence(tmp_path)[0]
+
+
+def test_sizes_that_differ(directory):
+    save(directory / "7.png", size=(64, 48))
+    images = ImageSequence(directory)
+    assert numbers(images[6]) == 6
+    with pytest.raises(ValueError, match=r"7\.png, is 64x48 and .*0\.png is 32x24: .* one size"):
+        images[:]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 40, -30])
+def test_a_damaged_image_is_named_and_the_others_are_read(directory, keep):
+    path = directory / "0.png"
+    path.write_bytes(path.read_bytes()[:keep])
+    images = ImageSequence(directory)
+    with pytest.raises(DecodeError, match=r"frame 0 cannot be decoded: .*0\.png"):
+        images[:]
+    assert numbers(images[1:]) == list(range(1, 12))
+
+
+def test_nothing_but_damaged_images(tmp_path):
+    (tmp_path / "0.png").write_bytes(b"text")
+    with pytest.raises(DecodeError, match=r"frame 0 cannot be decoded, and no other either: .*0\.png"):
+        ImageSequence(tmp_path)
+
+
+def test_an_image_that_vanishes(directory):
+    images = ImageSequence(directory)
+    (directory / "5.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"5\.png"):
+        images[5]
+
+
+def test_a_missing_directory(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no directory .*nowhere"):
+        ImageSequence(tmp_path / "nowhere")
+
+
+def test_a_file_instead_of_a_directory(directory):
+    with pytest.raises(NotADirectoryError, match=r"0\.png is a file, .* VideoReader"):
+        ImageSequence(directory / "0.png")
+
+
+def test_a_directory_without_images(tmp_path):
+    with pytest.raises(OpenError, match="no images in the directory"):
+        ImageSequence(tmp_path)
+    with pytest.raises(OpenError, match=r"match pattern='\*\.jpg' in the directory"):
+        ImageSequence(tmp_path, pattern="*.jpg")
+
+
+@pytest.mark.parametrize(
+    ("fps", "error"), [(0, ValueError), (-1, ValueError), (np.nan, ValueError), ("2", TypeError)]
+)
+def test_a_wrong_rate(directory, fps, error):
+    with pytest.raises(error, match=f"fps={fps!r} must be"):
+        ImageSequence(directory, fps=fps)
+
+
+def test_a_wrong_pattern(directory):
+    with pytest.raises(TypeError, match="pattern=3"):
+        ImageSequence(directory, pattern=3)
+
+
+@pytest.mark.parametrize(
+    ("key", "error"), [(12, IndexError), (1.0, TypeError), (True, TypeError), ("1", TypeError)]
+)
+def test_wrong_frame_numbers(directory, key, error):
+    with pytest.raises(error, match="frame"):
+        ImageSequence(directory)[key]
+
+
+def test_the_sample_directory_counts_up():
+    images = ImageSequence(Path(__file__).parents[1] / "data_samples" / "numbered")
+    counts = [int(path.stem) for path in images.paths]
+    assert all(after == before + 1 for before, after in pairwise(counts))

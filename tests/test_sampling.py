@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvio_lab.read.sampling import sample_indices
+
+
+def video(length, fps=25.0):
+    return SimpleNamespace(num_frames=length, fps=fps)
+
+
+class Reader:
+    """A reader of frames that stay for the given times."""
+
+    fps = 25.0
+
+    def __init__(self, durations, start=0.0):
+        durations = np.array(durations, float)
+        pts = start + np.cumsum(durations) - durations
+        self.index = SimpleNamespace(pts_seconds=pts, duration_seconds=durations)
+
+    def __len__(self):
+        return len(self.index.pts_seconds)
+
+
+lengths = st.integers(0, 60)
+bounds = st.integers(-80, 80)
+counts = st.integers(1, 80)
+policies = st.one_of(
+    st.fixed_dictionaries({"step": counts}, optional={"first": counts}),
+    st.fixed_dictionaries({"fps": st.floats(0.1, 100)}),
+    st.fixed_dictionaries({"num_frames": counts}),
+)
+
+
+@given(lengths, bounds, bounds | st.none(), counts)
+def test_steps_are_a_slice(length, start, end, step):
+    taken = sample_indices(video(length), start=start, end=end, step=step)
+    np.testing.assert_array_equal(taken, np.arange(length)[start:end:step])
+
+
+@given(lengths, bounds, bounds | st.none(), policies, counts)
+def test_every_policy_stays_inside_in_order_and_under_the_cap(length, start, end, policy, cap):
+    allowed = range(length)[start:end]
+    taken = sample_indices(video(length), start=start, end=end, **policy)
+    assert taken.dtype == np.int64
+    assert set(taken) <= set(allowed)
+    assert (np.diff(taken) >= 0).all()
+    assert (len(taken) > 0) == (len(allowed) > 0)
+    capped = sample_indices(video(length), start=start, end=end, max_frames=cap, **policy)
+    np.testing.assert_array_equal(capped, taken[:cap])
+
+
+@given(st.integers(1, 500), st.integers(2, 80))
+def test_spread_frames_are_even_and_reach_both_ends(length, count):
+    taken = sample_indices(video(length), num_frames=count)
+    assert len(taken) == min(count, length)
+    assert (taken[0], taken[-1]) == (0, length - 1)
+    gaps = np.diff(taken)
+    assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize(("length", "middle"), [(1, 0), (2, 0), (3, 1), (101, 50)])
+def test_one_spread_frame_is_the_middle_one(length, middle):
+    assert sample_indices(video(length), num_frames=1).tolist() == [middle]
+
+
+@given(st.integers(1, 300), st.sampled_from([23.976, 25.0, 29.97, 30.0, 59.94]))
+def test_the_rate_of_the_video_itself_takes_every_frame_once(length, fps):
+    np.testing.assert_array_equal(sample_indices(video(length, fps), fps=fps), np.arange(length))
+
+
+@given(st.lists(st.floats(0.001, 3), min_size=1, max_size=40), st.floats(0.5, 50), st.floats(-9, 9))
+def test_the_timeline_of_a_reader_is_its_own(durations, fps, start):
+    reader = Reader(durations, start)
+    taken = sample_indices(reader, fps=fps)
+    ticks = start + np.arange(len(taken)) / fps
+    pts = reader.index.pts_seconds
+    assert (pts[taken] <= ticks + 1e-5).all()
+    assert (ticks <= pts[taken] + reader.index.duration_seconds[taken] + 1e-5).all()
+    assert ticks[-1] + 1 / fps >= pts[-1] + durations[-1] - 1e-5
+
+
+def test_a_frame_that_stays_long_is_taken_again():
+    assert sample_indices(Reader([1, 3, 1]), fps=1).tolist() == [0, 1, 1, 1, 2]
+
+
+def test_the_timeline_begins_at_start():
+    assert sample_indices(Reader([1, 3, 1]), start=1, fps=0.5).tolist() == [1, 1]
+
+
+def test_a_cap_keeps_an_endless_rate_small():
+    assert sample_indices(video(1000), fps=1e15, max_frames=3).tolist() == [0, 0, 0]
+
+
+def test_first_counts_along_step():
+    assert sample_indices(video(100), start=10, step=5, first=3).tolist() == [10, 15, 20]
+
+
+@pytest.mark.parametrize(
+    "only", [[9, 2, 2, -1, 40], {2, 9, 40, -1}, np.array([40, 2, 9, 99]), iter((40, 9, 2, 99))]
+)
+def test_only_marked_frames_sorted_and_once(only):
+    assert sample_indices(video(100), only=only, start=5).tolist() == [9, 40, 99]
+
+
+def test_no_marked_frames():
+    assert sample_indices(video(100), only=[]).shape == (0,)
+
+
+def test_a_marked_frame_beyond_the_end():
+    with pytest.raises(IndexError, match="frame 100 is out of range"):
+        sample_indices(video(100), only=[100])
+
+
+def test_the_result_is_the_callers_own():
+    sample_indices(video(5))[:] = 9
+    assert sample_indices(video(5)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("policies", "names"),
+    [
+        ({"fps": 2, "num_frames": 3}, "fps= and num_frames="),
+        ({"first": 2, "num_frames": 3}, "num_frames= and first="),
+        ({"first": 2, "fps": 3}, "fps= and first="),
+        ({"step": 2, "fps": 3}, "fps= and step="),
+        ({"step": 2, "num_frames": 3}, "num_frames= and step="),
+        ({"only": [1], "first": 3}, "first= and only="),
+        ({"only": [1], "step": 3}, "only= and step="),
+    ],
+)
+def test_two_policies(policies, names):
+    with pytest.raises(ValueError, match=f"{names} are different policies"):
+        sample_indices(video(100), **policies)
+
+
+@pytest.mark.parametrize("name", ["step", "num_frames", "first", "max_frames"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_count_below_one(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value} must be 1 or more"):
+        sample_indices(video(100), **{name: value})
+
+
+@pytest.mark.parametrize("name", ["start", "end", "step", "num_frames", "first", "max_frames"])
+@pytest.mark.parametrize("value", [1.0, "1", True])
+def test_a_count_that_is_no_integer(name, value):
+    with pytest.raises(TypeError, match=f"{name}={value!r} must be an integer"):
+        sample_indices(video(100), **{name: value})
+
+
+@pytest.mark.parametrize("fps", [0, -1.5, np.nan, np.inf])
+def test_a_rate_that_cannot_be(fps):
+    with pytest.raises(ValueError, match=f"fps={fps}"):
+        sample_indices(video(100), fps=fps)
+
+
+@pytest.mark.parametrize("fps", ["25", True, 1j])
+def test_a_rate_that_is_no_number(fps):
+    with pytest.raises(TypeError, match=f"fps={fps!r} must be a number"):
+        sample_indices(video(100), fps=fps)
+
+
+@pytest.mark.parametrize("only", ["12", 12])
+def test_marks_that_are_no_list(only):
+    with pytest.raises(TypeError, match=f"only={only!r}"):
+        sample_indices(video(100), only=only)
+
+
+@pytest.mark.parametrize("rate", [0, None, np.nan])
+def test_a_timeline_without_a_rate(rate):
+    with pytest.raises(ValueError, match=f"given as {rate}"):
+        sample_indices(video(100, rate), fps=2)
+
+
+@pytest.mark.parametrize("source", ["clip.mp4", [1, 2, 3], None])
+def test_what_is_neither_info_nor_reader(source):
+    with pytest.raises(TypeError, match="takes a VideoInfo or an open reader, not"):
+        sample_indices(source)

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pvio_lab.read.scan import ScanReport, ScanRow, scan_videos
+
+SAMPLES = Path(__file__).parents[1] / "data_samples"
+TRUTH = json.loads((SAMPLES / "truth.json").read_text("utf-8"))
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+
+# Stands in for the reader in a worker: the name of a file says what becomes of it.
+FAKE_READER = """
+import ctypes, os, time
+from types import SimpleNamespace
+
+class VideoReader:
+    def __init__(self, path, num_threads):
+        self.name = os.path.basename(path)
+        self.index = SimpleNamespace(engine="pyav", reason="because.", path=MAKES_NO_PROMISE)
+        self.info = SimpleNamespace(is_variable_rate=False)
+
+    def __len__(self):
+        return 4
+
+    def __enter__(self):
+        print("noise on stdout")
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def decode_all(self):
+        print("noise", flush=True)
+        if self.name == "crash.mp4":
+            os.kill(os.getpid(), 11) if os.name == "posix" else os._exit(5)
+        if self.name == "hang.mp4":
+            time.sleep(600)
+        if self.name == "hang_all_threads.mp4":
+            ctypes.PyDLL(None).sleep(600)
+        if self.name == "bug.mp4":
+            raise KeyError("what")
+        yield from [(0, False), (1, self.name == "corrupt.mp4"), (2, False), (3, False)]
+"""
+
+
+@pytest.fixture
+def fake_reader(tmp_path, monkeypatch):
+    """The children find the fake reader; gives the folder for the files they are asked for."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, types\nfake = types.ModuleType('pvio_lab.read.reader')\n"
+        f"fake.MAKES_NO_PROMISE = {str(SAMPLES / 'stream.ts')!r}\n"
+        f"exec({FAKE_READER!r}, fake.__dict__)\nsys.modules['pvio_lab.read.reader'] = fake\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def scan(*paths, **options):
+    return scan_videos(paths, progress=False, **options)
+
+
+def children():
+    return [
+        process for process in psutil.Process().children() if "scan_process" in " ".join(process.cmdline())
+    ]
+
+
+def test_a_file_in_order(fake_reader):
+    (row,) = scan(fake_reader / "good.mp4")
+    assert row == ScanRow(
+        path=str(fake_reader / "good.mp4"),
+        ok=True,
+        frames_promised=4,
+        frames_decoded=4,
+        is_variable_rate=False,
+        engine="pyav",
+        reason="because.",
+        seconds=row.seconds,
+    )
+
+
+def test_a_frame_that_the_decoder_calls_corrupt(fake_reader):
+    (row,) = scan(fake_reader / "corrupt.mp4")
+    assert (row.ok, row.frames_decoded, row.damaged_frames, row.error) == (False, 4, (1,), None)
+
+
+def test_a_crash_is_a_row_and_the_scan_goes_on(fake_reader):
+    report = scan("crash.mp4", "a.mp4", "crash.mp4x", "b.mp4", num_workers=1)
+    assert [row.ok for row in report] == [False, True, True, True]
+    assert (
+        report.rows[0].error == f"the decoder crashed ({'SIGSEGV' if os.name == 'posix' else 'exit code 5'})"
+    )
+    assert report.rows[0].frames_promised is None
+
+
+@pytest.mark.parametrize("name", ["hang.mp4", pytest.param("hang_all_threads.mp4", marks=posix_only)])
+def test_a_hang_is_ended_at_the_limit(fake_reader, name):
+    report = scan(name, "a.mp4", num_workers=1, timeout_seconds=0.5)
+    assert [row.ok for row in report] == [False, True]
+    assert report.rows[0].error == "stopped: it took longer than 0.5 s"
+    assert children() == []
+
+
+def test_an_unexpected_error_is_a_row(fake_reader):
+    assert scan("bug.mp4").rows[0].error == "KeyError: 'what'"
+
+
+def test_rows_keep_the_order_of_the_input(fake_reader):
+    names = [f"{number}.mp4" for number in (3, 1, 2)] * 5 + ["crash.mp4"]
+    assert [row.path for row in scan(*names, num_workers=3)] == ["3.mp4", "1.mp4", "2.mp4", "crash.mp4"]
+
+
+def test_a_directory_is_searched_in_natural_order(fake_reader):
+    for name in ["b/10.mkv", "b/9.MP4", "a.webm", "notes.txt", ".hidden.mp4", ".cache/c.mp4", "b/image.png"]:
+        (fake_reader / name).parent.mkdir(exist_ok=True)
+        (fake_reader / name).touch()
+    found = [
+        Path(row.path).relative_to(fake_reader).as_posix()
+        for row in scan(fake_reader, fake_reader / "a.webm")
+    ]
+    assert found == ["a.webm", "b/9.MP4", "b/10.mkv"]
+
+
+def test_a_directory_without_videos_gets_a_row(fake_reader):
+    (row,) = scan(fake_reader)
+    assert row.error == f"FileNotFoundError: there are no videos in the directory {fake_reader}"
+
+
+def test_strange_names_come_back_as_they_were(fake_reader):
+    names = ["a b'c\"d%.mp4", "new\nline.mp4", "\u65e5\u672c\u8a9e.mp4", "\udcff.mp4"]
+    assert [row.path for row in scan(*names)] == names
+
+
+def test_nothing_to_scan():
+    assert len(scan()) == 0
+
+
+def test_no_process_is_left(fake_reader):
+    scan(*(f"{number}.mp4" for number in range(6)), num_workers=3)
+    assert children() == []
+    assert [thread for thread in threading.enumerate() if "_feed" in thread.name] == []
+
+
+@contextmanager
+def program(code):
+    """Python running this code with the modules that this process finds."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) as process:
+        try:
+            yield psutil.Process(process.pid), process
+        finally:
+            process.kill()
+
+
+@posix_only
+def test_an_interrupt_ends_everything(fake_reader):
+    code = """
+import psutil
+from pvio_lab.read.scan import scan_videos
+try:
+    scan_videos(["hang.mp4", "hang_all_threads.mp4", "a.mp4"], num_workers=2, progress=False)
+except KeyboardInterrupt:
+    print("interrupted", len(psutil.Process().children()))
+"""
+    with program(code) as (parent, process):
+        wait_until(lambda: len(parent.children()) == 2)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate()[0].split() == [b"interrupted", b"0"]
+
+
+@posix_only
+def test_a_process_ends_with_its_parent(fake_reader):
+    code = "from pvio_lab.read.scan import scan_videos; scan_videos('hang.mp4', progress=False)"
+    with program(code) as (parent, process):
+        wait_until(parent.children)
+        (child,) = parent.children()
+        process.kill()
+        process.wait()
+        wait_until(lambda: not child.is_running())
+
+
+def wait_until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_process_that_cannot_start(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['numpy'] = None")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        RuntimeError, match=r"no process can be started to decode in; .* says: \w+Error: .*numpy"
+    ):
+        scan("a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"num_workers": 0}, ValueError, "num_workers=0 must be 1 or more"),
+        ({"num_workers": 1.5}, TypeError, r"num_workers=1\.5 must be an integer"),
+        ({"timeout_seconds": 0}, ValueError, "timeout_seconds=0 must be more than 0"),
+        (
+            {"timeout_seconds": float("inf")},
+            ValueError,
+            "timeout_seconds=inf must be more than 0, and finite",
+        ),
+        ({"timeout_seconds": "9"}, TypeError, "timeout_seconds='9' must be a number"),
+    ],
+)
+def test_wrong_options(options, error, words):
+    with pytest.raises(error, match=words):
+        scan("a.mp4", **options)
+
+
+@pytest.mark.parametrize("paths", [[3], [b"a.mp4"], [None]])
+def test_what_is_no_path(paths):
+    with pytest.raises(TypeError, match="scan_videos takes paths, not"):
+        scan_videos(paths)
+
+
+REPORT = ScanReport(
+    (
+        ScanRow("a.mp4", ok=True, frames_promised=9, frames_decoded=9),
+        ScanRow("b.mp4", ok=False, frames_promised=9, frames_decoded=7, damaged_frames=(3, 4)),
+        ScanRow("c.mp4", ok=False, error="OpenError: c.mp4 has no video stream"),
+    )
+)
+
+
+def test_a_report_in_words():
+    assert repr(REPORT).splitlines() == [
+        "ScanReport(3 files, 2 bad)",
+        "  b.mp4: damaged (7 of 9 frames decoded)",
+        "  c.mp4: OpenError: c.mp4 has no video stream (0 frames decoded)",
+    ]
+
+
+def test_a_report_as_data():
+    assert [row.path for row in REPORT.bad] == ["b.mp4", "c.mp4"]
+    assert REPORT.to_dicts()[1]["damaged_frames"] == (3, 4)
+    assert len(REPORT) == len(list(REPORT)) == 3
+
+
+def test_a_report_in_a_notebook():
+    assert "3 files scanned, 2 bad" in REPORT._repr_html_()
+
+
+def test_the_sample_clips():
+    report = {Path(row.path).name: row for row in scan(SAMPLES)}
+    assert set(report) == {name for name in TRUTH if name != "numbered"}
+    for name, row in report.items():
+        assert row.ok == (name not in ("damaged.mp4", "truncated.mp4")), row
+        assert row.frames_decoded == TRUTH[name]["num_frames"]
+        assert row.is_variable_rate == TRUTH[name]["is_variable_rate"]
+        assert row.engine in ("decord", "pyav")
+
+
+def test_what_is_not_a_video(tmp_path):
+    (tmp_path / "text.mp4").write_text("not a video")
+    (tmp_path / "empty.mp4").touch()
+    report = scan(tmp_path / "missing.mp4", tmp_path)
+    assert [row.error.partition(":")[0] for row in report] == ["FileNotFoundError", "OpenError", "OpenError"]
