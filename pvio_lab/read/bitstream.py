@@ -1,0 +1,106 @@
+"""What a look into single packets tells that no container says: places where decoding cannot begin, and packets without a frame.
+
+Only headers are read, and only of the packets that matter, so this costs little beside demuxing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from av.packet import Packet
+
+PLAIN, NO_FRAME, NOT_A_START, UNKNOWN = 0, 1, 2, 3
+"""Notes on a packet: nothing special; gives no frame; a keyframe where decoding cannot begin; not understood."""
+
+Look = Callable[[Packet], int]
+
+
+def look_for(codec: str, extradata: bytes | None) -> Look | None:
+    """What to look at in each packet of this codec, if anything."""
+    if codec == "h264":
+        length = (extradata[4] & 3) + 1 if extradata and len(extradata) > 4 and extradata[0] == 1 else 0
+        return lambda packet: _h264_keyframe(packet, length)
+    if codec == "hevc":
+        length = (extradata[21] & 3) + 1 if extradata and len(extradata) > 21 and extradata[0] == 1 else 0
+        return lambda packet: _hevc_layers(packet, length)
+    return {"vp8": _vp8_hidden, "mpeg4": _mpeg4_packed}.get(codec)
+
+
+def _h264_keyframe(packet: Packet, length: int) -> int:
+    """Intra refresh: a "keyframe" from which the picture only recovers over the next frames is no start."""
+    if not packet.is_keyframe:
+        return PLAIN
+    for unit in _units(memoryview(packet), length):
+        kind = unit[0] & 31
+        if kind == 6 and _recovery_frames(bytes(unit[1:])) > 0:
+            return NOT_A_START
+        if kind in (1, 5):
+            break
+    return PLAIN
+
+
+def _hevc_layers(packet: Packet, length: int) -> int:
+    """Temporal layers: there "no reference" means none in its own layer, so nothing may be skipped."""
+    for unit in _units(memoryview(packet), length):
+        if len(unit) > 1 and unit[0] >> 1 & 63 < 32:
+            return UNKNOWN if (unit[1] & 7) > 1 else PLAIN
+    return PLAIN
+
+
+def _vp8_hidden(packet: Packet) -> int:
+    return PLAIN if memoryview(packet)[0] & 0x10 else NO_FRAME
+
+
+def _mpeg4_packed(packet: Packet) -> int:
+    """Two pictures in one packet, or one that repeats the last: the frames do not belong to these packets."""
+    data = bytes(packet)
+    if len(data) < 20 or data.count(b"\0\0\1\xb6") != 1:
+        return UNKNOWN
+    return PLAIN
+
+
+def _units(data: memoryview, length: int) -> Iterator[memoryview]:
+    """The NAL units of a packet: after lengths of so many bytes, or (0) after start codes."""
+    at = 0
+    if not length:
+        text = bytes(data[: 1 << 16])
+        at = text.find(b"\0\0\1")
+        while at >= 0:
+            end = text.find(b"\0\0\1", at + 3)
+            if at + 3 < len(text):
+                yield data[at + 3 : end if end >= 0 else len(data)]
+            at = end
+        return
+    while at + length < len(data):
+        size = int.from_bytes(data[at : at + length], "big")
+        if not size:
+            return
+        yield data[at + length : at + length + size]
+        at += length + size
+
+
+def _recovery_frames(sei: bytes) -> int:
+    """How many frames a recovery point says it takes until the picture is right; 0 without one."""
+    payload, at = sei.replace(b"\0\0\3", b"\0\0"), 0
+    while at + 2 < len(payload) and payload[at] != 0x80:
+        kind, at = _sum_of_bytes(payload, at)
+        size, at = _sum_of_bytes(payload, at)
+        if kind == 6:
+            return _exponential_golomb(payload[at : at + size])
+        at += size
+    return 0
+
+
+def _sum_of_bytes(data: bytes, at: int) -> tuple[int, int]:
+    """The number coded as 255, 255, ..., rest; and where the next one begins."""
+    total = 0
+    while at < len(data) and data[at] == 255:
+        total, at = total + 255, at + 1
+    return total + (data[at] if at < len(data) else 0), at + 1
+
+
+def _exponential_golomb(data: bytes) -> int:
+    bits = "".join(f"{byte:08b}" for byte in data[:16])
+    zeros = len(bits) - len(bits.lstrip("0"))
+    digits = bits[zeros : 2 * zeros + 1]
+    return int(digits, 2) - 1 if len(digits) == zeros + 1 else 0

@@ -1,0 +1,118 @@
+"""Decoded frames become RGB as the ffmpeg program makes it: turned, scaled, and with its colours."""
+
+from __future__ import annotations
+
+import math
+import struct
+from fractions import Fraction
+
+import numpy as np
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+# In these the plain converter and ffmpeg's filters give the same pixels, if nothing is turned or scaled.
+_PLAIN_FORMATS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12"}
+
+Matrix = tuple[int, ...]
+Filter = tuple[str, str]
+
+
+class Converter:
+    """Converts the frames of one stream to RGB of one size; one for each thread.
+
+    Args:
+        size: Width and height of the result; that of the first frame, as displayed, when left out.
+    """
+
+    def __init__(self, size: tuple[int, int] | None = None):
+        self._size = size
+        self._plain = VideoReformatter()
+        self._graph_key: tuple[object, ...] | None = None
+
+    def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The RGB pixels, in memory of the converter: copy them before the next call."""
+        matrix = display_matrix(frame)
+        if matrix is None and self._is_plain(frame):
+            rgb = self._plain.reformat(
+                frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
+            )
+        else:
+            rgb = self._filter(frame, matrix)
+        self._size = self._size or (rgb.width, rgb.height)
+        plane = rgb.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return rows[: rgb.height, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+
+    def _is_plain(self, frame: VideoFrame) -> bool:
+        width, height = frame.width, frame.height
+        return (
+            (self._size is None or self._size == (width, height))
+            and not (width & 1 or height & 1)
+            and not frame.interlaced_frame
+            and frame.format.name in _PLAIN_FORMATS
+        )
+
+    def _filter(self, frame: VideoFrame, matrix: Matrix | None) -> VideoFrame:
+        key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, matrix)
+        if key != self._graph_key:
+            self._graph, self._graph_key = _make_graph(frame, matrix, self._size), key
+        self._graph.push(frame)
+        result = self._graph.pull()
+        assert isinstance(result, VideoFrame)
+        return result
+
+
+def display_matrix(frame: VideoFrame) -> Matrix | None:
+    """How the frame has to be turned or mirrored to be looked at, if at all."""
+    try:
+        for data in frame.side_data:
+            if data.type.name == "DISPLAYMATRIX":
+                return struct.unpack("<9i", bytes(data)[:36])
+    except ValueError:  # it carries data of a kind that PyAV has no name for
+        return None
+    return None
+
+
+def rotation_filters(matrix: Matrix | None) -> list[Filter]:
+    """The filters by which the ffmpeg program turns and mirrors frames with this display matrix."""
+    if not matrix:
+        return []
+    angle = _clockwise_degrees(matrix)
+    if angle == 90:
+        return [("transpose", "cclock_flip" if matrix[3] > 0 else "clock")]
+    if angle == 180:
+        return [("hflip", "")] * (matrix[0] < 0) + [("vflip", "")] * (matrix[4] < 0)
+    if angle == 270:
+        return [("transpose", "clock_flip" if matrix[3] < 0 else "cclock")]
+    if angle:
+        return [("rotate", f"{angle}*PI/180")]
+    return [("vflip", "")] if matrix[4] < 0 else []
+
+
+def _clockwise_degrees(matrix: Matrix) -> int:
+    scale = math.hypot(matrix[1], matrix[4]) or 1, math.hypot(matrix[0], matrix[3]) or 1
+    return round(math.degrees(math.atan2(matrix[1] / scale[0], matrix[0] / scale[1]))) % 360
+
+
+def _make_graph(frame: VideoFrame, matrix: Matrix | None, size: tuple[int, int] | None) -> Graph:
+    graph = Graph()
+    resize = f":w={size[0]}:h={size[1]}" if size else ""
+    space, color_range = int(frame.colorspace), int(frame.color_range)
+    source = (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={Fraction(1, 1000)}"
+        f":colorspace={space}:range={color_range}"
+    )
+    steps = [
+        ("buffer", source),
+        *rotation_filters(matrix),
+        ("scale", f"flags=bicubic{resize}"),
+        ("format", "rgb24"),
+        ("buffersink", ""),
+    ]
+    filters = [graph.add(name, args) if args else graph.add(name) for name, args in steps]
+    for before, after in zip(filters, filters[1:], strict=False):
+        before.link_to(after)
+    graph.configure()
+    return graph

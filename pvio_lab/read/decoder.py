@@ -1,0 +1,236 @@
+"""Decoding with PyAV where every frame carries the number of its packet, so that no frame can pass for another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av.error
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from ..errors import DecodeError, OpenError
+from .demux import NO_TIME, Packets, open_container
+
+# Containers in which only a place in the file leads to a packet for sure.
+_SEEK_BY_PLACE = {"mpegts", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
+# Dropping this many packets is cheaper, and safer, than a seek.
+NEAR_PACKETS = 64
+# How many packets after a seek may be unknown before it counts as failed.
+_MAX_STRANGERS = 64
+
+
+class Damage(Exception):
+    """The decoder met an error; with several threads it may have lost good frames with the bad one."""
+
+
+class Lost(Exception):
+    """After a seek, packets come in another order than in the index; from now on the decoder will not seek."""
+
+
+@dataclass(frozen=True)
+class FileMark:
+    """What tells that a file is still the one that was indexed."""
+
+    path: str
+    inode: tuple[int, int]
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> FileMark:
+        """The mark of the file as it is now."""
+        stat = os.stat(path)
+        return cls(path, (stat.st_dev, stat.st_ino), stat.st_size, stat.st_mtime_ns)
+
+
+class Decoder:
+    """One open decoder. It never works ahead: each `step` feeds one packet and returns what comes out.
+
+    Args:
+        mark: The file, as it was indexed.
+        stream_index: Which of its streams.
+        packets: The table of its packets.
+        threads: How many threads decode.
+        is_tolerant: Goes on after an error, and only notes it in `damaged`.
+        container: The file, if it is open already; it is closed by this decoder.
+    """
+
+    def __init__(
+        self,
+        mark: FileMark,
+        stream_index: int,
+        packets: Packets,
+        threads: int,
+        *,
+        is_tolerant: bool = False,
+        container: InputContainer | None = None,
+    ):
+        self._mark, self._stream_index, self._packets = mark, stream_index, packets
+        self.threads, self._is_tolerant = threads, is_tolerant
+        self.next_packet = len(packets)
+        self.ended = True
+        self.damaged: set[int] = set()
+        self._seekable = True
+        self._skipping = False
+        self._container = container
+        self._open()
+
+    def close(self) -> None:
+        """Gives everything back."""
+        self._source: Iterator[Packet] = iter(())
+        if self._container:
+            self._container.close()
+            self._container = None
+        self.ended = True
+
+    def go_to(self, packet: int) -> None:
+        """Decoding will begin with this packet; what the decoder holds is dropped."""
+        if not self.ended and 0 <= packet - self.next_packet <= NEAR_PACKETS and self._drop_until(packet):
+            self._context.flush_buffers()
+        elif not (self._seekable and self._seek(packet)):
+            self._reopen()
+            if not self._drop_until(packet):
+                raise DecodeError(f"{self._mark.path} has changed while it was open: packet {packet} is not found")
+        self.ended = False
+
+    def step(self, *, skip: bool = False) -> list[tuple[int, VideoFrame]]:
+        """Feeds one packet and returns the frames that come out, each with the number of its packet.
+
+        Args:
+            skip: The frame of this packet may be left out, if no other frame needs it.
+
+        Raises:
+            Damage: Something cannot be decoded, and the decoder is not tolerant.
+            Lost: The packets do not come as they should; `go_to` sets that right.
+        """
+        if skip != self._skipping:
+            self._context.skip_frame = "NONREF" if skip else "DEFAULT"
+            self._skipping = skip
+        number = self.next_packet
+        try:
+            packet = self._pull()
+            if packet is None:
+                return self.flush()
+            packet.pts = packet.dts = number
+            return self._decode(packet)
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError as error:
+            self.damaged.add(number)
+            if not self._is_tolerant:
+                raise Damage(str(error)) from error
+            return []
+
+    def flush(self) -> list[tuple[int, VideoFrame]]:
+        """The frames that the decoder still holds, as if the file ended here."""
+        self.ended = True
+        try:
+            return self._decode(None)
+        except av.error.FFmpegError:
+            return []
+
+    def _decode(self, packet: Packet | None) -> list[tuple[int, VideoFrame]]:
+        frames = [(frame.pts, frame) for frame in self._context.decode(packet)]
+        for number, frame in frames:
+            if frame.is_corrupt:
+                self.damaged.add(number)
+        if self.damaged and not self._is_tolerant:
+            raise Damage("a frame came out corrupt")
+        return frames
+
+    def _open(self) -> None:
+        if self._container is None:
+            if FileMark.of(self._mark.path) != self._mark:
+                raise OpenError(f"{self._mark.path} was replaced while it was open; open it again")
+            self._container = open_container(self._mark.path)
+        stream = self._container.streams[self._stream_index]
+        assert isinstance(stream, VideoStream)
+        self._stream, self._context = stream, stream.codec_context
+        if not self._context.is_open:
+            self._context.thread_count = self.threads
+            self._context.thread_type = "AUTO" if self.threads > 1 else "SLICE"
+            self._context.flags |= Flags.unaligned  # else a crop at the left is rounded
+        self._source = self._container.demux(self._stream)
+
+    def _reopen(self) -> None:
+        assert self._container
+        self._container.close()
+        self._container = None
+        self._open()
+        self._skipping = False
+        self.next_packet = 0
+
+    def _pull(self) -> Packet | None:
+        """The next packet, or None at the end; it must be the one that the index has there."""
+        packet = self._demux()
+        if packet is None:
+            return None
+        number = self.next_packet
+        if number >= len(self._packets) or packet.size != self._packets.size[number]:
+            self._seekable = False
+            raise Lost
+        self.next_packet += 1
+        return packet
+
+    def _demux(self) -> Packet | None:
+        try:
+            return next((packet for packet in self._source if packet.size), None)
+        except av.error.FFmpegError:  # the index has met the same error, and knows what is missing
+            return None
+
+    def _drop_until(self, packet: int) -> bool:
+        try:
+            while self.next_packet < packet:
+                if self._pull() is None:
+                    return False
+        except Lost:
+            return False
+        return True
+
+    def _seek(self, packet: int) -> bool:
+        return any(self._land(offset, packet, by_place) for offset, by_place in self._targets(packet))
+
+    def _targets(self, packet: int) -> Iterator[tuple[int, bool]]:
+        """Where to seek to, the best first; in bytes, where the second is true, else in ticks."""
+        assert self._container
+        table, names = self._packets, set(self._container.format.name.split(","))
+        if names & _SEEK_BY_PLACE and table.pos[packet] >= 0:
+            yield int(table.pos[packet]), True
+        for back in (0, NEAR_PACKETS // 4, NEAR_PACKETS):
+            row = max(packet - back, 0)
+            for time in dict.fromkeys((int(table.pts[row]), int(table.dts[row]))):
+                if time != NO_TIME:
+                    yield time, False
+
+    def _land(self, offset: int, packet: int, by_place: bool) -> bool:
+        """Seeks, and goes on to the packet; False if it lands after it or nobody knows where."""
+        assert self._container
+        try:
+            self._container.seek(offset, stream=self._stream, unsupported_byte_offset=by_place)
+        except av.error.FFmpegError:
+            return False
+        self._source = self._container.demux(self._stream)
+        for _ in range(_MAX_STRANGERS):
+            found = self._demux()
+            row = None if found is None else self._packets.find(found)
+            if found is None or (row is not None and row > packet):
+                return False
+            if row is not None:
+                return self._arrive(found, row, packet)
+        return False
+
+    def _arrive(self, found: Packet, row: int, packet: int) -> bool:
+        """The first packet after a seek is known: goes on to the wanted one, which must not be lost."""
+        self.next_packet = row
+        self._source = _chain(found, self._source)
+        return packet - row <= 40 * NEAR_PACKETS and self._drop_until(packet)
+
+
+def _chain(first: Packet, rest: Iterator[Packet]) -> Iterator[Packet]:
+    yield first
+    yield from rest

@@ -1,0 +1,252 @@
+"""PyAV and decord, each with its rules of safe use: frame numbers become frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from ..errors import DecodeError, OpenError
+from .decoder import Damage, Decoder, Lost
+from .index import Layout
+
+# Where a file is damaged, decoding begins so many packets earlier, so that what conceals the damage is the same.
+_BEFORE_DAMAGE = 1000
+
+Frame = VideoFrame | NDArray[np.uint8]
+"""A decoded frame: as the codec has it, or already RGB."""
+
+
+class Engine(Protocol):
+    """Decodes the frames of one file; one engine serves one thread at a time."""
+
+    decoded: int
+    """How many frames it has decoded."""
+
+    def frames(self, numbers: Sequence[int], *, skip: bool = False) -> Iterator[tuple[int, Frame]]:
+        """These frames, whose numbers are sorted, and whatever comes out before and between them.
+
+        Args:
+            numbers: Which frames.
+            skip: Others may be left out of the decoding.
+
+        Raises:
+            DecodeError: One of them does not come.
+        """
+
+    def reset(self) -> None:
+        """After an interruption: the next read begins anew."""
+
+    def close(self) -> None:
+        """Gives decoders and files back; the engine can be used again."""
+
+
+class PyAVEngine:
+    """Goes on from where it stands, if that is nearer than the next place to begin.
+
+    Args:
+        layout: How the frames of the file are reached.
+        threads: How many threads decode.
+        container: The file, if it is open already.
+        is_careful: For damaged parts: begins long before them, and puts up with errors as ffmpeg does.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        threads: int,
+        container: InputContainer | None = None,
+        *,
+        is_careful: bool = False,
+    ):
+        self._layout, self._is_careful = layout, is_careful
+        self._threads = 1 if layout.order.is_counted else threads
+        self._container = container
+        self._decoder: Decoder | None = None
+        self._careful: PyAVEngine | None = None
+        self._damaged_entries: set[int] = set()
+        self.decoded = 0
+        self.reset()
+
+    def frames(self, numbers: Sequence[int], *, skip: bool = False) -> Iterator[tuple[int, VideoFrame]]:
+        """See `Engine`."""
+        wanted = frozenset(numbers) if skip and self._layout.may_skip else None
+        for number in numbers:
+            entry = int(self._layout.entry[number])
+            if entry not in self._damaged_entries:
+                try:
+                    yield from self._up_to(number, wanted)
+                    continue
+                except Damage:
+                    self._damaged_entries.add(entry)
+                    self.reset()
+            yield from self._careful_engine()._up_to(number, None)
+
+    def all_frames(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Every frame that comes out, from first to last, whatever is damaged."""
+        self.reset()
+        self._begin(0)
+        while not self._decoder_in_use().ended:
+            self._step(None)
+            while self._queue:
+                yield self._queue.popleft()
+
+    def reset(self) -> None:
+        """See `Engine`."""
+        self._begun_at, self._newest = -1, -1
+        self._skipped: set[int] = set()
+        self._queue: deque[tuple[int, VideoFrame]] = deque()
+
+    def close(self) -> None:
+        """See `Engine`."""
+        for part in (self._decoder, self._careful, self._container):
+            if part is not None:
+                part.close()
+        self._decoder = self._careful = self._container = None
+        self.reset()
+
+    def _up_to(self, number: int, wanted: Collection[int] | None) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames that come out until this one, which is the last."""
+        if not self._can_go_on_to(number):
+            self._begin(self._entry(number))
+        while self._newest < number:
+            try:
+                while not self._queue and not self._decoder_in_use().ended:
+                    self._step(wanted)
+            except Lost:
+                self._begin(self._entry(number))
+                continue
+            if not self._queue or self._queue[0][0] > number:
+                raise self._missing(number)
+            self._newest, frame = self._queue.popleft()
+            yield self._newest, frame
+
+    def _can_go_on_to(self, number: int) -> bool:
+        layout = self._layout
+        return (
+            0 <= self._begun_at <= layout.entry[number]
+            and number > self._newest
+            and self._entry(number) <= self._decoder_in_use().next_packet
+            and layout.order.packet_of[number] not in self._skipped
+        )
+
+    def _begin(self, entry: int) -> None:
+        self.reset()
+        self._decoder_in_use().go_to(entry)
+        self._begun_at, self._counted = entry, 0
+
+    def _step(self, wanted: Collection[int] | None) -> None:
+        """Feeds one packet, and queues what comes out and can be relied on from where decoding began."""
+        layout, decoder = self._layout, self._decoder_in_use()
+        packet = decoder.next_packet
+        skip = wanted is not None and packet < len(layout.number_of) and layout.number_of[packet] not in wanted
+        if skip:
+            self._skipped.add(packet)
+        for source, frame in decoder.step(skip=skip):
+            self.decoded += 1
+            number = self._counted if layout.order.is_counted else int(layout.number_of[source])
+            self._counted += 1
+            if 0 <= number < len(layout.entry) and (self._is_careful or layout.entry[number] >= self._begun_at):
+                self._queue.append((number, frame))
+
+    def _entry(self, number: int) -> int:
+        entry = int(self._layout.entry[number])
+        return self._layout.earlier_entry(entry, _BEFORE_DAMAGE) if self._is_careful else entry
+
+    def _missing(self, number: int) -> Exception:
+        if not self._is_careful:
+            return Damage(f"frame {number} does not come")
+        path = self._layout.mark.path
+        return DecodeError(f"frame {number} of {path} cannot be decoded: the file is damaged there")
+
+    def _decoder_in_use(self) -> Decoder:
+        if self._decoder is None:
+            layout, self._container, container = self._layout, None, self._container
+            threads = 1 if self._is_careful else self._threads
+            self._decoder = Decoder(
+                layout.mark,
+                layout.stream_index,
+                layout.packets,
+                threads,
+                is_tolerant=self._is_careful,
+                container=container,
+            )
+        return self._decoder
+
+    def _careful_engine(self) -> PyAVEngine:
+        if self._careful is None:
+            self._careful = PyAVEngine(self._layout, 1, is_careful=True)
+        return self._careful
+
+
+class DecordEngine:
+    """Seeks to a keyframe, takes the frames that follow one by one, and drops what decord has queued.
+
+    Only so is decord exact in long files, and only so does it stop decoding ahead.
+
+    Args:
+        layout: How the frames of the file are reached.
+        threads: How many threads decode.
+    """
+
+    def __init__(self, layout: Layout, threads: int):
+        self._layout, self._threads = layout, threads
+        self._reader: Any = None
+        self.decoded = 0
+
+    def frames(self, numbers: Sequence[int], *, skip: bool = False) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """See `Engine`; decord has to decode them all."""
+        layout = self._layout
+        begins = layout.number_of[layout.entry[list(numbers)]]
+        for begin in np.unique(begins).tolist():
+            last = max(number for number, start in zip(numbers, begins, strict=True) if start == begin)
+            yield from self._run(begin, last)
+
+    def reset(self) -> None:
+        """See `Engine`."""
+        self._reader = None
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._reader = None
+
+    def _run(self, begin: int, last: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        reader = self._opened()
+        reader.seek(begin)
+        try:
+            for number in range(begin, last + 1):
+                frame = reader.next().asnumpy()
+                self.decoded += 1
+                yield number, frame
+        except StopIteration:
+            raise DecodeError(f"frame {number} of {self._layout.mark.path} cannot be decoded by decord") from None
+        except Exception as error:
+            if type(error).__name__ != "DECORDError":
+                raise
+            raise DecodeError(f"frame {number} of {self._layout.mark.path}: {_first_line(error)}") from error
+        finally:
+            reader.seek(begin)
+
+    def _opened(self) -> Any:
+        if self._reader is None:
+            import decord
+
+            path = self._layout.mark.path
+            try:
+                self._reader = decord.VideoReader(path, num_threads=self._threads)
+            except Exception as error:
+                raise OpenError(f"decord cannot open {path}: {_first_line(error)}") from error
+            if len(self._reader) != len(self._layout.entry):
+                found = len(self._reader)
+                self._reader = None
+                raise OpenError(f"decord finds {found} frames in {path}, but there are {len(self._layout.entry)}")
+        return self._reader
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
