@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives. Nothing is imported before it is used.
 _HOMES = {
-    "AudioInfo": "read.metadata",
+    "AudioInfo": "read.facts",
     "DecodeError": "errors",
     "EncodeError": "errors",
     "FrameIndex": "read.index",
@@ -19,7 +19,7 @@ _HOMES = {
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "VideoError": "errors",
-    "VideoInfo": "read.metadata",
+    "VideoInfo": "read.facts",
     "VideoReader": "read.reader",
     "decode_video_frames": "read.functions",
     "filmstrip": "view.plots",
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from .errors import OpenError as OpenError
     from .errors import SourceError as SourceError
     from .errors import VideoError as VideoError
+    from .read.facts import AudioInfo as AudioInfo
+    from .read.facts import VideoInfo as VideoInfo
     from .read.functions import decode_video_frames as decode_video_frames
     from .read.functions import open_video as open_video
     from .read.functions import read_frames_from_video as read_frames_from_video
     from .read.images import ImageSequence as ImageSequence
     from .read.index import FrameIndex as FrameIndex
-    from .read.metadata import AudioInfo as AudioInfo
-    from .read.metadata import VideoInfo as VideoInfo
     from .read.metadata import get_video_metadata as get_video_metadata
     from .read.reader import VideoReader as VideoReader
     from .read.sampling import sample_indices as sample_indices

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import struct
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import Type as SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 # In these the plain converter and ffmpeg's filters give the same pixels, if nothing is turned or scaled.
 _PLAIN_FORMATS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12"}
 
+Frame = VideoFrame | NDArray[np.uint8]
+"""A decoded frame: as the codec has it, or already RGB."""
 Matrix = tuple[int, ...]
 Filter = tuple[str, str]
 
@@ -23,32 +27,32 @@ class Converter:
     """Converts the frames of one stream to RGB of one size; one for each thread.
 
     Args:
-        size: Width and height of the result; that of the first frame, as displayed, when left out.
+        size: Width and height of the result.
+        matrix: How frames are turned that do not say it themselves.
     """
 
-    def __init__(self, size: tuple[int, int] | None = None):
-        self._size = size
+    def __init__(self, size: tuple[int, int], matrix: Matrix | None = None):
+        self._size, self._matrix = size, matrix
         self._plain = VideoReformatter()
         self._graph_key: tuple[object, ...] | None = None
 
-    def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def convert(self, frame: Frame) -> NDArray[np.uint8]:
         """The RGB pixels, in memory of the converter: copy them before the next call."""
-        matrix = display_matrix(frame)
+        if isinstance(frame, np.ndarray):
+            return frame
+        matrix = display_matrix(frame) or self._matrix
         if matrix is None and self._is_plain(frame):
-            rgb = self._plain.reformat(
-                frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
-            )
+            rgb = self._plain.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
         else:
             rgb = self._filter(frame, matrix)
-        self._size = self._size or (rgb.width, rgb.height)
         plane = rgb.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return rows[: rgb.height, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
 
     def _is_plain(self, frame: VideoFrame) -> bool:
         width, height = frame.width, frame.height
         return (
-            (self._size is None or self._size == (width, height))
+            self._size == (width, height)
             and not (width & 1 or height & 1)
             and not frame.interlaced_frame
             and frame.format.name in _PLAIN_FORMATS
@@ -67,12 +71,16 @@ class Converter:
 def display_matrix(frame: VideoFrame) -> Matrix | None:
     """How the frame has to be turned or mirrored to be looked at, if at all."""
     try:
-        for data in frame.side_data:
-            if data.type.name == "DISPLAYMATRIX":
-                return struct.unpack("<9i", bytes(data)[:36])
+        data = frame.side_data.get(SideData.DISPLAYMATRIX)
     except ValueError:  # it carries data of a kind that PyAV has no name for
         return None
-    return None
+    return None if data is None else struct.unpack("=9i", bytes(data)[:36])
+
+
+def displayed_size(frame: VideoFrame) -> tuple[int, int]:
+    """Width and height of a frame as it is displayed."""
+    is_turned = any(name == "transpose" for name, _ in rotation_filters(display_matrix(frame)))
+    return (frame.height, frame.width) if is_turned else (frame.width, frame.height)
 
 
 def rotation_filters(matrix: Matrix | None) -> list[Filter]:
@@ -96,9 +104,8 @@ def _clockwise_degrees(matrix: Matrix) -> int:
     return round(math.degrees(math.atan2(matrix[1] / scale[0], matrix[0] / scale[1]))) % 360
 
 
-def _make_graph(frame: VideoFrame, matrix: Matrix | None, size: tuple[int, int] | None) -> Graph:
+def _make_graph(frame: VideoFrame, matrix: Matrix | None, size: tuple[int, int]) -> Graph:
     graph = Graph()
-    resize = f":w={size[0]}:h={size[1]}" if size else ""
     space, color_range = int(frame.colorspace), int(frame.color_range)
     source = (
         f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={Fraction(1, 1000)}"
@@ -107,12 +114,12 @@ def _make_graph(frame: VideoFrame, matrix: Matrix | None, size: tuple[int, int] 
     steps = [
         ("buffer", source),
         *rotation_filters(matrix),
-        ("scale", f"flags=bicubic{resize}"),
+        ("scale", f"flags=bicubic:w={size[0]}:h={size[1]}"),
         ("format", "rgb24"),
         ("buffersink", ""),
     ]
     filters = [graph.add(name, args) if args else graph.add(name) for name, args in steps]
-    for before, after in zip(filters, filters[1:], strict=False):
+    for before, after in pairwise(filters):
         before.link_to(after)
     graph.configure()
     return graph

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from ..errors import DecodeError, OpenError
 from .demux import NO_TIME, Packets, open_container
+from .facts import Stream
 
 # Containers in which only a place in the file leads to a packet for sure.
 _SEEK_BY_PLACE = {"mpegts", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
@@ -53,7 +54,7 @@ class Decoder:
 
     Args:
         mark: The file, as it was indexed.
-        stream_index: Which of its streams.
+        stream: Which of its streams.
         packets: The table of its packets.
         threads: How many threads decode.
         is_tolerant: Goes on after an error, and only notes it in `damaged`.
@@ -63,19 +64,20 @@ class Decoder:
     def __init__(
         self,
         mark: FileMark,
-        stream_index: int,
+        stream: Stream,
         packets: Packets,
         threads: int,
         *,
         is_tolerant: bool = False,
         container: InputContainer | None = None,
     ):
-        self._mark, self._stream_index, self._packets = mark, stream_index, packets
+        self._mark, self._facts, self._packets = mark, stream, packets
         self.threads, self._is_tolerant = threads, is_tolerant
         self.next_packet = len(packets)
         self.ended = True
         self.damaged: set[int] = set()
-        self._seekable = True
+        # A palette comes only once, with the first packet.
+        self._seekable = stream.pixel_format != "pal8"
         self._skipping = False
         self._container = container
         self._open()
@@ -95,7 +97,9 @@ class Decoder:
         elif not (self._seekable and self._seek(packet)):
             self._reopen()
             if not self._drop_until(packet):
-                raise DecodeError(f"{self._mark.path} has changed while it was open: packet {packet} is not found")
+                raise DecodeError(
+                    f"{self._mark.path} has changed while it was open: packet {packet} is not found"
+                )
         self.ended = False
 
     def step(self, *, skip: bool = False) -> list[tuple[int, VideoFrame]]:
@@ -112,35 +116,28 @@ class Decoder:
             self._context.skip_frame = "NONREF" if skip else "DEFAULT"
             self._skipping = skip
         number = self.next_packet
-        try:
-            packet = self._pull()
-            if packet is None:
-                return self.flush()
-            packet.pts = packet.dts = number
-            return self._decode(packet)
-        except av.error.EOFError:
-            return []
-        except av.error.FFmpegError as error:
-            self.damaged.add(number)
-            if not self._is_tolerant:
-                raise Damage(str(error)) from error
-            return []
+        packet = self._pull()
+        if packet is None:
+            return self.flush()
+        packet.pts = packet.dts = number
+        return self._decode(packet, number)
 
     def flush(self) -> list[tuple[int, VideoFrame]]:
         """The frames that the decoder still holds, as if the file ended here."""
         self.ended = True
-        try:
-            return self._decode(None)
-        except av.error.FFmpegError:
-            return []
+        return self._decode(None, self.next_packet - 1)
 
-    def _decode(self, packet: Packet | None) -> list[tuple[int, VideoFrame]]:
-        frames = [(frame.pts, frame) for frame in self._context.decode(packet)]
-        for number, frame in frames:
-            if frame.is_corrupt:
-                self.damaged.add(number)
+    def _decode(self, packet: Packet | None, number: int) -> list[tuple[int, VideoFrame]]:
+        frames: list[tuple[int, VideoFrame]] = []
+        try:
+            frames = [(frame.pts, frame) for frame in self._context.decode(packet)]
+            self.damaged.update(number for number, frame in frames if frame.is_corrupt)
+        except av.error.EOFError:
+            pass
+        except av.error.FFmpegError:
+            self.damaged.add(number)
         if self.damaged and not self._is_tolerant:
-            raise Damage("a frame came out corrupt")
+            raise Damage
         return frames
 
     def _open(self) -> None:
@@ -148,7 +145,7 @@ class Decoder:
             if FileMark.of(self._mark.path) != self._mark:
                 raise OpenError(f"{self._mark.path} was replaced while it was open; open it again")
             self._container = open_container(self._mark.path)
-        stream = self._container.streams[self._stream_index]
+        stream = self._container.streams[self._facts.index]
         assert isinstance(stream, VideoStream)
         self._stream, self._context = stream, stream.codec_context
         if not self._context.is_open:
@@ -198,7 +195,7 @@ class Decoder:
     def _targets(self, packet: int) -> Iterator[tuple[int, bool]]:
         """Where to seek to, the best first; in bytes, where the second is true, else in ticks."""
         assert self._container
-        table, names = self._packets, set(self._container.format.name.split(","))
+        table, names = self._packets, self._facts.containers
         if names & _SEEK_BY_PLACE and table.pos[packet] >= 0:
             yield int(table.pos[packet]), True
         for back in (0, NEAR_PACKETS // 4, NEAR_PACKETS):

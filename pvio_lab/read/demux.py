@@ -73,7 +73,9 @@ def open_container(path: str) -> InputContainer:
         PermissionError: It may not be read.
     """
     if os.path.isdir(path):
-        raise IsADirectoryError(f"{path} is a directory; for a directory of images use ImageSequence or open_video")
+        raise IsADirectoryError(
+            f"{path} is a directory; for a directory of images use ImageSequence or open_video"
+        )
     if not os.path.exists(path):
         raise FileNotFoundError(f"there is no video file {path}")
     try:

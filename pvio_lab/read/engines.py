@@ -12,14 +12,13 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from ..errors import DecodeError, OpenError
+from .convert import Frame
 from .decoder import Damage, Decoder, Lost
+from .forking import abandon, survive_forks
 from .index import Layout
 
 # Where a file is damaged, decoding begins so many packets earlier, so that what conceals the damage is the same.
 _BEFORE_DAMAGE = 1000
-
-Frame = VideoFrame | NDArray[np.uint8]
-"""A decoded frame: as the codec has it, or already RGB."""
 
 
 class Engine(Protocol):
@@ -72,6 +71,7 @@ class PyAVEngine:
         self._damaged_entries: set[int] = set()
         self.decoded = 0
         self.reset()
+        survive_forks(self)
 
     def frames(self, numbers: Sequence[int], *, skip: bool = False) -> Iterator[tuple[int, VideoFrame]]:
         """See `Engine`."""
@@ -89,12 +89,24 @@ class PyAVEngine:
 
     def all_frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """Every frame that comes out, from first to last, whatever is damaged."""
-        self.reset()
+        seen: set[int] = set()
+        for engine in (self, self._careful_engine()):
+            try:
+                for number, frame in engine._from_the_start():
+                    if number not in seen:
+                        seen.add(number)
+                        yield number, frame
+                return
+            except Damage:
+                self.reset()
+
+    def _from_the_start(self) -> Iterator[tuple[int, VideoFrame]]:
         self._begin(0)
         while not self._decoder_in_use().ended:
             self._step(None)
             while self._queue:
-                yield self._queue.popleft()
+                self._newest, frame = self._queue.popleft()
+                yield self._newest, frame
 
     def reset(self) -> None:
         """See `Engine`."""
@@ -107,6 +119,12 @@ class PyAVEngine:
         for part in (self._decoder, self._careful, self._container):
             if part is not None:
                 part.close()
+        self._decoder = self._careful = self._container = None
+        self.reset()
+
+    def after_fork(self) -> None:
+        """In the child, everything is opened anew."""
+        abandon(self._decoder, self._careful, self._container, self._queue)
         self._decoder = self._careful = self._container = None
         self.reset()
 
@@ -144,14 +162,18 @@ class PyAVEngine:
         """Feeds one packet, and queues what comes out and can be relied on from where decoding began."""
         layout, decoder = self._layout, self._decoder_in_use()
         packet = decoder.next_packet
-        skip = wanted is not None and packet < len(layout.number_of) and layout.number_of[packet] not in wanted
+        skip = (
+            wanted is not None and packet < len(layout.number_of) and layout.number_of[packet] not in wanted
+        )
         if skip:
             self._skipped.add(packet)
         for source, frame in decoder.step(skip=skip):
             self.decoded += 1
             number = self._counted if layout.order.is_counted else int(layout.number_of[source])
             self._counted += 1
-            if 0 <= number < len(layout.entry) and (self._is_careful or layout.entry[number] >= self._begun_at):
+            if 0 <= number < len(layout.entry) and (
+                self._is_careful or layout.entry[number] >= self._begun_at
+            ):
                 self._queue.append((number, frame))
 
     def _entry(self, number: int) -> int:
@@ -170,7 +192,7 @@ class PyAVEngine:
             threads = 1 if self._is_careful else self._threads
             self._decoder = Decoder(
                 layout.mark,
-                layout.stream_index,
+                layout.stream,
                 layout.packets,
                 threads,
                 is_tolerant=self._is_careful,
@@ -198,8 +220,11 @@ class DecordEngine:
         self._layout, self._threads = layout, threads
         self._reader: Any = None
         self.decoded = 0
+        survive_forks(self)
 
-    def frames(self, numbers: Sequence[int], *, skip: bool = False) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def frames(
+        self, numbers: Sequence[int], *, skip: bool = False
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """See `Engine`; decord has to decode them all."""
         layout = self._layout
         begins = layout.number_of[layout.entry[list(numbers)]]
@@ -215,6 +240,11 @@ class DecordEngine:
         """See `Engine`."""
         self._reader = None
 
+    def after_fork(self) -> None:
+        """In the child, the file is opened anew."""
+        abandon(self._reader)
+        self._reader = None
+
     def _run(self, begin: int, last: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         reader = self._opened()
         reader.seek(begin)
@@ -224,7 +254,9 @@ class DecordEngine:
                 self.decoded += 1
                 yield number, frame
         except StopIteration:
-            raise DecodeError(f"frame {number} of {self._layout.mark.path} cannot be decoded by decord") from None
+            raise DecodeError(
+                f"frame {number} of {self._layout.mark.path} cannot be decoded by decord"
+            ) from None
         except Exception as error:
             if type(error).__name__ != "DECORDError":
                 raise
@@ -244,7 +276,9 @@ class DecordEngine:
             if len(self._reader) != len(self._layout.entry):
                 found = len(self._reader)
                 self._reader = None
-                raise OpenError(f"decord finds {found} frames in {path}, but there are {len(self._layout.entry)}")
+                raise OpenError(
+                    f"decord finds {found} frames in {path}, but there are {len(self._layout.entry)}"
+                )
         return self._reader
 
 

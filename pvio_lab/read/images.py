@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from .. import show
 from ..errors import DecodeError, OpenError
-from .metadata import VideoInfo
+from .facts import VideoInfo
 from .numbers import frame_numbers, positive_integer
 from .times import frame_rate, frames_at
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from .bitstream import NOT_A_START, UNKNOWN
 from .decoder import FileMark
 from .demux import NO_TIME, Packets
-from .order import Order, Stream
+from .facts import Stream
+from .order import Order, is_known
 
 # Codecs in which frames that nobody asked for, and no other frame needs, may be left out of the decoding.
 _SKIPPING = {"h264", "hevc", "mpeg1video", "mpeg2video"}
@@ -68,7 +69,6 @@ class Layout:
     """How the frames of a file are reached: what the engines need, and nobody else."""
 
     mark: FileMark
-    stream_index: int
     stream: Stream
     packets: Packets
     order: Order
@@ -82,14 +82,14 @@ class Layout:
     """Frames that nobody asked for may be left out of the decoding."""
 
     @classmethod
-    def of(cls, mark: FileMark, stream_index: int, stream: Stream, packets: Packets, order: Order) -> Layout:
+    def of(cls, mark: FileMark, stream: Stream, packets: Packets, order: Order) -> Layout:
         """Works out where decoding has to begin for each frame."""
         number_of = np.full(len(packets), -1)
         number_of[order.packet_of] = np.arange(order.packet_of.size)
         starts = _starts(packets, stream, order)
         entry = _entries(packets, stream, order, number_of, starts)
         may_skip = stream.codec in _SKIPPING and order.why is None and not (packets.notes == UNKNOWN).any()
-        return cls(mark, stream_index, stream, packets, order, number_of, starts, entry, may_skip)
+        return cls(mark, stream, packets, order, number_of, starts, entry, may_skip)
 
     @property
     def is_reordered(self) -> bool:
@@ -118,15 +118,15 @@ class Layout:
 
 
 def frame_times(
-    packets: Packets, order: Order, time_base: float, fallback_rate: float
+    packets: Packets, order: Order, facts: Stream
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """When each frame appears and how long it stays, in seconds; both are made up only where the file is silent."""
     ticks = _ticks_in_order(packets, order)
     if ticks is None:
-        count = order.packet_of.size
-        return np.arange(count) / fallback_rate, np.full(count, 1 / fallback_rate)
-    pts = ticks * time_base
-    return pts, np.append(np.diff(pts), _last_duration(packets, order, ticks) * time_base)
+        count, rate = order.packet_of.size, next(iter(facts.rates), 25.0)
+        return np.arange(count) / rate, np.full(count, 1 / rate)
+    pts = ticks * facts.time_base
+    return pts, np.append(np.diff(pts), _last_duration(packets, order, ticks) * facts.time_base)
 
 
 def _ticks_in_order(packets: Packets, order: Order) -> NDArray[np.int64] | None:
@@ -148,8 +148,9 @@ def _last_duration(packets: Packets, order: Order, ticks: NDArray[np.int64]) -> 
 
 
 def _starts(packets: Packets, stream: Stream, order: Order) -> NDArray[np.int64]:
-    trusted = stream.is_known and not order.is_counted
-    keys = np.flatnonzero(packets.is_key & (packets.notes != NOT_A_START)) if trusted else np.zeros(0, np.int64)
+    is_packed = stream.codec == "mpeg4" and (packets.notes == UNKNOWN).any()
+    is_trusted = is_known(stream) and not is_packed and not order.is_counted
+    keys = np.flatnonzero(packets.is_key & (packets.notes != NOT_A_START) & is_trusted)
     return np.union1d(keys, [0]).astype(np.int64)
 
 
@@ -163,7 +164,4 @@ def _entries(
     earlier = packets.pts[packet_of] < packets.pts[begin]
     earlier |= packets.pts[begin] == NO_TIME
     leading = np.where(number_of[begin] >= 0, np.arange(packet_of.size) < number_of[begin], earlier)
-    back = leading.astype(np.int64)
-    if stream.codec == "mpeg4" and (packets.notes == UNKNOWN).any():
-        back += 1
-    return starts[np.maximum(which - back, 0)]
+    return starts[np.maximum(which - leading, 0)]

@@ -7,8 +7,7 @@ import json
 import os
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
-from fractions import Fraction
+from dataclasses import asdict, fields
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import show
-from .convert import display_matrix, rotation_filters
+from .convert import displayed_size
+from .facts import AudioInfo, VideoInfo
 from .index import FrameIndex
 from .opening import Opened, open_file
 from .sources import local_path
@@ -25,63 +24,8 @@ from .sources import local_path
 _CACHE_VERSION = 1
 # So many bytes at the beginning, in the middle and at the end tell files apart that have one size and one time.
 _SAMPLE_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """The facts of the sound of a video."""
-
-    channels: int
-    """How many channels."""
-    codec: str
-    """The codec, as ffmpeg calls it."""
-    sample_rate: int
-    """Samples a second."""
-    bit_rate: int | None
-    """Bits a second, if known."""
-    bit_depth: int | None
-    """Bits of a decoded sample."""
-    channel_layout: str | None
-    """Such as "stereo"."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """The facts of a video."""
-
-    path: str
-    """The file."""
-    num_frames: int
-    """How many frames are shown."""
-    height: int
-    """Pixels, as displayed: after turning."""
-    width: int
-    """Pixels, as displayed: after turning."""
-    fps: float
-    """Frames a second, on average."""
-    duration_seconds: float
-    """From the first frame until the last one leaves the screen."""
-    start_seconds: float
-    """The time of the first frame."""
-    codec: str
-    """The codec, as ffmpeg calls it."""
-    pixel_format: str
-    """The pixel format of the codec, as ffmpeg calls it."""
-    container: str
-    """The container, as ffmpeg calls it."""
-    rotation_degrees: int
-    """How far the pictures are turned counter-clockwise for display, as the file asks for."""
-    is_variable_rate: bool
-    """Frames stay on screen for different times."""
-    bit_rate: int
-    """Bits a second of the video stream, on average."""
-    size_bytes: int
-    """The size of the file."""
-    audio: AudioInfo | None
-    """The sound, if there is any."""
-
-    def _repr_html_(self) -> str:
-        return show.html("info", self)
+# The last frames of a file that was cut have gaps between them.
+_CUT_FRAMES = 16
 
 
 def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> VideoInfo:
@@ -112,13 +56,11 @@ def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> Vide
 
 def describe(opened: Opened) -> VideoInfo:
     """The facts of an open video."""
-    index, stream, first = opened.index, opened.stream, opened.first
-    size_bytes = os.path.getsize(index.path)
+    index, facts, first = opened.index, opened.index.layout.stream, opened.first
     seconds = float(index.pts_seconds[-1] + index.duration_seconds[-1] - index.pts_seconds[0])
-    fps, is_variable = _rate(opened)
-    width, height = displayed_size(opened)
-    matrix = display_matrix(first)
-    bits = int(opened.packets.size.sum()) * 8
+    fps, is_variable = _rate(index)
+    width, height = displayed_size(first)
+    bits = int(index.layout.packets.size.sum()) * 8
     return VideoInfo(
         path=index.path,
         num_frames=len(index),
@@ -127,57 +69,36 @@ def describe(opened: Opened) -> VideoInfo:
         fps=fps,
         duration_seconds=seconds,
         start_seconds=float(index.pts_seconds[0]),
-        codec=index.layout.stream.codec,
-        pixel_format=stream.codec_context.pix_fmt or first.format.name,
-        container=opened.container.format.name,
-        rotation_degrees=first.rotation % 360 if matrix else 0,
+        codec=facts.codec,
+        pixel_format=facts.pixel_format or first.format.name,
+        container=facts.container,
+        rotation_degrees=first.rotation % 360,
         is_variable_rate=is_variable,
         bit_rate=round(bits / seconds) if seconds > 0 else 0,
-        size_bytes=size_bytes,
-        audio=_audio(opened),
+        size_bytes=index.layout.mark.size,
+        audio=facts.audio,
     )
 
 
-def displayed_size(opened: Opened) -> tuple[int, int]:
-    """Width and height of the first frame, turned as it is displayed."""
-    first = opened.first
-    is_turned = any(name == "transpose" for name, _ in rotation_filters(display_matrix(first)))
-    return (first.height, first.width) if is_turned else (first.width, first.height)
-
-
-def _rate(opened: Opened) -> tuple[float, bool]:
+def _rate(index: FrameIndex) -> tuple[float, bool]:
     """Frames a second on average, and whether they vary by more than the rounding of times to ticks."""
-    pts, stream = opened.index.pts_seconds, opened.stream
-    if opened.packets.trouble or stream.frames > len(opened.packets):
-        pts = pts[: max(len(pts) - 16, 2)]  # of a file that was cut, the last frames have gaps
-    nominal = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    tick = float(stream.time_base or Fraction(1))
-    seconds = float(opened.index.duration_seconds.sum())
-    average = len(opened.index) / seconds if seconds > 0 else (nominal or [0.0])[0]
+    facts, packets, pts = index.layout.stream, index.layout.packets, index.pts_seconds
+    if packets.trouble or facts.promised_frames > len(packets):
+        pts = pts[: max(len(pts) - _CUT_FRAMES, 2)]
+    seconds = float(index.duration_seconds.sum())
+    average = len(index) / seconds if seconds > 0 else next(iter(facts.rates), 0.0)
     if len(pts) < 3:
-        return next((rate for rate in nominal if abs(rate - average) < 0.01 * average), average), False
-    steps = np.diff(pts)
-    if np.ptp(steps) > 1.01 * tick + 1e-9:
+        return _snapped(average, facts.rates, 0.01 * average), False
+    if np.ptp(np.diff(pts)) > 1.01 * facts.time_base + 1e-9:
         return average, True
-    steady = (len(pts) - 1) / (pts[-1] - pts[0]) if pts[-1] > pts[0] else average
     # Times that are rounded to ticks cannot tell 29.97 from 29.9701; what the file says can.
-    room = steady * (2 * tick / max(pts[-1] - pts[0], tick)) + 1e-9
-    return next((rate for rate in nominal if abs(rate - steady) <= room), float(steady)), False
+    span = float(pts[-1] - pts[0])
+    steady = (len(pts) - 1) / span if span > 0 else average
+    return _snapped(steady, facts.rates, steady * 2 * facts.time_base / max(span, 1e-9) + 1e-9), False
 
 
-def _audio(opened: Opened) -> AudioInfo | None:
-    stream = next(iter(opened.container.streams.audio), None)
-    if stream is None or stream.codec_context is None:
-        return None
-    context = stream.codec_context
-    return AudioInfo(
-        channels=context.channels,
-        codec=context.codec.canonical_name,
-        sample_rate=context.sample_rate,
-        bit_rate=context.bit_rate or None,
-        bit_depth=context.format.bits if context.format else None,
-        channel_layout=context.layout.name if context.layout else None,
-    )
+def _snapped(rate: float, nominal: tuple[float, ...], room: float) -> float:
+    return next((each for each in nominal if abs(each - rate) <= room), rate)
 
 
 def _recall(path: str) -> VideoInfo | None:
@@ -201,7 +122,9 @@ def _remember(path: str, info: VideoInfo) -> None:
 
 
 def _write_whole(place: Path, text: str) -> None:
-    with NamedTemporaryFile("w", dir=place.parent, prefix=".", suffix=".tmp", delete=False, encoding="utf-8") as file:
+    with NamedTemporaryFile(
+        "w", dir=place.parent, prefix=".", suffix=".tmp", delete=False, encoding="utf-8"
+    ) as file:
         try:
             file.write(text)
             file.close()

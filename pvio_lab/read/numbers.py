@@ -62,6 +62,13 @@ def positive_integer(value: Any, name: str) -> int:
     return operator.index(value)
 
 
+def not_negative_integer(value: Any, name: str) -> int:
+    """An argument that must be an integer, 0 or more; `name` is for the error message."""
+    if integer(value, name) < 0:
+        raise ValueError(f"{name}={value!r} must be 0 or more")
+    return operator.index(value)
+
+
 def _as_array(key: Any) -> NDArray[Any]:
     if isinstance(key, range):
         return np.arange(key.start, key.stop, key.step)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from ..errors import DecodeError, OpenError
 from .bitstream import PLAIN, look_for
@@ -17,16 +15,15 @@ from .convert import display_matrix
 from .decoder import Decoder, FileMark
 from .demux import Packets, open_container, pick_stream, read_packets
 from .engines import PyAVEngine
+from .facts import Stream, stream_facts
 from .index import FrameIndex, Layout, frame_times
-from .order import Order, Stream, decode_order, find_order
+from .order import Order, decode_order, find_order
 
 EngineName = Literal["auto", "decord", "pyav"]
 
 # Where decord was found to seek exactly, if nothing else speaks against it.
 _DECORD_CONTAINERS = {"mov", "matroska"}
-_DECORD_CODECS = set(
-    "h264 vp8 vp9 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split()
-)
+_DECORD_CODECS = set("h264 vp8 vp9 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split())
 _BY_NUMBER = "each frame carries the number of its packet"
 
 
@@ -35,9 +32,6 @@ class Opened:
     """A video file that was opened and understood."""
 
     index: FrameIndex
-    container: InputContainer
-    stream: VideoStream
-    packets: Packets
     engine: PyAVEngine
     """Owns the container, and stands behind the first frame."""
     first: VideoFrame
@@ -63,22 +57,20 @@ def open_file(path: str, threads: int, engine: EngineName = "auto") -> Opened:
 
 def _understand(mark: FileMark, container: InputContainer, threads: int, engine: EngineName) -> Opened:
     stream = pick_stream(container, mark.path)
-    context = stream.codec_context
-    facts = _stream_facts(container, stream)
-    packets = read_packets(container, stream, look_for(facts.codec, context.extradata))
+    facts = stream_facts(container, stream)
+    packets = read_packets(container, stream, look_for(facts.codec, facts.extradata))
     if not len(packets):
         reason = f": {packets.trouble}" if packets.trouble else ""
         raise OpenError(f"there are no frames in {mark.path}{reason}")
-    order = _learn_order(mark, stream, packets, facts, threads)
+    order = _learn_order(mark, packets, facts, threads)
     if not order.packet_of.size:
         raise OpenError(f"no frame of {mark.path} can be decoded")
-    layout = Layout.of(mark, stream.index, facts, packets, order)
+    layout = Layout.of(mark, facts, packets, order)
     decoding = PyAVEngine(layout, threads, container)
     first_number, first = _first_frame(decoding, mark.path)
-    refusal = _decord_refusal(container, stream, layout, first)
+    refusal = _decord_refusal(layout, first)
     name, reason = _choose(engine, refusal, layout)
-    rate = float(context.framerate or stream.guessed_rate or stream.average_rate or 25)
-    pts, durations = frame_times(packets, order, float(stream.time_base or Fraction(1)), rate)
+    pts, durations = frame_times(packets, order, facts)
     index = FrameIndex(
         path=mark.path,
         pts_seconds=pts,
@@ -91,26 +83,15 @@ def _understand(mark: FileMark, container: InputContainer, threads: int, engine:
         decord_refusal=refusal,
         layout=layout,
     )
-    return Opened(index, container, stream, packets, decoding, first, first_number)
+    return Opened(index, decoding, first, first_number)
 
 
-def _stream_facts(container: InputContainer, stream: VideoStream) -> Stream:
-    codec = stream.codec_context.codec
-    return Stream(
-        codec=codec.canonical_name,
-        container=frozenset(container.format.name.split(",")),
-        is_intra_only=bool(codec.intra_only),
-        has_b_frames=bool(stream.codec_context.has_b_frames),
-        promised_frames=stream.frames,
-    )
-
-
-def _learn_order(mark: FileMark, stream: VideoStream, packets: Packets, facts: Stream, threads: int) -> Order:
+def _learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) -> Order:
     def careful() -> Decoder:
-        return Decoder(mark, stream.index, packets, 1, is_tolerant=True)
+        return Decoder(mark, facts, packets, 1, is_tolerant=True)
 
     def decode(first: int, last: int) -> list[int]:
-        decoder = Decoder(mark, stream.index, packets, threads)
+        decoder = Decoder(mark, facts, packets, threads)
         try:
             return decode_order(decoder, careful, first, last)
         finally:
@@ -126,19 +107,19 @@ def _first_frame(engine: PyAVEngine, path: str) -> tuple[int, VideoFrame]:
         found = next(engine.all_frames(), None)
     if found is None:
         raise OpenError(f"no frame of {path} can be decoded")
-    engine.reset()
     return found
 
 
-def _choose(
-    engine: EngineName, refusal: str | None, layout: Layout
-) -> tuple[Literal["decord", "pyav"], str]:
+def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Literal["decord", "pyav"], str]:
     path = layout.mark.path
     learnt = f"; the order was learnt by decoding, because {layout.order.why}" if layout.order.why else ""
     if engine == "decord":
         if refusal:
             raise ValueError(f"engine='decord' would not be exact for {path}: {refusal}; leave engine out")
-        return engine, "decord, as asked: exact here, because it only seeks to keyframes and reads on from them."
+        return (
+            engine,
+            "decord, as asked: exact here, because it only seeks to keyframes and reads on from them.",
+        )
     if engine == "pyav":
         return engine, f"PyAV, as asked: exact, because {_BY_NUMBER}{learnt}."
     if refusal:
@@ -149,26 +130,27 @@ def _choose(
     )
 
 
-def _decord_refusal(
-    container: InputContainer, stream: VideoStream, layout: Layout, first: VideoFrame
-) -> str | None:
+def _decord_refusal(layout: Layout, first: VideoFrame) -> str | None:
     """Why decord would return wrong frames, or none; None if it is exact."""
     packets, facts, order = layout.packets, layout.stream, layout.order
     checks = (
-        (not facts.container & _DECORD_CONTAINERS, f"it does not seek exactly in {container.format.name}"),
+        (not facts.containers & _DECORD_CONTAINERS, f"it does not seek exactly in {facts.container}"),
         (facts.codec not in _DECORD_CODECS, f"it fails on some {facts.codec} streams"),
         (order.why, order.why),
-        (container.duration is None, "the file does not say how long it is"),
+        (not facts.has_duration, "the file does not say how long it is"),
         (packets.is_discarded.any(), "an edit list hides frames, which it counts"),
         (not packets.is_key[0], "the file does not begin with a keyframe"),
         (packets.pts.min() != 0, "the first frame is not at time 0, and it seeks to the wrong place"),
         ((packets.notes != PLAIN).any(), "some packets show no frame, or no start"),
         (_has_leading(layout), "frames before a keyframe are stored after it (open groups)"),
         (packets.trouble or packets.is_corrupt.any(), "the file is damaged"),
-        (_table_lies(stream, packets, facts), "the container's table of keyframes is wrong"),
+        (_table_lies(packets, facts), "the container's table of keyframes is wrong"),
         (display_matrix(first), "the picture has to be turned"),
         (first.interlaced_frame, "the picture is interlaced"),
-        (first.width < 1 or 192 * -(-first.width // 64) // first.width != 3, "of this width it gives garbled pictures"),
+        (
+            first.width < 1 or 192 * -(-first.width // 64) // first.width != 3,
+            "of this width it gives garbled pictures",
+        ),
     )
     return next((str(words) for is_so, words in checks if is_so), None)
 
@@ -178,8 +160,6 @@ def _has_leading(layout: Layout) -> bool:
     return bool((last_start != layout.entry).any())
 
 
-def _table_lies(stream: VideoStream, packets: Packets, facts: Stream) -> bool:
-    entries = stream.index_entries
-    if "mov" not in facts.container or len(entries) != len(packets):
-        return False
-    return any(entry.is_keyframe != key for entry, key in zip(entries, packets.is_key.tolist(), strict=True))
+def _table_lies(packets: Packets, facts: Stream) -> bool:
+    table = facts.keyframe_table
+    return "mov" in facts.containers and len(table) == len(packets) and list(table) != packets.is_key.tolist()

@@ -12,37 +12,28 @@ from numpy.typing import NDArray
 from .bitstream import NO_FRAME, NOT_A_START, UNKNOWN
 from .decoder import Damage, Decoder, Lost
 from .demux import NO_TIME, Packets
+from .facts import Stream
 
 # Codecs of which each packet is one frame, and decoding can begin at whatever is marked as a keyframe.
-_NO_REORDERING = {"vp8", "vp9", "av1", "theora", "flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
+_NO_REORDERING = {
+    "vp8",
+    "vp9",
+    "av1",
+    "theora",
+    "flv1",
+    "msmpeg4v1",
+    "msmpeg4v2",
+    "msmpeg4v3",
+    "wmv1",
+    "wmv2",
+}
 _REORDERING = {"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"}
 # Of these, frames that refer to what was before the first keyframe are not shown.
 _WAIT_FOR_KEYFRAME = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 # Containers that store no time of presentation; what the demuxer tells is made up.
-_TIMELESS = {"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "ivf"} - {"obu", "ivf"}
+_TIMELESS = {"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
 # Files up to this length are rather decoded whole than in part, to learn about their ends.
 _SHORT = 300
-
-
-@dataclass(frozen=True)
-class Stream:
-    """What the container and the codec say about a video stream."""
-
-    codec: str
-    container: frozenset[str]
-    is_intra_only: bool
-    has_b_frames: bool
-    promised_frames: int
-
-    @property
-    def is_known(self) -> bool:
-        """Each packet is one frame, and keyframes are what they say."""
-        return self.is_intra_only or self.codec in _NO_REORDERING | _REORDERING
-
-    @property
-    def may_reorder(self) -> bool:
-        """Frames may be shown in another order than they are decoded in."""
-        return not self.is_intra_only and self.codec not in _NO_REORDERING
 
 
 @dataclass(frozen=True)
@@ -55,6 +46,15 @@ class Order:
     """Why the order had to be learnt by decoding; None where the times told it."""
     is_counted: bool = False
     """Frames cannot be told by their packets: they are counted from the start of the file."""
+
+
+def is_known(stream: Stream) -> bool:
+    """Each packet of the codec is one frame, and keyframes are what they say."""
+    return stream.is_intra_only or stream.codec in _NO_REORDERING | _REORDERING
+
+
+def _may_reorder(stream: Stream) -> bool:
+    return not stream.is_intra_only and stream.codec not in _NO_REORDERING
 
 
 def find_order(packets: Packets, stream: Stream, decode: Callable[[int, int], list[int]]) -> Order:
@@ -123,9 +123,9 @@ def _doubt(packets: Packets, stream: Stream) -> str | None:
     """Why the times do not tell the order of the frames; None if they do."""
     shown = ~packets.is_discarded & (packets.notes != NO_FRAME)
     times = packets.pts[shown]
-    if not stream.is_known:
+    if not is_known(stream):
         return f"packets of the codec {stream.codec} are not always one frame"
-    if stream.container & _TIMELESS and stream.may_reorder:
+    if stream.containers & _TIMELESS and _may_reorder(stream):
         return "the container stores no presentation times"
     if (times == NO_TIME).any():
         return "some frames have no presentation time"
@@ -135,7 +135,7 @@ def _doubt(packets: Packets, stream: Stream) -> str | None:
         return "some packets hold two frames, or none"
     if packets.is_corrupt[:-1].any():
         return "parts of the file are missing"
-    if stream.may_reorder and stream.has_b_frames and (packets.pts == packets.dts).all():
+    if _may_reorder(stream) and stream.has_b_frames and (packets.pts == packets.dts).all():
         return "the presentation times are only decoding times"
     return _doubt_of_edits(packets, times)
 
@@ -161,6 +161,9 @@ def _doubtful_ends(packets: Packets, stream: Stream) -> list[tuple[int, int, str
         ends.append((0, _after(starts, 1, count), "the file does not begin with a keyframe"))
     elif stream.codec in _WAIT_FOR_KEYFRAME and _first_has_leading(packets, starts):
         ends.append((0, _after(starts, 1, count), "the file begins with frames whose keyframe is missing"))
+    elif _may_reorder(stream) and stream.has_b_frames and (np.diff(packets.pts) > 0).all():
+        end = min(_after(starts, 1, count), _SHORT)
+        ends.append((0, end, "the presentation times may be decoding times"))
     is_cut = packets.trouble or packets.is_corrupt[-1:].any() or stream.promised_frames > count
     if is_cut:
         begin = int(starts[-2]) if starts.size > 1 else 0

@@ -1,0 +1,209 @@
+"""Frame numbers become pixels in one array: planned, on all processors, and with a memory of recent frames."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cache import FrameCache
+from .convert import Converter, Matrix
+from .engines import Engine, PyAVEngine
+from .forking import abandon, survive_forks
+from .index import Layout
+from .plan import Run, plan_runs, share_out
+
+Frames = NDArray[np.uint8]
+Numbers = NDArray[np.int64]
+Rows = dict[int, list[int]]
+"""For each frame asked for, the rows of the result it belongs to."""
+
+# Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
+FEW = 8
+
+
+class Lane(NamedTuple):
+    """What one thread needs to read frames."""
+
+    engine: Engine
+    converter: Converter
+
+
+class Geometry(NamedTuple):
+    """What becomes of a decoded frame on its way to the result."""
+
+    size: tuple[int, int]
+    """Width and height of the result."""
+    matrix: Matrix | None
+    """How frames are turned that do not say it themselves."""
+
+
+class Fetcher:
+    """Reads frames of one file. Calls must not overlap.
+
+    Args:
+        layout: How the frames are reached.
+        geometry: Size of the result, and how frames are turned.
+        threads: How many processors may be used.
+        cache_bytes: How much recently decoded frames may take.
+        make_engine: Makes an engine that decodes with so many threads.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        geometry: Geometry,
+        threads: int,
+        cache_bytes: int,
+        make_engine: Callable[[Layout, int], Engine],
+    ):
+        self._layout, self._geometry, self._threads, self._make_engine = (
+            layout,
+            geometry,
+            threads,
+            make_engine,
+        )
+        self._cache_bytes, self.cache = cache_bytes, FrameCache(cache_bytes)
+        self._wide: Lane | None = None
+        self._narrow: list[Lane] = []
+        self._decoded_before = 0
+        survive_forks(self)
+
+    @property
+    def num_decoded(self) -> int:
+        """How many frames were decoded so far."""
+        return self._decoded_before + sum(lane.engine.decoded for lane in self._lanes())
+
+    def read(self, numbers: Numbers) -> Frames:
+        """These frames, in this order, in a new array."""
+        width, height = self._geometry.size
+        frames = np.empty((len(numbers), height, width, 3), np.uint8)
+        rows: Rows = {}
+        for row, number in enumerate(numbers.tolist()):
+            rows.setdefault(number, []).append(row)
+        try:
+            self._fill(rows, frames)
+        except BaseException:  # also an interruption, which may have lost frames that were just decoded
+            for lane in self._lanes():
+                lane.engine.reset()
+            raise
+        return frames
+
+    def adopt(self, engine: Engine) -> None:
+        """Uses an engine that is open already."""
+        self._wide = Lane(engine, self._converter())
+
+    def close(self) -> None:
+        """Gives decoders, files and memory back."""
+        self._decoded_before = self.num_decoded
+        self.cache.clear()
+        for lane in self._lanes():
+            lane.engine.close()
+        self._wide, self._narrow = None, []
+
+    def after_fork(self) -> None:
+        """In the child, the cache begins anew; the engines look after themselves."""
+        abandon(self.cache)
+        self.cache = FrameCache(self._cache_bytes)
+
+    def _converter(self) -> Converter:
+        return Converter(self._geometry.size, self._geometry.matrix)
+
+    def _lanes(self) -> list[Lane]:
+        return [*([self._wide] if self._wide else []), *self._narrow]
+
+    def _fill(self, rows: Rows, frames: Frames) -> None:
+        missing = dict(rows) if len(rows) > FEW else self._fill_from_cache(rows, frames)
+        wanted = np.array(sorted(missing), np.int64)
+        runs = plan_runs(wanted, self._layout.entry, self._layout.order.packet_of)
+        if len(runs) > 1 and self._threads > 1:
+            self._fill_side_by_side(runs, missing, frames)
+        elif runs:
+            if self._wide is None:
+                self._wide = Lane(self._make_engine(self._layout, self._threads), self._converter())
+            remember = len(runs) == 1 and len(rows) <= FEW
+            for run in runs:
+                self._fill_run(self._wide, run, missing, frames, remember=remember)
+
+    def _fill_from_cache(self, rows: Rows, frames: Frames) -> Rows:
+        missing: Rows = {}
+        converter = self._wide.converter if self._wide else self._converter()
+        for number, places in rows.items():
+            frame = self.cache.get(number)
+            if frame is None:
+                missing[number] = places
+            else:
+                frames[places] = converter.convert(frame)
+        return missing
+
+    def _fill_run(self, lane: Lane, run: Run, rows: Rows, frames: Frames, *, remember: bool = False) -> None:
+        for number, frame in lane.engine.frames(run.numbers, skip=not remember):
+            if remember:
+                self.cache.put(number, frame)
+            places = rows.get(number)
+            if places is not None:
+                pixels = lane.converter.convert(frame)
+                for place in places:
+                    frames[place] = pixels
+
+    def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames) -> None:
+        """Each thread takes the next portion, until there are none or one of them fails."""
+        count = min(self._threads, len(runs))
+        while len(self._narrow) < count:
+            self._narrow.append(Lane(self._make_engine(self._layout, 1), self._converter()))
+        portions: queue.SimpleQueue[list[Run]] = queue.SimpleQueue()
+        for portion in share_out(runs, count):
+            portions.put(portion)
+        stop, errors = threading.Event(), []
+
+        def work(lane: Lane) -> None:
+            try:
+                while not stop.is_set():
+                    for run in portions.get_nowait():
+                        self._fill_run(lane, run, rows, frames)
+                        if stop.is_set():
+                            return
+            except queue.Empty:
+                pass
+            except BaseException as error:
+                errors.append(error)
+                stop.set()
+
+        threads = [threading.Thread(target=work, args=(lane,), daemon=True) for lane in self._narrow[:count]]
+        try:
+            for thread in threads:
+                thread.start()
+            _wait_for(threads)
+        finally:
+            stop.set()
+            _wait_for([thread for thread in threads if thread.ident])
+        if errors:
+            raise errors[0]
+
+
+def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -> Iterator[Frames]:
+    """Frames in order, each decoded when it is asked for, with a decoder of its own.
+
+    What it yields is memory of the converter: copy it before the next one.
+    """
+    engine, converter = PyAVEngine(layout, threads), Converter(geometry.size, geometry.matrix)
+    asked, skip = numbers.tolist(), bool((np.diff(numbers) > 1).any())
+    wanted, last = frozenset(asked), -1
+    try:
+        for number, frame in engine.frames(asked, skip=skip):
+            if number in wanted and number > last:
+                last = number
+                yield converter.convert(frame)
+    finally:
+        engine.close()
+
+
+def _wait_for(threads: list[threading.Thread]) -> None:
+    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)

@@ -1,0 +1,246 @@
+"""`VideoReader`: frame-exact random access to one video file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import show
+from .convert import display_matrix
+from .engines import DecordEngine, PyAVEngine
+from .facts import VideoInfo
+from .fetch import Fetcher, Frames, Geometry, stream
+from .forking import survive_forks
+from .images import num_cpus
+from .index import FrameIndex
+from .metadata import describe
+from .numbers import frame_numbers, not_negative_integer, positive_integer
+from .opening import EngineName, open_file
+from .sources import local_path
+from .times import frames_at
+
+if TYPE_CHECKING:
+    import torch
+
+
+class VideoReader:
+    """Frame-exact random access to a video: `reader[i]` is frame i of what the ffmpeg program puts out.
+
+    >>> reader = VideoReader("data_samples/shapes.mp4")
+    >>> reader.shape
+    (300, 360, 640, 3)
+    >>> reader[[7, 3, 3, -1]].shape
+    (4, 360, 640, 3)
+    >>> bool((reader.at(1.5) == reader[45]).all())
+    True
+    >>> reader.close()
+
+    Frames are RGB, `uint8`, turned as displayed. A reader may be shared by threads, pickled, and used after a
+    fork. It never decodes ahead: between calls it holds its cache and nothing else grows.
+
+    Args:
+        source: A video file, or its URL.
+        width: The width of the frames; the video's own, or as `height` demands, when left out.
+        height: The height of the frames; the video's own, or as `width` demands, when left out.
+        num_threads: How many threads decode; one for each processor this process may use when left out.
+        cache_bytes: How much memory recently decoded frames may take.
+        engine: What random access uses: "decord", "pyav", or "auto" for what is exact and fastest. Passes in
+            order (`batches`, iteration) always use PyAV, which does not work ahead.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OpenError: It is no video.
+        ValueError: An option is out of range, or decord was asked for and would not be exact; it says why.
+    """
+
+    def __init__(
+        self,
+        source: str | PathLike[str],
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        num_threads: int | None = None,
+        cache_bytes: int = 256 * 2**20,
+        engine: EngineName = "auto",
+    ):
+        self._source = source
+        self._options: dict[str, Any] = {
+            "width": None if width is None else positive_integer(width, "width"),
+            "height": None if height is None else positive_integer(height, "height"),
+            "num_threads": None if num_threads is None else positive_integer(num_threads, "num_threads"),
+            "cache_bytes": not_negative_integer(cache_bytes, "cache_bytes"),
+            "engine": _one_of(engine, get_args(EngineName), "engine"),
+        }
+        self._threads = num_threads or num_cpus()
+        opened = open_file(local_path(source), self._threads, engine)
+        try:
+            self.index: FrameIndex = opened.index
+            self.info: VideoInfo = describe(opened)
+            self._geometry = Geometry(_wanted_size(self.info, width, height), display_matrix(opened.first))
+            self._fetcher = self._make_fetcher(cache_bytes)
+        except BaseException:
+            opened.engine.close()
+            raise
+        if self.index.engine == "pyav":
+            self._fetcher.adopt(opened.engine)
+            self._fetcher.cache.put(opened.first_number, opened.first)
+        else:
+            opened.engine.close()
+        self._lock = threading.RLock()
+        self._is_closed = False
+        survive_forks(self)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, on average."""
+        return self.info.fps
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Number of frames, height, width, 3."""
+        width, height = self._geometry.size
+        return len(self), height, width, 3
+
+    @property
+    def num_decoded(self) -> int:
+        """How many frames were decoded so far to get the ones asked for at random."""
+        return self._fetcher.num_decoded
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __repr__(self) -> str:
+        count, height, width, _ = self.shape
+        facts = f"{count} frames, {width}x{height}, {self.fps:.6g} frames/s, {self.info.codec}"
+        return f"VideoReader({str(self._source)!r}: {facts}, by {self.index.engine})"
+
+    def _repr_html_(self) -> str:
+        return show.html("card", self)
+
+    def __getitem__(self, key: Any) -> Frames:
+        numbers, is_scalar = frame_numbers(key, len(self))
+        frames = self._read(numbers)
+        return frames[0] if is_scalar else frames
+
+    def __iter__(self) -> Iterator[Frames]:
+        self._check_open()
+        pixels = stream(self.index.layout, self._geometry, self._threads, np.arange(len(self)))
+        return (frame.copy() for frame in pixels)
+
+    @overload
+    def read(self, indices: Any, *, as_torch: Literal[False] = False) -> Frames: ...
+    @overload
+    def read(self, indices: Any, *, as_torch: Literal[True]) -> torch.Tensor: ...
+    @overload
+    def read(self, indices: Any, *, as_torch: bool) -> Frames | torch.Tensor: ...
+    def read(self, indices: Any, *, as_torch: bool = False) -> Frames | torch.Tensor:
+        """The same as `reader[indices]`; as a torch tensor `(n, C, H, W)`, without a copy, when asked."""
+        frames = self[indices]
+        if not as_torch:
+            return frames
+        import torch
+
+        return torch.from_numpy(frames).movedim(-1, -3)
+
+    def at(self, seconds: ArrayLike) -> Frames:
+        """The frame on screen at this time, or the frames at these times.
+
+        Raises:
+            FrameTimestampError: A time is outside the video.
+        """
+        return self[frames_at(self.index.pts_seconds, self.index.duration_seconds, seconds)]
+
+    def batches(
+        self, batch_size: int, *, start: int = 0, stop: int | None = None, step: int = 1
+    ) -> Iterator[tuple[NDArray[np.int64], Frames]]:
+        """Pairs of `(numbers, frames)`, `batch_size` at a time, each decoded when it is asked for.
+
+        Args:
+            batch_size: How many frames each batch has; the last one may have fewer.
+            start: The first frame; negative counts from the end, as in a slice.
+            stop: One past the last frame, or None for all; as in a slice.
+            step: Take every `step`-th frame; negative goes backwards.
+        """
+        size = positive_integer(batch_size, "batch_size")
+        numbers, _ = frame_numbers(slice(start, stop, step), len(self))
+        self._check_open()
+        parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
+        return self._batches(parts) if step > 0 else ((part, self._read(part)) for part in parts)
+
+    def close(self) -> None:
+        """Gives memory, threads and the file back. The facts and the index stay."""
+        with self._lock:
+            self._is_closed = True
+            self._fetcher.close()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"source": self._source, "options": self._options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        VideoReader.__init__(self, state["source"], **state["options"])
+
+    def after_fork(self) -> None:
+        """In a forked child, another thread of the parent may have held the lock."""
+        self._lock = threading.RLock()
+
+    def decode_all(self) -> Iterator[tuple[int, bool]]:
+        """Decodes the whole file; for each frame that comes out its number, and whether it is damaged."""
+        engine = PyAVEngine(self.index.layout, self._threads)
+        try:
+            yield from ((number, bool(frame.is_corrupt)) for number, frame in engine.all_frames())
+        finally:
+            engine.close()
+
+    def _make_fetcher(self, cache_bytes: int) -> Fetcher:
+        if self.index.engine == "pyav":
+            return Fetcher(self.index.layout, self._geometry, self._threads, cache_bytes, PyAVEngine)
+        if self._geometry.size != (self.info.width, self.info.height):
+            raise ValueError("engine='decord' would not be exact with width= or height=; leave engine out")
+        return Fetcher(self.index.layout, self._geometry, self._threads, cache_bytes, DecordEngine)
+
+    def _read(self, numbers: NDArray[np.int64]) -> Frames:
+        with self._lock:
+            self._check_open()
+            return self._fetcher.read(numbers)
+
+    def _batches(self, parts: list[NDArray[np.int64]]) -> Iterator[tuple[NDArray[np.int64], Frames]]:
+        numbers = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        pixels = stream(self.index.layout, self._geometry, self._threads, numbers)
+        with closing(pixels):
+            for part in parts:
+                frames = np.empty((len(part), *self.shape[1:]), np.uint8)
+                for row in frames:
+                    row[:] = next(pixels)
+                yield part, frames
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError(f"this reader of {self._source} is closed; open a new one")
+
+
+def _wanted_size(info: VideoInfo, width: int | None, height: int | None) -> tuple[int, int]:
+    """Width and height of the frames; one that is not given follows from the shape of the picture."""
+    if width is None and height is None:
+        return info.width, info.height
+    if height is None:
+        assert width is not None
+        return width, max(1, round(width * info.height / info.width))
+    return width or max(1, round(height * info.width / info.height)), height
+
+
+def _one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
+    return value
