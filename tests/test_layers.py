@@ -21,7 +21,8 @@ MODULES = sorted(
 
 MAY_IMPORT = {
     "errors": set(),
-    "read": {"errors"},
+    "show": set(),
+    "read": {"errors", "show"},
     "write": {"errors", "read"},
     "load": {"errors", "read"},
     "measure": {"errors", "read", "write", "load"},

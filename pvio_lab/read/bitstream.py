@@ -1,4 +1,4 @@
-"""What a look into single packets tells that no container says: places where decoding cannot begin, and packets without a frame.
+"""A look into single packets: places where decoding cannot begin, packets without a frame, layers.
 
 Only headers are read, and only of the packets that matter, so this costs little beside demuxing.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from av.packet import Packet
+from av.video.stream import VideoStream
 
 PLAIN, NO_FRAME, NOT_A_START, UNKNOWN = 0, 1, 2, 3
-"""Notes on a packet: nothing special; gives no frame; a keyframe where decoding cannot begin; not understood."""
+"""Notes on a packet: nothing special, no frame, a keyframe where decoding cannot begin, not understood."""
 
-Look = Callable[[Packet], int]
+Look = Callable[["Packet[VideoStream]"], int]
 
 
 def look_for(codec: str, extradata: bytes | None) -> Look | None:
@@ -26,7 +27,7 @@ def look_for(codec: str, extradata: bytes | None) -> Look | None:
     return {"vp8": _vp8_hidden, "mpeg4": _mpeg4_packed}.get(codec)
 
 
-def _h264_keyframe(packet: Packet, length: int) -> int:
+def _h264_keyframe(packet: Packet[VideoStream], length: int) -> int:
     """Intra refresh: a "keyframe" from which the picture only recovers over the next frames is no start."""
     if not packet.is_keyframe:
         return PLAIN
@@ -39,7 +40,7 @@ def _h264_keyframe(packet: Packet, length: int) -> int:
     return PLAIN
 
 
-def _hevc_layers(packet: Packet, length: int) -> int:
+def _hevc_layers(packet: Packet[VideoStream], length: int) -> int:
     """Temporal layers: there "no reference" means none in its own layer, so nothing may be skipped."""
     for unit in _units(memoryview(packet), length):
         if len(unit) > 1 and unit[0] >> 1 & 63 < 32:
@@ -47,11 +48,11 @@ def _hevc_layers(packet: Packet, length: int) -> int:
     return PLAIN
 
 
-def _vp8_hidden(packet: Packet) -> int:
+def _vp8_hidden(packet: Packet[VideoStream]) -> int:
     return PLAIN if memoryview(packet)[0] & 0x10 else NO_FRAME
 
 
-def _mpeg4_packed(packet: Packet) -> int:
+def _mpeg4_packed(packet: Packet[VideoStream]) -> int:
     """Two pictures in one packet, or one that repeats the last: the frames do not belong to these packets."""
     data = bytes(packet)
     if len(data) < 20 or data.count(b"\0\0\1\xb6") != 1:

@@ -6,10 +6,10 @@ import math
 import struct
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from av.filter import Graph
-from av.sidedata.sidedata import Type as SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class Converter:
 def display_matrix(frame: VideoFrame) -> Matrix | None:
     """How the frame has to be turned or mirrored to be looked at, if at all."""
     try:
-        data = frame.side_data.get(SideData.DISPLAYMATRIX)
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # it carries data of a kind that PyAV has no name for
         return None
     return None if data is None else struct.unpack("=9i", bytes(data)[:36])

@@ -1,4 +1,4 @@
-"""Decoding with PyAV where every frame carries the number of its packet, so that no frame can pass for another."""
+"""Decoding with PyAV: every frame carries the number of its packet, so that none can pass for another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Damage(Exception):
 
 
 class Lost(Exception):
-    """After a seek, packets come in another order than in the index; from now on the decoder will not seek."""
+    """After a seek, packets come in another order than in the index; the decoder will not seek again."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Decoder:
 
     def close(self) -> None:
         """Gives everything back."""
-        self._source: Iterator[Packet] = iter(())
+        self._source: Iterator[Packet[VideoStream]] = iter(())
         if self._container:
             self._container.close()
             self._container = None
@@ -92,6 +92,8 @@ class Decoder:
 
     def go_to(self, packet: int) -> None:
         """Decoding will begin with this packet; what the decoder holds is dropped."""
+        if self._colours() != self._first_colours:  # the decoder would keep those of where it was
+            self._reopen()
         if not self.ended and 0 <= packet - self.next_packet <= NEAR_PACKETS and self._drop_until(packet):
             self._context.flush_buffers()
         elif not (self._seekable and self._seek(packet)):
@@ -127,11 +129,14 @@ class Decoder:
         self.ended = True
         return self._decode(None, self.next_packet - 1)
 
-    def _decode(self, packet: Packet | None, number: int) -> list[tuple[int, VideoFrame]]:
+    def _decode(self, packet: Packet[VideoStream] | None, number: int) -> list[tuple[int, VideoFrame]]:
         frames: list[tuple[int, VideoFrame]] = []
         try:
-            frames = [(frame.pts, frame) for frame in self._context.decode(packet)]
-            self.damaged.update(number for number, frame in frames if frame.is_corrupt)
+            for frame in self._context.decode(packet):
+                source = -1 if frame.pts is None else frame.pts
+                frames.append((source, frame))
+                if frame.is_corrupt:
+                    self.damaged.add(source)
         except av.error.EOFError:
             pass
         except av.error.FFmpegError:
@@ -153,6 +158,10 @@ class Decoder:
             self._context.thread_type = "AUTO" if self.threads > 1 else "SLICE"
             self._context.flags |= Flags.unaligned  # else a crop at the left is rounded
         self._source = self._container.demux(self._stream)
+        self._first_colours = self._colours()
+
+    def _colours(self) -> tuple[int, int]:
+        return self._context.color_range, self._context.colorspace
 
     def _reopen(self) -> None:
         assert self._container
@@ -162,7 +171,7 @@ class Decoder:
         self._skipping = False
         self.next_packet = 0
 
-    def _pull(self) -> Packet | None:
+    def _pull(self) -> Packet[VideoStream] | None:
         """The next packet, or None at the end; it must be the one that the index has there."""
         packet = self._demux()
         if packet is None:
@@ -174,7 +183,7 @@ class Decoder:
         self.next_packet += 1
         return packet
 
-    def _demux(self) -> Packet | None:
+    def _demux(self) -> Packet[VideoStream] | None:
         try:
             return next((packet for packet in self._source if packet.size), None)
         except av.error.FFmpegError:  # the index has met the same error, and knows what is missing
@@ -221,13 +230,13 @@ class Decoder:
                 return self._arrive(found, row, packet)
         return False
 
-    def _arrive(self, found: Packet, row: int, packet: int) -> bool:
+    def _arrive(self, found: Packet[VideoStream], row: int, packet: int) -> bool:
         """The first packet after a seek is known: goes on to the wanted one, which must not be lost."""
         self.next_packet = row
         self._source = _chain(found, self._source)
         return packet - row <= 40 * NEAR_PACKETS and self._drop_until(packet)
 
 
-def _chain(first: Packet, rest: Iterator[Packet]) -> Iterator[Packet]:
+def _chain(first: Packet[VideoStream], rest: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
     yield first
     yield from rest

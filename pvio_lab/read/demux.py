@@ -49,7 +49,7 @@ class Packets:
     def __len__(self) -> int:
         return len(self.pts)
 
-    def find(self, packet: Packet) -> int | None:
+    def find(self, packet: Packet[VideoStream]) -> int | None:
         """The row of a packet that was just demuxed, or None where that is not certain."""
         size = self.size == packet.size
         if packet.pos is not None and packet.pos >= 0:
@@ -112,7 +112,7 @@ def _score(stream: VideoStream) -> float:
 
 
 def read_packets(
-    container: InputContainer, stream: VideoStream, look: Callable[[Packet], int] | None = None
+    container: InputContainer, stream: VideoStream, look: Callable[[Packet[VideoStream]], int] | None = None
 ) -> Packets:
     """One pass over the packets; `look` may note a number for each, from what is inside."""
     rows: list[tuple[int, ...]] = []
@@ -136,9 +136,10 @@ def read_packets(
                 )
     except av.error.FFmpegError as error:
         trouble = _words(error)
-    table = np.array(rows, np.int64).reshape(-1, 9).T
-    kinds = (np.int64, np.int64, np.int64, np.int64, np.bool_, np.bool_, np.bool_, np.int64, np.int64)
-    return Packets(*(column.astype(kind) for column, kind in zip(table, kinds, strict=True)), trouble)
+    columns = np.array(rows, np.int64).reshape(-1, 9).T.copy()
+    pts, dts, pos, size, _, _, _, duration, notes = columns
+    is_key, is_discarded, is_corrupt = columns[4:7].astype(np.bool_)
+    return Packets(pts, dts, pos, size, is_key, is_discarded, is_corrupt, duration, notes, trouble)
 
 
 def _ticks(time: int | None) -> int:

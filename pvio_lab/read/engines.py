@@ -17,7 +17,7 @@ from .decoder import Damage, Decoder, Lost
 from .forking import abandon, survive_forks
 from .index import Layout
 
-# Where a file is damaged, decoding begins so many packets earlier, so that what conceals the damage is the same.
+# In damaged files, decoding begins so many packets earlier, so that what conceals the damage is the same.
 _BEFORE_DAMAGE = 1000
 
 
@@ -162,19 +162,19 @@ class PyAVEngine:
         """Feeds one packet, and queues what comes out and can be relied on from where decoding began."""
         layout, decoder = self._layout, self._decoder_in_use()
         packet = decoder.next_packet
-        skip = (
-            wanted is not None and packet < len(layout.number_of) and layout.number_of[packet] not in wanted
-        )
+        skip = wanted is not None and layout.number_at(packet) not in wanted
         if skip:
             self._skipped.add(packet)
         for source, frame in decoder.step(skip=skip):
             self.decoded += 1
-            number = self._counted if layout.order.is_counted else int(layout.number_of[source])
+            number = self._counted if layout.order.is_counted else layout.number_at(source)
             self._counted += 1
-            if 0 <= number < len(layout.entry) and (
-                self._is_careful or layout.entry[number] >= self._begun_at
-            ):
+            if 0 <= number < len(layout.entry) and self._is_reliable(number):
                 self._queue.append((number, frame))
+
+    def _is_reliable(self, number: int) -> bool:
+        """Not so are frames that follow the keyframe, and refer to what was before it."""
+        return self._is_careful or bool(self._layout.entry[number] >= self._begun_at)
 
     def _entry(self, number: int) -> int:
         entry = int(self._layout.entry[number])

@@ -1,10 +1,10 @@
-"""Frame numbers become pixels in one array: planned, on all processors, and with a memory of recent frames."""
+"""Frame numbers become pixels in one array: planned, on all processors, with a memory of recent frames."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -185,7 +185,7 @@ class Fetcher:
             raise errors[0]
 
 
-def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -> Iterator[Frames]:
+def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -> Generator[Frames]:
     """Frames in order, each decoded when it is asked for, with a decoder of its own.
 
     What it yields is memory of the converter: copy it before the next one.

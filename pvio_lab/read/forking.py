@@ -1,4 +1,4 @@
-"""What happens to open decoders in a forked child: their threads are not there, so they must never be closed."""
+"""Open decoders in a forked child: their threads are not there, so they must never be closed."""
 
 from __future__ import annotations
 

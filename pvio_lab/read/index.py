@@ -1,4 +1,4 @@
-"""What one pass over a file tells about its frames: times, keyframes, where decoding has to begin, and who may read it."""
+"""What one pass over a file tells about its frames: times, keyframes, and where decoding has to begin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SKIPPING = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
-    """The frames of a video file: when they are shown, and how they are reached. Arrays are in display order."""
+    """The frames of a video: when they are shown, and how they are reached. Arrays are in display order."""
 
     path: str
     """The file."""
@@ -111,6 +111,10 @@ class Layout:
         types[self.keyframes] = "I"
         return types
 
+    def number_at(self, packet: int) -> int:
+        """The frame of this packet, -1 for none."""
+        return int(self.number_of[packet]) if 0 <= packet < len(self.number_of) else -1
+
     def earlier_entry(self, entry: int, packets_before: int) -> int:
         """A place to begin well before this one, for files with damage: so many packets, or the first."""
         at = int(np.searchsorted(self.starts, max(entry - packets_before, 0), side="right")) - 1
@@ -120,13 +124,14 @@ class Layout:
 def frame_times(
     packets: Packets, order: Order, facts: Stream
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """When each frame appears and how long it stays, in seconds; both are made up only where the file is silent."""
+    """When each frame appears and how long it stays, in seconds; made up only where the file is silent."""
     ticks = _ticks_in_order(packets, order)
     if ticks is None:
         count, rate = order.packet_of.size, next(iter(facts.rates), 25.0)
         return np.arange(count) / rate, np.full(count, 1 / rate)
-    pts = ticks * facts.time_base
-    return pts, np.append(np.diff(pts), _last_duration(packets, order, ticks) * facts.time_base)
+    pts = np.asarray(ticks * facts.time_base, np.float64)
+    last = _last_duration(packets, order, ticks) * facts.time_base
+    return pts, np.append(np.diff(pts), last)
 
 
 def _ticks_in_order(packets: Packets, order: Order) -> NDArray[np.int64] | None:
@@ -149,7 +154,8 @@ def _last_duration(packets: Packets, order: Order, ticks: NDArray[np.int64]) -> 
 
 def _starts(packets: Packets, stream: Stream, order: Order) -> NDArray[np.int64]:
     is_packed = stream.codec == "mpeg4" and (packets.notes == UNKNOWN).any()
-    is_trusted = is_known(stream) and not is_packed and not order.is_counted
+    has_palette = stream.pixel_format == "pal8"  # which only the first packet carries
+    is_trusted = is_known(stream) and not (is_packed or has_palette or order.is_counted)
     keys = np.flatnonzero(packets.is_key & (packets.notes != NOT_A_START) & is_trusted)
     return np.union1d(keys, [0]).astype(np.int64)
 

@@ -22,7 +22,7 @@ from .opening import Opened, open_file
 from .sources import local_path
 
 _CACHE_VERSION = 1
-# So many bytes at the beginning, in the middle and at the end tell files apart that have one size and one time.
+# So many bytes of the beginning, middle and end tell files apart that have one size and one time.
 _SAMPLE_BYTES = 4096
 # The last frames of a file that was cut have gaps between them.
 _CUT_FRAMES = 16
@@ -34,7 +34,7 @@ def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> Vide
     Args:
         path: A video file, or its URL.
         cache: Remember the facts in `<file name>.metadata.json` beside the file, or in the user's cache
-            folder where that place cannot be written to, and use what is remembered while the file is the same.
+            folder where that place cannot be written to; they count while the file is the same.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -122,9 +122,7 @@ def _remember(path: str, info: VideoInfo) -> None:
 
 
 def _write_whole(place: Path, text: str) -> None:
-    with NamedTemporaryFile(
-        "w", dir=place.parent, prefix=".", suffix=".tmp", delete=False, encoding="utf-8"
-    ) as file:
+    with NamedTemporaryFile("w", dir=place.parent, prefix=".", delete=False, encoding="utf-8") as file:
         try:
             file.write(text)
             file.close()

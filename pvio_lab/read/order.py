@@ -1,4 +1,4 @@
-"""Which packets become frames, and in which order: by their times where these can be trusted, else by decoding."""
+"""Which packets become frames, in which order: by their times if these can be trusted, else by decoding."""
 
 from __future__ import annotations
 
@@ -131,6 +131,8 @@ def _doubt(packets: Packets, stream: Stream) -> str | None:
         return "some frames have no presentation time"
     if np.unique(times).size < times.size:
         return "some frames have the same presentation time"
+    if not _may_reorder(stream) and (np.diff(times) < 0).any():
+        return "the presentation times go backwards"
     if stream.codec == "mpeg4" and (packets.notes == UNKNOWN).any():
         return "some packets hold two frames, or none"
     if packets.is_corrupt[:-1].any():

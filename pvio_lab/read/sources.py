@@ -23,9 +23,7 @@ def local_path(source: str | PathLike[str]) -> str:
     """
     if not isinstance(source, str | PathLike):
         raise TypeError(f"a source must be a path or a URL, not {type(source).__name__}: {source!r}")
-    name = os.fspath(source)
-    if isinstance(name, bytes):
-        name = os.fsdecode(name)
+    name = os.fsdecode(source)
     if not is_url(name):
         return name
     import fsspec
