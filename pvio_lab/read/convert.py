@@ -37,7 +37,7 @@ class Converter:
         self._graph_key: tuple[object, ...] | None = None
 
     def convert(self, frame: Frame) -> NDArray[np.uint8]:
-        """The RGB pixels, in memory of the converter: copy them before the next call."""
+        """The RGB pixels; there may be a gap between rows."""
         if isinstance(frame, np.ndarray):
             return frame
         matrix = display_matrix(frame) or self._matrix

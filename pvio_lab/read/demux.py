@@ -137,9 +137,19 @@ def read_packets(
     except av.error.FFmpegError as error:
         trouble = _words(error)
     columns = np.array(rows, np.int64).reshape(-1, 9).T.copy()
-    pts, dts, pos, size, _, _, _, duration, notes = columns
-    is_key, is_discarded, is_corrupt = columns[4:7].astype(np.bool_)
-    return Packets(pts, dts, pos, size, is_key, is_discarded, is_corrupt, duration, notes, trouble)
+    marks = columns[4:7].astype(np.bool_)
+    return Packets(
+        pts=columns[0],
+        dts=columns[1],
+        pos=columns[2],
+        size=columns[3],
+        is_key=marks[0],
+        is_discarded=marks[1],
+        is_corrupt=marks[2],
+        duration=columns[7],
+        notes=columns[8],
+        trouble=trouble,
+    )
 
 
 def _ticks(time: int | None) -> int:

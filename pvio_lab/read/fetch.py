@@ -186,11 +186,10 @@ class Fetcher:
 
 
 def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -> Generator[Frames]:
-    """Frames in order, each decoded when it is asked for, with a decoder of its own.
-
-    What it yields is memory of the converter: copy it before the next one.
-    """
-    engine, converter = PyAVEngine(layout, threads), Converter(geometry.size, geometry.matrix)
+    """Frames in order, each decoded when it is asked for, with a decoder of its own."""
+    # One thread more than processors, so that none is idle while this one converts.
+    engine = PyAVEngine(layout, threads + 1 if threads > 1 else 1)
+    converter = Converter(geometry.size, geometry.matrix)
     asked, skip = numbers.tolist(), bool((np.diff(numbers) > 1).any())
     wanted, last = frozenset(asked), -1
     try:

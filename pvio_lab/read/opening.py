@@ -101,6 +101,9 @@ def _learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) 
 
 
 def _first_frame(engine: PyAVEngine, path: str) -> tuple[int, VideoFrame]:
+    first = engine.peek(0)
+    if first is not None:
+        return 0, first
     try:
         return next(engine.frames([0]))
     except DecodeError:

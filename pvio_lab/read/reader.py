@@ -131,7 +131,7 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frames]:
         self._check_open()
         pixels = stream(self.index.layout, self._geometry, self._threads, np.arange(len(self)))
-        return (frame.copy() for frame in pixels)
+        return (np.ascontiguousarray(frame) for frame in pixels)
 
     @overload
     def read(self, indices: Any, *, as_torch: Literal[False] = False) -> Frames: ...
