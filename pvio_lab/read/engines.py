@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,12 +27,14 @@ class Engine(Protocol):
     decoded: int
     """How many frames it has decoded."""
 
-    def frames(self, numbers: Sequence[int], *, skip: bool = False) -> Iterator[tuple[int, Frame]]:
+    def frames(
+        self, numbers: Sequence[int], needed: Container[int] | None = None
+    ) -> Iterator[tuple[int, Frame]]:
         """These frames, whose numbers are sorted, and whatever comes out before and between them.
 
         Args:
             numbers: Which frames.
-            skip: Others may be left out of the decoding.
+            needed: All others may be left out of the decoding; None leaves out none.
 
         Raises:
             DecodeError: One of them does not come.
@@ -73,14 +75,16 @@ class PyAVEngine:
         self.reset()
         survive_forks(self)
 
-    def frames(self, numbers: Sequence[int], *, skip: bool = False) -> Iterator[tuple[int, VideoFrame]]:
+    def frames(
+        self, numbers: Sequence[int], needed: Container[int] | None = None
+    ) -> Iterator[tuple[int, VideoFrame]]:
         """See `Engine`."""
-        wanted = frozenset(numbers) if skip and self._layout.may_skip else None
+        needed = needed if self._layout.may_skip else None
         for number in numbers:
             entry = int(self._layout.entry[number])
             if entry not in self._damaged_entries:
                 try:
-                    yield from self._up_to(number, wanted)
+                    yield from self._up_to(number, needed)
                     continue
                 except Damage:
                     self._damaged_entries.add(entry)
@@ -143,14 +147,14 @@ class PyAVEngine:
         self._decoder = self._careful = self._container = None
         self.reset()
 
-    def _up_to(self, number: int, wanted: Collection[int] | None) -> Iterator[tuple[int, VideoFrame]]:
+    def _up_to(self, number: int, needed: Container[int] | None) -> Iterator[tuple[int, VideoFrame]]:
         """The frames that come out until this one, which is the last."""
         if not self._can_go_on_to(number):
             self._begin(self._entry(number))
         while self._newest < number:
             try:
                 while not self._queue and not self._decoder_in_use().ended:
-                    self._step(wanted)
+                    self._step(needed)
             except Lost:
                 self._begin(self._entry(number))
                 continue
@@ -173,11 +177,11 @@ class PyAVEngine:
         self._decoder_in_use().go_to(entry)
         self._begun_at, self._counted = entry, 0
 
-    def _step(self, wanted: Collection[int] | None) -> None:
+    def _step(self, needed: Container[int] | None) -> None:
         """Feeds one packet, and queues what comes out."""
         layout, decoder = self._layout, self._decoder_in_use()
         packet = decoder.next_packet
-        skip = wanted is not None and layout.number_at(packet) not in wanted
+        skip = needed is not None and layout.number_at(packet) not in needed
         if skip:
             self._skipped.add(packet)
         self._take(decoder.step(skip=skip))
@@ -243,7 +247,7 @@ class DecordEngine:
         survive_forks(self)
 
     def frames(
-        self, numbers: Sequence[int], *, skip: bool = False
+        self, numbers: Sequence[int], needed: Container[int] | None = None
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """See `Engine`; decord has to decode them all."""
         layout = self._layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Container, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,8 @@ Rows = dict[int, list[int]]
 
 # Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
 FEW = 8
+# After a jump into a part of the video, this many frames before it are remembered; after the second, all.
+_BEFORE_JUMP = 16
 
 
 class Lane(NamedTuple):
@@ -70,6 +72,7 @@ class Fetcher:
         self._cache_bytes, self.cache = cache_bytes, FrameCache(cache_bytes)
         self._wide: Lane | None = None
         self._narrow: list[Lane] = []
+        self._visited: set[int] = set()
         self._decoded_before = 0
         survive_forks(self)
 
@@ -125,9 +128,8 @@ class Fetcher:
         elif runs:
             if self._wide is None:
                 self._wide = Lane(self._make_engine(self._layout, self._threads), self._converter())
-            remember = len(runs) == 1 and len(rows) <= FEW
             for run in runs:
-                self._fill_run(self._wide, run, missing, frames, remember=remember)
+                self._fill_run(self._wide, run, missing, frames, remember=len(rows) <= FEW)
 
     def _fill_from_cache(self, rows: Rows, frames: Frames) -> Rows:
         missing: Rows = {}
@@ -141,7 +143,8 @@ class Fetcher:
         return missing
 
     def _fill_run(self, lane: Lane, run: Run, rows: Rows, frames: Frames, *, remember: bool = False) -> None:
-        for number, frame in lane.engine.frames(run.numbers, skip=not remember):
+        needed = self._needed_for_steps(run) if remember else frozenset(run.numbers)
+        for number, frame in lane.engine.frames(run.numbers, needed):
             if remember:
                 self.cache.put(number, frame)
             places = rows.get(number)
@@ -149,6 +152,13 @@ class Fetcher:
                 pixels = lane.converter.convert(frame)
                 for place in places:
                     frames[place] = pixels
+
+    def _needed_for_steps(self, run: Run) -> Container[int] | None:
+        """What to decode for a jump: at first what the next steps need, then everything for scrubbing."""
+        if run.entry in self._visited:
+            return None
+        self._visited.add(run.entry)
+        return range(run.numbers[0] - _BEFORE_JUMP, len(self._layout.entry))
 
     def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames) -> None:
         """Each thread takes the next portion, until there are none or one of them fails."""
@@ -190,10 +200,10 @@ def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -
     # One thread more than processors, so that none is idle while this one converts.
     engine = PyAVEngine(layout, threads + 1 if threads > 1 else 1)
     converter = Converter(geometry.size, geometry.matrix)
-    asked, skip = numbers.tolist(), bool((np.diff(numbers) > 1).any())
-    wanted, last = frozenset(asked), -1
+    asked, last = numbers.tolist(), -1
+    wanted = frozenset(asked)
     try:
-        for number, frame in engine.frames(asked, skip=skip):
+        for number, frame in engine.frames(asked, wanted):
             if number in wanted and number > last:
                 last = number
                 yield converter.convert(frame)

@@ -163,7 +163,7 @@ def _doubtful_ends(packets: Packets, stream: Stream) -> list[tuple[int, int, str
         ends.append((0, _after(starts, 1, count), "the file does not begin with a keyframe"))
     elif stream.codec in _WAIT_FOR_KEYFRAME and _first_has_leading(packets, starts):
         ends.append((0, _after(starts, 1, count), "the file begins with frames whose keyframe is missing"))
-    elif _may_reorder(stream) and stream.has_b_frames and (np.diff(packets.pts) > 0).all():
+    elif _may_be_decoding_times(packets, stream):
         end = min(_after(starts, 1, count), _SHORT)
         ends.append((0, end, "the presentation times may be decoding times"))
     is_cut = packets.trouble or packets.is_corrupt[-1:].any() or stream.promised_frames > count
@@ -171,6 +171,12 @@ def _doubtful_ends(packets: Packets, stream: Stream) -> list[tuple[int, int, str
         begin = int(starts[-2]) if starts.size > 1 else 0
         ends.append((begin, count, "the file is cut short"))
     return [(0, count, why) for *_, why in ends[:1]] if ends and count <= _SHORT else ends
+
+
+def _may_be_decoding_times(packets: Packets, stream: Stream) -> bool:
+    """Only the mov family stores both kinds of times, so that they cannot be mistaken for each other."""
+    is_suspicious = _may_reorder(stream) and stream.has_b_frames and "mov" not in stream.containers
+    return is_suspicious and bool((np.diff(packets.pts) > 0).all())
 
 
 def _after(starts: NDArray[np.int64], which: int, count: int) -> int:
