@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from av import VideoFrame
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvio_lab.read.cache import FrameCache, frame_bytes
+
+
+def picture(size=10):
+    return np.zeros(size, np.uint8)
+
+
+def held(cache, numbers):
+    return [number for number in numbers if cache.get(number) is not None]
+
+
+def test_the_frame_unused_for_longest_goes_first():
+    cache = FrameCache(30)
+    for number in range(3):
+        cache.put(number, picture())
+    cache.get(0)
+    cache.put(3, picture())
+    assert held(cache, range(4)) == [0, 2, 3]
+
+
+def test_the_same_frame_comes_back():
+    cache, frame = FrameCache(30), picture()
+    cache.put(7, frame)
+    assert cache.get(7) is frame
+    assert cache.get(8) is None
+
+
+def test_a_frame_put_twice_counts_once():
+    cache = FrameCache(20)
+    for number in (0, 1, 1, 1):
+        cache.put(number, picture())
+    assert held(cache, range(2)) == [0, 1]
+
+
+def test_no_bytes_keep_nothing():
+    cache = FrameCache(0)
+    cache.put(0, picture())
+    assert cache.get(0) is None
+
+
+def test_a_frame_that_is_too_large_is_not_kept():
+    cache = FrameCache(10)
+    cache.put(0, picture(11))
+    assert cache.get(0) is None
+
+
+def test_clearing_makes_room():
+    cache = FrameCache(10)
+    cache.put(0, picture())
+    cache.clear()
+    cache.put(1, picture())
+    assert held(cache, range(2)) == [1]
+
+
+@given(st.integers(0, 50), st.lists(st.tuples(st.integers(0, 9), st.integers(1, 30)), max_size=40))
+def test_never_more_than_it_may_hold(limit, puts):
+    cache, sizes = FrameCache(limit), {}
+    for number, size in puts:
+        if cache.get(number) is None:
+            sizes[number] = size
+        cache.put(number, picture(size))
+        assert sum(sizes[each] for each in held(cache, sizes)) <= limit
+
+
+@given(st.lists(st.integers(0, 9), max_size=40))
+def test_the_newest_are_kept(numbers):
+    cache = FrameCache(30)
+    for number in numbers:
+        cache.put(number, picture())
+    newest = list(dict.fromkeys(reversed(numbers)))[:3]
+    assert set(held(cache, range(10))) == set(newest)
+
+
+@pytest.mark.parametrize(("kind", "share"), [("rgb24", 3), ("yuv420p", 1.5), ("yuv420p10le", 3), ("gray", 1)])
+def test_bytes_of_a_decoded_frame(kind, share):
+    assert frame_bytes(VideoFrame(64, 32, kind)) >= 64 * 32 * share
+    assert frame_bytes(VideoFrame(64, 32, kind)) <= 64 * 32 * share * 1.5
