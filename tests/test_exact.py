@@ -118,8 +118,8 @@ def test_lost_frames_are_errors_and_all_others_are_right(path):
     errors = {number: str(found.pop(number)) for number in numbers if not hasattr(found[number], "shape")}
     assert 0 < len(errors) < 20
     assert all(f"frame {number} of" in error for number, error in errors.items())
-    for number, frame in found.items():
-        assert any(psnr(frame, true) > 45 for true in truth[max(number - 20, 0) : number + 1]), number
+    for number, frame in found.items():  # ffmpeg may show the last one before a gap after it
+        assert any(psnr(frame, true) > 45 for true in truth[max(number - 20, 0) : number + 5]), number
 
 
 def decord_exact_clips():
@@ -168,7 +168,7 @@ def test_a_long_file_in_order(long_clip):
 
 @pytest.mark.usefixtures("busy")
 def test_naive_decord_is_wrong_in_a_long_file(long_clip):
-    naive, asked = decord.VideoReader(str(long_clip)), random.Random(0).sample(range(LONG // 2), 300)
+    naive, asked = decord.VideoReader(str(long_clip)), random.Random(0).sample(range(LONG // 2), 120)
     found = [numbers_of(naive[number].asnumpy())[0] for number in asked]
     if found == asked and not version("decord2").startswith(("3.0", "3.1", "3.2", "3.3", "3.4")):
         pytest.skip(f"decord2 {version('decord2')} skips right")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,11 +12,11 @@ from pvio_lab.read.plan import SEEK_COST, Run, plan_runs, share_out
 
 @st.composite
 def questions(draw):
-    """Frames asked for, and for each frame its entry and its packet: groups of some length, reordered inside."""
+    """Frames asked for, and for each frame its entry and its packet: groups, reordered inside."""
     lengths = draw(st.lists(st.integers(1, 8), min_size=1, max_size=12))
     starts = np.cumsum([0, *lengths])
     entry = np.repeat(starts[:-1], lengths)
-    packets = [draw(st.permutations(range(a, b))) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    packets = [draw(st.permutations(range(a, b))) for a, b in pairwise(starts)]
     count = int(starts[-1])
     asked = draw(st.lists(st.integers(0, count - 1), max_size=40))
     return np.array(asked, np.int64), entry, np.concatenate(packets).astype(np.int64)

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from truth_frames import CLIPS, SAMPLES, TRUTH
+
+import pvio_lab
+from pvio_lab import VideoInfo, VideoReader, get_video_metadata
+from pvio_lab.read import metadata
+
+CLIP = SAMPLES / "gop2.mp4"
+
+
+@pytest.fixture
+def clip(tmp_path, monkeypatch):
+    """A clip in a folder of its own, and a cache folder of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "videos").mkdir()
+    return Path(shutil.copy2(CLIP, tmp_path / "videos" / "clip.mp4"))
+
+
+@pytest.fixture
+def no_opening(monkeypatch):
+    """From now on no video may be opened."""
+
+    def forbid():
+        monkeypatch.setattr(metadata, "open_file", lambda *_: pytest.fail("the video was opened"))
+
+    return forbid
+
+
+def beside(clip):
+    return clip.with_name(clip.name + ".metadata.json")
+
+
+@pytest.mark.parametrize("name", [name for name in CLIPS if name != "damaged.mp4"])
+def test_facts(name):
+    truth, info = TRUTH[name], get_video_metadata(SAMPLES / name, cache=False)
+    same = "num_frames height width codec container rotation_degrees is_variable_rate".split()
+    assert {each: getattr(info, each) for each in same} == {each: truth[each] for each in same}
+    assert info.fps == pytest.approx(truth["fps"], rel=5e-3)  # of 90 frames, or of the 89 steps between them
+    assert info.duration_seconds == pytest.approx(truth["num_frames"] / truth["fps"], rel=0.06)
+    assert info.size_bytes == (SAMPLES / name).stat().st_size
+    assert 0 < info.bit_rate <= 8 * info.size_bytes / info.duration_seconds
+    assert info.path == str(SAMPLES / name)
+
+
+@pytest.mark.parametrize("name", [name for name in CLIPS if name not in {"damaged.mp4", "animated.gif"}])
+def test_pixel_format(name):
+    assert get_video_metadata(SAMPLES / name, cache=False).pixel_format == TRUTH[name]["pixel_format"]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_reader_tells_the_same(name):
+    with VideoReader(SAMPLES / name) as reader:
+        assert reader.info == get_video_metadata(SAMPLES / name, cache=False)
+        assert reader.info.num_frames == len(reader)
+        assert reader.info.start_seconds == reader.index.pts_seconds[0]
+
+
+def test_sound():
+    audio = get_video_metadata(SAMPLES / "with_sound.mp4", cache=False).audio
+    assert (audio.codec, audio.channels, audio.sample_rate, audio.channel_layout) == (
+        "aac",
+        2,
+        44100,
+        "stereo",
+    )
+    assert get_video_metadata(CLIP, cache=False).audio is None
+
+
+def test_facts_are_frozen():
+    with pytest.raises(AttributeError, match="cannot assign"):
+        get_video_metadata(CLIP, cache=False).fps = 1
+
+
+@pytest.mark.parametrize("name", ["gop2.mp4", "with_sound.mp4", "late_start.mp4"])
+def test_remembered_beside_the_file(name, tmp_path, no_opening):
+    clip = Path(shutil.copy(SAMPLES / name, tmp_path))
+    first = get_video_metadata(clip)
+    assert beside(clip).exists()
+    assert len(list(tmp_path.iterdir())) == 2
+    no_opening()
+    assert get_video_metadata(clip) == first
+    assert get_video_metadata(str(clip)) == first
+
+
+def test_without_the_cache_nothing_is_written_or_read(clip):
+    get_video_metadata(clip, cache=False)
+    assert list(clip.parent.iterdir()) == [clip]
+    beside(clip).write_text("{}")
+    assert get_video_metadata(clip, cache=False).num_frames == 60
+    assert beside(clip).read_text() == "{}"
+
+
+def test_a_reader_writes_nothing(clip):
+    VideoReader(clip).close()
+    assert list(clip.parent.iterdir()) == [clip]
+
+
+GARBAGE = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"3",
+    b'"text"',
+    b"{}",
+    b'{"key": 1, "info": 2}',
+    b"\xff\xfe\x00",
+    b"\x00" * 5000,
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: repr(data[:9]))
+def test_garbage_is_made_again(clip, garbage, no_opening):
+    beside(clip).write_bytes(garbage)
+    assert get_video_metadata(clip).num_frames == 60
+    no_opening()
+    assert get_video_metadata(clip).num_frames == 60
+
+
+def remembered(clip):
+    get_video_metadata(clip)
+    return json.loads(beside(clip).read_text())
+
+
+@pytest.mark.parametrize("end", [1, 40, 300, -2])
+def test_half_a_cache_is_made_again(clip, end):
+    remembered(clip)
+    text = beside(clip).read_text()
+    beside(clip).write_text(text[:end])
+    assert get_video_metadata(clip).num_frames == 60
+    assert beside(clip).read_text() == text
+
+
+WRONG = [
+    ("num_frames", "60"),
+    ("num_frames", 60.5),
+    ("num_frames", True),
+    ("num_frames", None),
+    ("fps", "30"),
+    ("fps", None),
+    ("codec", 7),
+    ("is_variable_rate", 0),
+    ("audio", 3),
+    ("audio", []),
+    ("audio", "stereo"),
+    ("audio", {"channels": 2}),
+    ("audio", dict.fromkeys("channels codec sample_rate bit_rate bit_depth channel_layout".split(), "x")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=str)
+def test_facts_of_a_wrong_kind_are_made_again(clip, name, value):
+    facts = remembered(clip)
+    truth = get_video_metadata(clip, cache=False)
+    beside(clip).write_text(json.dumps({**facts, "info": {**facts["info"], name: value}}))
+    assert get_video_metadata(clip) == truth
+
+
+@pytest.mark.parametrize("name", ["num_frames", "audio", "path", "size_bytes"])
+def test_missing_facts_are_made_again(clip, name):
+    facts = remembered(clip)
+    del facts["info"][name]
+    beside(clip).write_text(json.dumps(facts))
+    assert get_video_metadata(clip).num_frames == 60
+
+
+def test_facts_from_another_version_are_made_again(clip):
+    facts = remembered(clip)
+    facts["info"]["num_frames"], facts["key"][0] = 7, -1
+    beside(clip).write_text(json.dumps(facts))
+    assert get_video_metadata(clip).num_frames == 60
+
+
+def test_another_size_makes_it_stale(clip):
+    remembered(clip)
+    shutil.copy2(SAMPLES / "shapes.mp4", clip)
+    assert get_video_metadata(clip).num_frames == 300
+
+
+def test_another_time_makes_it_stale(clip):
+    facts = remembered(clip)
+    facts["info"]["num_frames"] = 7
+    beside(clip).write_text(json.dumps(facts))
+    assert get_video_metadata(clip).num_frames == 7  # the cache is believed while the file is the same
+    os.utime(clip, (1, 1))
+    assert get_video_metadata(clip).num_frames == 60
+
+
+@pytest.mark.parametrize("other", ["variable_rate.mp4", "shapes.mp4"])
+def test_another_file_of_the_same_size_and_time(clip, other):
+    data = (SAMPLES / other).read_bytes()
+    size = max(clip.stat().st_size, len(data))
+    clip.write_bytes(clip.read_bytes().ljust(size, b"\0"))
+    stat = clip.stat()
+    assert get_video_metadata(clip).num_frames == 60
+    clip.write_bytes(data.ljust(size, b"\0"))
+    os.utime(clip, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert clip.stat().st_size == stat.st_size
+    assert get_video_metadata(clip).num_frames == TRUTH[other]["num_frames"]
+
+
+def test_a_moved_file_takes_its_facts_along(clip, tmp_path, no_opening):
+    get_video_metadata(clip)
+    (tmp_path / "new").mkdir()
+    moved = clip.rename(tmp_path / "new" / "clip.mp4")
+    beside(clip).rename(beside(moved))
+    no_opening()
+    assert get_video_metadata(moved).path == str(moved)
+
+
+@pytest.fixture
+def read_only(clip, monkeypatch):
+    """Nothing can be written beside the clip, whoever asks: root may ignore permissions."""
+    for module, name in ((metadata, "NamedTemporaryFile"), (os, "replace")):
+        real = getattr(module, name)
+
+        def refuse(*args, real=real, **options):
+            if str(clip.parent) in map(str, (*args, options.get("dir"))):
+                raise PermissionError(13, "Permission denied", str(clip.parent))
+            return real(*args, **options)
+
+        monkeypatch.setattr(module, name, refuse)
+    return clip
+
+
+def test_a_read_only_folder_is_remembered_elsewhere(read_only, tmp_path, no_opening):
+    first = get_video_metadata(read_only)
+    assert list(read_only.parent.iterdir()) == [read_only]
+    assert [path.suffix for path in (tmp_path / "cache" / "pvio_lab").iterdir()] == [".json"]
+    no_opening()
+    assert get_video_metadata(read_only) == first
+
+
+def test_nowhere_to_write_is_no_error(read_only, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    assert get_video_metadata(read_only).num_frames == 60
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_without_permission(clip, tmp_path, no_opening):
+    clip.parent.chmod(0o555)
+    try:
+        first = get_video_metadata(clip)
+        no_opening()
+        assert get_video_metadata(clip) == first
+    finally:
+        clip.parent.chmod(0o755)
+
+
+def test_a_directory_where_the_cache_should_be(clip, no_opening):
+    beside(clip).mkdir()
+    assert get_video_metadata(clip).num_frames == 60
+    no_opening()
+    assert get_video_metadata(clip).num_frames == 60
+
+
+def test_one_name_with_two_endings(tmp_path):
+    for name in ("gop2.mp4", "bframes.avi"):
+        shutil.copy(SAMPLES / name, tmp_path / f"clip{Path(name).suffix}")
+    for _ in range(2):
+        assert get_video_metadata(tmp_path / "clip.mp4").num_frames == 60
+        assert get_video_metadata(tmp_path / "clip.avi").num_frames == 90
+    names = [path.name for path in tmp_path.iterdir() if path.suffix == ".json"]
+    assert sorted(names) == ["clip.avi.metadata.json", "clip.mp4.metadata.json"]
+
+
+WRITERS = """
+import sys
+from pathlib import Path
+from pvio_lab import get_video_metadata
+from pvio_lab.read import metadata
+clip, place = sys.argv[1], Path(sys.argv[1] + ".metadata.json")
+for _ in range(150):
+    place.unlink(missing_ok=True)
+    assert get_video_metadata(clip).num_frames == 60
+    assert (metadata._recall(clip) or get_video_metadata(clip)).num_frames == 60
+"""
+
+
+def test_processes_that_write_at_once(clip):
+    environment = {**os.environ, "PYTHONPATH": str(Path(pvio_lab.__file__).parents[1])}
+    command = [sys.executable, "-c", WRITERS, str(clip)]
+    writers = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
+    errors = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0, 0], errors
+    json.loads(beside(clip).read_text())
+    assert sorted(path.name for path in clip.parent.iterdir()) == [clip.name, beside(clip).name]
+
+
+def test_an_interrupted_write_leaves_nothing(clip, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        get_video_metadata(clip)
+    assert list(clip.parent.iterdir()) == [clip]
+
+
+def seconds(action):
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def test_a_thousand_remembered_files_cost_less_than_a_hundred_openings(tmp_path):
+    clips = [Path(shutil.copy(SAMPLES / "shapes.mp4", tmp_path / f"{number}.mp4")) for number in range(20)]
+    for clip in clips:
+        get_video_metadata(clip)
+    opening = min(seconds(lambda: get_video_metadata(clips[0], cache=False)) for _ in range(5))
+    assert seconds(lambda: [get_video_metadata(clip) for clip in clips * 50]) < 100 * opening
+
+
+def test_facts_as_html():
+    assert "h264" in get_video_metadata(CLIP, cache=False)._repr_html_()
+    assert isinstance(get_video_metadata(CLIP, cache=False), VideoInfo)

@@ -1,0 +1,497 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from truth_frames import CLIPS, SAMPLES, TRUTH, read_number, shuffled, true_frames, true_times, wrong_frames
+
+from pvio_lab import FrameTimestampError, VideoReader, open_video, read_frames_from_video
+from pvio_lab.read.reader import VideoReader as Reader
+
+WHOLE = [name for name in CLIPS if name != "damaged.mp4"]
+
+
+def truth(name):
+    return true_frames(SAMPLES / name)
+
+
+def numbers_in(name):
+    """The barcodes of a clip's frames, as truth.json has them."""
+    return [number for first, count in TRUTH[name]["numbers"] for number in range(first, first + count)]
+
+
+@pytest.fixture
+def reader():
+    with VideoReader(SAMPLES / "gop2.mp4") as reader:
+        yield reader
+
+
+@pytest.fixture
+def long_groups():
+    with VideoReader(SAMPLES / "shapes.mp4") as reader:
+        yield reader
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_length_shape_and_barcodes(name):
+    with VideoReader(SAMPLES / name) as reader:
+        assert len(reader) == TRUTH[name]["num_frames"]
+        assert reader.shape == truth(name).shape
+        assert [read_number(frame) for frame in reader] == numbers_in(name)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_in_order(name):
+    with VideoReader(SAMPLES / name) as reader:
+        assert not wrong_frames(np.stack([reader[i] for i in range(len(reader))]), truth(name))
+        assert not wrong_frames(reader[:], truth(name))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_backwards(name):
+    with VideoReader(SAMPLES / name) as reader:
+        frames = np.stack([reader[i] for i in range(-1, -len(reader) - 1, -1)])
+        assert not wrong_frames(frames, truth(name)[::-1])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_in_any_order_with_duplicates(name):
+    asked = shuffled(len(truth(name)), 70)
+    with VideoReader(SAMPLES / name, cache_bytes=0) as reader:
+        assert not wrong_frames(reader[asked], truth(name)[asked])
+        assert not wrong_frames(np.stack([reader[i] for i in asked[:20]]), truth(name)[asked[:20]])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_at_the_time_of_each_frame(name):
+    times = true_times(SAMPLES / name)
+    begins = times - TRUTH[name]["start_seconds"]
+    with VideoReader(SAMPLES / name) as reader:
+        if name != "truncated.mp4":  # between its last frames some are lost
+            assert reader.index.pts_seconds - reader.index.pts_seconds[0] == pytest.approx(begins, abs=2e-3)
+        asked = np.random.default_rng(0).permutation(len(reader))[:20]
+        middles = reader.index.pts_seconds[asked] + reader.index.duration_seconds[asked] / 2
+        assert not wrong_frames(reader.at(middles), truth(name)[asked])
+
+
+STARTS = [name for name in WHOLE if TRUTH[name]["container"] != "avi" and name != "raw.h264"]
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_first_frame_is_when_ffmpeg_shows_it(name):
+    with VideoReader(SAMPLES / name) as reader:
+        assert reader.index.pts_seconds[0] == pytest.approx(TRUTH[name]["start_seconds"], abs=2e-3)
+        assert reader.info.start_seconds == reader.index.pts_seconds[0]
+
+
+SLICES = [
+    slice(None),
+    slice(5, 9),
+    slice(None, None, 7),
+    slice(None, None, -1),
+    slice(50, 10, -3),
+    slice(-5, None),
+    slice(None, -55),
+    slice(-1, -10, -2),
+    slice(10, 1000),
+    slice(-1000, 3),
+]
+
+
+@pytest.mark.parametrize("key", SLICES, ids=str)
+def test_slices(reader, key):
+    assert not wrong_frames(reader[key], truth("gop2.mp4")[key])
+
+
+@pytest.mark.parametrize(
+    "key", [slice(3, 3), slice(9, 3), slice(99, 200), [], np.zeros(0, int), range(0)], ids=str
+)
+def test_nothing_asked_keeps_the_shape(reader, key):
+    assert reader[key].shape == (0, 240, 320, 3)
+    assert reader.read(key, as_torch=True).shape == (0, 3, 240, 320)
+
+
+KEYS = [
+    [7, 3, 3, -1],
+    np.array([7, 3, 3, -1]),
+    torch.tensor([7, 3, 3, -1]),
+    (7, 3, 3, 59),
+    np.uint8([7, 3, 3, 59]),
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: type(key).__name__)
+def test_lists_and_arrays(reader, key):
+    assert not wrong_frames(reader[key], truth("gop2.mp4")[[7, 3, 3, -1]])
+
+
+@pytest.mark.parametrize("number", [4, np.int64(4), np.uint8(4), -56, torch.tensor(4)], ids=repr)
+def test_one_number_is_one_frame(reader, number):
+    assert reader[number].shape == (240, 320, 3)
+    assert not wrong_frames(reader[number][None], truth("gop2.mp4")[4:5])
+
+
+def test_frames_belong_to_the_caller(reader):
+    frame = reader[4]
+    frame[:] = 0
+    many = reader[[4, 4, 5]]
+    many[0] = 0
+    assert not wrong_frames(many[1:], truth("gop2.mp4")[4:6])
+    assert not wrong_frames(reader[4:6], truth("gop2.mp4")[4:6])
+
+
+def test_frames_of_a_pass_are_kept_apart(reader):
+    first, second = list(reader)[:2]
+    assert not np.shares_memory(first, second)
+    assert not wrong_frames(np.stack([first, second]), truth("gop2.mp4")[:2])
+
+
+@pytest.mark.parametrize(
+    "key", [1.0, 2.5, True, None, "3", [1.5, 2], [True, False], np.array([1.0]), {1}, [[1]], 1j]
+)
+def test_numbers_of_another_kind(reader, key):
+    with pytest.raises(TypeError, match="frame numbers must be an integer, a slice, a list"):
+        reader[key]
+
+
+@pytest.mark.parametrize("key", [60, -61, 10**30, [0, 60], [-61], np.array([3, 99])], ids=str)
+def test_numbers_out_of_range(reader, key):
+    with pytest.raises(
+        IndexError, match=r"frame -?\d+ is out of range: there are 60 frames, numbered 0 to 59"
+    ):
+        reader[key]
+
+
+def test_a_mask(reader):
+    mask = np.arange(60) % 20 == 3
+    assert not wrong_frames(reader[mask], truth("gop2.mp4")[[3, 23, 43]])
+    with pytest.raises(TypeError, match="must have 60 entries, one a frame, not 3"):
+        reader[np.array([True, False, True])]
+
+
+@pytest.mark.parametrize("time", [-0.1, 2.0, 1e9, float("nan"), float("inf"), [0.1, float("nan")]])
+def test_times_outside(reader, time):
+    with pytest.raises(
+        FrameTimestampError, match=r"no frame is on screen at .* the video runs from 0 s up to"
+    ):
+        reader.at(time)
+
+
+@pytest.mark.parametrize("time", ["1", None, [None], True])
+def test_times_of_another_kind(reader, time):
+    with pytest.raises(TypeError, match="a time must be a number of seconds"):
+        reader.at(time)
+
+
+def test_times_in_arrays(reader):
+    assert reader.at(1).shape == (240, 320, 3)
+    assert reader.at([]).shape == (0, 240, 320, 3)
+    assert not wrong_frames(reader.at((1.99, 0.0, 0.04)), truth("gop2.mp4")[[59, 0, 1]])
+
+
+def test_a_variable_rate_is_not_guessed():
+    times = true_times(SAMPLES / "variable_rate.mp4")
+    with VideoReader(SAMPLES / "variable_rate.mp4") as reader:
+        assert reader.index.pts_seconds == pytest.approx(times, abs=1e-4)
+        asked = (times[:-1] * 0.1 + times[1:] * 0.9)[::5]
+        assert not wrong_frames(reader.at(asked), truth("variable_rate.mp4")[:-1:5])
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (1, {}),
+        (7, {}),
+        (60, {}),
+        (100, {}),
+        (8, {"start": 13}),
+        (8, {"start": -9}),
+        (8, {"stop": 20}),
+        (8, {"stop": -50}),
+        (8, {"step": 3}),
+        (4, {"start": 50, "stop": 10, "step": -7}),
+        (4, {"start": 5, "stop": 900, "step": 11}),
+        (4, {"start": 30, "stop": 30}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["gop2.mp4", "open_gop_hevc.mp4", "bframes.avi", "damaged.mp4"])
+def test_batches(name, size, options):
+    if name == "damaged.mp4":
+        options = {**options, "stop": min(options.get("stop", 40), 40)}
+        if options["stop"] < 0 or options.get("start", 0) < 0 or options.get("start", 0) > 40:
+            pytest.skip("reaches the damage")
+    asked = np.arange(len(truth(name)))[
+        slice(options.get("start", 0), options.get("stop"), options.get("step"))
+    ]
+    with VideoReader(SAMPLES / name) as reader:
+        batches = list(reader.batches(size, **options))
+    assert [len(numbers) for numbers, _ in batches] == [
+        len(asked[i : i + size]) for i in range(0, len(asked), size)
+    ]
+    assert np.concatenate([asked[:0], *(numbers for numbers, _ in batches)]).tolist() == asked.tolist()
+    for numbers, frames in batches:
+        assert not wrong_frames(frames, truth(name)[numbers])
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_batch_size_must_be_positive(reader, size):
+    with pytest.raises(ValueError, match=f"batch_size={size} must be 1 or more"):
+        reader.batches(size)
+
+
+@pytest.mark.parametrize("size", [1.5, True, None, "2"])
+def test_batch_size_must_be_an_integer(reader, size):
+    with pytest.raises(TypeError, match=f"batch_size={size!r} must be an integer"):
+        reader.batches(size)
+
+
+def test_a_step_of_zero(reader):
+    with pytest.raises(ValueError, match="zero"):
+        reader.batches(4, step=0)
+
+
+def test_two_passes_at_once(reader):
+    for first, second in zip(reader, reader, strict=True):
+        assert np.array_equal(first, second)
+
+
+def test_random_reads_between_batches(reader):
+    for numbers, frames in reader.batches(16):
+        assert not wrong_frames(frames, truth("gop2.mp4")[numbers])
+        assert not wrong_frames(reader[[3, 40]], truth("gop2.mp4")[[3, 40]])
+
+
+def test_a_tensor_shares_memory(reader, monkeypatch):
+    frames = reader[:4]
+    monkeypatch.setattr(Reader, "__getitem__", lambda self, key: frames)
+    tensor = reader.read(slice(4), as_torch=True)
+    assert (tensor.shape, tensor.dtype) == ((4, 3, 240, 320), torch.uint8)
+    assert tensor.data_ptr() == frames.ctypes.data
+    assert np.array_equal(tensor.permute(0, 2, 3, 1).numpy(), frames)
+
+
+def test_read_is_the_same_as_brackets(reader):
+    assert np.array_equal(reader.read([5, 2]), reader[[5, 2]])
+    assert reader.read(3, as_torch=True).shape == (3, 240, 320)
+
+
+def scaled(name, width, height):
+    return true_frames(SAMPLES / name, "-vf", f"scale={width}:{height}:flags=bicubic")
+
+
+@pytest.mark.parametrize(
+    "name", ["shapes.mp4", "hevc_10bit.mp4", "rotated_90.mp4", "yuv444_odd.mp4", "bframes.avi"]
+)
+@pytest.mark.parametrize("size", [(160, 120), (96, 90), (330, 250), (31, 17)], ids=str)
+def test_decoded_to_a_size(name, size):
+    asked = shuffled(len(truth(name)), 12)
+    with VideoReader(SAMPLES / name, width=size[0], height=size[1]) as reader:
+        assert reader.shape[1:] == (size[1], size[0], 3)
+        assert not wrong_frames(reader[asked], scaled(name, *size)[asked])
+        _, frames = next(reader.batches(5, start=20))
+        assert not wrong_frames(frames, scaled(name, *size)[20:25])
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "size"),
+    [
+        ("shapes.mp4", {"width": 320}, (180, 320)),
+        ("shapes.mp4", {"height": 90}, (90, 160)),
+        ("rotated_90.mp4", {"width": 120}, (160, 120)),
+        ("yuv444_odd.mp4", {"height": 100}, (100, 133)),
+        ("shapes.mp4", {"width": 1}, (1, 1)),
+    ],
+)
+def test_one_side_follows_the_other(name, option, size):
+    with VideoReader(SAMPLES / name, **option) as reader:
+        assert reader.shape[1:3] == reader[0].shape[:2] == size
+        assert (reader.info.height, reader.info.width) == truth(name).shape[1:3]
+
+
+@pytest.mark.parametrize("name", ["width", "height", "num_threads", "cache_bytes"])
+@pytest.mark.parametrize("value", [1.5, "9", True])
+def test_options_must_be_integers(name, value):
+    with pytest.raises(TypeError, match=f"{name}={value!r} must be an integer"):
+        VideoReader(SAMPLES / "gop2.mp4", **{name: value})
+
+
+@pytest.mark.parametrize(
+    "option", [{"width": 0}, {"height": -2}, {"num_threads": 0}, {"cache_bytes": -1}], ids=str
+)
+def test_options_out_of_range(option):
+    (name, value), *_ = option.items()
+    with pytest.raises(ValueError, match=f"{name}={value} must be [01] or more"):
+        VideoReader(SAMPLES / "gop2.mp4", **option)
+
+
+@pytest.mark.parametrize("engine", ["", "ffmpeg", None, 3])
+def test_an_unknown_engine(engine):
+    with pytest.raises(ValueError, match=rf"engine={engine!r} must be one of 'auto', 'decord', 'pyav'"):
+        VideoReader(SAMPLES / "gop2.mp4", engine=engine)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_forced_engine_is_exact_or_refused(name):
+    path, asked = SAMPLES / name, shuffled(len(truth(name)), 30)
+    with VideoReader(path, engine="pyav") as reader:
+        assert reader.index.engine == "pyav"
+        assert "as asked" in reader.index.reason
+        refusal = reader.index.decord_refusal
+    if refusal:
+        with pytest.raises(
+            ValueError, match=f"engine='decord' would not be exact for .*{re.escape(refusal)}"
+        ):
+            VideoReader(path, engine="decord")
+    else:
+        with VideoReader(path, engine="decord") as reader:
+            assert (reader.index.engine, len(reader)) == ("decord", len(truth(name)))
+            assert not wrong_frames(reader[asked], truth(name)[asked])
+            assert not wrong_frames(reader[5:20:3], truth(name)[5:20:3])
+
+
+def test_decord_is_exact_for_ordinary_files():
+    with VideoReader(SAMPLES / "shapes.mp4", engine="decord") as reader:
+        assert reader.index.decord_refusal is None
+
+
+def test_repr():
+    with VideoReader(SAMPLES / "shapes.mp4") as reader:
+        expected = r"VideoReader\('.*shapes.mp4': 300 frames, 640x360, 30 frames/s, h264, by pyav\)"
+        assert re.fullmatch(expected, repr(reader))
+        assert repr(reader.index).startswith(
+            "FrameIndex(300 frames, 2 keyframes, up to 250 frames apart, engine="
+        )
+
+
+def test_html_is_a_card(reader):
+    assert "h264" in reader._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda r: r[0],
+        lambda r: r[:0],
+        lambda r: r.at(0),
+        lambda r: r.read([1]),
+        lambda r: next(iter(r)),
+        lambda r: next(iter(r.batches(2))),
+    ],
+)
+def test_a_closed_reader_says_so(use):
+    reader = VideoReader(SAMPLES / "gop2.mp4")
+    reader.close()
+    reader.close()
+    with pytest.raises(ValueError, match=r"this reader of .*gop2.mp4 is closed; open a new one"):
+        use(reader)
+    assert (len(reader), reader.info.width, reader.index.engine) == (60, 320, "pyav")
+
+
+def test_closed_at_the_end_of_with():
+    with VideoReader(SAMPLES / "gop2.mp4") as reader:
+        reader[0]
+    with pytest.raises(ValueError, match="is closed"):
+        reader[0]
+
+
+def groups_touched(reader, asked):
+    """How many frames the groups have that hold these frames."""
+    begins = np.union1d(reader.index.keyframes, [0])
+    which = np.searchsorted(begins, np.asarray(asked) % len(reader), side="right") - 1
+    return int(reader.index.gop_lengths[np.unique(which)].sum())
+
+
+@pytest.mark.parametrize(
+    "name", ["gop2.mp4", "no_count.mkv", "stream.ts", "vp9.webm", "late_start.mp4", "shapes.mp4"]
+)
+@pytest.mark.parametrize("engine", ["auto", "pyav"])
+def test_many_frames_cost_each_group_once(name, engine):
+    with VideoReader(SAMPLES / name, engine=engine) as reader:
+        asked, before = shuffled(len(reader), 100), reader.num_decoded
+        reader[asked]
+        assert reader.num_decoded - before <= groups_touched(reader, asked) + 4
+
+
+def test_decord_costs_each_group_once_too(long_groups):
+    with VideoReader(SAMPLES / "shapes.mp4", engine="decord") as reader:
+        reader[shuffled(len(reader), 100)]
+        assert reader.num_decoded <= len(reader)
+
+
+@pytest.mark.parametrize("engine", ["pyav", "decord"])
+def test_a_step_in_a_remembered_group_costs_nothing(engine):
+    with VideoReader(SAMPLES / "shapes.mp4", engine=engine) as reader:
+        reader[120]
+        before = reader.num_decoded
+        for number in [119, 115, 110, 105, 112, -180]:
+            reader[number]
+        assert reader.num_decoded == before
+
+
+def test_a_group_visited_twice_is_remembered_whole(long_groups):
+    for number in (120, 90, 89, 88):
+        long_groups[number]
+    before = long_groups.num_decoded
+    for number in [*range(87, -1, -1), *range(89), -299]:
+        long_groups[number]
+    assert long_groups.num_decoded == before
+
+
+def test_steps_ahead_decode_one_frame_each(long_groups):
+    long_groups[100]
+    before = long_groups.num_decoded
+    for number in range(101, 150):
+        long_groups[number]
+    assert long_groups.num_decoded - before <= 49 + 16
+
+
+def test_without_a_cache_nothing_is_remembered():
+    with VideoReader(SAMPLES / "shapes.mp4", cache_bytes=0) as reader:
+        reader[100]
+        before = reader.num_decoded
+        assert not wrong_frames(reader[99][None], truth("shapes.mp4")[99:100])
+        assert reader.num_decoded > before
+
+
+def test_opening_decodes_next_to_nothing():
+    with VideoReader(SAMPLES / "shapes.mp4") as reader:
+        assert reader.num_decoded <= 16
+
+
+@pytest.mark.parametrize(
+    "source", [str(SAMPLES / "gop2.mp4"), SAMPLES / "gop2.mp4", (SAMPLES / "gop2.mp4").as_uri()]
+)
+def test_sources(source):
+    with VideoReader(source) as reader:
+        assert not wrong_frames(reader[[8]], truth("gop2.mp4")[8:9])
+
+
+def test_a_relative_path_survives_another_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(SAMPLES)
+    with VideoReader("gop2.mp4") as reader:
+        monkeypatch.chdir(tmp_path)
+        assert not wrong_frames(reader[:], truth("gop2.mp4"))
+        assert not wrong_frames(np.stack(list(reader)), truth("gop2.mp4"))
+
+
+@pytest.mark.parametrize("source", [3, None, b"gop2.mp4", ["gop2.mp4"]])
+def test_no_source(source):
+    with pytest.raises(TypeError, match="a source must be a path or a URL"):
+        VideoReader(source)
+
+
+def test_open_video_takes_both():
+    with open_video(SAMPLES / "gop2.mp4", width=64) as video, open_video(SAMPLES / "numbered") as images:
+        assert (type(video).__name__, type(images).__name__) == ("VideoReader", "ImageSequence")
+        assert [read_number(frame) for frame in images] == list(range(1, 13))
+
+
+def test_frames_in_one_line():
+    frames, fps = read_frames_from_video(SAMPLES / "gop2.mp4", [9, 0, -1])
+    assert fps == 30
+    assert not wrong_frames(frames, truth("gop2.mp4")[[9, 0, -1]])
+    assert read_frames_from_video(str(Path(SAMPLES, "numbered")))[0].shape == (12, 120, 160, 3)
