@@ -1,8 +1,8 @@
 """How fast and frugal reading is, beside its peers: python tests/benchmark_read.py [speed] [memory]
 
 Each reader lives in a process of its own, because some decode ahead in the background, and takes its turn
-with the others. Shown are medians; a ratio above 1 means that pvio_lab is faster. Peers that are not installed
-are left out (`pip install "pvio_lab[peers]"`).
+with the others. Shown are medians; a ratio above 1 means that pvio_lab is faster. Peers that are not
+installed are left out (`pip install "pvio_lab[peers]"`).
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def speed(folder: Path) -> None:
 
 
 def show(title: str, seconds: dict[str, float], frames: int, peer: str) -> float:
-    """A line; with `frames` as rates, else in milliseconds. The ratio is to the best of this peer or of all."""
+    """A line; with `frames` as rates, else in milliseconds. The ratio is to this peer's best, or to all."""
     texts = [
         f"{name} {frames / value:.0f}" if frames else f"{name} {1e3 * value:.2f}"
         for name, value in seconds.items()
@@ -291,11 +291,11 @@ def many_files(folder: Path, files: int = 300, reads: int = 10_000) -> None:
     for path in paths:
         path.write_bytes(clip)
     rng, readers = np.random.default_rng(0), {}
-    curve = Curve(f"{reads} random reads over {files} files of 320x240, cache_bytes=2 MiB each")
+    curve = Curve(f"{reads} random reads over {files} files of 320x240")
     for read in range(reads):
         number = int(rng.integers(files))
         if number not in readers:
-            readers[number] = pvio_lab.VideoReader(paths[number], cache_bytes=2**21)
+            readers[number] = pvio_lab.VideoReader(paths[number])
         readers[number][int(rng.integers(600))]
         if read % (reads // 10) == 0:
             curve.note(f"{read} reads")

@@ -16,6 +16,7 @@ from .engines import Engine, PyAVEngine
 from .forking import abandon, survive_forks
 from .index import Layout
 from .plan import Run, plan_runs, share_out
+from .resting import give_back, is_used
 
 Frames = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -45,7 +46,7 @@ class Geometry(NamedTuple):
 
 
 class Fetcher:
-    """Reads frames of one file. Calls must not overlap.
+    """Reads frames of one file, for one thread after the other.
 
     Args:
         layout: How the frames are reached.
@@ -72,14 +73,14 @@ class Fetcher:
         self._cache_bytes, self.cache = cache_bytes, FrameCache(cache_bytes)
         self._wide: Lane | None = None
         self._narrow: list[Lane] = []
+        self.lock = threading.RLock()
         self._visited: set[int] = set()
-        self._decoded_before = 0
         survive_forks(self)
 
     @property
     def num_decoded(self) -> int:
         """How many frames were decoded so far."""
-        return self._decoded_before + sum(lane.engine.decoded for lane in self._lanes())
+        return sum(lane.engine.decoded for lane in self._lanes())
 
     def read(self, numbers: Numbers) -> Frames:
         """These frames, in this order, in a new array."""
@@ -88,30 +89,42 @@ class Fetcher:
         rows: Rows = {}
         for row, number in enumerate(numbers.tolist()):
             rows.setdefault(number, []).append(row)
-        try:
-            self._fill(rows, frames)
-        except BaseException:  # also an interruption, which may have lost frames that were just decoded
-            for lane in self._lanes():
-                lane.engine.reset()
-            raise
+        with self.lock:
+            try:
+                self._fill(rows, frames)
+            except BaseException:  # also an interruption, which may have lost frames that were just decoded
+                for lane in self._lanes():
+                    lane.engine.reset()
+                raise
+            finally:
+                self.cache.share()
+                is_used(self)
         return frames
 
     def adopt(self, engine: Engine) -> None:
         """Uses an engine that is open already."""
         self._wide = Lane(engine, self._converter())
+        is_used(self)
 
-    def close(self) -> None:
-        """Gives decoders, files and memory back."""
-        self._decoded_before = self.num_decoded
-        self.cache.clear()
+    def rest(self) -> None:
+        """Gives decoders, threads and files back until the next call."""
         for lane in self._lanes():
             lane.engine.close()
-        self._wide, self._narrow = None, []
+        give_back(_frames_held(self._geometry) * len(self._lanes()))
+
+    def close(self) -> None:
+        """Gives everything back."""
+        with self.lock:
+            freed = self.cache.num_bytes
+            self.cache.clear()
+            self.rest()
+            give_back(freed)
 
     def after_fork(self) -> None:
-        """In the child, the cache begins anew; the engines look after themselves."""
+        """In the child, lock and cache begin anew; the engines look after themselves."""
         abandon(self.cache)
-        self.cache = FrameCache(self._cache_bytes)
+        self.cache.retire()
+        self.lock, self.cache = threading.RLock(), FrameCache(self._cache_bytes)
 
     def _converter(self) -> Converter:
         return Converter(self._geometry.size, self._geometry.matrix)
@@ -209,6 +222,11 @@ def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -
                 yield converter.convert(frame)
     finally:
         engine.close()
+
+
+def _frames_held(geometry: Geometry) -> int:
+    """About how much memory a decoder holds: some frames to refer to, and some on their way."""
+    return 16 * geometry.size[0] * geometry.size[1]
 
 
 def _wait_for(threads: list[threading.Thread]) -> None:

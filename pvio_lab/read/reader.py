@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from os import PathLike
@@ -16,7 +15,6 @@ from .convert import display_matrix
 from .engines import DecordEngine, PyAVEngine
 from .facts import VideoInfo
 from .fetch import Fetcher, Frames, Geometry, stream
-from .forking import survive_forks
 from .images import num_cpus
 from .index import FrameIndex
 from .metadata import describe
@@ -92,9 +90,7 @@ class VideoReader:
             self._fetcher.cache.put(opened.first_number, opened.first)
         else:
             opened.engine.close()
-        self._lock = threading.RLock()
         self._is_closed = False
-        survive_forks(self)
 
     @property
     def fps(self) -> float:
@@ -175,9 +171,8 @@ class VideoReader:
 
     def close(self) -> None:
         """Gives memory, threads and the file back. The facts and the index stay."""
-        with self._lock:
-            self._is_closed = True
-            self._fetcher.close()
+        self._is_closed = True
+        self._fetcher.close()
 
     def __enter__(self) -> VideoReader:
         return self
@@ -190,10 +185,6 @@ class VideoReader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         VideoReader.__init__(self, state["source"], **state["options"])
-
-    def after_fork(self) -> None:
-        """In a forked child, another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
 
     def decode_all(self) -> Iterator[tuple[int, bool]]:
         """Decodes the whole file; for each frame that comes out its number, and whether it is damaged."""
@@ -211,9 +202,8 @@ class VideoReader:
         return Fetcher(self.index.layout, self._geometry, self._threads, cache_bytes, DecordEngine)
 
     def _read(self, numbers: NDArray[np.int64]) -> Frames:
-        with self._lock:
-            self._check_open()
-            return self._fetcher.read(numbers)
+        self._check_open()
+        return self._fetcher.read(numbers)
 
     def _batches(self, parts: list[NDArray[np.int64]]) -> Iterator[tuple[NDArray[np.int64], Frames]]:
         numbers = np.concatenate(parts) if parts else np.zeros(0, np.int64)

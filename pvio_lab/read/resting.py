@@ -1,0 +1,71 @@
+"""Of many readers, only those used lately keep decoders and files open; the others open them when used."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import sys
+import threading
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+# Decoders of more readers than this are not kept: each costs memory, threads and open files.
+MAX_AWAKE = 32
+# Freed memory stays with the allocator, and this process, until it is asked to give it back.
+_TRIM_BYTES = 8 * 2**20
+
+_clock = itertools.count()
+_lock = threading.Lock()
+_freed = 0
+
+
+class Sleeper(Protocol):
+    """Something with open decoders that it can do without for a while."""
+
+    lock: threading.RLock
+
+    def rest(self) -> None:
+        """Closes them until they are needed."""
+
+
+_awake: WeakKeyDictionary[Sleeper, int] = WeakKeyDictionary()
+
+
+def is_used(sleeper: Sleeper) -> None:
+    """It was used just now; those that were not for longest are sent to rest, unless they are busy."""
+    with _lock:
+        _awake[sleeper] = next(_clock)
+        by_age = sorted(_awake, key=lambda each: _awake[each])
+    for other in by_age[:-MAX_AWAKE]:
+        if other.lock.acquire(blocking=False):
+            try:
+                other.rest()
+                _forget(other)
+            finally:
+                other.lock.release()
+
+
+def _forget(sleeper: Sleeper) -> None:
+    with _lock:
+        _awake.pop(sleeper, None)
+
+
+def give_back(num_bytes: int) -> None:
+    """So much memory was freed: returns it to the system once it is worth the while."""
+    global _freed
+    _freed += num_bytes
+    if _freed >= _TRIM_BYTES and sys.platform == "linux":
+        _freed = 0
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
