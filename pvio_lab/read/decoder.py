@@ -38,6 +38,9 @@ class FileMark:
     """What tells that a file is still the one that was indexed."""
 
     path: str
+    """As the user named it."""
+    absolute: str
+    """The same, whatever the current folder is."""
     inode: tuple[int, int]
     size: int
     mtime_ns: int
@@ -46,7 +49,15 @@ class FileMark:
     def of(cls, path: str) -> FileMark:
         """The mark of the file as it is now."""
         stat = os.stat(path)
-        return cls(path, (stat.st_dev, stat.st_ino), stat.st_size, stat.st_mtime_ns)
+        return cls(path, os.path.abspath(path), (stat.st_dev, stat.st_ino), stat.st_size, stat.st_mtime_ns)
+
+    def check(self) -> None:
+        """Raises OpenError if there is another file now, FileNotFoundError if there is none."""
+        if not os.path.exists(self.absolute):
+            raise FileNotFoundError(f"{self.path} is not there any more")
+        now = FileMark.of(self.absolute)
+        if (now.inode, now.size, now.mtime_ns) != (self.inode, self.size, self.mtime_ns):
+            raise OpenError(f"{self.path} was replaced while it was open; open it again")
 
 
 class Decoder:
@@ -147,9 +158,8 @@ class Decoder:
 
     def _open(self) -> None:
         if self._container is None:
-            if FileMark.of(self._mark.path) != self._mark:
-                raise OpenError(f"{self._mark.path} was replaced while it was open; open it again")
-            self._container = open_container(self._mark.path)
+            self._mark.check()
+            self._container = open_container(self._mark.absolute)
         stream = self._container.streams[self._facts.index]
         assert isinstance(stream, VideoStream)
         self._stream, self._context = stream, stream.codec_context

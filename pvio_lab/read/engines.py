@@ -294,7 +294,7 @@ class DecordEngine:
 
             path = self._layout.mark.path
             try:
-                self._reader = decord.VideoReader(path, num_threads=self._threads)
+                self._reader = decord.VideoReader(self._layout.mark.absolute, num_threads=self._threads)
             except Exception as error:
                 raise OpenError(f"decord cannot open {path}: {_first_line(error)}") from error
             if len(self._reader) != len(self._layout.entry):

@@ -24,6 +24,14 @@ from .sources import local_path
 _CACHE_VERSION = 1
 # So many bytes of the beginning, middle and end tell files apart that have one size and one time.
 _SAMPLE_BYTES = 4096
+_ALLOWED: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "int | None": (int, type(None)),
+    "str | None": (str, type(None)),
+}
 # The last frames of a file that was cut have gaps between them.
 _CUT_FRAMES = 16
 
@@ -104,7 +112,7 @@ def _snapped(rate: float, nominal: tuple[float, ...], room: float) -> float:
 def _recall(path: str) -> VideoInfo | None:
     """What is remembered about a file, if it still is the same file and the memory is sound."""
     for place in _places(path):
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             facts = json.loads(place.read_text("utf-8"))
             if facts.pop("key") == _key(path):
                 return _info_from(facts["info"], path)
@@ -164,14 +172,14 @@ def _key(path: str) -> list[Any]:
 def _info_from(facts: dict[str, Any], path: str) -> VideoInfo:
     """Raises ValueError, KeyError or TypeError where anything is missing or of the wrong kind."""
     audio = facts["audio"]
-    values = {each.name: facts[each.name] for each in fields(VideoInfo)}
-    kinds = {each.name: str(each.type) for each in fields(VideoInfo)}
-    for name, kind in kinds.items():
-        _check_kind(name, values[name], kind)
-    return VideoInfo(**{**values, "path": path, "audio": AudioInfo(**audio) if audio else None})
+    sound = None if audio is None else AudioInfo(**_checked(AudioInfo, audio))
+    return VideoInfo(**{**_checked(VideoInfo, facts), "path": path, "audio": sound})
 
 
-def _check_kind(name: str, value: Any, kind: str) -> None:
-    allowed = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}.get(kind)
-    if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and kind != "bool")):
-        raise ValueError(f"{name} is {value!r}")
+def _checked(kind: type[AudioInfo | VideoInfo], facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts that the fields of a dataclass ask for, each of its type."""
+    for each in fields(kind):
+        value, allowed = facts[each.name], _ALLOWED.get(str(each.type))
+        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
+            raise ValueError(f"{each.name} is {value!r}")
+    return {each.name: facts[each.name] for each in fields(kind)}
