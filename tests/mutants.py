@@ -5,6 +5,7 @@ Run as a program it reads names of files from stdin and answers each with one li
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -156,6 +157,7 @@ def main() -> None:
     before = None
     for line in sys.stdin:
         result = read_whole(json.loads(line), **options)
+        gc.collect()  # an error may keep its frames for a while
         files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
         before = files if before is None else before
         print(json.dumps({**result, "leaked": files - before}), file=answers, flush=True)
