@@ -1,0 +1,468 @@
+"""Readers that are pickled, forked, shared, interrupted and used for long: nothing hangs, nothing grows."""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import hashlib
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+import psutil
+import pytest
+from av import VideoFrame
+from imageio_ffmpeg import get_ffmpeg_exe
+from truth_frames import CLIPS, SAMPLES, shuffled, true_frames, wrong_frames
+
+from pvio_lab import VideoReader
+
+pytestmark = pytest.mark.timeout(120)
+PROCESS = psutil.Process()
+MB = 2**20
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+needs_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers with signals")
+counts_files = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+
+
+def open_files():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+def memory_now():
+    return PROCESS.memory_info().rss
+
+
+def memory():
+    gc.collect()
+    return PROCESS.memory_info().rss
+
+
+def digest(frames):
+    return hashlib.sha256(np.ascontiguousarray(frames)).hexdigest()
+
+
+def hash_in_child(reader, numbers):
+    return digest(reader[numbers])
+
+
+def wait_for(process, seconds=60):
+    process.join(seconds)
+    alive = process.is_alive()
+    if alive:
+        process.kill()
+    assert not alive, "the child hangs"
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"width": 64}, {"engine": "decord"}, {"cache_bytes": 0, "num_threads": 1}]
+)
+def test_pickling(options):
+    with VideoReader(SAMPLES / "gop2.mp4", **options) as reader:
+        expected = reader[[3, 50, -1]]
+        with pickle.loads(pickle.dumps(reader)) as other:
+            assert other.shape == reader.shape
+            assert (other.index.engine, other.info) == (reader.index.engine, reader.info)
+            assert repr(other) == repr(reader)
+            assert np.array_equal(other[[3, 50, -1]], expected)
+        assert np.array_equal(reader[[3, 50, -1]], expected)
+
+
+def test_a_pickle_is_small():
+    with VideoReader(SAMPLES / "shapes.mp4") as reader:
+        reader[:20]
+        assert len(pickle.dumps(reader)) < 2000
+
+
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+@pytest.mark.parametrize(
+    ("method", "workers"),
+    [
+        ("fork", 0),
+        pytest.param("fork", 1, marks=needs_fork),
+        pytest.param("fork", 4, marks=needs_fork),
+        ("spawn", 1),
+        pytest.param("spawn", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_workers_see_the_same_frames(method, engine, workers):
+    with VideoReader(SAMPLES / "shapes.mp4", engine=engine, num_threads=2) as reader:
+        asked = [shuffled(len(reader), 4, seed) for seed in range(8)]
+        expected = [digest(reader[numbers]) for numbers in asked]
+        reader[200]
+        if workers:
+            with multiprocessing.get_context(method).Pool(workers) as pool:
+                jobs = [pool.apply_async(hash_in_child, (reader, numbers)) for numbers in asked]
+                assert [job.get(timeout=60) for job in jobs] == expected
+        assert [digest(reader[numbers]) for numbers in asked] == expected
+
+
+def read_and_compare(reader, numbers, expected):
+    if digest(reader[numbers]) != expected or digest(next(iter(reader))) != digest(reader[0]):
+        os._exit(3)
+
+
+def do_nothing(*_):
+    pass
+
+
+def close_it(reader, *_):
+    reader.close()
+
+
+def let_it_go(reader, *_):
+    del reader
+    gc.collect()
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("name", ["gop2.mp4", "open_gop_hevc.mp4", "bframes.avi", "vp9.webm"])
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+@pytest.mark.parametrize("what", [read_and_compare, do_nothing, close_it, let_it_go])
+def test_a_forked_child_inherits_the_reader(name, engine, what):
+    if engine == "decord" and name in {"open_gop_hevc.mp4", "bframes.avi"}:
+        pytest.skip("decord would not be exact there")
+    with VideoReader(SAMPLES / name, engine=engine, num_threads=4) as reader:
+        numbers = shuffled(len(reader), 30)
+        expected = digest(reader[numbers])
+        reader[20]
+        batches = reader.batches(4)
+        next(batches)
+        for _ in range(3):
+            child = multiprocessing.get_context("fork").Process(target=what, args=(reader, numbers, expected))
+            child.start()
+            wait_for(child)
+        assert digest(reader[numbers]) == expected
+        assert next(batches)[0].tolist() == [4, 5, 6, 7]
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+def test_a_fork_while_another_thread_reads(engine):
+    with VideoReader(SAMPLES / "shapes.mp4", engine=engine, num_threads=2, cache_bytes=0) as reader:
+        numbers, stop = shuffled(len(reader), 6), threading.Event()
+        expected = digest(reader[numbers])
+
+        def keep_reading():
+            while not stop.is_set():
+                reader[numbers]
+
+        thread = threading.Thread(target=keep_reading)
+        thread.start()
+        try:
+            for _ in range(5):
+                child = multiprocessing.get_context("fork").Process(
+                    target=read_and_compare, args=(reader, numbers, expected)
+                )
+                child.start()
+                wait_for(child)
+        finally:
+            stop.set()
+            thread.join()
+        assert digest(reader[numbers]) == expected
+
+
+@pytest.mark.parametrize("name", ["gop2.mp4", "open_gop_h264.mp4", "raw.h264", "animated.gif"])
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+def test_threads_share_a_reader(name, engine):
+    if engine == "decord" and name != "gop2.mp4":
+        pytest.skip("decord would not be exact there")
+    truth = true_frames(SAMPLES / name)
+    with VideoReader(SAMPLES / name, engine=engine) as reader, ThreadPoolExecutor(6) as pool:
+
+        def read(seed):
+            asked = shuffled(len(truth), 12, seed)
+            if seed % 3 == 0:
+                return all(not wrong_frames(frames, truth[part]) for part, frames in reader.batches(16))
+            if seed % 3 == 1:
+                return not wrong_frames(reader[asked], truth[asked])
+            return not wrong_frames(np.stack([reader[i] for i in asked]), truth[asked])
+
+        assert all(pool.map(read, range(24)))
+
+
+def test_closing_while_another_thread_reads():
+    reader, errors = VideoReader(SAMPLES / "shapes.mp4"), []
+
+    def keep_reading():
+        try:
+            for seed in range(1000):
+                reader[shuffled(len(reader), 3, seed)]
+        except ValueError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=keep_reading)
+    thread.start()
+    time.sleep(0.05)
+    reader.close()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert "is closed; open a new one" in errors[0]
+
+
+def in_child(action, *arguments):
+    """Run a function in another process, because what fails here may crash it."""
+    child = multiprocessing.get_context("spawn").Process(target=action, args=arguments)
+    child.start()
+    wait_for(child)
+
+
+def interrupt_later(engine, num_threads):
+    """One interrupt, by another thread, in the middle of many reads; after each all is as it was."""
+    truth, asked = true_frames(SAMPLES / "shapes.mp4"), shuffled(300, 20)
+    with VideoReader(SAMPLES / "shapes.mp4", engine=engine, num_threads=num_threads) as reader:
+        for delay in (0.001, 0.003, 0.01, 0.03, 0.1, 0.15):
+            try:
+                threading.Timer(delay, _thread.interrupt_main).start()
+                for seed in range(1000):
+                    reader[shuffled(300, 12 if seed % 2 else 2, seed)]
+            except KeyboardInterrupt:
+                assert not wrong_frames(reader[asked], truth[asked])
+                assert not wrong_frames(reader[[5]], truth[[5]])
+            else:
+                raise AssertionError("no interrupt")
+
+
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_an_interrupt_leaves_the_reader_usable(engine, num_threads):
+    in_child(interrupt_later, engine, num_threads)
+
+
+def interrupt_often(name, engine):
+    """Timers that go off anywhere, also while the reader cleans up."""
+    truth, chance = true_frames(SAMPLES / name), np.random.default_rng(0)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    with VideoReader(SAMPLES / name, engine=engine, cache_bytes=2 * MB, num_threads=3) as reader:
+        for seed in range(150):
+            asked = shuffled(len(truth), 1 + seed % 30, seed)
+            with suppress(KeyboardInterrupt):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, float(chance.uniform(1e-4, 0.03)))
+                    reader[asked]
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            assert not wrong_frames(reader[asked[:1]], truth[asked[:1]])
+        assert not wrong_frames(reader[:], truth)
+
+
+@needs_signals
+@pytest.mark.parametrize(("name", "engine"), [("open_gop_hevc.mp4", "auto"), ("gop2.mp4", "decord")])
+def test_many_interrupts_in_a_row(name, engine):
+    in_child(interrupt_often, name, engine)
+
+
+@pytest.fixture(autouse=True)
+def timers_interrupt():
+    """A timer's signal acts like the stop button."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGALRM, before)
+
+
+@needs_signals
+def test_an_interrupted_pass_can_be_begun_again():
+    truth = true_frames(SAMPLES / "shapes.mp4")
+    with VideoReader(SAMPLES / "shapes.mp4") as reader:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            while True:
+                list(reader.batches(32))
+        assert sum(len(numbers) for numbers, _ in reader.batches(32)) == 300
+        assert not wrong_frames(reader[100:110], truth[100:110])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Small files enough that none of them is open for long."""
+    folder, names = tmp_path_factory.mktemp("many"), [name for name in CLIPS if "shapes" not in name]
+    names = [name for name in names if name not in {"damaged.mp4", "truncated.mp4"}]
+    for number in range(300):
+        name = names[number % len(names)]
+        shutil.copy(SAMPLES / name, folder / f"{number}_{name}")
+    return folder
+
+
+def read_at_random(paths, count):
+    """Memory in the middle and at the end of so many reads; each reader stays open for some of them."""
+    chance, readings = np.random.default_rng(0), []
+    for number in range(count // 10):
+        with VideoReader(paths[chance.integers(len(paths))], cache_bytes=16 * MB) as reader:
+            for index in chance.integers(len(reader), size=10).tolist():
+                reader[index]
+        if number % max(count // 100, 1) == 0:
+            readings.append(memory())
+    return np.array(readings)
+
+
+def levels_off(readings):
+    """The second half of the readings is not far above the first."""
+    half = len(readings) // 2
+    return np.median(readings[half:]) - np.median(readings[1:half]) < 40 * MB
+
+
+@counts_files
+def test_memory_and_files_level_off(folder):
+    paths, before = sorted(folder.iterdir())[:60], open_files()
+    assert levels_off(read_at_random(paths, 2000))
+    assert open_files() <= before + 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@counts_files
+def test_memory_and_files_level_off_over_many(folder):
+    paths, before = sorted(folder.iterdir()), open_files()
+    assert levels_off(read_at_random(paths, 10_000))
+    assert open_files() <= before + 1
+
+
+def alive(kind):
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("name", ["shapes.mp4", "rotated_90.mp4", "hevc_10bit.mp4"])
+def test_decoded_frames_do_not_wait_for_the_garbage_collector(name):
+    with VideoReader(SAMPLES / name, cache_bytes=0, num_threads=2) as reader:
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive(VideoFrame)
+            for number in range(0, 80, 2):
+                reader[number]
+            reader[:80]
+            sum(len(frames) for _, frames in reader.batches(16))
+            assert alive(VideoFrame) - before < 40
+        finally:
+            gc.enable()
+
+
+@pytest.fixture(scope="module")
+def large_clip(tmp_path_factory):
+    """250 large frames, which add up where they are not given back."""
+    path = tmp_path_factory.mktemp("large") / "large.mp4"
+    picture = "-v error -f lavfi -i testsrc2=s=1280x720:r=25 -frames:v 250".split()
+    how = "-c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p".split()
+    subprocess.run([get_ffmpeg_exe(), *picture, *how, path], check=True, timeout=60)
+    return path
+
+
+def test_a_pass_over_large_frames_costs_one_batch(large_clip):
+    with VideoReader(large_clip) as reader:
+        sizes = [memory_now() for _ in reader.batches(4)]
+    assert max(sizes) - sizes[1] < 60 * MB
+
+
+def test_sparse_batches_of_large_frames_cost_no_more_than_they_hold(large_clip):
+    with VideoReader(large_clip, cache_bytes=16 * MB) as reader:
+        before, sizes = memory(), []
+        for seed in range(6):
+            reader[shuffled(len(reader), 12, seed)]
+            sizes.append(memory_now())
+    assert max(sizes) - before < 250 * MB
+
+
+@counts_files
+def test_open_readers_that_are_dropped_give_their_files_back(folder):
+    before = open_files()
+    for path in sorted(folder.iterdir())[:40]:
+        reader = VideoReader(path)
+        reader[-1], next(iter(reader)), next(reader.batches(3))
+    del reader
+    assert open_files() <= before + 1
+
+
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+def test_an_idle_reader_does_not_grow(engine):
+    with VideoReader(SAMPLES / "shapes.mp4", engine=engine, cache_bytes=32 * MB) as reader:
+        before = memory()
+        reader[10]
+        time.sleep(2)
+        assert memory() - before < 32 * MB + 60 * MB
+
+
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+def test_an_idle_reader_uses_no_processor(engine):
+    with VideoReader(SAMPLES / "shapes.mp4", engine=engine) as reader:
+        reader[10]
+        time.sleep(0.3)
+        before = PROCESS.cpu_times()
+        time.sleep(1)
+        after = PROCESS.cpu_times()
+    assert after.user + after.system - before.user - before.system < 0.3
+
+
+def test_a_slow_consumer_costs_one_batch():
+    with VideoReader(SAMPLES / "shapes.mp4") as reader:
+        batches = reader.batches(8)
+        next(batches)
+        before = memory()
+        for _ in range(10):
+            next(batches)
+            time.sleep(0.1)
+        assert memory() - before < 40 * MB
+
+
+def test_the_cache_stays_within_its_bytes():
+    with VideoReader(SAMPLES / "shapes.mp4", cache_bytes=8 * MB) as reader:
+        reader[:8]
+        before = memory()
+        for number in range(299, -1, -3):
+            reader[number]
+        assert memory() - before < 8 * MB + 60 * MB
+
+
+@counts_files
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+def test_closing_gives_files_and_threads_back(engine):
+    with VideoReader(SAMPLES / "gop2.mp4", engine=engine) as reader:
+        reader[:40]
+    files, threads = open_files(), PROCESS.num_threads()
+    readers = [VideoReader(SAMPLES / "gop2.mp4", engine=engine, num_threads=3) for _ in range(20)]
+    for reader in readers:
+        reader[shuffled(60, 30)]
+        reader[3]
+    assert open_files() > files
+    for reader in readers:
+        reader.close()
+    assert open_files() <= files
+    assert PROCESS.num_threads() <= threads + 2
+
+
+def test_closing_gives_memory_back():
+    readers = [VideoReader(SAMPLES / "shapes.mp4", cache_bytes=64 * MB) for _ in range(4)]
+    for reader in readers:
+        for number in (249, 200, 100, 50):
+            reader[number]
+    full = memory()
+    for reader in readers:
+        reader.close()
+    assert full - memory() > 60 * MB
+
+
+@counts_files
+@pytest.mark.parametrize("name", ["gop2.mp4", "open_gop_hevc.mp4", "raw.h264"])
+def test_a_pass_given_up_halfway_closes_its_file(name):
+    with VideoReader(SAMPLES / name) as reader:
+        reader[5]
+        before = open_files()
+        for _ in range(20):
+            next(iter(reader))
+            next(reader.batches(4))
+        assert open_files() <= before
