@@ -36,7 +36,7 @@ def read_frames_from_video(
 
     >>> frames, fps = read_frames_from_video("data_samples/gop2.mp4", [0, 30])
     >>> frames.shape, fps
-    ((2, 480, 640, 3), 30.0)
+    ((2, 240, 320, 3), 30.0)
 
     Args:
         path: A video file, its URL, or a directory of images.
@@ -50,7 +50,7 @@ def decode_video_frames(path: str | PathLike[str], timestamps: Any, tolerance_s:
     """For each time the nearest frame, as `(n, C, H, W)` float32 between 0 and 1.
 
     >>> decode_video_frames("data_samples/gop2.mp4", [0.0, 1.0], tolerance_s=0.01).shape
-    torch.Size([2, 3, 480, 640])
+    torch.Size([2, 3, 240, 320])
 
     Args:
         path: A video file, or its URL.

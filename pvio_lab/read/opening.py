@@ -119,17 +119,14 @@ def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Li
     if engine == "decord":
         if refusal:
             raise ValueError(f"engine='decord' would not be exact for {path}: {refusal}; leave engine out")
-        return (
-            engine,
-            "decord, as asked: exact here, because it only seeks to keyframes and reads on from them.",
-        )
+        return engine, "asked for; it is exact here, as it only seeks to keyframes and reads on from there."
     if engine == "pyav":
-        return engine, f"PyAV, as asked: exact, because {_BY_NUMBER}{learnt}."
+        return engine, f"asked for; it is exact, as {_BY_NUMBER}{learnt}."
     if refusal:
-        return "pyav", f"PyAV, because decord would be wrong: {refusal}; with PyAV {_BY_NUMBER}{learnt}."
-    return "pyav", (
-        f"PyAV: exact, because {_BY_NUMBER}, and it notices damage; "
-        "decord would be exact as well while the file is intact, but no faster."
+        return "pyav", f"it is exact, as {_BY_NUMBER}; decord would be wrong: {refusal}{learnt}."
+    return (
+        "pyav",
+        f"it is exact, as {_BY_NUMBER}; decord would be, too, but is no faster and overlooks damage.",
     )
 
 
