@@ -92,7 +92,7 @@ def test_a_pickle_is_small():
         ("fork", 0),
         pytest.param("fork", 1, marks=needs_fork),
         pytest.param("fork", 4, marks=needs_fork),
-        ("spawn", 1),
+        ("spawn", 2),
         pytest.param("spawn", 4, marks=pytest.mark.slow),
     ],
 )
@@ -132,8 +132,9 @@ def let_it_go(reader, *_):
 @pytest.mark.parametrize("engine", ["auto", "decord"])
 @pytest.mark.parametrize("what", [read_and_compare, do_nothing, close_it, let_it_go])
 def test_a_forked_child_inherits_the_reader(name, engine, what):
-    if engine == "decord" and name in {"open_gop_hevc.mp4", "bframes.avi"}:
-        pytest.skip("decord would not be exact there")
+    with VideoReader(SAMPLES / name, num_threads=4) as reader:
+        if engine == "decord" and reader.index.decord_refusal:
+            pytest.skip(reader.index.decord_refusal)
     with VideoReader(SAMPLES / name, engine=engine, num_threads=4) as reader:
         numbers = shuffled(len(reader), 30)
         expected = digest(reader[numbers])
@@ -389,23 +390,16 @@ def test_open_readers_that_are_dropped_give_their_files_back(folder):
 
 
 @pytest.mark.parametrize("engine", ["auto", "decord"])
-def test_an_idle_reader_does_not_grow(engine):
+def test_an_idle_reader_does_not_grow_and_does_not_work(engine):
     with VideoReader(SAMPLES / "shapes.mp4", engine=engine, cache_bytes=32 * MB) as reader:
         before = memory()
         reader[10]
-        time.sleep(2)
-        assert memory() - before < 32 * MB + 60 * MB
-
-
-@pytest.mark.parametrize("engine", ["auto", "decord"])
-def test_an_idle_reader_uses_no_processor(engine):
-    with VideoReader(SAMPLES / "shapes.mp4", engine=engine) as reader:
-        reader[10]
         time.sleep(0.3)
-        before = PROCESS.cpu_times()
-        time.sleep(1)
-        after = PROCESS.cpu_times()
-    assert after.user + after.system - before.user - before.system < 0.3
+        busy = PROCESS.cpu_times()
+        time.sleep(1.7)
+        idle = PROCESS.cpu_times()
+        assert memory() - before < 32 * MB + 60 * MB
+    assert idle.user + idle.system - busy.user - busy.system < 0.5
 
 
 def test_a_slow_consumer_costs_one_batch():
