@@ -67,12 +67,21 @@ def _understand(mark: FileMark, container: InputContainer, threads: int, engine:
         raise OpenError(f"no frame of {mark.path} can be decoded")
     layout = Layout.of(mark, facts, packets, order)
     decoding = PyAVEngine(layout, threads, container)
-    first_number, first = _first_frame(decoding, mark.path)
-    refusal = _decord_refusal(layout, first)
+    try:
+        first_number, first = _first_frame(decoding, mark.path)
+        index = _make_index(layout, engine, _decord_refusal(layout, first))
+    except BaseException:
+        decoding.close()
+        raise
+    return Opened(index, decoding, first, first_number)
+
+
+def _make_index(layout: Layout, engine: EngineName, refusal: str | None) -> FrameIndex:
     name, reason = _choose(engine, refusal, layout)
-    pts, durations = frame_times(packets, order, facts)
-    index = FrameIndex(
-        path=mark.path,
+    packets, order = layout.packets, layout.order
+    pts, durations = frame_times(packets, order, layout.stream)
+    return FrameIndex(
+        path=layout.mark.path,
         pts_seconds=pts,
         duration_seconds=durations,
         keyframes=layout.keyframes,
@@ -83,7 +92,6 @@ def _understand(mark: FileMark, container: InputContainer, threads: int, engine:
         decord_refusal=refusal,
         layout=layout,
     )
-    return Opened(index, decoding, first, first_number)
 
 
 def _learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) -> Order:
