@@ -339,7 +339,7 @@ def test_a_forced_engine_is_exact_or_refused(name):
     path, asked = SAMPLES / name, shuffled(len(truth(name)), 30)
     with VideoReader(path, engine="pyav") as reader:
         assert reader.index.engine == "pyav"
-        assert "as asked" in reader.index.reason
+        assert "asked for" in reader.index.reason
         refusal = reader.index.decord_refusal
     if refusal:
         with pytest.raises(

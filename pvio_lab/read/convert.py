@@ -6,7 +6,7 @@ import math
 import struct
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.filter import Graph
@@ -23,16 +23,30 @@ Matrix = tuple[int, ...]
 Filter = tuple[str, str]
 
 
+class Turn(NamedTuple):
+    """How frames have to be turned or mirrored to be looked at."""
+
+    rotation: int
+    """Degrees, as PyAV has it."""
+    matrix: Matrix | None
+    """The same and more, None for not at all."""
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Turn:
+        """How this frame has to be turned."""
+        return cls(frame.rotation, display_matrix(frame))
+
+
 class Converter:
     """Converts the frames of one stream to RGB of one size; one for each thread.
 
     Args:
         size: Width and height of the result.
-        matrix: How frames are turned that do not say it themselves.
+        turn: How the first frame is turned, and with it all that do not say otherwise.
     """
 
-    def __init__(self, size: tuple[int, int], matrix: Matrix | None = None):
-        self._size, self._matrix = size, matrix
+    def __init__(self, size: tuple[int, int], turn: Turn):
+        self._size, self._turn = size, turn
         self._plain = VideoReformatter()
         self._graph_key: tuple[object, ...] | None = None
 
@@ -40,7 +54,7 @@ class Converter:
         """The RGB pixels; there may be a gap between rows."""
         if isinstance(frame, np.ndarray):
             return frame
-        matrix = display_matrix(frame) or self._matrix
+        matrix = self._matrix_of(frame)
         if matrix is None and self._is_plain(frame):
             rgb = self._plain.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
         else:
@@ -48,6 +62,12 @@ class Converter:
         plane = rgb.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return rows[: rgb.height, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+
+    def _matrix_of(self, frame: VideoFrame) -> Matrix | None:
+        """Side data is looked at only if it must be: it keeps frames in memory until they are collected."""
+        if frame.rotation in (0, self._turn.rotation):
+            return self._turn.matrix
+        return display_matrix(frame)
 
     def _is_plain(self, frame: VideoFrame) -> bool:
         width, height = frame.width, frame.height

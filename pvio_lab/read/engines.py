@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from typing import Any, Protocol
@@ -292,6 +293,8 @@ class DecordEngine:
         if self._reader is None:
             import decord
 
+            # Else it gives up waiting for a frame of a long file, on a busy machine.
+            os.environ.setdefault("DECORD_EOF_RETRY_MAX", str(2**31 - 1))
             path = self._layout.mark.path
             try:
                 self._reader = decord.VideoReader(self._layout.mark.absolute, num_threads=self._threads)

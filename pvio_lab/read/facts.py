@@ -95,6 +95,8 @@ class Stream:
     """Frames a second, as container and codec have it; the most trusted first."""
     keyframe_table: tuple[bool, ...]
     """Which packets are keyframes, as a table in the container says; may be empty."""
+    num_videos: int
+    """How many video streams the file has."""
     audio: AudioInfo | None
     """The sound of the file."""
 
@@ -121,6 +123,7 @@ def stream_facts(container: InputContainer, stream: VideoStream) -> Stream:
         time_base=float(stream.time_base or 1),
         rates=tuple(float(rate) for rate in rates if rate),
         keyframe_table=tuple(entry.is_keyframe for entry in stream.index_entries),
+        num_videos=len(container.streams.video),
         audio=_audio(container),
     )
 

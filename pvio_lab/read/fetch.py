@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cache import FrameCache
-from .convert import Converter, Matrix
+from .convert import Converter, Turn
 from .engines import Engine, PyAVEngine
 from .forking import abandon, survive_forks
 from .index import Layout
@@ -41,7 +41,7 @@ class Geometry(NamedTuple):
 
     size: tuple[int, int]
     """Width and height of the result."""
-    matrix: Matrix | None
+    turn: Turn
     """How frames are turned that do not say it themselves."""
 
 
@@ -127,7 +127,7 @@ class Fetcher:
         self.lock, self.cache = threading.RLock(), FrameCache(self._cache_bytes)
 
     def _converter(self) -> Converter:
-        return Converter(self._geometry.size, self._geometry.matrix)
+        return Converter(self._geometry.size, self._geometry.turn)
 
     def _lanes(self) -> list[Lane]:
         return [*([self._wide] if self._wide else []), *self._narrow]
@@ -212,7 +212,7 @@ def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -
     """Frames in order, each decoded when it is asked for, with a decoder of its own."""
     # One thread more than processors, so that none is idle while this one converts.
     engine = PyAVEngine(layout, threads + 1 if threads > 1 else 1)
-    converter = Converter(geometry.size, geometry.matrix)
+    converter = Converter(geometry.size, geometry.turn)
     asked, last = numbers.tolist(), -1
     wanted = frozenset(asked)
     try:

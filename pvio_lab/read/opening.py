@@ -23,7 +23,7 @@ EngineName = Literal["auto", "decord", "pyav"]
 
 # Where decord was found to seek exactly, if nothing else speaks against it.
 _DECORD_CONTAINERS = {"mov", "matroska"}
-_DECORD_CODECS = set("h264 vp8 vp9 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split())
+_DECORD_CODECS = set("h264 vp8 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split())
 _BY_NUMBER = "each frame carries the number of its packet"
 
 
@@ -145,6 +145,7 @@ def _decord_refusal(layout: Layout, first: VideoFrame) -> str | None:
         (not facts.containers & _DECORD_CONTAINERS, f"it does not seek exactly in {facts.container}"),
         (facts.codec not in _DECORD_CODECS, f"it fails on some {facts.codec} streams"),
         (order.why, order.why),
+        (facts.num_videos > 1, "the file has more than one video stream, and it may take another"),
         (not facts.has_duration, "the file does not say how long it is"),
         (packets.is_discarded.any(), "an edit list hides frames, which it counts"),
         (not packets.is_key[0], "the file does not begin with a keyframe"),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import show
-from .convert import display_matrix
+from .convert import Turn
 from .engines import DecordEngine, PyAVEngine
 from .facts import VideoInfo
 from .fetch import Fetcher, Frames, Geometry, stream
@@ -80,7 +80,7 @@ class VideoReader:
         try:
             self.index: FrameIndex = opened.index
             self.info: VideoInfo = describe(opened)
-            self._geometry = Geometry(_wanted_size(self.info, width, height), display_matrix(opened.first))
+            self._geometry = Geometry(_wanted_size(self.info, width, height), Turn.of(opened.first))
             self._fetcher = self._make_fetcher(cache_bytes)
         except BaseException:
             opened.engine.close()
