@@ -29,11 +29,23 @@ FEW = 8
 _BEFORE_JUMP = 16
 
 
-class Lane(NamedTuple):
-    """What one thread needs to read frames."""
+class Lane:
+    """What one thread at a time needs to read frames."""
 
-    engine: Engine
-    converter: Converter
+    def __init__(self, engine: Engine, converter: Converter):
+        self.engine, self.converter = engine, converter
+        # A thread that works for an interrupted call may still be about to end.
+        self.lock = threading.Lock()
+
+    def reset(self) -> None:
+        """The next read begins anew."""
+        with self.lock:
+            self.engine.reset()
+
+    def close(self) -> None:
+        """Gives decoder and file back."""
+        with self.lock:
+            self.engine.close()
 
 
 class Geometry(NamedTuple):
@@ -94,7 +106,7 @@ class Fetcher:
                 self._fill(rows, frames)
             except BaseException:  # also an interruption, which may have lost frames that were just decoded
                 for lane in self._lanes():
-                    lane.engine.reset()
+                    lane.reset()
                 raise
             finally:
                 self.cache.share()
@@ -109,7 +121,7 @@ class Fetcher:
     def rest(self) -> None:
         """Gives decoders, threads and files back until the next call."""
         for lane in self._lanes():
-            lane.engine.close()
+            lane.close()
         give_back(_frames_held(self._geometry) * len(self._lanes()))
 
     def close(self) -> None:
@@ -155,9 +167,20 @@ class Fetcher:
                 frames[places] = converter.convert(frame)
         return missing
 
-    def _fill_run(self, lane: Lane, run: Run, rows: Rows, frames: Frames, *, remember: bool = False) -> None:
+    def _fill_run(
+        self,
+        lane: Lane,
+        run: Run,
+        rows: Rows,
+        frames: Frames,
+        *,
+        remember: bool = False,
+        stop: threading.Event | None = None,
+    ) -> None:
         needed = self._needed_for_steps(run) if remember else frozenset(run.numbers)
         for number, frame in lane.engine.frames(run.numbers, needed):
+            if stop is not None and stop.is_set():
+                return
             if remember:
                 self.cache.put(number, frame)
             places = rows.get(number)
@@ -185,11 +208,10 @@ class Fetcher:
 
         def work(lane: Lane) -> None:
             try:
-                while not stop.is_set():
-                    for run in portions.get_nowait():
-                        self._fill_run(lane, run, rows, frames)
-                        if stop.is_set():
-                            return
+                with lane.lock:
+                    while not stop.is_set():
+                        for run in portions.get_nowait():
+                            self._fill_run(lane, run, rows, frames, stop=stop)
             except queue.Empty:
                 pass
             except BaseException as error:
