@@ -47,6 +47,7 @@ def stream(**facts):
         "time_base": float(Fraction(1, 25)),
         "rates": (25.0,),
         "keyframe_table": (),
+        "num_videos": 1,
         "audio": None,
     }
     names = Stream.__dataclass_fields__
