@@ -46,8 +46,9 @@ class FrameCache:
         """Keeps a frame; others may have to go."""
         with _lock:
             self._used = next(_clock)
-            if number not in self._frames:
-                self.num_bytes += frame_bytes(frame)
+            if number in self._frames:
+                self.num_bytes -= frame_bytes(self._frames[number])
+            self.num_bytes += frame_bytes(frame)
             self._frames[number] = frame
             self._frames.move_to_end(number)
             while self.num_bytes > self._max_bytes:

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from ..errors import DecodeError, OpenError
 from .demux import NO_TIME, Packets, open_container
 from .facts import Stream
+from .forking import abandon, survive_forks
 
 # Containers in which only a place in the file leads to a packet for sure.
 _SEEK_BY_PLACE = {"mpegts", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
@@ -91,6 +92,7 @@ class Decoder:
         self._seekable = stream.pixel_format != "pal8"
         self._skipping = False
         self._container = container
+        survive_forks(self)
         self._open()
 
     def close(self) -> None:
@@ -100,6 +102,10 @@ class Decoder:
             self._container.close()
             self._container = None
         self.ended = True
+
+    def after_fork(self) -> None:
+        """Its threads are not there, so whoever holds it, an error's traceback perhaps, must not free it."""
+        abandon(self, self._container, self._context, self._source)
 
     def go_to(self, packet: int) -> None:
         """Decoding will begin with this packet; what the decoder holds is dropped."""
@@ -167,6 +173,8 @@ class Decoder:
             self._context.thread_count = self.threads
             self._context.thread_type = "AUTO" if self.threads > 1 else "SLICE"
             self._context.flags |= Flags.unaligned  # else a crop at the left is rounded
+            if not self._is_tolerant:
+                self._context.options = {"err_detect": "explode"}  # else some damage is only concealed
         self._source = self._container.demux(self._stream)
         self._first_colours = self._colours()
 
@@ -196,7 +204,7 @@ class Decoder:
     def _demux(self) -> Packet[VideoStream] | None:
         try:
             return next((packet for packet in self._source if packet.size), None)
-        except av.error.FFmpegError:  # the index has met the same error, and knows what is missing
+        except (av.error.FFmpegError, IndexError):  # the index has met the same, and knows what is missing
             return None
 
     def _drop_until(self, packet: int) -> bool:

@@ -134,6 +134,8 @@ def read_packets(
                         look(packet) if look else 0,
                     )
                 )
+    except IndexError:
+        pass  # at the end, where a stream has appeared on the way, which PyAV does not know
     except av.error.FFmpegError as error:
         trouble = _words(error)
     columns = np.array(rows, np.int64).reshape(-1, 9).T.copy()

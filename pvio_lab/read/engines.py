@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from typing import Any, Protocol
@@ -159,10 +160,17 @@ class PyAVEngine:
             except Lost:
                 self._begin(self._entry(number))
                 continue
-            if not self._queue or self._queue[0][0] > number:
+            if not self._queue or self._queue[0][0] > number or self._has_lost_frames():
                 raise self._missing(number)
             self._newest, frame = self._queue.popleft()
             yield self._newest, frame
+
+    def _has_lost_frames(self) -> bool:
+        """Frames that nobody skipped did not come: what refers to them is not to be trusted either."""
+        if self._is_careful or self._newest < 0:
+            return False
+        between = self._layout.order.packet_of[self._newest + 1 : self._queue[0][0]]
+        return any(packet not in self._skipped for packet in between.tolist())
 
     def _can_go_on_to(self, number: int) -> bool:
         layout = self._layout
@@ -275,7 +283,7 @@ class DecordEngine:
         reader.seek(begin)
         try:
             for number in range(begin, last + 1):
-                frame = reader.next().asnumpy()
+                frame = _next(reader, begin, number)
                 self.decoded += 1
                 yield number, frame
         except StopIteration:
@@ -291,10 +299,10 @@ class DecordEngine:
 
     def _opened(self) -> Any:
         if self._reader is None:
+            # Looked at when decord is loaded: else it gives up waiting for a frame on a busy machine.
+            os.environ.setdefault("DECORD_EOF_RETRY_MAX", str(2**31 - 1))
             import decord
 
-            # Else it gives up waiting for a frame of a long file, on a busy machine.
-            os.environ.setdefault("DECORD_EOF_RETRY_MAX", str(2**31 - 1))
             path = self._layout.mark.path
             try:
                 self._reader = decord.VideoReader(self._layout.mark.absolute, num_threads=self._threads)
@@ -307,6 +315,21 @@ class DecordEngine:
                     f"decord finds {found} frames in {path}, but there are {len(self._layout.entry)}"
                 )
         return self._reader
+
+
+def _next(reader: Any, begin: int, number: int) -> NDArray[np.uint8]:
+    """The next frame; where decord gives up, because its own threads are late, from `begin` again."""
+    for pause in (0.01, 0.1, 1.0):
+        try:
+            return np.asarray(reader.next().asnumpy())
+        except Exception as error:
+            if "DECORD_EOF_RETRY_MAX" not in str(error):
+                raise
+            time.sleep(pause)
+            reader.seek(begin)
+            for _ in range(begin, number):
+                reader.next()
+    return np.asarray(reader.next().asnumpy())
 
 
 def _first_line(error: Exception) -> str:

@@ -227,7 +227,10 @@ class Fetcher:
             stop.set()
             _wait_for([thread for thread in threads if thread.ident])
         if errors:
-            raise errors[0]
+            try:
+                raise errors[0]
+            finally:
+                errors.clear()  # else error and traceback keep each other, and a decoder, alive
 
 
 def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -> Generator[Frames]:

@@ -127,7 +127,10 @@ def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Li
     if engine == "decord":
         if refusal:
             raise ValueError(f"engine='decord' would not be exact for {path}: {refusal}; leave engine out")
-        return engine, "asked for; it is exact here, as it only seeks to keyframes and reads on from there."
+        return (
+            engine,
+            "asked for; exact while the file is intact, as it only seeks to keyframes and reads on.",
+        )
     if engine == "pyav":
         return engine, f"asked for; it is exact, as {_BY_NUMBER}{learnt}."
     if refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,14 +83,15 @@ def find_order(packets: Packets, stream: Stream, decode: Callable[[int, int], li
 
 def decode_order(decoder: Decoder, careful: Callable[[], Decoder], first: int, last: int) -> list[int]:
     """The packets of the frames that come out when packets `first` to `last` are decoded."""
+    with suppress(Damage):
+        shown = _decode_range(decoder, first, last)
+        if decoder.threads == 1 or len(shown) >= last - first:
+            return shown  # several threads may lose good frames at the end with a bad one, and not say so
+    with_one_thread = careful()
     try:
-        return _decode_range(decoder, first, last)
-    except Damage:
-        with_one_thread = careful()
-        try:
-            return _decode_range(with_one_thread, first, last)
-        finally:
-            with_one_thread.close()
+        return _decode_range(with_one_thread, first, last)
+    finally:
+        with_one_thread.close()
 
 
 def _decode_range(decoder: Decoder, first: int, last: int) -> list[int]:

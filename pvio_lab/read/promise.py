@@ -40,7 +40,7 @@ def read_promise(path: str | PathLike[str]) -> Promise:
 def _walk(container: av.container.InputContainer, video: av.VideoStream) -> tuple[int, float]:
     """How many frames the edit list hides, and when the last packet of any stream ends."""
     hidden, end = 0, 0.0
-    with suppress(av.FFmpegError):  # what cannot be read does not count
+    with suppress(av.FFmpegError, IndexError):  # what cannot be read does not count
         for packet in container.demux():
             hidden += packet.stream is video and packet.is_discard
             time = packet.dts if packet.pts is None else packet.pts
