@@ -235,8 +235,8 @@ class Fetcher:
 
 def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -> Generator[Frames]:
     """Frames in order, each decoded when it is asked for, with a decoder of its own."""
-    # One thread more than processors, so that none is idle while this one converts.
-    engine = PyAVEngine(layout, threads + 1 if threads > 1 else 1)
+    # Some threads more than processors, so that none is idle while this one converts.
+    engine = PyAVEngine(layout, threads + 2 if threads > 1 else 1)
     converter = Converter(geometry.size, geometry.turn)
     asked, last = numbers.tolist(), -1
     wanted = frozenset(asked)
