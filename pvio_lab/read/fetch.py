@@ -14,11 +14,11 @@ from .cache import FrameCache
 from .convert import Converter, Turn
 from .engines import Engine, PyAVEngine
 from .forking import abandon, survive_forks
+from .frames import Frames
 from .index import Layout
 from .plan import Run, plan_runs, share_out
 from .resting import give_back, is_used
 
-Frames = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
 Rows = dict[int, list[int]]
 """For each frame asked for, the rows of the result it belongs to."""

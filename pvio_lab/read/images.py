@@ -10,22 +10,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from .. import show
 from ..errors import DecodeError, OpenError
 from .facts import VideoInfo
+from .frames import FrameReader, Frames
 from .numbers import frame_numbers, positive_integer
 from .times import frame_rate, frames_at
-
-if TYPE_CHECKING:
-    import torch
-
-Frames = NDArray[np.uint8]
 
 # What the ffmpeg program assumes for image files.
 DEFAULT_FPS = 25.0
@@ -41,7 +36,7 @@ _PIXEL_FORMATS = {"RGB": "rgb24", "RGBA": "rgba", "L": "gray", "LA": "ya8", "P":
 _VIA = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 
 
-class ImageSequence:
+class ImageSequence(FrameReader):
     """Frame-exact random access to a directory of images, in natural order: `2.png` before `10.png`.
 
     Frames are RGB: a palette is applied, gray becomes three equal channels, 16 bits become 8, transparency
@@ -120,32 +115,9 @@ class ImageSequence:
         facts = f"{count} frames, {width}x{height}, {self.fps:g} frames/s"
         return f"ImageSequence({str(self._directory)!r}: {facts})"
 
-    def _repr_html_(self) -> str:
-        return show.html("card", self)
-
-    def __getitem__(self, key: Any) -> Frames:
-        numbers, is_scalar = frame_numbers(key, len(self))
-        frames = self._read(numbers)
-        return frames[0] if is_scalar else frames
-
     def __iter__(self) -> Iterator[Frames]:
         for _, frames in self.batches(num_cpus()):
             yield from frames
-
-    @overload
-    def read(self, indices: Any, *, as_torch: Literal[False] = False) -> Frames: ...
-    @overload
-    def read(self, indices: Any, *, as_torch: Literal[True]) -> torch.Tensor: ...
-    @overload
-    def read(self, indices: Any, *, as_torch: bool) -> Frames | torch.Tensor: ...
-    def read(self, indices: Any, *, as_torch: bool = False) -> Frames | torch.Tensor:
-        """The same as `images[indices]`; as a torch tensor `(n, C, H, W)`, without a copy, when asked."""
-        frames = self[indices]
-        if not as_torch:
-            return frames
-        import torch
-
-        return torch.from_numpy(frames).movedim(-1, -3)
 
     def at(self, seconds: ArrayLike) -> Frames:
         """The frame on screen at this time, or the frames at these times."""
@@ -163,12 +135,6 @@ class ImageSequence:
 
     def close(self) -> None:
         """Does nothing: no file stays open. Here because every reader has it."""
-
-    def __enter__(self) -> ImageSequence:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _read(self, numbers: NDArray[np.int64]) -> Frames:
         """Each image is decoded once, straight into its place in the result."""

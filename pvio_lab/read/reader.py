@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import show
 from .convert import Turn
 from .engines import DecordEngine, PyAVEngine
 from .facts import VideoInfo
-from .fetch import Fetcher, Frames, Geometry, stream
+from .fetch import Fetcher, Geometry, stream
+from .frames import FrameReader, Frames
 from .images import num_cpus
 from .index import FrameIndex
 from .metadata import describe
@@ -23,11 +23,8 @@ from .opening import EngineName, open_file
 from .sources import local_path
 from .times import frames_at
 
-if TYPE_CHECKING:
-    import torch
 
-
-class VideoReader:
+class VideoReader(FrameReader):
     """Frame-exact random access to a video: `reader[i]` is frame i of what the ffmpeg program puts out.
 
     >>> reader = VideoReader("data_samples/shapes.mp4")
@@ -116,33 +113,10 @@ class VideoReader:
         facts = f"{count} frames, {width}x{height}, {self.fps:.6g} frames/s, {self.info.codec}"
         return f"VideoReader({str(self._source)!r}: {facts}, by {self.index.engine})"
 
-    def _repr_html_(self) -> str:
-        return show.html("card", self)
-
-    def __getitem__(self, key: Any) -> Frames:
-        numbers, is_scalar = frame_numbers(key, len(self))
-        frames = self._read(numbers)
-        return frames[0] if is_scalar else frames
-
     def __iter__(self) -> Iterator[Frames]:
         self._check_open()
         pixels = stream(self.index.layout, self._geometry, self._threads, np.arange(len(self)))
         return (np.ascontiguousarray(frame) for frame in pixels)
-
-    @overload
-    def read(self, indices: Any, *, as_torch: Literal[False] = False) -> Frames: ...
-    @overload
-    def read(self, indices: Any, *, as_torch: Literal[True]) -> torch.Tensor: ...
-    @overload
-    def read(self, indices: Any, *, as_torch: bool) -> Frames | torch.Tensor: ...
-    def read(self, indices: Any, *, as_torch: bool = False) -> Frames | torch.Tensor:
-        """The same as `reader[indices]`; as a torch tensor `(n, C, H, W)`, without a copy, when asked."""
-        frames = self[indices]
-        if not as_torch:
-            return frames
-        import torch
-
-        return torch.from_numpy(frames).movedim(-1, -3)
 
     def at(self, seconds: ArrayLike) -> Frames:
         """The frame on screen at this time, or the frames at these times.
@@ -173,12 +147,6 @@ class VideoReader:
         """Gives memory, threads and the file back. The facts and the index stay."""
         self._is_closed = True
         self._fetcher.close()
-
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"source": self._source, "options": self._options}
