@@ -23,7 +23,7 @@ def open_video(source: str | PathLike[str], **options: Any) -> VideoReader | Ima
 
     >>> with open_video("data_samples/numbered") as images:
     ...     images.shape
-    (12, 180, 240, 3)
+    (12, 120, 160, 3)
     """
     is_directory = isinstance(source, str | PathLike) and not is_url(str(source)) and os.path.isdir(source)
     return ImageSequence(source, **options) if is_directory else VideoReader(source, **options)

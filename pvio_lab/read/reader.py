@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .convert import Turn
-from .engines import DecordEngine, PyAVEngine
+from .decord_engine import DecordEngine
+from .engines import PyAVEngine
 from .facts import VideoInfo
 from .fetch import Fetcher, Geometry, stream
 from .frames import FrameReader, Frames
