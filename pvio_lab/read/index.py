@@ -92,11 +92,6 @@ class Layout:
         return cls(mark, stream, packets, order, number_of, starts, entry, may_skip)
 
     @property
-    def is_reordered(self) -> bool:
-        """Frames are shown in another order than they are stored in."""
-        return bool((np.diff(self.order.packet_of) < 0).any())
-
-    @property
     def keyframes(self) -> NDArray[np.int64]:
         """The numbers of the frames at which decoding can begin."""
         numbers = self.number_of[self.starts[self.packets.is_key[self.starts]]]
