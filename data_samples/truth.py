@@ -64,7 +64,8 @@ def _picked_stream(path: Path) -> tuple[int, int, int]:
     words = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     index = re.search(r"Stream #0:(\d+) -> #0:0", words)
     size = re.search(r"Output #0.*?Video: .*? (\d+)x(\d+)", words, re.DOTALL)
-    assert index and size, words
+    assert index, words
+    assert size, words
     return int(index[1]), int(size[1]), int(size[2])
 
 
