@@ -1,10 +1,7 @@
 """Small clips, each meant to break a video reader in one particular way.
 
 The truth for every clip is what the ffmpeg program puts out for it; nothing here knows the pixels.
-
->>> clips = make_hard_clips(tmp_path)
->>> clips["edit_cut.mp4"]
-PosixPath('.../edit_cut.mp4')
+`make_hard_clips(folder)["edit_cut.mp4"]` is the path of one of them.
 """
 
 from __future__ import annotations
