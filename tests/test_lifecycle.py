@@ -11,6 +11,7 @@ import pickle
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -221,8 +222,17 @@ def in_child(action, *arguments):
     wait_for(child)
 
 
+def interrupt_again(dropped):
+    """Python drops an interrupt that arrives in a finalizer, as decord's arrays have: the user presses again."""
+    if isinstance(dropped.exc_value, KeyboardInterrupt):
+        threading.Timer(0.001, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(dropped)
+
+
 def interrupt_later(engine, num_threads):
     """One interrupt, by another thread, in the middle of many reads; after each all is as it was."""
+    sys.unraisablehook = interrupt_again
     truth, asked = true_frames(SAMPLES / "shapes.mp4"), shuffled(300, 20)
     with VideoReader(SAMPLES / "shapes.mp4", engine=engine, num_threads=num_threads) as reader:
         for delay in (0.001, 0.003, 0.01, 0.03, 0.1, 0.15):
@@ -278,7 +288,8 @@ def timers_interrupt():
 
 
 @needs_signals
-def test_an_interrupted_pass_can_be_begun_again():
+def test_an_interrupted_pass_can_be_begun_again(monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", interrupt_again)
     truth = true_frames(SAMPLES / "shapes.mp4")
     with VideoReader(SAMPLES / "shapes.mp4") as reader:
         signal.setitimer(signal.ITIMER_REAL, 0.05)
