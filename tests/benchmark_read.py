@@ -206,14 +206,16 @@ class Child:
 
 
 def medians(children: dict[str, Child], tasks: list[tuple[object, ...]]) -> dict[str, float]:
-    """For each reader the median over the tasks, one after the other for all of them."""
-    seconds: dict[str, list[float]] = {}
+    """For each reader the median over the tasks, all of them in turn, and each time another begins."""
+    seconds: dict[str, list[float]] = {name: [] for name in children}
+    order = list(children.items())
     for number, task in enumerate([tasks[0], *tasks]):
-        for name, child in children.items():
+        order.append(order.pop(0))
+        for name, child in order:
             taken = child.ask(*task)
             if taken is not None and number:
-                seconds.setdefault(name, []).append(taken)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+                seconds[name].append(taken)
+    return {name: statistics.median(values) for name, values in seconds.items() if values}
 
 
 # --- speed ---

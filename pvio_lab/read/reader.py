@@ -21,6 +21,7 @@ from .index import FrameIndex
 from .metadata import describe
 from .numbers import frame_numbers, not_negative_integer, positive_integer
 from .opening import EngineName, open_file
+from .recycle import Recycler
 from .sources import local_path
 from .times import frames_at
 
@@ -177,12 +178,14 @@ class VideoReader(FrameReader):
     def _batches(self, parts: list[NDArray[np.int64]]) -> Iterator[tuple[NDArray[np.int64], Frames]]:
         numbers = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         pixels = stream(self.index.layout, self._geometry, self._threads, numbers)
+        memory = Recycler()
         with closing(pixels):
             for part in parts:
-                frames = np.empty((len(part), *self.shape[1:]), np.uint8)
+                frames = memory.take((len(part), *self.shape[1:]))
                 for row in frames:
                     row[:] = next(pixels)
-                yield part, frames
+                yield part, memory.hand_over(frames)
+                del frames
 
     def _check_open(self) -> None:
         if self._is_closed:
