@@ -223,7 +223,7 @@ def in_child(action, *arguments):
 
 
 def interrupt_again(dropped):
-    """Python drops an interrupt that arrives in a finalizer, as decord's arrays have: the user presses again."""
+    """Python drops an interrupt that arrives in a finalizer (decord's arrays have one): press again."""
     if isinstance(dropped.exc_value, KeyboardInterrupt):
         threading.Timer(0.001, _thread.interrupt_main).start()
     else:

@@ -9,12 +9,13 @@ import numpy as np
 
 from .frames import Frames
 
+
 class Recycler:
     """Gives memory for batches; what a quick consumer is done with is used again.
 
     New memory has to be zeroed by the system, which can take as long as decoding. A consumer still holds one
-    batch when it asks for the next, so the one before that is kept for it. A consumer that takes longer over a
-    batch than it took to fill gets new memory each time, and nothing is kept while it is at work.
+    batch when it asks for the next, so the one before that is kept for it. A consumer that takes longer over
+    a batch than it took to fill gets new memory each time, and nothing is kept while it is at work.
     """
 
     def __init__(self) -> None:

@@ -67,9 +67,9 @@ def give_back(num_bytes: int) -> None:
 def keep_freed_pages() -> None:
     """Lets the allocator keep the memory of a freed picture for the next one.
 
-    glibc keeps blocks no larger than the largest it saw freed, and learns nothing from those of 32 MiB and more.
-    All others go back to the system, which has to zero them again for every picture: 30% of the time at 1280x720.
-    What is kept, `give_back` returns.
+    glibc keeps blocks no larger than the largest it saw freed, and learns nothing from those of 32 MiB and
+    more. All others go back to the system, which zeroes them for every picture anew: 30% of the time at
+    1280x720. What is kept, `give_back` returns.
     """
     np.empty(31 * 2**20, np.uint8)
 
