@@ -11,11 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from av.filter import Graph
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
-
-# In these the plain converter and ffmpeg's filters give the same pixels, if nothing is turned or scaled.
-_PLAIN_FORMATS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12"}
 
 Frame = VideoFrame | NDArray[np.uint8]
 """A decoded frame: as the codec has it, or already RGB."""
@@ -40,6 +36,8 @@ class Turn(NamedTuple):
 class Converter:
     """Converts the frames of one stream to RGB of one size; one for each thread.
 
+    ffmpeg's filters use the memory of their pictures again, which a plain converter leaves to the allocator.
+
     Args:
         size: Width and height of the result.
         turn: How the first frame is turned, and with it all that do not say otherwise.
@@ -47,18 +45,14 @@ class Converter:
 
     def __init__(self, size: tuple[int, int], turn: Turn):
         self._size, self._turn = size, turn
-        self._plain = VideoReformatter()
+        self._graph: Graph | None = None
         self._graph_key: tuple[object, ...] | None = None
 
     def convert(self, frame: Frame) -> NDArray[np.uint8]:
         """The RGB pixels; there may be a gap between rows."""
         if isinstance(frame, np.ndarray):
             return frame
-        matrix = self._matrix_of(frame)
-        if matrix is None and self._is_plain(frame):
-            rgb = self._plain.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
-        else:
-            rgb = self._filter(frame, matrix)
+        rgb = self._filter(frame, self._matrix_of(frame))
         plane = rgb.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return rows[: rgb.height, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
@@ -69,18 +63,13 @@ class Converter:
             return self._turn.matrix
         return display_matrix(frame)
 
-    def _is_plain(self, frame: VideoFrame) -> bool:
-        width, height = frame.width, frame.height
-        return (
-            self._size == (width, height)
-            and not (width & 1 or height & 1)
-            and not frame.interlaced_frame
-            and frame.format.name in _PLAIN_FORMATS
-        )
+    def rest(self) -> None:
+        """Gives back what is only needed for the next frame."""
+        self._graph = self._graph_key = None
 
     def _filter(self, frame: VideoFrame, matrix: Matrix | None) -> VideoFrame:
         key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, matrix)
-        if key != self._graph_key:
+        if self._graph is None or key != self._graph_key:
             self._graph, self._graph_key = _make_graph(frame, matrix, self._size), key
         self._graph.push(frame)
         result = self._graph.pull()
@@ -126,6 +115,7 @@ def _clockwise_degrees(matrix: Matrix) -> int:
 
 def _make_graph(frame: VideoFrame, matrix: Matrix | None, size: tuple[int, int]) -> Graph:
     graph = Graph()
+    graph.threads = 1  # several decoders or converters are at work side by side
     space, color_range = int(frame.colorspace), int(frame.color_range)
     source = (
         f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={Fraction(1, 1000)}"

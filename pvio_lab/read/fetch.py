@@ -17,7 +17,7 @@ from .forking import abandon, survive_forks
 from .frames import Frames
 from .index import Layout
 from .plan import Run, plan_runs, share_out
-from .resting import give_back, is_used, keep_freed_pages
+from .resting import give_back, is_used
 
 Numbers = NDArray[np.int64]
 Rows = dict[int, list[int]]
@@ -27,8 +27,6 @@ Rows = dict[int, list[int]]
 FEW = 8
 # After a jump into a part of the video, this many frames before it are remembered; after the second, all.
 _BEFORE_JUMP = 16
-
-keep_freed_pages()
 
 
 class Lane:
@@ -48,6 +46,7 @@ class Lane:
         """Gives decoder and file back."""
         with self.lock:
             self.engine.close()
+            self.converter.rest()
 
 
 class Geometry(NamedTuple):

@@ -10,8 +10,6 @@ import threading
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 # Decoders of more readers than this are not kept: each costs memory, threads and open files.
 MAX_AWAKE = 32
 # Freed memory stays with the allocator, and this process, until it is asked to give it back.
@@ -62,16 +60,6 @@ def give_back(num_bytes: int) -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
-
-
-def keep_freed_pages() -> None:
-    """Lets the allocator keep the memory of a freed picture for the next one.
-
-    glibc keeps blocks no larger than the largest it saw freed, and learns nothing from those of 32 MiB and
-    more. All others go back to the system, which zeroes them for every picture anew: 30% of the time at
-    1280x720. What is kept, `give_back` returns.
-    """
-    np.empty(31 * 2**20, np.uint8)
 
 
 def _after_fork() -> None:
