@@ -67,7 +67,7 @@ class Target:
         folder = self._place.parent
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"there is no folder {folder} to write {self.path.name} to; make it first"
+                f"there is no folder {folder} to write to; make it first"
             )
         if self._place.is_dir():
             raise IsADirectoryError(f"{self.path} is a directory; give the name of a file")
