@@ -1,0 +1,59 @@
+"""RGB becomes the colours a codec stores, and the file says how to get back."""
+
+from __future__ import annotations
+
+from .encoders import ENCODERS, Encoder
+
+# From this size on, players take colours to be BT.709 unless told otherwise.
+_HD_WIDTH, _HD_HEIGHT = 1280, 720
+_SHARP = "flags=bicubic+accurate_rnd+full_chroma_int"
+
+
+def check_size(width: int, height: int, pixel_format: str, codec: str) -> None:
+    """Raises ValueError for an odd size where the pixel format shares colours between neighbours."""
+    step_x, step_y = chroma_steps(pixel_format)
+    odd = [f"the {name} {size} is odd" for name, size, step in
+           (("width", width, step_x), ("height", height, step_y)) if size % step]  # fmt: skip
+    if odd:
+        full = [
+            name
+            for encoder in ENCODERS.values()
+            if encoder.codec == codec and not encoder.is_hardware
+            for name in encoder.pixel_formats
+            if chroma_steps(name) == (1, 1)
+        ]
+        other = f"or choose pixel_format={full[0]!r}" if full else "or another codec"
+        raise ValueError(
+            f"{' and '.join(odd)}, which {pixel_format} cannot hold: pad=True repeats the last "
+            f"{'column' if width % step_x else 'row'}, {other}"
+        )
+
+
+def chroma_steps(pixel_format: str) -> tuple[int, int]:
+    """How many pixels share a colour, across and down.
+
+    >>> chroma_steps("yuv420p"), chroma_steps("yuv422p10le"), chroma_steps("bgr0")
+    ((2, 2), (2, 1), (1, 1))
+    """
+    if "420" in pixel_format or pixel_format == "nv12":
+        return 2, 2
+    return (2, 1) if "422" in pixel_format else (1, 1)
+
+
+def colour_arguments(encoder: Encoder, pixel_format: str, width: int, height: int) -> list[str]:
+    """Filters that convert RGB to the pixel format, and the tags that tell players how to convert it back."""
+    if encoder.name == "gif":
+        return ["-filter_complex", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"]
+    if not pixel_format.startswith(("yuv", "nv", "gray")):
+        return ["-vf", f"format={pixel_format}"]
+    if pixel_format.startswith(("yuvj", "gray")):
+        return ["-vf", f"scale=out_color_matrix=smpte170m:out_range=pc:{_SHARP},format={pixel_format}"]
+    space = "bt709" if width >= _HD_WIDTH or height >= _HD_HEIGHT else "smpte170m"
+    filters = [
+        f"scale=out_color_matrix={space}:out_range=tv:{_SHARP}",
+        f"format={pixel_format}",
+        f"setparams=color_primaries={space}:color_trc={space}",
+        *([encoder.upload] if encoder.upload else []),
+    ]
+    tags = f"-colorspace {space} -color_primaries {space} -color_trc {space} -color_range tv"
+    return ["-vf", ",".join(filters), *tags.split()]

@@ -1,0 +1,243 @@
+"""What a user asks for becomes ffmpeg's options, or an error that says what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational
+from pathlib import PurePath
+
+from .encoders import CODECS, ENCODERS, MUXERS, Codec, Encoder
+
+_HIGHEST_RATE = {"gif": 100}  # hundredths of a second are all it counts in
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask for; None leaves it to the codec."""
+
+    codec: str = "h264"
+    crf: float | None = None
+    preset: str | int | None = None
+    gop: int | None = None
+    pixel_format: str | None = None
+    fast_decode: bool = False
+    threads: int | None = None
+    ffmpeg_params: Sequence[str] = ()
+
+
+def exact_rate(fps: float | Fraction) -> Fraction:
+    """Frames a second, as a fraction of whole numbers.
+
+    >>> exact_rate(30000 / 1001)
+    Fraction(30000, 1001)
+    >>> exact_rate(29.97)
+    Fraction(2997, 100)
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not above 0, or endless.
+    """
+    if isinstance(fps, (bool, str)) or not hasattr(fps, "__float__"):
+        raise TypeError(f"fps={fps!r} must be a number, such as 25 or Fraction(30000, 1001)")
+    if not 0 < float(fps) < float("inf"):
+        raise ValueError(f"fps={fps!r} must be above 0 and finite")
+    exact = Fraction(fps) if isinstance(fps, Rational) else Fraction(float(fps)).limit_denominator(1_001_000)
+    if not exact or max(exact.numerator, exact.denominator) >= 2**31:
+        raise ValueError(f"fps={fps!r} is a fraction that ffmpeg cannot hold: {exact}")
+    return exact
+
+
+def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
+    """The encoder that does what is asked for.
+
+    Args:
+        options: What is asked for.
+        suffix: The end of the file's name, such as ".mp4".
+        works: Tells whether the encoder of this name works here; asked only for `codec="auto"`.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if options.codec == "auto":
+        return _choose_freely(options, suffix, works)
+    if options.codec in ENCODERS:
+        candidates = [ENCODERS[options.codec]]
+    elif options.codec in CODECS:
+        candidates = [
+            each for each in ENCODERS.values() if each.codec == options.codec and not each.is_hardware
+        ]
+    else:
+        raise ValueError(
+            f"codec={options.codec!r} is unknown; there are {_list(CODECS)}, 'auto', and the encoders "
+            f"{_list(ENCODERS)}"
+        )
+    _check_suffix(candidates[0].codec, suffix)
+    for encoder in candidates:
+        if options.pixel_format in (None, *encoder.pixel_formats):
+            return encoder
+    formats = [name for encoder in candidates for name in encoder.pixel_formats]
+    raise ValueError(f"pixel_format={options.pixel_format!r}: {options.codec} has {_list(formats)}")
+
+
+def encoder_arguments(encoder: Encoder, options: Options) -> list[str]:
+    """The options of ffmpeg's output that tell the encoder what is asked for.
+
+    Raises:
+        TypeError: `ffmpeg_params` is not a sequence of strings.
+        ValueError: The encoder does not have it, or not with this value.
+    """
+    codec = CODECS[encoder.codec]
+    chosen = [
+        encoder.always,
+        _quality(encoder, codec, options.crf),
+        _preset(encoder, options.preset),
+        _gop(encoder, codec, options.gop),
+        _fast_decode(encoder) if options.fast_decode else "",
+        _threads(encoder, options.threads),
+    ]
+    settings = [each for text in chosen for each in text.split() if _is_setting(text)]
+    arguments = [each for text in chosen for each in text.split() if not _is_setting(text)]
+    if settings:
+        arguments += [encoder.params, ":".join(settings)]
+    return ["-c:v", encoder.name, *arguments, *_raw(options.ffmpeg_params)]
+
+
+def pixel_format_of(encoder: Encoder, options: Options) -> str:
+    """The pixel format that will be written."""
+    return options.pixel_format or encoder.pixel_formats[0]
+
+
+def check_rate(codec: str, rate: Fraction) -> None:
+    """Raises ValueError where a codec's files cannot hold so many frames a second."""
+    highest = _HIGHEST_RATE.get(codec)
+    if highest and rate > highest:
+        raise ValueError(f"fps={rate} is more than a {codec} can hold: up to {highest} frames a second")
+
+
+def _choose_freely(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
+    if suffix not in MUXERS:
+        raise ValueError(f"{suffix or 'no suffix'!r} is no kind of video file; there are {_list(MUXERS)}")
+    fitting = [encoder for encoder in ENCODERS.values() if _fits(encoder, options, suffix)]
+    for encoder in sorted(fitting, key=lambda each: _preference(each, suffix)):
+        if works(encoder.name):
+            return encoder
+    raise ValueError(f"no encoder that works here writes {_wish(options)} to a {suffix} file")
+
+
+def _fits(encoder: Encoder, options: Options, suffix: str) -> bool:
+    if suffix not in CODECS[encoder.codec].suffixes or options.pixel_format not in (
+        None,
+        *encoder.pixel_formats,
+    ):
+        return False
+    try:
+        encoder_arguments(encoder, options)
+    except ValueError:
+        return False
+    return True
+
+
+def _preference(encoder: Encoder, suffix: str) -> tuple[bool, int]:
+    """The codec that is usual in such files, then the order of codecs; sorting keeps hardware first."""
+    return CODECS[encoder.codec].suffixes[0] != suffix, list(CODECS).index(encoder.codec)
+
+
+def _check_suffix(codec: str, suffix: str) -> None:
+    allowed = CODECS[codec].suffixes
+    if suffix in allowed:
+        return
+    others = [name for name, each in CODECS.items() if suffix in each.suffixes]
+    hint = f"; {suffix} takes {_list(others)}" if others else ""
+    raise ValueError(
+        f"{codec} goes into {_list(allowed)} files, not {suffix or 'files without a suffix'!r}{hint}"
+    )
+
+
+def _quality(encoder: Encoder, codec: Codec, crf: float | None) -> str:
+    if not encoder.quality or codec.crf is None:
+        if crf is not None:
+            raise ValueError(f"crf={crf!r}: {encoder.name} has no crf{_has_instead(encoder)}")
+        return ""
+    value = codec.default_crf if crf is None else crf
+    best, worst = codec.crf[0], codec.crf[-1]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not best <= value <= worst:
+        raise ValueError(f"crf={crf!r} must be between {best}, the best, and {worst} for {encoder.codec}")
+    if encoder.scale:
+        own_best, own_worst = encoder.scale
+        value = round(own_best + (value - best) / (worst - best) * (own_worst - own_best))
+    return encoder.quality.replace("{}", f"{value:g}")
+
+
+def _preset(encoder: Encoder, preset: str | int | None) -> str:
+    if preset is None:
+        return encoder.preset.replace("{}", encoder.default_preset) if encoder.default_preset else ""
+    if str(preset) not in encoder.presets:
+        has = f"has {_list(encoder.presets)}, from fast to slow" if encoder.presets else "has no presets"
+        raise ValueError(f"preset={preset!r}: {encoder.name} {has}")
+    return encoder.preset.replace("{}", str(preset))
+
+
+def _gop(encoder: Encoder, codec: Codec, gop: int | None) -> str:
+    if gop is None:
+        return ""
+    if codec.is_intra_only:
+        raise ValueError(f"gop={gop!r}: every frame of {encoder.codec} is a keyframe; leave gop out")
+    _check_positive("gop", gop, "frames from a keyframe to the next, at most")
+    return f"-g {gop}"
+
+
+def _fast_decode(encoder: Encoder) -> str:
+    if not encoder.fast_decode:
+        have = [name for name, each in ENCODERS.items() if each.fast_decode]
+        raise ValueError(f"fast_decode=True: {encoder.name} does not have it; {_list(have)} do")
+    return encoder.fast_decode
+
+
+def _threads(encoder: Encoder, threads: int | None) -> str:
+    if threads is None:
+        return ""
+    _check_positive("threads", threads, "threads that encode")
+    if not encoder.threads:
+        raise ValueError(f"threads={threads!r}: {encoder.name} encodes on a device and has no threads to set")
+    return encoder.threads.replace("{}", str(threads))
+
+
+def _check_positive(name: str, value: int, meaning: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}={value!r} must be a whole number from 1 on: {meaning}")
+
+
+def _raw(params: Sequence[str]) -> list[str]:
+    if isinstance(params, str) or not all(isinstance(each, str) for each in params):
+        raise TypeError(f"ffmpeg_params={params!r} must be a sequence of strings, such as ('-tune', 'grain')")
+    return list(params)
+
+
+def _has_instead(encoder: Encoder) -> str:
+    return f"; its quality is its preset: {_list(encoder.presets)}" if encoder.presets else "; leave it out"
+
+
+def _is_setting(text: str) -> bool:
+    return not text.startswith("-")
+
+
+def _wish(options: Options) -> str:
+    asked = {name: value for name, value in vars(options).items() if value not in (None, False, (), "auto")}
+    return ", ".join(f"{name}={value!r}" for name, value in asked.items()) or "anything"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def suffix_of(path: PurePath) -> str:
+    """The end of a file's name, in lower case."""
+    return path.suffix.lower()
+
+
+def muxer_of(suffix: str) -> list[str]:
+    """The options of ffmpeg's output that make it a file of this kind."""
+    quick_start = ["-movflags", "+faststart"] if MUXERS[suffix] in ("mp4", "mov") else []
+    return [*quick_start, "-f", MUXERS[suffix]]

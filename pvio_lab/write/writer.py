@@ -1,0 +1,296 @@
+"""VideoWriter, and the two functions over it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..read.frames import Frames
+from ..read.images import ImageSequence
+from .colour import check_size, chroma_steps, colour_arguments
+from .encoders import ENCODERS, EncoderInfo
+from .ffmpeg import Feed
+from .options import (
+    Options,
+    check_rate,
+    choose_encoder,
+    encoder_arguments,
+    exact_rate,
+    muxer_of,
+    pixel_format_of,
+    suffix_of,
+)
+from .pixels import rgb_pixels
+from .probe import encoder_info, require, works
+from .target import Target
+
+_log = logging.getLogger("pvio_lab")
+
+
+class VideoWriter:
+    """Writes frames to a video file, which appears under its name when it is complete, or not at all.
+
+    >>> with VideoWriter("ramp.mp4", 25) as writer:  # doctest: +SKIP
+    ...     for value in range(100):
+    ...         writer.append(np.full((240, 320, 3), value, np.uint8))
+
+    Frames are what `rgb_pixels` takes: arrays `(H, W, 3)` of uint8, grey ones, floats from 0 to 1, tensors
+    `(C, H, W)`, PIL images. The first one decides the size of all. Leaving the `with` block by an
+    exception removes what was written, and leaves an older file as it was. Without a `with` block, `close()`
+    completes the file and `cancel()` removes it.
+
+    Args:
+        path: The file. Its suffix must fit the codec.
+        fps: Frames a second, as a number, or a `Fraction` such as 30000/1001, which is kept exactly.
+        codec: "h264", "hevc", "av1", "vp9", "ffv1" (lossless), "mjpeg", "prores", "gif"; the name of an
+            encoder, see `available_encoders()`; or "auto" for the best that works here, hardware first.
+        crf: Constant quality on the codec's own scale, less is better. None for a good one: 20 for h264 (of
+            0 to 51), 22 for hevc, 28 for av1 and vp9 (of 0 to 63), 3 for mjpeg (of 2 to 31).
+        preset: Speed against size, as the encoder calls it; for prores the profile.
+        gop: Frames from one keyframe to the next, at most. 1 makes every frame one.
+        pixel_format: How colours are stored. None for yuv420p where the codec has it; ffv1 stores RGB.
+        pad: Repeat the last row or column where the size is odd and the pixel format needs it even.
+        overwrite: Replace a file that is there.
+        fast_decode: Leave out what makes decoding slow.
+        threads: How many threads encode.
+        ffmpeg_params: More options for ffmpeg's output, such as `("-metadata", "title=Ramp")`.
+
+    Raises:
+        EncodeError: ffmpeg cannot do it; with its own words.
+        FileExistsError: There is a file, and it may not be replaced.
+        FileNotFoundError: There is no folder for the file.
+        PermissionError: Nothing may be written there.
+        ValueError: An option does not exist, or not with this value.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        fps: float | Fraction,
+        *,
+        codec: str = "h264",
+        crf: float | None = None,
+        preset: str | int | None = None,
+        gop: int | None = None,
+        pixel_format: str | None = None,
+        pad: bool = False,
+        overwrite: bool = True,
+        fast_decode: bool = False,
+        threads: int | None = None,
+        ffmpeg_params: Sequence[str] = (),
+    ):
+        self._options = Options(codec, crf, preset, gop, pixel_format, fast_decode, threads, ffmpeg_params)
+        self.path = Path(path)
+        self.fps = exact_rate(fps)
+        self._plan = Plan(self._options, suffix_of(self.path), self.fps)
+        self._pad = pad
+        self.num_frames = 0
+        self._size: tuple[int, int] | None = None
+        self._feed: Feed | None = None
+        self._is_open = True
+        self._target = Target(path, overwrite=overwrite)
+        if codec == "auto":
+            _log.info("%s: codec='auto' chose %s", self.path.name, self._plan.encoder.name)
+
+    @property
+    def encoder(self) -> EncoderInfo:
+        """Who encodes."""
+        return encoder_info(self._plan.encoder.name)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the frames, known from the first one on."""
+        return self._size
+
+    def append(self, frame: Any) -> None:
+        """Adds a frame.
+
+        Raises:
+            EncodeError: ffmpeg has failed; with its own words. Nothing is left of the file.
+            TypeError: It is no picture.
+            ValueError: It has another size or shape, or numbers that are out of range; the writer goes on.
+        """
+        if not self._is_open:
+            raise ValueError(f"this writer of {self.path} is closed; open a new one")
+        pixels = rgb_pixels(frame)
+        height, width = pixels.shape[:2]
+        if self._size is None:
+            self._begin(width, height)
+        elif self._size != (width, height):
+            raise ValueError(
+                f"frame {self.num_frames} has {width}x{height} pixels, and those before it have "
+                f"{self._size[0]}x{self._size[1]}; resize it, or write another file"
+            )
+        assert self._feed is not None
+        try:
+            self._feed.write(self._padded(pixels).data.cast("B"))
+        except BaseException:  # also an interrupt, which may have left half a frame in the pipe
+            self.cancel()
+            raise
+        self.num_frames += 1
+
+    def close(self) -> None:
+        """Completes the file and gives it its name. May be called twice.
+
+        Raises:
+            EncodeError: ffmpeg has failed; with its own words.
+            ValueError: There were no frames, and there is no file without frames.
+        """
+        if not self._is_open:
+            return
+        try:
+            if self._feed is None:
+                raise ValueError(f"no frames were written to {self.path}: a video has at least one")
+            self._feed.finish()
+            self._target.commit()
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Ends without a file; an older one stays as it was."""
+        self._is_open = False
+        if self._feed is not None:
+            self._feed.kill()
+        self._target.discard()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.cancel()
+
+    def __repr__(self) -> str:
+        size = f"{self._size[0]}x{self._size[1]}, " if self._size else ""
+        return (
+            f"VideoWriter({self.path.name}: {self._plan.encoder.codec} by {self._plan.encoder.name}, "
+            f"{size}{float(self.fps):g} frames/s, {self.num_frames} frames)"
+        )
+
+    def _begin(self, width: int, height: int) -> None:
+        step_x, step_y = chroma_steps(self._plan.pixel_format) if self._pad else (1, 1)
+        self._margin = (-height % step_y, -width % step_x)
+        padded = width + self._margin[1], height + self._margin[0]
+        arguments = self._plan.arguments(*padded)
+        self._feed = Feed([*arguments, "-y", f"file:{self._target.partial}"], f"write {self.path}")
+        self._size = width, height
+
+    def _padded(self, pixels: Frames) -> Frames:
+        down, across = self._margin
+        return np.pad(pixels, ((0, down), (0, across), (0, 0)), mode="edge") if down or across else pixels
+
+
+class Plan:
+    """What ffmpeg will be told, once the size is known.
+
+    Args:
+        options: What the user asks for.
+        suffix: The end of the file's name.
+        rate: Frames a second.
+
+    Raises:
+        EncodeError: The encoder does not work here.
+        ValueError: An option does not exist, or not with this value.
+    """
+
+    def __init__(self, options: Options, suffix: str, rate: Fraction):
+        self.encoder = choose_encoder(options, suffix, works)
+        self.pixel_format = pixel_format_of(self.encoder, options)
+        self._rate = rate
+        self._output = [*encoder_arguments(self.encoder, options), *muxer_of(suffix)]
+        check_rate(self.encoder.codec, rate)
+        require(self.encoder.name)
+
+    def arguments(self, width: int, height: int) -> list[str]:
+        """All but the file.
+
+        Raises:
+            ValueError: The pixel format cannot hold this size.
+        """
+        check_size(width, height, self.pixel_format, self.encoder.codec)
+        return [
+            *ENCODERS[self.encoder.name].before_input.split(),
+            *f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {self._rate} -i pipe:0".split(),
+            *colour_arguments(self.encoder, self.pixel_format, width, height),
+            *self._output,
+        ]
+
+
+def write_frames_to_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[Any],
+    fps: float | Fraction | None = None,
+    *,
+    progress: bool = True,
+    **writer_options: Any,
+) -> Path:
+    """Writes frames to a video file, one after the other, with flat memory.
+
+    >>> import pvio_lab as pv
+    >>> reader = pv.VideoReader("data_samples/gop2.mp4")
+    >>> pv.write_frames_to_video("copy.mp4", reader, reader.fps, crf=30)  # doctest: +SKIP
+    PosixPath('copy.mp4')
+
+    Args:
+        path: The file.
+        frames: A stack of frames, a list, a generator, a reader: whatever gives one frame after the other.
+        fps: Frames a second. None takes that of a reader.
+        progress: Show a bar if it takes longer than a second.
+        **writer_options: As for `VideoWriter`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        EncodeError: ffmpeg has failed; with its own words.
+        ValueError: There are no frames, they differ in size, or an option is wrong.
+    """
+    from tqdm.auto import tqdm
+
+    shape = getattr(frames, "shape", None)
+    if shape is not None and len(shape) == 3 and shape[-1] in (3, 4):
+        raise ValueError(f"frames of shape {tuple(shape)} are one frame; put it in a list: [frame]")
+    rate = getattr(frames, "fps", None) if fps is None else fps
+    if rate is None:
+        raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
+    with VideoWriter(path, rate, **writer_options) as writer:
+        for frame in tqdm(frames, desc=writer.path.name, unit="frame", disable=not progress, delay=1):
+            writer.append(frame)
+    return writer.path
+
+
+def encode_video_frames(
+    imgs_dir: str | os.PathLike[str],
+    video_path: str | os.PathLike[str],
+    fps: float | Fraction,
+    *,
+    pattern: str | None = None,
+    progress: bool = True,
+    **writer_options: Any,
+) -> Path:
+    """Writes the images of a directory to a video file, in natural order: 2.png before 10.png.
+
+    Args:
+        imgs_dir: The directory.
+        video_path: The file.
+        fps: Frames a second.
+        pattern: Which files, such as "left_*.png"; None for all images.
+        progress: Show a bar if it takes longer than a second.
+        **writer_options: As for `VideoWriter`.
+
+    Returns:
+        The path of the file.
+    """
+    images = ImageSequence(imgs_dir, pattern=pattern)
+    return write_frames_to_video(video_path, images, fps, progress=progress, **writer_options)
