@@ -232,6 +232,13 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
+def usual_suffix(codec: str) -> str:
+    """The end of a file's name that is usual for a codec, or an encoder; ".mp4" where that is not known."""
+    if codec in ENCODERS:
+        codec = ENCODERS[codec].codec
+    return CODECS[codec].suffixes[0] if codec in CODECS else ".mp4"
+
+
 def suffix_of(path: PurePath) -> str:
     """The end of a file's name, in lower case."""
     return path.suffix.lower()

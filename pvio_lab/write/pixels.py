@@ -28,6 +28,12 @@ def rgb_pixels(frame: Any) -> Frames:
         ValueError: It has another shape, or numbers that are not between 0 and 1.
     """
     array, channels_first = as_picture(frame)
+    check_range(array)
+    return picture_to_rgb(array, channels_first)
+
+
+def picture_to_rgb(array: NDArray[Any], channels_first: bool) -> Frames:
+    """What `as_picture` gave and `check_range` let pass, as RGB bytes."""
     if channels_first:
         array = array.transpose(1, 2, 0)
     if array.dtype != np.uint8:
@@ -78,13 +84,19 @@ def _as_array(frame: Any) -> tuple[NDArray[Any], bool]:
     return np.asarray(frame), False
 
 
-def _to_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+def check_range(array: NDArray[Any]) -> None:
+    """Raises ValueError for floats that are not between 0 and 1."""
+    if array.dtype == np.uint8:
+        return
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):
         raise ValueError(
             f"a frame of {array.dtype} must have numbers from 0 to 1; this one has {low:g} to {high:g}"
             f" (uint8 has 0 to 255)"
         )
+
+
+def _to_bytes(array: NDArray[Any]) -> Frames:
     scaled = np.multiply(array, 255, dtype=np.float32)
     np.rint(scaled, out=scaled)
     result: Frames = scaled.astype(np.uint8)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -136,6 +138,10 @@ class VideoWriter:
             raise
         self.num_frames += 1
 
+    def check_size(self, width: int, height: int) -> None:
+        """Raises ValueError if frames of this size cannot be written."""
+        self._plan.arguments(*self._padded_size(width, height))
+
     def close(self) -> None:
         """Completes the file and gives it its name. May be called twice.
 
@@ -179,16 +185,19 @@ class VideoWriter:
         )
 
     def _begin(self, width: int, height: int) -> None:
-        step_x, step_y = chroma_steps(self._plan.pixel_format) if self._pad else (1, 1)
-        self._margin = (-height % step_y, -width % step_x)
-        padded = width + self._margin[1], height + self._margin[0]
-        arguments = self._plan.arguments(*padded)
+        arguments = self._plan.arguments(*self._padded_size(width, height))
         self._feed = Feed([*arguments, "-y", f"file:{self._target.partial}"], f"write {self.path}")
         self._size = width, height
 
+    def _padded_size(self, width: int, height: int) -> tuple[int, int]:
+        step_x, step_y = chroma_steps(self._plan.pixel_format) if self._pad else (1, 1)
+        return width + -width % step_x, height + -height % step_y
+
     def _padded(self, pixels: Frames) -> Frames:
-        down, across = self._margin
-        return np.pad(pixels, ((0, down), (0, across), (0, 0)), mode="edge") if down or across else pixels
+        height, width = pixels.shape[:2]
+        full_width, full_height = self._padded_size(width, height)
+        margins = (0, full_height - height), (0, full_width - width), (0, 0)
+        return np.pad(pixels, margins, mode="edge") if np.any(margins) else pixels
 
 
 class Plan:
@@ -225,6 +234,27 @@ class Plan:
             *colour_arguments(self.encoder, self.pixel_format, width, height),
             *self._output,
         ]
+
+
+def check_writer_options(suffix: str, fps: float | Fraction, **writer_options: Any) -> Fraction:
+    """Finds out before anything is written whether `VideoWriter` would take these options.
+
+    Returns:
+        The rate.
+
+    Raises:
+        EncodeError: The encoder does not work here.
+        TypeError: There is no such option.
+        ValueError: An option has no such value.
+    """
+    known = inspect.signature(VideoWriter).parameters
+    unknown = [name for name in writer_options if name not in known]
+    if unknown:
+        raise TypeError(f"there is no option {', '.join(unknown)}; VideoWriter has {', '.join(known)}")
+    names = {each.name for each in fields(Options)}
+    rate = exact_rate(fps)
+    Plan(Options(**{name: value for name, value in writer_options.items() if name in names}), suffix, rate)
+    return rate
 
 
 def write_frames_to_video(
