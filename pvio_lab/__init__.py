@@ -12,16 +12,24 @@ _HOMES = {
     "AudioInfo": "read.facts",
     "DecodeError": "errors",
     "EncodeError": "errors",
+    "EncoderInfo": "write.encoders",
+    "EpisodeVideo": "write.recorder",
     "FrameIndex": "read.index",
+    "FrameStats": "write.stats",
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
     "OpenError": "errors",
     "ScanReport": "read.scan",
     "SourceError": "errors",
+    "StreamingVideoEncoder": "write.recorder",
     "VideoError": "errors",
     "VideoInfo": "read.facts",
     "VideoReader": "read.reader",
+    "VideoWriter": "write.writer",
+    "available_encoders": "write.probe",
+    "concatenate_video_files": "write.concat",
     "decode_video_frames": "read.functions",
+    "encode_video_frames": "write.writer",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
     "open_video": "read.functions",
@@ -29,6 +37,7 @@ _HOMES = {
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
+    "write_frames_to_video": "write.writer",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
@@ -54,6 +63,15 @@ if TYPE_CHECKING:
     from .read.scan import scan_videos as scan_videos
     from .view.plots import filmstrip as filmstrip
     from .view.plots import plot_gops as plot_gops
+    from .write.concat import concatenate_video_files as concatenate_video_files
+    from .write.encoders import EncoderInfo as EncoderInfo
+    from .write.probe import available_encoders as available_encoders
+    from .write.recorder import EpisodeVideo as EpisodeVideo
+    from .write.recorder import StreamingVideoEncoder as StreamingVideoEncoder
+    from .write.stats import FrameStats as FrameStats
+    from .write.writer import VideoWriter as VideoWriter
+    from .write.writer import encode_video_frames as encode_video_frames
+    from .write.writer import write_frames_to_video as write_frames_to_video
 
 
 def __getattr__(name: str) -> Any:

@@ -253,7 +253,7 @@ class _Camera:
     def _drop(self) -> None:
         self._dropped += 1
         if self._dropped == 1 or self._dropped % _WARN_EVERY == 0:
-            _log.warning("camera %r: %d frames dropped, the encoder is too slow", self._key, self._dropped)
+            _log.warning("camera %r: %d dropped so far, the encoder is too slow", self._key, self._dropped)
 
     def _run(self) -> None:
         for picture in iter(self._queue.get, None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -276,7 +276,7 @@ def write_frames_to_video(
         path: The file.
         frames: A stack of frames, a list, a generator, a reader: whatever gives one frame after the other.
         fps: Frames a second. None takes that of a reader.
-        progress: Show a bar if it takes longer than a second.
+        progress: Show a bar if it takes longer than two seconds.
         **writer_options: As for `VideoWriter`.
 
     Returns:
@@ -294,9 +294,12 @@ def write_frames_to_video(
     rate = getattr(frames, "fps", None) if fps is None else fps
     if rate is None:
         raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
-    with VideoWriter(path, rate, **writer_options) as writer:
-        for frame in tqdm(frames, desc=writer.path.name, unit="frame", disable=not progress, delay=1):
+    total = len(frames) if isinstance(frames, Sized) else None
+    bar = tqdm(total=total, desc=Path(path).name, unit="frame", disable=not progress, delay=2, leave=False)
+    with VideoWriter(path, rate, **writer_options) as writer, bar:
+        for frame in frames:
             writer.append(frame)
+            bar.update()
     return writer.path
 
 
@@ -316,7 +319,7 @@ def encode_video_frames(
         video_path: The file.
         fps: Frames a second.
         pattern: Which files, such as "left_*.png"; None for all images.
-        progress: Show a bar if it takes longer than a second.
+        progress: Show a bar if it takes longer than two seconds.
         **writer_options: As for `VideoWriter`.
 
     Returns:
