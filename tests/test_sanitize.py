@@ -21,7 +21,8 @@ def sanitized(text: str) -> str:
     ("text", "expected"),
     [
         ("<Clip at 0x7f3a5c02d410>", "<Clip at ADDRESS>"),
-        ('<img src="data:image/png;base64,iVBORw0KGg=="/>', '<img src="data:image"/>'),
+        ('<img src="data:image/png;base64,iVBORw0KGg=="/>', '<img src="data:PICTURE"/>'),
+        ('<source src="data:video/mp4;base64,AAAAIGZ0eXA=" type=', '<source src="data:PICTURE" type='),
         ("scan:  40%|####      | 4/10 [00:00<00:01, 5.1it/s]\nok", "PROGRESS\nok"),
         ("PosixPath('/home/ann/clips/a.mp4')", "Path('FOLDER/a.mp4')"),
         (r"WindowsPath('C:\\Users\\ann\\a.mp4')", "Path('FOLDER/a.mp4')"),
