@@ -66,9 +66,7 @@ class Target:
     def _check(self) -> None:
         folder = self._place.parent
         if not folder.is_dir():
-            raise FileNotFoundError(
-                f"there is no folder {folder} to write to; make it first"
-            )
+            raise FileNotFoundError(f"there is no folder {folder} to write to; make it first")
         if self._place.is_dir():
             raise IsADirectoryError(f"{self.path} is a directory; give the name of a file")
         if not self._overwrite and self._place.exists():

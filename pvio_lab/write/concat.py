@@ -1,0 +1,284 @@
+"""Joining videos without re-encoding."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+
+import av
+import av.error
+import av.logging
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from ..errors import EncodeError, OpenError
+from ..read.demux import NO_TIME, Packets, open_container, read_streams
+from ..read.sources import local_path
+from .clip import Clip, Refusal, carried, inspect_clip
+from .fit import table_of_differences
+from .lanes import Interval, Lane, SoundLane, SubtitleLane, VideoLane
+from .target import Target
+
+_REMEDY = "re-encode them with write_frames_to_video first"
+# So many files may stay open, which saves opening them a second time.
+_MOST_OPEN = 64
+_MOST_REFUSALS = 20
+# What a container may do to the times of sound, in seconds.
+_SOUND_SLACK = 0.002
+_KEPT_WORDS = ("language", "title", "handler_name")
+_KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
+
+
+def concatenate_video_files(
+    inputs: Iterable[str | PathLike[str]], output: str | PathLike[str], *, overwrite: bool = True
+) -> Path:
+    """Joins video files without re-encoding: the number of frames and the times add up exactly.
+
+    >>> concatenate_video_files(["monday.mp4", "tuesday.mp4"], "both.mp4")  # doctest: +SKIP
+    PosixPath('both.mp4')
+
+    Each clip begins where the last frame of the one before ends, and the first one at time 0 (in containers
+    that cannot store what is decoded before that, such as MPEG-TS, as soon after it as decoding allows). All
+    video and sound streams and subtitles are carried over; cover pictures, data streams, attachments and
+    chapters are not. Sound and subtitles stay with the pictures of their clip: they end where the next clip
+    begins. Languages, titles, rotation, shape of pixels and colours are those of the first file.
+
+    Args:
+        inputs: The files (or URLs), in order; one is allowed, and is only put into another container.
+        output: The new file; its suffix chooses the container. It may be one of the inputs.
+        overwrite: Whether it may replace a file that is there.
+
+    Returns:
+        The new file.
+
+    Raises:
+        EncodeError: The result cannot be written, or is not what it was meant to be.
+        FileExistsError: The output is there, and may not be replaced.
+        FileNotFoundError: There is no such input, or no folder for the output.
+        OpenError: An input is no video.
+        TypeError: The inputs are not a list of paths.
+        ValueError: Nothing to join; files that do not fit together, or are not joined exactly; or a
+            container that cannot hold their streams.
+    """
+    paths, place = _paths(inputs), Path(output)
+    container_name = _container_name(place)
+    with Target(place, overwrite=overwrite) as target, _inspected(paths) as clips:
+        lanes = _write(clips, target.partial, container_name)
+        _verify(target.partial, lanes)
+        target.commit()
+    return place
+
+
+def _paths(inputs: Iterable[str | PathLike[str]]) -> list[str]:
+    if isinstance(inputs, str | bytes | PathLike):
+        raise TypeError(f"inputs must be a list of paths, not one path; write [{inputs!r}]")
+    paths = [local_path(each) for each in inputs]
+    if not paths:
+        raise ValueError("there is nothing to join: inputs is empty")
+    return paths
+
+
+def _container_name(place: Path) -> str:
+    """The container that FFmpeg chooses for a suffix."""
+    try:
+        return av.open(f"any{place.suffix}", "w").format.name
+    except (ValueError, av.error.FFmpegError) as error:
+        raise ValueError(
+            f"the suffix {place.suffix!r} of {place} tells no container ({error}); use .mp4, .mkv, .mov, .webm ..."
+        ) from error
+
+
+@contextmanager
+def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
+    """The clips, if they can be joined; in the end all are closed."""
+    clips: list[Clip] = []
+    refusals: list[str] = []
+    num_open = 0
+    try:
+        for path in paths:
+            try:
+                clip = inspect_clip(path)
+            except Refusal as refusal:
+                refusals.append(f"{path} {refusal}")
+                continue
+            clips.append(clip)
+            if clip.container is not None:
+                num_open += 1
+                if num_open > _MOST_OPEN:
+                    clip.close()
+        _check(clips, refusals)
+        yield clips
+    finally:
+        for clip in clips:
+            clip.close()
+
+
+def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
+    """Raises ValueError, with all that stands against joining."""
+    for clip in clips[1:]:
+        if not clip.stands_alone:
+            refusals.append(
+                f"{clip.path} begins with a keyframe that does not end what was before it (no IDR picture)"
+            )
+    texts = refusals[:_MOST_REFUSALS]
+    if len(refusals) > _MOST_REFUSALS:
+        texts.append(f"... and {len(refusals) - _MOST_REFUSALS} more files")
+    if clips:
+        others = [(clip.path, clip.properties) for clip in clips[1:]]
+        table = table_of_differences(clips[0].properties, others)
+        if table:
+            texts.append(f"these files do not fit to the first one, {clips[0].path}:\n{table}")
+    if texts:
+        words = "\n".join(texts)
+        raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{words}")
+
+
+# --- writing ---
+
+
+def _write(clips: Sequence[Clip], partial: Path, container_name: str) -> list[Lane]:
+    """Writes the joined file; returns its streams, the main one first, which know what they were given."""
+    options = {"movflags": "+faststart"} if _is_mov(container_name) else {}
+    output = av.open(f"file:{partial}", "w", format=container_name, container_options=options)
+    try:
+        with _own_words(partial):
+            lanes = _write_clips(clips, output)
+            output.close()
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()  # so that the end of a long file is not put to its beginning for nothing
+        with suppress(Exception):
+            output.close()
+        raise
+    return lanes
+
+
+def _write_clips(clips: Sequence[Clip], output: OutputContainer) -> list[Lane]:
+    lanes: list[Lane] = []
+    begin = Fraction(0)
+    for number, clip in enumerate(clips):
+        container = clip.open()
+        streams = carried(container, clip.main)
+        lanes = lanes or _make_lanes(container, streams, output, clip)
+        interval = Interval(begin, begin + clip.length, number == 0, number == len(clips) - 1)
+        _write_clip(container, streams, lanes, clip, interval)
+        clip.close()
+        begin = interval.end
+    return lanes
+
+
+def _write_clip(
+    container: InputContainer, streams: list[Stream], lanes: list[Lane], clip: Clip, interval: Interval
+) -> None:
+    take = {}
+    for stream, lane in zip(streams, lanes, strict=True):
+        lane.begin(clip, stream, interval)
+        take[stream.index] = lane.take
+    with suppress(IndexError):  # at the end, where a stream has appeared on the way
+        for packet in container.demux(*streams):
+            if packet.size:
+                take[packet.stream_index](packet)
+    for lane in lanes:
+        lane.end()
+
+
+def _make_lanes(
+    container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip
+) -> list[Lane]:
+    """Adds the streams of the first clip to the output, in the order they have there, and writes the header."""
+    news: dict[int, Stream] = {}
+    for stream in sorted(streams, key=lambda each: each.index):
+        new = output.add_stream_from_template(stream, opaque=True)
+        new.disposition = stream.disposition
+        new.metadata.update({key: stream.metadata[key] for key in _KEPT_WORDS if key in stream.metadata})
+        if isinstance(stream, VideoStream) and isinstance(new, VideoStream):
+            new.codec_context.framerate = clip.frames[stream.index].rate or Fraction(0)
+            if _is_mov(container.format.name) and _is_mov(output.format.name):
+                if stream.codec_context.codec_tag in _KEPT_TAGS:
+                    new.codec_context.codec_tag = stream.codec_context.codec_tag
+        news[stream.index] = new
+    output.start_encoding()
+    may_be_early = _is_mov(output.format.name)
+    return [_make_lane(output, news[stream.index], stream, may_be_early) for stream in streams]
+
+
+def _make_lane(output: OutputContainer, new: Stream, source: Stream, may_be_early: bool) -> Lane:
+    if isinstance(source, VideoStream):
+        return VideoLane(output, new, source)
+    if isinstance(source, AudioStream):
+        return SoundLane(output, new, source, may_be_early)
+    return SubtitleLane(output, new, source)
+
+
+def _is_mov(name: str) -> bool:
+    """The family that stores edit lists, by the names of readers and writers."""
+    return bool(set(name.split(",")) & {"mov", "mp4", "ipod", "3gp", "3g2", "ismv", "psp", "f4v"})
+
+
+@contextmanager
+def _own_words(partial: Path) -> Iterator[None]:
+    """What FFmpeg says against writing, as EncodeError or ValueError."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise EncodeError(f"FFmpeg could not write the joined file: {error.strerror or error}") from error
+
+
+# --- verifying ---
+
+
+def _verify(path: Path, lanes: Sequence[Lane]) -> None:
+    """Reads the packets of the written file, and compares them with what was meant.
+
+    Args:
+        path: The file.
+        lanes: What was written to each stream; the first is the main one.
+    """
+    try:
+        container = open_container(str(path))
+    except OpenError as error:
+        raise EncodeError(f"the joined file cannot be read again: {error}") from error
+    with container:
+        found = read_streams(container, {stream.index: None for stream in container.streams})
+        ticks = {stream.index: stream.time_base or Fraction(1) for stream in container.streams}
+        keeps_zero = {"mov", "matroska"} & set(container.format.name.split(","))
+    start = 0.0
+    if not keeps_zero and lanes[0].index in found:
+        start = found[lanes[0].index].pts.min(initial=0) * float(ticks[lanes[0].index])
+    wrong = [
+        f"stream {lane.index} {words}"
+        for lane in lanes
+        for words in _differences(lane, found.get(lane.index), ticks.get(lane.index, Fraction(1)), start)
+    ]
+    if wrong:
+        raise EncodeError(
+            f"the joined file is not what it was meant to be, and is not kept: {'; '.join(wrong)}"
+        )
+
+
+def _differences(lane: Lane, found: Packets | None, tick: Fraction, start: float) -> Iterator[str]:
+    if found is None:
+        yield "is missing"
+        return
+    is_video = isinstance(lane, VideoLane)
+    pts = found.pts[found.size > 2] if lane.codec == "mov_text" else found.pts
+    if len(pts) != len(lane.times):
+        yield f"has {len(pts)} packets, not {len(lane.times)}"
+        return
+    if (pts == NO_TIME).any():
+        yield f"has {(pts == NO_TIME).sum()} packets without a time"
+        return
+    if is_video and found.is_discarded.any():
+        yield f"has {found.is_discarded.sum()} frames that an edit list hides"
+    room = float(max(lane.tick, tick)) / 2 if is_video else float(tick) + _SOUND_SLACK
+    late = pts * float(tick) - start - np.array(lane.times) * float(lane.tick)
+    if (np.abs(late) > room).any():
+        row = int(np.abs(late).argmax())
+        yield f"has packet {row} at {pts[row] * float(tick) - start:.6f} s, which is {late[row]:+.6f} s off"
