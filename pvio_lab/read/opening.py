@@ -95,6 +95,8 @@ def _make_index(layout: Layout, engine: EngineName, refusal: str | None) -> Fram
 
 
 def learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) -> Order:
+    """Which packets become frames, in which order; decodes only where the packets leave it open."""
+
     def careful() -> Decoder:
         return Decoder(mark, facts, packets, 1, is_tolerant=True)
 

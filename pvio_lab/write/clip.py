@@ -249,6 +249,8 @@ def _shown(
     for is_so, words in checks:
         if is_so:
             raise Refusal(words)
+    if count == 1:
+        return np.zeros(1, np.int64)  # which is right, whatever its times say
     if why := doubt(packets, facts):
         raise Refusal(f"has frames that cannot be placed: {why}")
     order = learn_order(FileMark.of(path), packets, facts, 1)

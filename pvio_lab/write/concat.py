@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -28,7 +27,7 @@ from .target import Target
 
 _REMEDY = "re-encode them with write_frames_to_video first"
 # So many files may stay open, which saves opening them a second time.
-_MOST_OPEN = 64
+_MOST_OPEN = 128
 _MOST_REFUSALS = 20
 # What a container may do to the times of sound, in seconds.
 _SOUND_SLACK = 0.002
@@ -91,7 +90,7 @@ def _container_name(place: Path) -> str:
         return av.open(f"any{place.suffix}", "w").format.name
     except (ValueError, av.error.FFmpegError) as error:
         raise ValueError(
-            f"the suffix {place.suffix!r} of {place} tells no container ({error}); use .mp4, .mkv, .mov, .webm ..."
+            f"the suffix {place.suffix!r} of {place} names no container ({error}); use .mp4, .mkv or .webm"
         ) from error
 
 
@@ -127,6 +126,7 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
             refusals.append(
                 f"{clip.path} begins with a keyframe that does not end what was before it (no IDR picture)"
             )
+    refusals = list(dict.fromkeys(refusals))
     texts = refusals[:_MOST_REFUSALS]
     if len(refusals) > _MOST_REFUSALS:
         texts.append(f"... and {len(refusals) - _MOST_REFUSALS} more files")
@@ -192,21 +192,31 @@ def _write_clip(
 def _make_lanes(
     container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip
 ) -> list[Lane]:
-    """Adds the streams of the first clip to the output, in the order they have there, and writes the header."""
+    """Gives the output the streams of the first clip, in their order there, and writes the header."""
+    is_same_family = _is_mov(container.format.name) and _is_mov(output.format.name)
     news: dict[int, Stream] = {}
     for stream in sorted(streams, key=lambda each: each.index):
-        new = output.add_stream_from_template(stream, opaque=True)
+        new = _add_stream(output, stream, clip.path)
         new.disposition = stream.disposition
         new.metadata.update({key: stream.metadata[key] for key in _KEPT_WORDS if key in stream.metadata})
         if isinstance(stream, VideoStream) and isinstance(new, VideoStream):
             new.codec_context.framerate = clip.frames[stream.index].rate or Fraction(0)
-            if _is_mov(container.format.name) and _is_mov(output.format.name):
-                if stream.codec_context.codec_tag in _KEPT_TAGS:
-                    new.codec_context.codec_tag = stream.codec_context.codec_tag
+            if is_same_family and stream.codec_context.codec_tag in _KEPT_TAGS:
+                new.codec_context.codec_tag = stream.codec_context.codec_tag
         news[stream.index] = new
     output.start_encoding()
     may_be_early = _is_mov(output.format.name)
     return [_make_lane(output, news[stream.index], stream, may_be_early) for stream in streams]
+
+
+def _add_stream(output: OutputContainer, stream: Stream, path: str) -> Stream:
+    try:
+        return output.add_stream_from_template(stream, opaque=True)
+    except ValueError as error:
+        raise ValueError(
+            f"the output cannot hold the {stream.type} stream {stream.index} of {path}: {error}; "
+            f"choose another suffix, such as .mkv"
+        ) from error
 
 
 def _make_lane(output: OutputContainer, new: Stream, source: Stream, may_be_early: bool) -> Lane:
@@ -250,8 +260,9 @@ def _verify(path: Path, lanes: Sequence[Lane]) -> None:
         ticks = {stream.index: stream.time_base or Fraction(1) for stream in container.streams}
         keeps_zero = {"mov", "matroska"} & set(container.format.name.split(","))
     start = 0.0
-    if not keeps_zero and lanes[0].index in found:
-        start = found[lanes[0].index].pts.min(initial=0) * float(ticks[lanes[0].index])
+    main = lanes[0].index
+    if not keeps_zero and main in found and len(found[main]):
+        start = found[main].pts.min() * float(ticks[main])
     wrong = [
         f"stream {lane.index} {words}"
         for lane in lanes

@@ -1,4 +1,4 @@
-"""The streams of a file that is joined: each gives the packets of clip after clip their times in the whole."""
+"""The streams of a joined file: each gives the packets of clip after clip their times in the whole."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class Shift:
         self._numbers = 2 * int(scale * whole), 2 * int(shift * whole) + whole, 2 * whole
 
     def __call__(self, ticks: int) -> int:
+        """The time in ticks of the whole."""
         a, b, c = self._numbers
         return (ticks * a + b) // c
 
@@ -75,6 +76,7 @@ class Lane:
         self._path, self._interval = clip.path, interval
         self._source_tick = source.time_base or Fraction(1)
         self._place = Shift(self._source_tick, self.tick, interval.begin - clip.start)
+        self._length = Shift(self._source_tick, self.tick, Fraction(0))
         self._first_tick, self._end_tick = self._ticks(interval.begin), self._ticks(interval.end)
 
     def take(self, packet: Packet[Any]) -> None:
@@ -86,9 +88,6 @@ class Lane:
 
     def _ticks(self, seconds: Fraction) -> int:
         return math.floor(seconds / self.tick + Fraction(1, 2))
-
-    def _duration(self, packet: Packet[Any]) -> int:
-        return round((packet.duration or 0) * self._source_tick / self.tick)
 
     def _write(self, packet: Packet[Any], pts: int, dts: int, duration: int) -> None:
         dts = max(dts, self._last + 1)
@@ -116,12 +115,12 @@ class VideoLane(Lane):
 
     def take(self, packet: Packet[Any]) -> None:
         """Writes a packet, if it is the one that was there before."""
-        row, frames = self._taken, self._frames
-        if row >= len(frames.pts) or packet.pts != frames.pts[row] or packet.size != frames.size[row]:
+        row, frames, pts = self._taken, self._frames, packet.pts
+        if pts is None or row >= len(frames.pts) or (pts, packet.size) != (frames.pts[row], frames.size[row]):
             raise EncodeError(f"{self._path} has changed while it was read")
         self._taken += 1
         dts = self._place(int(frames.dts[row]))
-        self._write(packet, self._place(packet.pts), dts, self._duration(packet))
+        self._write(packet, self._place(pts), dts, self._length(packet.duration or 0))
 
     def end(self) -> None:
         """Fails if packets are missing."""
@@ -154,6 +153,7 @@ class SoundLane(Lane):
         """The next packets are those of this stream of this clip."""
         super().begin(clip, source, interval)
         self._place_sample = Shift(self._source_tick, self._sample, interval.begin - clip.start)
+        self._num_samples = Shift(self._source_tick, self._sample, Fraction(0))
         self._first_sample, self._end_sample = (
             math.floor(seconds / self._sample) for seconds in (interval.begin, interval.end)
         )
@@ -167,8 +167,7 @@ class SoundLane(Lane):
         if time is None:
             raise EncodeError(f"the sound of {self._path} has no times")
         self._next = time + (packet.duration or 0)
-        samples = round((packet.duration or 0) * self._source_tick / self._sample)
-        samples = max(samples, self._usual_samples)
+        samples = max(self._num_samples(packet.duration or 0), self._usual_samples)
         first, begin = self._place_sample(time), self._place(time)
         reach = first if self._reach is None or first - self._reach > samples else self._reach
         if not self._has_room(first, reach, samples):
@@ -176,7 +175,7 @@ class SoundLane(Lane):
         self._is_joining = False
         self._reach = reach + samples - _unheard_samples(packet)
         begin = max(begin, self._last + 1)
-        duration = self._duration(packet)
+        duration = self._length(packet.duration or 0)
         if not self._interval.is_last:
             duration = max(min(duration, self._end_tick - begin), 1)
         self._write(packet, begin, begin, duration)
@@ -199,7 +198,7 @@ class SubtitleLane(Lane):
         if packet.pts is None or (self.codec == "mov_text" and packet.size <= 2):
             return  # an empty text, which the output gets where there is a gap
         begin = self._place(packet.pts)
-        end = begin + self._duration(packet)
+        end = begin + self._length(packet.duration or 0)
         if not self._interval.is_last:
             end = min(end, self._end_tick)
         begin = max(begin, self._first_tick)
