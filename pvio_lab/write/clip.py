@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
-import av.error
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import OpenError
-from ..read.bitstream import NO_FRAME, look_for, units
-from ..read.convert import Matrix, display_matrix
+from ..read.bitstream import NO_FRAME
 from ..read.decoder import FileMark
 from ..read.demux import NO_TIME, Packets, open_container, pick_stream, read_streams
 from ..read.facts import stream_facts
 from ..read.opening import learn_order
 from ..read.order import doubt
+from .fit import KINDS, properties_of
+from .look import Look, Refusal
 
-_KINDS = ("video", "audio", "subtitle")
 _COARSE = Fraction(1, 2000)  # seconds; longer ticks may make even steps of uneven ones
-_WORDS = {"video": "video", "audio": "sound", "subtitle": "subtitles"}
-
-
-class Refusal(Exception):
-    """Why a file cannot be joined without re-encoding; the words begin with what it does."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +88,7 @@ def carried(container: InputContainer, main: int) -> list[Stream]:
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     found = [
         stream
-        for kind in _KINDS
+        for kind in KINDS
         for stream in container.streams
         if stream.type == kind and not stream.disposition & covers
     ]
@@ -132,7 +121,7 @@ def _inspect(path: str, container: InputContainer) -> Clip:
     videos = [stream for stream in streams if isinstance(stream, VideoStream)]
     if any(stream.codec_context is None for stream in streams):
         raise Refusal("has a stream of a codec that is not known here")
-    looks = {stream.index: _Look(stream) for stream in videos}
+    looks = {stream.index: Look(stream) for stream in videos}
     tables = read_streams(container, looks)
     if not len(tables[main.index]):
         raise OpenError(
@@ -143,77 +132,22 @@ def _inspect(path: str, container: InputContainer) -> Clip:
         for stream in videos
     }
     _check_others(frames, main.index)
+    rates = {index: each.rate for index, each in frames.items()}
+    matrices = {index: look.matrix() for index, look in looks.items()}
     is_indexed = "mov" in container.format.name and main.frames == len(tables[main.index])
     return Clip(
         path=path,
         main=main.index,
         frames=frames,
-        properties=dict(_properties(streams, frames, looks)),
+        properties=dict(properties_of(streams, rates, matrices)),
         stands_alone=all(look.stands_alone() for look in looks.values()),
         can_rewind=is_indexed,
         container=container,
     )
 
 
-class _Look:
-    """Looks into each packet on the way: the notes of the index, the first packet, and damage."""
-
-    def __init__(self, stream: VideoStream):
-        context = stream.codec_context
-        self._context, self._codec = context, context.codec.canonical_name
-        extradata = context.extradata or b""
-        self._note = look_for(self._codec, extradata)
-        at = {"h264": 4, "hevc": 21}.get(self._codec, len(extradata))
-        is_counted = len(extradata) > at and extradata[0] == 1
-        self._length = (extradata[at] & 3) + 1 if is_counted else 0
-        self.first: Packet[Any] | None = None
-        self.num_broken = 0
-
-    def __call__(self, packet: Packet[Any]) -> int:
-        if self.first is None:
-            self.first = packet
-        if self._length and not _is_whole(packet, self._length):
-            self.num_broken += 1
-        return self._note(packet) if self._note else 0
-
-    def stands_alone(self) -> bool:
-        """Only of H.264 and HEVC are there keyframes that do not end what was before."""
-        if self._codec not in ("h264", "hevc") or self.first is None:
-            return True
-        for unit in units(memoryview(self.first), self._length):
-            kind = unit[0] & 31 if self._codec == "h264" else unit[0] >> 1 & 63
-            if self._codec == "h264" and kind in (1, 2, 5):
-                return kind == 5
-            if self._codec == "hevc" and kind < 32:
-                keeps_others = len(unit) > 2 and not unit[2] & 0x40  # they are still to be shown
-                return 16 <= kind <= 20 and keeps_others
-        return False
-
-    def matrix(self) -> Matrix | None:
-        """How the picture is turned, as only a decoded frame tells."""
-        try:
-            self._context.thread_type = "NONE"
-            frames = self._context.decode(self.first) or self._context.decode(None)
-        except av.error.FFmpegError as error:
-            raise Refusal(f"begins with a frame that cannot be decoded ({error.strerror})") from error
-        if not frames:
-            raise Refusal("begins with a frame that cannot be decoded")
-        return display_matrix(frames[0])
-
-
-def _is_whole(packet: Packet[Any], length: int) -> bool:
-    """The units in a packet fill it to the last byte."""
-    data, at = memoryview(packet), 0
-    end = len(data)
-    while at + length < end:
-        if data[at + length] & 0x80:  # a bit that is never set
-            return False
-        at += length + int.from_bytes(data[at : at + length], "big")
-    return at == end
-
-
 def _frames(
-    path: str, container: InputContainer, stream: VideoStream, packets: Packets, look: _Look
+    path: str, container: InputContainer, stream: VideoStream, packets: Packets, look: Look
 ) -> Frames:
     shown = _shown(path, container, stream, packets, look)
     tick = stream.time_base or Fraction(1)
@@ -230,7 +164,7 @@ def _frames(
 
 
 def _shown(
-    path: str, container: InputContainer, stream: VideoStream, packets: Packets, look: _Look
+    path: str, container: InputContainer, stream: VideoStream, packets: Packets, look: Look
 ) -> NDArray[np.int64]:
     """The packets in the order their frames are shown.
 
@@ -312,51 +246,3 @@ def _check_others(frames: dict[int, Frames], main: int) -> None:
             raise Refusal(
                 f"has a video stream (number {index}) that does not stay within the main one's time"
             )
-
-
-def _properties(
-    streams: list[Stream], frames: dict[int, Frames], looks: dict[int, _Look]
-) -> Iterator[tuple[str, str]]:
-    """Each as its name and its value in words; what is not known has no row."""
-    yield "streams", ", ".join(_WORDS[stream.type] for stream in streams)
-    counts = dict.fromkeys(_KINDS, 0)
-    for stream in streams:
-        counts[stream.type] += 1
-        place = counts[stream.type]
-        prefix = f"{_WORDS[stream.type]} {place if place > 1 else ''}".strip()
-        if isinstance(stream, VideoStream):
-            rows = _video_properties(stream, frames[stream.index].rate, looks[stream.index].matrix())
-        else:
-            rows = _other_properties(stream)
-        for name, value in rows.items():
-            yield f"{prefix} {name}", value
-
-
-def _video_properties(stream: VideoStream, rate: Fraction | None, matrix: Matrix | None) -> dict[str, str]:
-    context = stream.codec_context
-    rows = {
-        "codec": context.codec.canonical_name,
-        "size": f"{context.width}x{context.height}",
-        "pixel format": str(context.pix_fmt),
-        "time base": str(stream.time_base),
-        "sample aspect ratio": str(stream.sample_aspect_ratio or "unknown"),
-        "display matrix": "none" if matrix is None else " ".join(map(str, matrix)),
-        "colour range": str(context.color_range),
-        "colour primaries": str(context.color_primaries),
-        "colour transfer": str(context.color_trc),
-        "colour space": str(context.colorspace),
-        "extradata": _digest(context.extradata),
-    }
-    return rows if rate is None else rows | {"frame rate": str(rate)}
-
-
-def _other_properties(stream: Stream) -> dict[str, str]:
-    rows = {"codec": stream.codec_context.codec.canonical_name}
-    if isinstance(stream, AudioStream):
-        rows["sample rate"] = str(stream.codec_context.sample_rate)
-        rows["channel layout"] = stream.codec_context.layout.name
-    return rows | {"extradata": _digest(stream.codec_context.extradata)}
-
-
-def _digest(data: bytes | None) -> str:
-    return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()[:10]}" if data else "none"

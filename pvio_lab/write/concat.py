@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -11,26 +12,24 @@ from pathlib import Path
 import av
 import av.error
 import av.logging
-import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from ..errors import EncodeError, OpenError
-from ..read.demux import NO_TIME, Packets, open_container, read_streams
+from ..errors import EncodeError
 from ..read.sources import local_path
-from .clip import Clip, Refusal, carried, inspect_clip
+from .clip import Clip, carried, inspect_clip
 from .fit import table_of_differences
 from .lanes import Interval, Lane, SoundLane, SubtitleLane, VideoLane
+from .look import Refusal
 from .target import Target
+from .verify import verify
 
 _REMEDY = "re-encode them with write_frames_to_video first"
 # So many files may stay open, which saves opening them a second time.
 _MOST_OPEN = 128
 _MOST_REFUSALS = 20
-# What a container may do to the times of sound, in seconds.
-_SOUND_SLACK = 0.002
 _KEPT_WORDS = ("language", "title", "handler_name")
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
 
@@ -70,7 +69,7 @@ def concatenate_video_files(
     container_name = _container_name(place)
     with Target(place, overwrite=overwrite) as target, _inspected(paths) as clips:
         lanes = _write(clips, target.partial, container_name)
-        _verify(target.partial, lanes)
+        verify(target.partial, lanes)
         target.commit()
     return place
 
@@ -87,11 +86,16 @@ def _paths(inputs: Iterable[str | PathLike[str]]) -> list[str]:
 def _container_name(place: Path) -> str:
     """The container that FFmpeg chooses for a suffix."""
     try:
-        return av.open(f"any{place.suffix}", "w").format.name
+        chosen = av.open(f"any{place.suffix}", "w").format
     except (ValueError, av.error.FFmpegError) as error:
         raise ValueError(
             f"the suffix {place.suffix!r} of {place} names no container ({error}); use .mp4, .mkv or .webm"
         ) from error
+    if chosen.no_file:
+        raise ValueError(
+            f"the suffix {place.suffix!r} of {place} stands for more than one file; use .mp4 or .mkv"
+        )
+    return chosen.name
 
 
 @contextmanager
@@ -140,22 +144,20 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
         raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{words}")
 
 
-# --- writing ---
-
-
 def _write(clips: Sequence[Clip], partial: Path, container_name: str) -> list[Lane]:
     """Writes the joined file; returns its streams, the main one first, which know what they were given."""
     options = {"movflags": "+faststart"} if _is_mov(container_name) else {}
     output = av.open(f"file:{partial}", "w", format=container_name, container_options=options)
     try:
-        with _own_words(partial):
-            lanes = _write_clips(clips, output)
-            output.close()
-    except BaseException:
+        lanes = _write_clips(clips, output)
+        output.close()
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink()  # so that the end of a long file is not put to its beginning for nothing
         with suppress(Exception):
             output.close()
+        if isinstance(error, av.error.FFmpegError):
+            raise EncodeError(f"FFmpeg could not write the joined file: {error.strerror or error}") from error
         raise
     return lanes
 
@@ -193,6 +195,22 @@ def _make_lanes(
     container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip
 ) -> list[Lane]:
     """Gives the output the streams of the first clip, in their order there, and writes the header."""
+    news = _add_streams(container, streams, output, clip)
+    try:
+        output.start_encoding()
+    except av.error.FFmpegError as error:
+        words = _overheard(container, streams, output.format.name, clip) or error.strerror
+        raise EncodeError(
+            f"a .{output.format.name} file cannot hold what is to be joined: {words}"
+        ) from error
+    may_be_early = _is_mov(output.format.name)
+    return [_make_lane(output, news[stream.index], stream, may_be_early) for stream in streams]
+
+
+def _add_streams(
+    container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip
+) -> dict[int, Stream]:
+    """New streams, by the numbers of those in the clip."""
     is_same_family = _is_mov(container.format.name) and _is_mov(output.format.name)
     news: dict[int, Stream] = {}
     for stream in sorted(streams, key=lambda each: each.index):
@@ -201,12 +219,12 @@ def _make_lanes(
         new.metadata.update({key: stream.metadata[key] for key in _KEPT_WORDS if key in stream.metadata})
         if isinstance(stream, VideoStream) and isinstance(new, VideoStream):
             new.codec_context.framerate = clip.frames[stream.index].rate or Fraction(0)
+            if stream.sample_aspect_ratio:
+                new.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
             if is_same_family and stream.codec_context.codec_tag in _KEPT_TAGS:
                 new.codec_context.codec_tag = stream.codec_context.codec_tag
         news[stream.index] = new
-    output.start_encoding()
-    may_be_early = _is_mov(output.format.name)
-    return [_make_lane(output, news[stream.index], stream, may_be_early) for stream in streams]
+    return news
 
 
 def _add_stream(output: OutputContainer, stream: Stream, path: str) -> Stream:
@@ -215,7 +233,7 @@ def _add_stream(output: OutputContainer, stream: Stream, path: str) -> Stream:
     except ValueError as error:
         raise ValueError(
             f"the output cannot hold the {stream.type} stream {stream.index} of {path}: {error}; "
-            f"choose another suffix, such as .mkv"
+            f"choose another suffix"
         ) from error
 
 
@@ -232,64 +250,15 @@ def _is_mov(name: str) -> bool:
     return bool(set(name.split(",")) & {"mov", "mp4", "ipod", "3gp", "3g2", "ismv", "psp", "f4v"})
 
 
-@contextmanager
-def _own_words(partial: Path) -> Iterator[None]:
-    """What FFmpeg says against writing, as EncodeError or ValueError."""
+def _overheard(container: InputContainer, streams: list[Stream], name: str, clip: Clip) -> str:
+    """What FFmpeg logs about a header that it refuses to write; it is only listened to where needed."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
     try:
-        yield
-    except av.error.FFmpegError as error:
-        raise EncodeError(f"FFmpeg could not write the joined file: {error.strerror or error}") from error
-
-
-# --- verifying ---
-
-
-def _verify(path: Path, lanes: Sequence[Lane]) -> None:
-    """Reads the packets of the written file, and compares them with what was meant.
-
-    Args:
-        path: The file.
-        lanes: What was written to each stream; the first is the main one.
-    """
-    try:
-        container = open_container(str(path))
-    except OpenError as error:
-        raise EncodeError(f"the joined file cannot be read again: {error}") from error
-    with container:
-        found = read_streams(container, {stream.index: None for stream in container.streams})
-        ticks = {stream.index: stream.time_base or Fraction(1) for stream in container.streams}
-        keeps_zero = {"mov", "matroska"} & set(container.format.name.split(","))
-    start = 0.0
-    main = lanes[0].index
-    if not keeps_zero and main in found and len(found[main]):
-        start = found[main].pts.min() * float(ticks[main])
-    wrong = [
-        f"stream {lane.index} {words}"
-        for lane in lanes
-        for words in _differences(lane, found.get(lane.index), ticks.get(lane.index, Fraction(1)), start)
-    ]
-    if wrong:
-        raise EncodeError(
-            f"the joined file is not what it was meant to be, and is not kept: {'; '.join(wrong)}"
-        )
-
-
-def _differences(lane: Lane, found: Packets | None, tick: Fraction, start: float) -> Iterator[str]:
-    if found is None:
-        yield "is missing"
-        return
-    is_video = isinstance(lane, VideoLane)
-    pts = found.pts[found.size > 2] if lane.codec == "mov_text" else found.pts
-    if len(pts) != len(lane.times):
-        yield f"has {len(pts)} packets, not {len(lane.times)}"
-        return
-    if (pts == NO_TIME).any():
-        yield f"has {(pts == NO_TIME).sum()} packets without a time"
-        return
-    if is_video and found.is_discarded.any():
-        yield f"has {found.is_discarded.sum()} frames that an edit list hides"
-    room = float(max(lane.tick, tick)) / 2 if is_video else float(tick) + _SOUND_SLACK
-    late = pts * float(tick) - start - np.array(lane.times) * float(lane.tick)
-    if (np.abs(late) > room).any():
-        row = int(np.abs(late).argmax())
-        yield f"has packet {row} at {pts[row] * float(tick) - start:.6f} s, which is {late[row]:+.6f} s off"
+        again = av.open(os.devnull, "w", format=name)
+        _add_streams(container, streams, again, clip)
+        with av.logging.Capture() as logs, suppress(av.error.FFmpegError):
+            again.start_encoding()
+    finally:
+        av.logging.set_level(before)
+    return "; ".join(dict.fromkeys(words.strip() for *_, words in logs))

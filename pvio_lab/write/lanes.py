@@ -144,6 +144,7 @@ class SoundLane(Lane):
     def __init__(self, output: OutputContainer, stream: Stream, source: AudioStream, may_be_early: bool):
         super().__init__(output, stream, source)
         context = source.codec_context
+        self._may_be_cut = "matroska" in output.format.name or "webm" in output.format.name
         self._may_be_early = may_be_early or self.codec == "opus"  # which always has one
         self._sample = Fraction(1, context.sample_rate or 48000)
         self._usual_samples = context.frame_size if self.codec in _EVEN else 0
@@ -173,7 +174,7 @@ class SoundLane(Lane):
         if not self._has_room(first, reach, samples):
             return
         self._is_joining = False
-        self._reach = reach + samples - _unheard_samples(packet)
+        self._reach = reach + samples - (_unheard_samples(packet) if self._may_be_cut else 0)
         begin = max(begin, self._last + 1)
         duration = self._length(packet.duration or 0)
         if not self._interval.is_last:
