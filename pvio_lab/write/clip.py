@@ -95,8 +95,12 @@ def carried(container: InputContainer, main: int) -> list[Stream]:
     return sorted(found, key=lambda stream: stream.index != main)
 
 
-def inspect_clip(path: str) -> Clip:
+def inspect_clip(path: str, keep_open: bool = True) -> Clip:
     """Reads the packets of a file once; of its frames only the first is decoded.
+
+    Args:
+        path: The file.
+        keep_open: Where the container can be read again from its start, it may stay open.
 
     Raises:
         OpenError: It is no video.
@@ -108,7 +112,7 @@ def inspect_clip(path: str) -> Clip:
     except BaseException:
         container.close()
         raise
-    if not clip.can_rewind:
+    if not (keep_open and clip.can_rewind):
         clip.close()
     return clip
 

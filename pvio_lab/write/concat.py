@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from os import PathLike
@@ -103,22 +104,18 @@ def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
     """The clips, if they can be joined; in the end all are closed."""
     clips: list[Clip] = []
     refusals: list[str] = []
-    num_open = 0
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     try:
-        for path in paths:
+        waiting = [pool.submit(inspect_clip, path, row < _MOST_OPEN) for row, path in enumerate(paths)]
+        for path, future in zip(paths, waiting, strict=True):
             try:
-                clip = inspect_clip(path)
+                clips.append(future.result())
             except Refusal as refusal:
                 refusals.append(f"{path} {refusal}")
-                continue
-            clips.append(clip)
-            if clip.container is not None:
-                num_open += 1
-                if num_open > _MOST_OPEN:
-                    clip.close()
         _check(clips, refusals)
         yield clips
     finally:
+        pool.shutdown(cancel_futures=True)
         for clip in clips:
             clip.close()
 
@@ -203,8 +200,8 @@ def _make_lanes(
         raise EncodeError(
             f"a .{output.format.name} file cannot hold what is to be joined: {words}"
         ) from error
-    may_be_early = _is_mov(output.format.name)
-    return [_make_lane(output, news[stream.index], stream, may_be_early) for stream in streams]
+    has_lead = _has_lead(container.format.name, output.format.name)
+    return [_make_lane(output, news[stream.index], stream, has_lead) for stream in streams]
 
 
 def _add_streams(
@@ -237,12 +234,17 @@ def _add_stream(output: OutputContainer, stream: Stream, path: str) -> Stream:
         ) from error
 
 
-def _make_lane(output: OutputContainer, new: Stream, source: Stream, may_be_early: bool) -> Lane:
+def _make_lane(output: OutputContainer, new: Stream, source: Stream, has_lead: bool) -> Lane:
     if isinstance(source, VideoStream):
         return VideoLane(output, new, source)
     if isinstance(source, AudioStream):
-        return SoundLane(output, new, source, may_be_early)
+        return SoundLane(output, new, source, has_lead)
     return SubtitleLane(output, new, source)
+
+
+def _has_lead(source: str, output: str) -> bool:
+    """Sound before time 0 has a place: an edit list, or the codec delay that a Matroska file brings along."""
+    return _is_mov(output) or ("matroska" in source and output in ("matroska", "webm"))
 
 
 def _is_mov(name: str) -> bool:

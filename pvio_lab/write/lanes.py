@@ -138,16 +138,16 @@ class SoundLane(Lane):
         output: The file; its header is written.
         stream: The stream of it.
         source: The stream of the first clip.
-        may_be_early: The container has a place for what comes before time 0.
+        has_lead: The output has a place for what comes before time 0.
     """
 
-    def __init__(self, output: OutputContainer, stream: Stream, source: AudioStream, may_be_early: bool):
+    def __init__(self, output: OutputContainer, stream: Stream, source: AudioStream, has_lead: bool):
         super().__init__(output, stream, source)
         context = source.codec_context
-        self._may_be_cut = "matroska" in output.format.name or "webm" in output.format.name
-        self._may_be_early = may_be_early or self.codec == "opus"  # which always has one
+        self._has_lead = has_lead
+        self._may_be_cut = output.format.name in ("matroska", "webm")
         self._sample = Fraction(1, context.sample_rate or 48000)
-        self._usual_samples = context.frame_size if self.codec in _EVEN else 0
+        self._usual = context.frame_size if self.codec in _EVEN else 0
         self._reach: int | None = None  # how far all samples so far would reach, without gaps and overlaps
 
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
@@ -168,7 +168,7 @@ class SoundLane(Lane):
         if time is None:
             raise EncodeError(f"the sound of {self._path} has no times")
         self._next = time + (packet.duration or 0)
-        samples = max(self._num_samples(packet.duration or 0), self._usual_samples)
+        samples = self._samples_in(packet)
         first, begin = self._place_sample(time), self._place(time)
         reach = first if self._reach is None or first - self._reach > samples else self._reach
         if not self._has_room(first, reach, samples):
@@ -181,10 +181,18 @@ class SoundLane(Lane):
             duration = max(min(duration, self._end_tick - begin), 1)
         self._write(packet, begin, begin, duration)
 
+    def _samples_in(self, packet: Packet[Any]) -> int:
+        """How many come out of a decoder, which may be more than are to be heard."""
+        own = self._num_samples(packet.duration or 0)
+        if self.codec not in _EVEN or own > 1.5 * self._usual > 0:
+            return own
+        self._usual = self._usual or own
+        return self._usual
+
     def _has_room(self, first: int, reach: int, samples: int) -> bool:
         """Whether a packet is to be kept, from its first sample, and from where it would be if counted."""
         half = samples // 2
-        if self._interval.is_first and first < 0 and not self._may_be_early:
+        if self._interval.is_first and first < 0 and not self._has_lead:
             return False
         if not self._interval.is_last and (first >= self._end_sample or reach + half > self._end_sample):
             return False
