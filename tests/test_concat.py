@@ -16,6 +16,7 @@ from truth_frames import CLIPS, SAMPLES, hard_clips, read_number, true_frames
 
 import pvio_lab
 from pvio_lab.errors import EncodeError, OpenError
+from pvio_lab.write import clip as clip_module
 from pvio_lab.write import concat
 from pvio_lab.write.clip import inspect_clip
 from pvio_lab.write.concat import concatenate_video_files
@@ -334,7 +335,7 @@ def test_inputs_may_come_from_a_generator(tmp_path):
 
 
 def test_more_files_than_stay_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(concat, "_MOST_OPEN", 3)
+    monkeypatch.setattr(clip_module, "_most_files", lambda: 3)
     output = concatenate_video_files([drawn("a.mp4", 0, 20)] * 7, tmp_path / "joined.mp4")
     assert numbers(output) == [*range(20)] * 7
 

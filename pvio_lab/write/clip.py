@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from threading import Lock
 
 import numpy as np
 from av.container import InputContainer
@@ -21,6 +22,7 @@ from ..read.order import doubt
 from .fit import KINDS, properties_of
 from .look import Look, Refusal
 
+_MOST_BYTES = 64 * 2**20
 _COARSE = Fraction(1, 2000)  # seconds; longer ticks may make even steps of uneven ones
 
 
@@ -53,6 +55,8 @@ class Clip:
     """What has to be the same in all the files, in words."""
     stands_alone: bool
     """Its first frame makes decoders forget what was before."""
+    num_bytes: int
+    """About how much memory it takes while it is open: for frames in its decoder, and for an index."""
     can_rewind: bool
     """The same container can be read again from its start."""
     container: InputContainer | None = field(default=None, repr=False)
@@ -95,12 +99,39 @@ def carried(container: InputContainer, main: int) -> list[Stream]:
     return sorted(found, key=lambda stream: stream.index != main)
 
 
-def inspect_clip(path: str, keep_open: bool = True) -> Clip:
+class Room:
+    """How many files may stay open, which saves opening them a second time, and how much memory they take."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._files, self._bytes = _most_files(), _MOST_BYTES
+
+    def take(self, num_bytes: int) -> bool:
+        """Whether there is room for one more; it is taken then."""
+        with self._lock:
+            if self._files < 1 or self._bytes < num_bytes:
+                return False
+            self._files -= 1
+            self._bytes -= num_bytes
+            return True
+
+
+def _most_files() -> int:
+    """A quarter of what the system allows."""
+    try:
+        from resource import RLIMIT_NOFILE, getrlimit
+    except ImportError:  # on Windows
+        return 64
+    allowed = getrlimit(RLIMIT_NOFILE)[0]
+    return min(allowed // 4, 512) if allowed > 0 else 512
+
+
+def inspect_clip(path: str, room: Room | None = None) -> Clip:
     """Reads the packets of a file once; of its frames only the first is decoded.
 
     Args:
         path: The file.
-        keep_open: Where the container can be read again from its start, it may stay open.
+        room: Whether it may stay open, where it can be read again from its start.
 
     Raises:
         OpenError: It is no video.
@@ -112,7 +143,7 @@ def inspect_clip(path: str, keep_open: bool = True) -> Clip:
     except BaseException:
         container.close()
         raise
-    if not (keep_open and clip.can_rewind):
+    if not (room and clip.can_rewind and room.take(clip.num_bytes)):
         clip.close()
     return clip
 
@@ -145,6 +176,7 @@ def _inspect(path: str, container: InputContainer) -> Clip:
         frames=frames,
         properties=dict(properties_of(streams, rates, matrices)),
         stands_alone=all(look.stands_alone() for look in looks.values()),
+        num_bytes=sum(3 * video.width * video.height + 100 * video.frames for video in videos),
         can_rewind=is_indexed,
         container=container,
     )

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from ..errors import EncodeError
 from ..read.sources import local_path
-from .clip import Clip, carried, inspect_clip
+from .clip import Clip, Room, carried, inspect_clip
 from .fit import table_of_differences
 from .lanes import Interval, Lane, SoundLane, SubtitleLane, VideoLane
 from .look import Refusal
@@ -28,8 +28,6 @@ from .target import Target
 from .verify import verify
 
 _REMEDY = "re-encode them with write_frames_to_video first"
-# So many files may stay open, which saves opening them a second time.
-_MOST_OPEN = 128
 _MOST_REFUSALS = 20
 _KEPT_WORDS = ("language", "title", "handler_name")
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
@@ -104,9 +102,9 @@ def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
     """The clips, if they can be joined; in the end all are closed."""
     clips: list[Clip] = []
     refusals: list[str] = []
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    pool, room = ThreadPoolExecutor(min(4, os.cpu_count() or 1)), Room()
     try:
-        waiting = [pool.submit(inspect_clip, path, row < _MOST_OPEN) for row, path in enumerate(paths)]
+        waiting = [pool.submit(inspect_clip, path, room) for path in paths]
         for path, future in zip(paths, waiting, strict=True):
             try:
                 clips.append(future.result())

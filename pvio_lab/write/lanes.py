@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from ..errors import EncodeError
-from .clip import Clip, Frames
+from .clip import Clip
 
 # Each packet of these decodes to as many samples as the others, also the last one, which lasts shorter.
 _EVEN = {"aac", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "opus"}
@@ -110,21 +110,19 @@ class VideoLane(Lane):
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
         """The next packets are those of this stream of this clip."""
         super().begin(clip, source, interval)
-        self._frames: Frames = clip.frames[source.index]
-        self._taken = 0
+        frames = clip.frames[source.index]
+        self._rows = iter(zip(frames.pts.tolist(), frames.dts.tolist(), frames.size.tolist(), strict=True))
 
     def take(self, packet: Packet[Any]) -> None:
         """Writes a packet, if it is the one that was there before."""
-        row, frames, pts = self._taken, self._frames, packet.pts
-        if pts is None or row >= len(frames.pts) or (pts, packet.size) != (frames.pts[row], frames.size[row]):
+        pts, dts, size = next(self._rows, (None, 0, 0))
+        if pts is None or pts != packet.pts or size != packet.size:
             raise EncodeError(f"{self._path} has changed while it was read")
-        self._taken += 1
-        dts = self._place(int(frames.dts[row]))
-        self._write(packet, self._place(pts), dts, self._length(packet.duration or 0))
+        self._write(packet, self._place(pts), self._place(dts), self._length(packet.duration or 0))
 
     def end(self) -> None:
         """Fails if packets are missing."""
-        if self._taken < len(self._frames.pts):
+        if next(self._rows, None) is not None:
             raise EncodeError(f"{self._path} has changed while it was read")
 
 
