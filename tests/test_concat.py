@@ -101,7 +101,7 @@ def test_hard_clips_are_joined_exactly_or_refused(suffix, tmp_path):
             continue
         try:
             output = concatenate_video_files(
-                [source] * 3, tmp_path / f"{source.stem}{suffix or source.suffix}"
+                [source] * 3, tmp_path / f"{name}{suffix or source.suffix}"
             )
         except (ValueError, EncodeError):
             continue
@@ -163,6 +163,12 @@ def test_rotation_stays(tmp_path):
     assert (info.rotation_degrees, info.width, info.height) == (90, 240, 320)
 
 
+def test_a_container_that_loses_the_rotation_is_refused(tmp_path):
+    with pytest.raises(EncodeError, match="cannot hold a rotation"):
+        concatenate_video_files([SAMPLES / "rotated_90.mp4"] * 2, tmp_path / "joined.ts")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_shape_of_pixels_colours_and_languages_stay(suffix, tmp_path):
     colours = "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range pc"
@@ -203,6 +209,16 @@ def test_both_video_streams_are_joined(tmp_path):
         first = container.streams.video[0]
         found = [read_number(f.to_ndarray(format="rgb24")) for f in container.decode(first)]
     assert found == [*range(1000, 1060)] * 2
+
+
+def test_the_main_stream_stays_the_main_one(tmp_path):
+    small, large = drawn("a.mp4", rate="30"), SAMPLES / "gop2.mp4"
+    streams = ("-map", 0, "-map", 1, "-c", "copy", "-disposition:v", 0, "-frames:v", 20)
+    ffmpeg(
+        "-i", small, "-i", large, *streams, tmp_path / "both.mkv"
+    )  # none is the default: the larger counts
+    output = concatenate_video_files([tmp_path / "both.mkv"], tmp_path / "joined.mp4")
+    assert true_frames(output).shape[1:] == (240, 320, 3)
 
 
 def test_a_cover_picture_is_left_out(tmp_path):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import OpenError
 from ..read.bitstream import NO_FRAME
+from ..read.convert import Matrix
 from ..read.decoder import FileMark
 from ..read.demux import NO_TIME, Packets, open_container, pick_stream, read_streams
 from ..read.facts import stream_facts
@@ -51,6 +52,8 @@ class Clip:
     """The number of the stream that rules: its first frame is the beginning, its last one the end."""
     frames: dict[int, Frames]
     """For each video stream, by its number in the file."""
+    matrices: dict[int, Matrix | None]
+    """How its pictures are turned."""
     properties: dict[str, str]
     """What has to be the same in all the files, in words."""
     stands_alone: bool
@@ -174,6 +177,7 @@ def _inspect(path: str, container: InputContainer) -> Clip:
         path=path,
         main=main.index,
         frames=frames,
+        matrices=matrices,
         properties=dict(properties_of(streams, rates, matrices)),
         stands_alone=all(look.stands_alone() for look in looks.values()),
         num_bytes=sum(3 * video.width * video.height + 100 * video.frames for video in videos),

@@ -15,7 +15,7 @@ import av.error
 import av.logging
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ..errors import EncodeError
@@ -68,7 +68,7 @@ def concatenate_video_files(
     container_name = _container_name(place)
     with Target(place, overwrite=overwrite) as target, _inspected(paths) as clips:
         lanes = _write(clips, target.partial, container_name)
-        verify(target.partial, lanes)
+        verify(target.partial, lanes, clips[0])
         target.commit()
     return place
 
@@ -211,6 +211,9 @@ def _add_streams(
     for stream in sorted(streams, key=lambda each: each.index):
         new = _add_stream(output, stream, clip.path)
         new.disposition = stream.disposition
+        if stream.type == "video":  # so that everybody picks the same one as before
+            is_main = stream.index == clip.main
+            new.disposition = (stream.disposition & ~Disposition.default) | (Disposition.default * is_main)
         new.metadata.update({key: stream.metadata[key] for key in _KEPT_WORDS if key in stream.metadata})
         if isinstance(stream, VideoStream) and isinstance(new, VideoStream):
             new.codec_context.framerate = clip.frames[stream.index].rate or Fraction(0)

@@ -65,7 +65,7 @@ class Lane:
     def __init__(self, output: OutputContainer, stream: Stream, source: Stream):
         self._output, self._stream = output, stream
         self.codec = source.codec_context.codec.canonical_name
-        self.index = stream.index
+        self.index, self.source = stream.index, source.index
         self.tick = stream.time_base or Fraction(1)
         self.times = array("q")
         """When each packet is shown, in ticks."""
