@@ -24,6 +24,7 @@ from .fit import KINDS, properties_of
 from .look import Look, Refusal
 
 _MOST_BYTES = 64 * 2**20
+_BYTES_OPEN = 200_000  # of a file without its frames
 _COARSE = Fraction(1, 2000)  # seconds; longer ticks may make even steps of uneven ones
 
 
@@ -180,7 +181,7 @@ def _inspect(path: str, container: InputContainer) -> Clip:
         matrices=matrices,
         properties=dict(properties_of(streams, rates, matrices)),
         stands_alone=all(look.stands_alone() for look in looks.values()),
-        num_bytes=sum(3 * video.width * video.height + 100 * video.frames for video in videos),
+        num_bytes=_BYTES_OPEN + sum(3 * v.width * v.height + 100 * v.frames for v in videos),
         can_rewind=is_indexed,
         container=container,
     )

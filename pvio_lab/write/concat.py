@@ -133,7 +133,7 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
         others = [(clip.path, clip.properties) for clip in clips[1:]]
         table = table_of_differences(clips[0].properties, others)
         if table:
-            texts.append(f"these files do not fit to the first one, {clips[0].path}:\n{table}")
+            texts.append(f"these files do not fit {clips[0].path}, the first file of the table:\n{table}")
     if texts:
         words = "\n".join(texts)
         raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{words}")
