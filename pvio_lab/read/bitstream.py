@@ -31,7 +31,7 @@ def _h264_keyframe(packet: Packet[VideoStream], length: int) -> int:
     """Intra refresh: a "keyframe" from which the picture only recovers over the next frames is no start."""
     if not packet.is_keyframe:
         return PLAIN
-    for unit in _units(memoryview(packet), length):
+    for unit in units(memoryview(packet), length):
         kind = unit[0] & 31
         if kind == 6 and _recovery_frames(bytes(unit[1:])) > 0:
             return NOT_A_START
@@ -42,7 +42,7 @@ def _h264_keyframe(packet: Packet[VideoStream], length: int) -> int:
 
 def _hevc_layers(packet: Packet[VideoStream], length: int) -> int:
     """Temporal layers: there "no reference" means none in its own layer, so nothing may be skipped."""
-    for unit in _units(memoryview(packet), length):
+    for unit in units(memoryview(packet), length):
         if len(unit) > 1 and unit[0] >> 1 & 63 < 32:
             return UNKNOWN if (unit[1] & 7) > 1 else PLAIN
     return PLAIN
@@ -60,7 +60,7 @@ def _mpeg4_packed(packet: Packet[VideoStream]) -> int:
     return PLAIN
 
 
-def _units(data: memoryview, length: int) -> Iterator[memoryview]:
+def units(data: memoryview, length: int) -> Iterator[memoryview]:
     """The NAL units of a packet: after lengths of so many bytes, or (0) after start codes."""
     at = 0
     if not length:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import av.error
@@ -16,6 +17,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import OpenError
+
+Look = Callable[["Packet[Any]"], int]
 
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing time or place in the tables below."""
@@ -111,17 +114,21 @@ def _score(stream: VideoStream) -> float:
     return area + 5e6 * bool(disposition & Disposition.default)
 
 
-def read_packets(
-    container: InputContainer, stream: VideoStream, look: Callable[[Packet[VideoStream]], int] | None = None
-) -> Packets:
+def read_packets(container: InputContainer, stream: VideoStream, look: Look | None = None) -> Packets:
     """One pass over the packets; `look` may note a number for each, from what is inside."""
-    rows: list[tuple[int, ...]] = []
+    return read_streams(container, {stream.index: look})[stream.index]
+
+
+def read_streams(container: InputContainer, looks: Mapping[int, Look | None]) -> dict[int, Packets]:
+    """The same for several streams, of any kind, by their numbers in the file."""
+    rows: dict[int, list[tuple[int, ...]]] = {index: [] for index in looks}
     trouble = None
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(*(container.streams[index] for index in looks)):
             if packet.size:
-                pts, dts, pos = packet.pts, packet.dts, packet.pos
-                rows.append(
+                index, pts, dts, pos = packet.stream_index, packet.pts, packet.dts, packet.pos
+                look = looks[index]
+                rows[index].append(
                     (
                         NO_TIME if pts is None else pts,
                         NO_TIME if dts is None else dts,
@@ -138,6 +145,10 @@ def read_packets(
         pass  # at the end, where a stream has appeared on the way, which PyAV does not know
     except av.error.FFmpegError as error:
         trouble = _words(error)
+    return {index: _table(each, trouble) for index, each in rows.items()}
+
+
+def _table(rows: list[tuple[int, ...]], trouble: str | None) -> Packets:
     columns = np.array(rows, np.int64).reshape(-1, 9).T.copy()
     marks = columns[4:7].astype(np.bool_)
     return Packets(

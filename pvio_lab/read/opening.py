@@ -62,7 +62,7 @@ def _understand(mark: FileMark, container: InputContainer, threads: int, engine:
     if not len(packets):
         reason = f": {packets.trouble}" if packets.trouble else ""
         raise OpenError(f"there are no frames in {mark.path}{reason}")
-    order = _learn_order(mark, packets, facts, threads)
+    order = learn_order(mark, packets, facts, threads)
     if not order.packet_of.size:
         raise OpenError(f"no frame of {mark.path} can be decoded")
     layout = Layout.of(mark, facts, packets, order)
@@ -94,7 +94,9 @@ def _make_index(layout: Layout, engine: EngineName, refusal: str | None) -> Fram
     )
 
 
-def _learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) -> Order:
+def learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) -> Order:
+    """Which packets become frames, in which order; decodes only where the packets leave it open."""
+
     def careful() -> Decoder:
         return Decoder(mark, facts, packets, 1, is_tolerant=True)
 

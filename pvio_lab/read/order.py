@@ -67,7 +67,7 @@ def find_order(packets: Packets, stream: Stream, decode: Callable[[int, int], li
         decode: Decodes from one packet up to, not including, another, and tells the packets of the frames
             that come out; called only where the times cannot be trusted.
     """
-    why = _doubt(packets, stream)
+    why = doubt(packets, stream)
     if why:
         return _by_decoding(packets, decode, why)
     gives_frame = ~packets.is_discarded & (packets.notes != NO_FRAME)
@@ -121,7 +121,7 @@ def _by_decoding(packets: Packets, decode: Callable[[int, int], list[int]], why:
     return Order(np.minimum(np.maximum(rows, 0), len(packets) - 1), why, is_counted)
 
 
-def _doubt(packets: Packets, stream: Stream) -> str | None:
+def doubt(packets: Packets, stream: Stream) -> str | None:
     """Why the times do not tell the order of the frames; None if they do."""
     shown = ~packets.is_discarded & (packets.notes != NO_FRAME)
     times = packets.pts[shown]
