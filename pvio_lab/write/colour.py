@@ -6,7 +6,6 @@ from .encoders import ENCODERS, Encoder
 
 # From this size on, players take colours to be BT.709 unless told otherwise.
 _HD_WIDTH, _HD_HEIGHT = 1280, 720
-_SHARP = "flags=bicubic+accurate_rnd+full_chroma_int"
 
 
 def check_size(width: int, height: int, pixel_format: str, codec: str) -> None:
@@ -47,10 +46,10 @@ def colour_arguments(encoder: Encoder, pixel_format: str, width: int, height: in
     if not pixel_format.startswith(("yuv", "nv", "gray")):
         return ["-vf", f"format={pixel_format}"]
     if pixel_format.startswith(("yuvj", "gray")):
-        return ["-vf", f"scale=out_color_matrix=smpte170m:out_range=pc:{_SHARP},format={pixel_format}"]
+        return ["-vf", f"scale=out_color_matrix=smpte170m:out_range=pc,format={pixel_format}"]
     space = "bt709" if width >= _HD_WIDTH or height >= _HD_HEIGHT else "smpte170m"
     filters = [
-        f"scale=out_color_matrix={space}:out_range=tv:{_SHARP}",
+        f"scale=out_color_matrix={space}:out_range=tv",
         f"format={pixel_format}",
         f"setparams=color_primaries={space}:color_trc={space}",
         *([encoder.upload] if encoder.upload else []),
