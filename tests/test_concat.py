@@ -100,9 +100,7 @@ def test_hard_clips_are_joined_exactly_or_refused(suffix, tmp_path):
         if name in ("damaged.mp4", "drop_middle.mp4"):  # broken frames look as what was before them
             continue
         try:
-            output = concatenate_video_files(
-                [source] * 3, tmp_path / f"{name}{suffix or source.suffix}"
-            )
+            output = concatenate_video_files([source] * 3, tmp_path / f"{name}{suffix or source.suffix}")
         except (ValueError, EncodeError):
             continue
         truth, num_joined = true_frames(source), num_joined + 1

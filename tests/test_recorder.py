@@ -1,0 +1,356 @@
+"""Many cameras at once: every frame is in a file, or counted."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from truth_frames import psnr, read_number
+
+import pvio_lab as pv
+from pvio_lab.write import recorder as recorder_module
+from pvio_lab.write.recorder import StreamingVideoEncoder
+
+draw_frame = sys.modules["make"].draw_frame
+KEYS = ["front", "observation.images.left", "wrist"]
+FRAMES = [draw_frame(number, 160, 120) for number in range(40)]
+
+
+@pytest.fixture
+def recorder():
+    with StreamingVideoEncoder(25, preset="ultrafast", when_full="block", queue_size=4) as recorder:
+        yield recorder
+        recorder.cancel_episode()
+
+
+@pytest.fixture
+def stuck(monkeypatch):
+    """Encoders that take no frame before the event is set."""
+    event = threading.Event()
+    write = recorder_module._Camera._write
+
+    def wait_and_write(camera, picture):
+        assert event.wait(60)
+        write(camera, picture)
+
+    monkeypatch.setattr(recorder_module._Camera, "_write", wait_and_write)
+    yield event
+    event.set()
+
+
+def record(recorder, folder, keys=KEYS, frames=FRAMES):
+    recorder.start_episode(keys, folder)
+    for frame in frames:
+        for key in keys:
+            recorder.feed_frame(key, frame)
+    return recorder.finish_episode()
+
+
+def numbers_in(path):
+    with pv.VideoReader(path) as reader:
+        return [read_number(frame) for frame in reader]
+
+
+def children():
+    return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.01)
+
+
+def encoder_of(path_part):
+    """The ffmpeg process that writes to a file of this name."""
+    return next(each for each in children() if any(path_part in word for word in each.cmdline()))
+
+
+def feed_until_it_fails(recorder, key):
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        recorder.feed_frame(key, FRAMES[0])
+        time.sleep(0.01)
+
+
+def test_every_camera_gets_its_file(recorder, tmp_path):
+    videos = record(recorder, tmp_path / "new" / "folder")
+    assert list(videos) == KEYS
+    for key, video in videos.items():
+        assert video.path == tmp_path / "new" / "folder" / f"{key}.mp4"
+        assert (video.num_frames, video.dropped_frames, video.error) == (40, 0, None)
+        assert numbers_in(video.path) == list(range(40))
+        assert pv.get_video_metadata(video.path, cache=False).fps == 25
+    assert sorted(each.name for each in (tmp_path / "new" / "folder").iterdir()) == sorted(
+        f"{key}.mp4" for key in KEYS
+    )
+
+
+def test_statistics_are_those_of_the_frames(recorder, tmp_path):
+    stats = record(recorder, tmp_path)["front"].stats
+    whole = np.stack(FRAMES).reshape(-1, 3)
+    np.testing.assert_allclose(stats.mean, whole.mean(0))
+    np.testing.assert_allclose(stats.std, whole.std(0))
+    np.testing.assert_allclose(stats.q90, np.quantile(whole, 0.9, axis=0))
+    assert stats.count == 40
+
+
+def test_frames_are_copied_on_entry(tmp_path, stuck):
+    buffer = np.empty_like(FRAMES[0])
+    with StreamingVideoEncoder(25, queue_size=100) as recorder:
+        recorder.start_episode(["front"], tmp_path)
+        for frame in FRAMES:
+            buffer[:] = frame
+            recorder.feed_frame("front", buffer)
+        buffer[:] = 0
+        stuck.set()
+        video = recorder.finish_episode()["front"]
+    assert numbers_in(video.path) == list(range(40))
+
+
+AS = {
+    "channels first": lambda frame: frame.transpose(2, 0, 1),
+    "floats": lambda frame: frame.astype(np.float32) / 255,
+    "floats, channels first": lambda frame: (frame / 255).transpose(2, 0, 1),
+    "a tensor": lambda frame: torch.from_numpy(frame).permute(2, 0, 1),
+    "a tensor of floats": lambda frame: torch.from_numpy(frame).permute(2, 0, 1) / 255,
+}
+
+
+@pytest.mark.parametrize("how", AS)
+def test_kinds_of_frames(recorder, tmp_path, how):
+    video = record(recorder, tmp_path, ["front"], [AS[how](frame) for frame in FRAMES[:12]])["front"]
+    with pv.VideoReader(video.path) as reader:
+        assert [read_number(frame) for frame in reader] == list(range(12))
+        assert psnr(reader[0], FRAMES[0]) > 25
+    np.testing.assert_allclose(video.stats.mean, np.stack(FRAMES[:12]).mean((0, 1, 2)))
+
+
+def test_what_does_not_fit_is_dropped_and_counted(tmp_path, stuck, caplog):
+    with StreamingVideoEncoder(25, queue_size=5) as recorder, caplog.at_level(logging.WARNING, "pvio_lab"):
+        recorder.start_episode(["front", "left"], tmp_path)
+        for frame in FRAMES:
+            recorder.feed_frame("front", frame)
+        recorder.feed_frame("left", FRAMES[0])
+        stuck.set()
+        videos = recorder.finish_episode()
+    video = videos["front"]
+    assert video.dropped_frames in (34, 35)  # five in the queue, and perhaps one in the hands of the encoder
+    assert video.num_frames + video.dropped_frames == 40
+    assert numbers_in(video.path) == list(range(video.num_frames))
+    assert videos["left"].dropped_frames == 0
+    warnings = [each.message for each in caplog.records]
+    assert [int(words.split(":")[1].split()[0]) for words in warnings] == [1, 10, 20, 30]
+    assert all("'front'" in words for words in warnings)
+
+
+def test_block_waits_and_loses_nothing(tmp_path, stuck):
+    with StreamingVideoEncoder(25, queue_size=2, when_full="block") as recorder:
+        recorder.start_episode(["front"], tmp_path)
+        threading.Timer(0.3, stuck.set).start()
+        begin = time.monotonic()
+        for frame in FRAMES:
+            recorder.feed_frame("front", frame)
+        assert time.monotonic() - begin > 0.2
+        video = recorder.finish_episode()["front"]
+    assert (video.num_frames, video.dropped_frames) == (40, 0)
+
+
+@pytest.mark.parametrize("when_full", ["drop", "block"])
+def test_an_encoder_that_crashes_is_reported_and_the_others_go_on(tmp_path, when_full, caplog):
+    with StreamingVideoEncoder(25, preset="ultrafast", queue_size=50, when_full=when_full) as recorder:
+        recorder.start_episode(["front", "left"], tmp_path)
+        recorder.feed_frame("front", FRAMES[0])
+        recorder.feed_frame("left", FRAMES[0])
+        wait_until(lambda: len(children()) >= 2)
+        encoder_of(".left.mp4").kill()
+        with pytest.raises(pv.EncodeError, match="'left' is no longer recorded"):
+            feed_until_it_fails(recorder, "left")
+        for frame in FRAMES[1:]:
+            recorder.feed_frame("front", frame)
+        videos = recorder.finish_episode()
+    assert numbers_in(videos["front"].path) == list(range(40))
+    assert videos["left"].path is None
+    assert videos["left"].num_frames == 0
+    assert isinstance(videos["left"].error, pv.EncodeError)
+    assert "'left' has no file" in caplog.text
+    assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
+
+
+def test_a_crash_while_a_frame_waits_for_its_place(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("out of order")
+
+    monkeypatch.setattr(recorder_module._Camera, "_write", fail)
+    with StreamingVideoEncoder(25, queue_size=1, when_full="block") as recorder:
+        recorder.start_episode(["front"], tmp_path)
+        with pytest.raises(pv.EncodeError, match=r"'front' is no longer recorded: out of order"):
+            feed_until_it_fails(recorder, "front")
+        assert "out of order" in str(recorder.finish_episode()["front"].error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_cameras_without_frames_have_no_file(recorder, tmp_path):
+    recorder.start_episode(["front", "left"], tmp_path)
+    recorder.feed_frame("front", FRAMES[0])
+    videos = recorder.finish_episode()
+    assert videos["front"].num_frames == 1
+    empty = videos["left"]
+    assert (empty.path, empty.num_frames, empty.stats, empty.error) == (None, 0, None, None)
+    assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
+
+
+def test_cancelling_leaves_nothing(recorder, tmp_path):
+    old = tmp_path / "episode" / "left.mp4"
+    old.parent.mkdir()
+    old.write_bytes(b"old")
+    recorder.start_episode(["front", "left"], tmp_path / "episode")
+    for frame in FRAMES:
+        recorder.feed_frame("front", frame)
+    recorder.cancel_episode()
+    recorder.cancel_episode()
+    assert [each.name for each in old.parent.iterdir()] == ["left.mp4"]
+    assert old.read_bytes() == b"old"
+    assert not children()
+    assert numbers_in(record(recorder, old.parent)["wrist"].path) == list(range(40))
+
+
+def test_a_folder_made_for_an_episode_goes_with_it(recorder, tmp_path):
+    recorder.start_episode(["front"], tmp_path / "new")
+    recorder.feed_frame("front", FRAMES[0])
+    recorder.cancel_episode()
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_exception_in_the_block_cancels(tmp_path):
+    threads = threading.active_count()
+    with (  # noqa: PT012
+        pytest.raises(OSError, match="robot fell"),
+        StreamingVideoEncoder(25, preset="ultrafast") as recorder,
+    ):
+        recorder.start_episode(KEYS, tmp_path)
+        for key in KEYS:
+            recorder.feed_frame(key, FRAMES[0])
+        raise OSError("robot fell")
+    assert not list(tmp_path.iterdir())
+    assert not children()
+    assert threading.active_count() == threads
+
+
+def test_leaving_the_block_finishes(tmp_path):
+    with StreamingVideoEncoder(25, preset="ultrafast", when_full="block") as recorder:
+        recorder.start_episode(["front"], tmp_path)
+        for frame in FRAMES:
+            recorder.feed_frame("front", frame)
+    assert numbers_in(tmp_path / "front.mp4") == list(range(40))
+    with pytest.raises(RuntimeError, match="is closed"):
+        recorder.start_episode(["front"], tmp_path)
+    recorder.close()
+
+
+def test_a_recorder_that_is_dropped_leaves_nothing(tmp_path):
+    recorder = StreamingVideoEncoder(25, preset="ultrafast")
+    recorder.start_episode(["front"], tmp_path)
+    recorder.feed_frame("front", FRAMES[0])
+    del recorder
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+    assert not children()
+
+
+def test_a_program_that_ends_without_a_word_leaves_nothing(tmp_path):
+    code = (
+        "import sys, numpy as np, pvio_lab as pv\n"
+        "recorder = pv.StreamingVideoEncoder(25)\n"
+        "recorder.start_episode(['front'], sys.argv[1])\n"
+        "recorder.feed_frame('front', np.zeros((64, 64, 3), np.uint8))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_states(recorder, tmp_path):
+    with pytest.raises(RuntimeError, match=r"no episode is running: call start_episode\(\) first"):
+        recorder.feed_frame("front", FRAMES[0])
+    with pytest.raises(RuntimeError, match="no episode"):
+        recorder.finish_episode()
+    recorder.start_episode(["front"], tmp_path)
+    with pytest.raises(RuntimeError, match="an episode is running"):
+        recorder.start_episode(["left"], tmp_path)
+    with pytest.raises(ValueError, match="no camera 'left' in this episode; there are front"):
+        recorder.feed_frame("left", FRAMES[0])
+    assert "recording front" in repr(recorder)
+
+
+@pytest.mark.parametrize("keys", [[], ["a", "a"], ["a/b"], [""], ["..", "b"], [3], ["a\\b"]])
+def test_wrong_keys(recorder, tmp_path, keys):
+    with pytest.raises(ValueError, match="key"):
+        recorder.start_episode(keys, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_name_instead_of_a_list(recorder, tmp_path):
+    with pytest.raises(TypeError, match=r"such as \['front'\]"):
+        recorder.start_episode("front", tmp_path)
+
+
+def test_wrong_frames_are_refused_at_once_and_recording_goes_on(recorder, tmp_path):
+    recorder.start_episode(["front"], tmp_path)
+    recorder.feed_frame("front", FRAMES[0])
+    with pytest.raises(ValueError, match=r"is \(60, 80, 3\), and those before it are \(120, 160, 3\)"):
+        recorder.feed_frame("front", np.zeros((60, 80, 3), np.uint8))
+    with pytest.raises(ValueError, match="numbers from 0 to 1"):
+        recorder.feed_frame("front", np.full((120, 160, 3), np.nan))
+    with pytest.raises(TypeError, match="array, a tensor or a PIL image"):
+        recorder.feed_frame("front", "front.png")
+    recorder.feed_frame("front", FRAMES[1])
+    assert numbers_in(recorder.finish_episode()["front"].path) == [0, 1]
+
+
+def test_an_odd_size_is_refused_at_once(recorder, tmp_path):
+    recorder.start_episode(["front"], tmp_path)
+    with pytest.raises(ValueError, match=r"pad=True repeats the last row"):
+        recorder.feed_frame("front", np.zeros((121, 160, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"codec": "h263"}, ValueError, "codec='h263' is unknown"),
+        ({"crf": 90}, ValueError, "crf=90 must be between"),
+        ({"fps": 0}, ValueError, "fps=0 must be above 0"),
+        ({"queue_size": 0}, ValueError, "queue_size"),
+        ({"when_full": "wait"}, ValueError, "must be 'drop' or 'block'"),
+        ({"sharpness": 1}, TypeError, "no option sharpness; VideoWriter has"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_recorded(options, error, words):
+    with pytest.raises(error, match=words):
+        StreamingVideoEncoder(**{"fps": 25, **options})
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("ffv1", ".mkv"), ("vp9", ".webm"), ("libx264", ".mp4")])
+def test_other_codecs(tmp_path, codec, suffix):
+    with StreamingVideoEncoder(25, codec=codec, when_full="block") as recorder:
+        video = record(recorder, tmp_path, ["front"], FRAMES[:10])["front"]
+    assert video.path == Path(tmp_path, f"front{suffix}")
+    assert numbers_in(video.path) == list(range(10))
+
+
+def test_files_are_not_replaced_unless_allowed(tmp_path):
+    (tmp_path / "left.mp4").write_bytes(b"old")
+    with StreamingVideoEncoder(25, overwrite=False) as recorder:
+        with pytest.raises(FileExistsError, match=r"left\.mp4 exists"):
+            recorder.start_episode(["front", "left"], tmp_path)
+        assert [each.name for each in tmp_path.iterdir()] == ["left.mp4"]
+        recorder.start_episode(["front"], tmp_path)
