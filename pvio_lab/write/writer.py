@@ -156,9 +156,11 @@ class VideoWriter:
     def cancel(self) -> None:
         """Ends without a file; an older one stays as it was."""
         self._is_open = False
-        if self._feed is not None:
-            self._feed.kill()
-        self._target.discard()
+        try:
+            if self._feed is not None:
+                self._feed.kill()
+        finally:  # also after an interrupt
+            self._target.discard()
 
     def __enter__(self) -> VideoWriter:
         return self
