@@ -211,7 +211,7 @@ class Plan:
         self.pixel_format = pixel_format_of(self.encoder, options)
         self._rate = rate
         self._output = [*encoder_arguments(self.encoder, options), *muxer_of(suffix)]
-        check_rate(self.encoder.codec, rate)
+        check_rate(suffix, rate)
         require(self.encoder.name)
 
     def arguments(self, width: int, height: int) -> list[str]:
