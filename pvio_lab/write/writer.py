@@ -209,6 +209,7 @@ class Plan:
     def __init__(self, options: Options, suffix: str, rate: Fraction):
         self.encoder = choose_encoder(options, suffix, works)
         self.pixel_format = pixel_format_of(self.encoder, options)
+        self._suffix = suffix
         self._rate = rate
         self._output = [*encoder_arguments(self.encoder, options), *muxer_of(suffix)]
         check_rate(suffix, rate)
@@ -224,7 +225,7 @@ class Plan:
         return [
             *ENCODERS[self.encoder.name].before_input.split(),
             *f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {self._rate} -i pipe:0".split(),
-            *colour_arguments(self.encoder, self.pixel_format, width, height),
+            *colour_arguments(self.encoder, self.pixel_format, width, height, suffix=self._suffix),
             *self._output,
         ]
 
