@@ -261,16 +261,26 @@ def write_frames_to_video(
     """
     from tqdm.auto import tqdm
 
-    shape = getattr(frames, "shape", None)
-    if shape is not None and len(shape) == 3 and shape[-1] in (3, 4):
-        raise ValueError(f"frames of shape {tuple(shape)} are one frame; put it in a list: [frame]")
+    _check_not_one(frames)
     rate = getattr(frames, "fps", None) if fps is None else fps
     if rate is None:
         raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
     with VideoWriter(path, rate, **writer_options) as writer:
-        for frame in tqdm(frames, desc=writer.path.name, unit="frame", disable=not progress, delay=1):
+        bar = {"desc": writer.path.name, "unit": "frame", "delay": 1, "leave": False}
+        for frame in tqdm(frames, disable=not progress, **bar):
             writer.append(frame)
     return writer.path
+
+
+def _check_not_one(frames: Any) -> None:
+    """Raises ValueError for what is, or may be, a single frame."""
+    shape = tuple(getattr(frames, "shape", ()))
+    if len(shape) == 3 and shape[-1] in (1, 3, 4):
+        raise ValueError(f"frames of shape {shape} are one frame; put it in a list: [frame]")
+    if len(shape) == 3 and shape[0] in (3, 4):
+        raise ValueError(
+            f"frames of shape {shape} may be one frame or {shape[0]} grey ones: give [frame] or list(frames)"
+        )
 
 
 def encode_video_frames(
