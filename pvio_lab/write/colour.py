@@ -6,6 +6,8 @@ from .encoders import ENCODERS, Encoder
 
 # From this size on, players take colours to be BT.709 unless told otherwise.
 _HD_WIDTH, _HD_HEIGHT = 1280, 720
+# Files of these kinds cannot say which colours they hold; ffmpeg reads them as BT.601, whatever the size.
+_WITHOUT_TAGS = {".avi"}
 
 
 def check_size(width: int, height: int, pixel_format: str, codec: str) -> None:
@@ -39,7 +41,9 @@ def chroma_steps(pixel_format: str) -> tuple[int, int]:
     return (2, 1) if "422" in pixel_format else (1, 1)
 
 
-def colour_arguments(encoder: Encoder, pixel_format: str, width: int, height: int) -> list[str]:
+def colour_arguments(
+    encoder: Encoder, pixel_format: str, width: int, height: int, *, suffix: str = ""
+) -> list[str]:
     """Filters that convert RGB to the pixel format, and the tags that tell players how to convert it back."""
     if encoder.name == "gif":
         return ["-filter_complex", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"]
@@ -47,7 +51,8 @@ def colour_arguments(encoder: Encoder, pixel_format: str, width: int, height: in
         return ["-vf", f"format={pixel_format}"]
     if pixel_format.startswith(("yuvj", "gray")):
         return ["-vf", f"scale=out_color_matrix=smpte170m:out_range=pc,format={pixel_format}"]
-    space = "bt709" if width >= _HD_WIDTH or height >= _HD_HEIGHT else "smpte170m"
+    is_hd = (width >= _HD_WIDTH or height >= _HD_HEIGHT) and suffix not in _WITHOUT_TAGS
+    space = "bt709" if is_hd else "smpte170m"
     filters = [
         f"scale=out_color_matrix={space}:out_range=tv",
         f"format={pixel_format}",

@@ -212,7 +212,7 @@ _SOFTWARE = (
         "libsvtav1",
         "av1",
         ("yuv420p", "yuv420p10le"),
-        quality="-crf {}",
+        quality="crf={}",  # -crf 0 would be no wish at all
         preset="-preset {}",
         presets=tuple(str(number) for number in range(13, -1, -1)),
         default_preset="8",

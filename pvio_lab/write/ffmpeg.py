@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +21,12 @@ from ..read.forking import survive_forks
 # A pipe of Linux has 64 KiB; with more, the two processes wait for each other less often.
 _PIPE_BYTES = 2**20
 _MOST_WORDS = 2000
+# What is started and not yet known to `survive_forks` must not be inherited: nobody would close its pipe.
+_starting = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release
+    )
 # A child of its own group does not hear the interrupt that is meant for Python, which decides what to do.
 _OWN_GROUP: dict[str, Any] = (
     {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
@@ -40,30 +48,37 @@ class Feed:
 
     def __init__(self, arguments: Sequence[str], purpose: str):
         self._purpose = purpose
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
-        self._process = start(arguments, stdin=subprocess.PIPE, stderr=self._words)
-        self._end = weakref.finalize(self, _end, self._process, self._words, os.getpid())
+        self._owner = os.getpid()
+        self._words = _scratch_file()
+        with _starting:
+            # Without a buffer: a forked child would write what is in it a second time.
+            self._process = start(arguments, stdin=subprocess.PIPE, stderr=self._words, bufsize=0)
+            self._end = weakref.finalize(self, _end, self._process, self._words, self._owner)
+            survive_forks(self)
         self._grow_pipe()
-        survive_forks(self)
 
     def write(self, data: memoryview | bytes) -> None:
         """Gives it these bytes; waits until it has taken them.
 
         Raises:
-            EncodeError: It has ended before its time.
+            EncodeError: It has ended before its time, or another process has started it.
         """
+        self._check_owner()
         assert self._process.stdin
+        rest = memoryview(data)
         try:
-            self._process.stdin.write(data)
-        except (OSError, ValueError) as error:
+            while rest:
+                rest = rest[self._process.stdin.write(rest) :]
+        except OSError as error:
             raise self._failure() from error
 
     def finish(self) -> None:
         """Tells it that this was all, and waits for it.
 
         Raises:
-            EncodeError: It did not succeed.
+            EncodeError: It did not succeed, or another process has started it.
         """
+        self._check_owner()
         assert self._process.stdin
         try:
             self._process.stdin.close()
@@ -86,14 +101,22 @@ class Feed:
         """A child that held the pipe open would keep ffmpeg waiting for more."""
         self._end.detach()
         if self._process.stdin:
-            with suppress(OSError):
-                os.close(self._process.stdin.detach().detach())  # type: ignore[attr-defined]
+            self._process.stdin.close()
+
+    def _check_owner(self) -> None:
+        if os.getpid() != self._owner:
+            raise EncodeError(
+                f"process {os.getpid()} was forked from {self._owner}, which alone may {self._purpose}: "
+                "write another file here"
+            )
 
     def _failure(self) -> EncodeError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
         code = self._process.poll()
-        self._words.seek(0)
+        self._process.kill()
+        self._process.wait()  # both share the place in the file
+        self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - 4 * _MOST_WORDS))
         words = self._words.read().decode(errors="replace").strip()
         self.kill()
         return EncodeError(f"ffmpeg could not {self._purpose}: {last_words(words, code)}")
@@ -125,25 +148,42 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     Raises:
         EncodeError: There is none, or it does not start.
     """
+    command = [ffmpeg_program(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
     try:
-        return subprocess.Popen(
-            [ffmpeg_program(), "-hide_banner", "-nostdin", "-v", "error", *arguments],
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "SVT_LOG": "1", "AV_LOG_FORCE_NOCOLOR": "1"},  # SVT-AV1 talks on its own
-            **{"stdin": subprocess.DEVNULL, **options},
-            **_OWN_GROUP,
-        )
+        with _starting:
+            return subprocess.Popen(
+                command,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "SVT_LOG": "1", "AV_LOG_FORCE_NOCOLOR": "1"},  # SVT-AV1 talks on its own
+                **{"stdin": subprocess.DEVNULL, **options},
+                **_OWN_GROUP,
+            )
     except OSError as error:
         raise _no_program(error) from error
 
 
 def last_words(words: str, code: int | None) -> str:
     """What ffmpeg said, or what can be told from how it ended."""
-    if words:
-        return words if len(words) <= _MOST_WORDS else f"... {words[-_MOST_WORDS:]}"
-    if code is not None and code < 0:
-        return f"it was ended by signal {-code}"
-    return f"it ended with code {code} and said nothing"
+    if len(words) > _MOST_WORDS:
+        words = f"... {words[-_MOST_WORDS:]}"
+    if code is None:
+        return words or "it takes no more, says nothing and does not end"
+    if code < 0:
+        return "; ".join(filter(None, [f"it was ended by {_signal_name(-code)}", words]))
+    return words or f"it ended early, with code {code}, and said nothing"
+
+
+def _signal_name(number: int) -> str:
+    """9 -> 'SIGKILL'."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+
+
+def _scratch_file() -> IO[bytes]:
+    """For words: where the system can, in memory, so that a full disk can be complained about."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return os.fdopen(os.memfd_create("ffmpeg"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _no_program(error: Exception) -> EncodeError:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Rational
+from numbers import Integral, Rational, Real
 from pathlib import PurePath
+from typing import Any
 
 from .encoders import CODECS, ENCODERS, MUXERS, Codec, Encoder
 
-_HIGHEST_RATE = {"gif": 100}  # hundredths of a second are all it counts in
+# How many moments a second has in such files; frames that are closer would fall into one.
+_HIGHEST_RATE = {"gif": 100, "matroska": 1000, "webm": 1000, "mpegts": 90_000}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     """
     if isinstance(fps, (bool, str)) or not hasattr(fps, "__float__"):
         raise TypeError(f"fps={fps!r} must be a number, such as 25 or Fraction(30000, 1001)")
-    if not 0 < float(fps) < float("inf"):
+    if not 0 < fps < float("inf"):
         raise ValueError(f"fps={fps!r} must be above 0 and finite")
     exact = Fraction(fps) if isinstance(fps, Rational) else Fraction(float(fps)).limit_denominator(1_001_000)
     if not exact or max(exact.numerator, exact.denominator) >= 2**31:
@@ -99,9 +101,7 @@ def encoder_arguments(encoder: Encoder, options: Options) -> list[str]:
     ]
     settings = [each for text in chosen for each in text.split() if _is_setting(text)]
     arguments = [each for text in chosen for each in text.split() if not _is_setting(text)]
-    if settings:
-        arguments += [encoder.params, ":".join(settings)]
-    return ["-c:v", encoder.name, *arguments, *_raw(options.ffmpeg_params)]
+    return ["-c:v", encoder.name, *arguments, *_joined(encoder.params, settings, _raw(options.ffmpeg_params))]
 
 
 def pixel_format_of(encoder: Encoder, options: Options) -> str:
@@ -109,16 +109,16 @@ def pixel_format_of(encoder: Encoder, options: Options) -> str:
     return options.pixel_format or encoder.pixel_formats[0]
 
 
-def check_rate(codec: str, rate: Fraction) -> None:
-    """Raises ValueError where a codec's files cannot hold so many frames a second."""
-    highest = _HIGHEST_RATE.get(codec)
+def check_rate(suffix: str, rate: Fraction) -> None:
+    """Raises ValueError where such files cannot hold so many frames a second."""
+    highest = _HIGHEST_RATE.get(MUXERS[suffix])
     if highest and rate > highest:
-        raise ValueError(f"fps={rate} is more than a {codec} can hold: up to {highest} frames a second")
+        raise ValueError(f"fps={rate} is more than a {suffix} file can hold: up to {highest} frames a second")
 
 
 def _choose_freely(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
     if suffix not in MUXERS:
-        raise ValueError(f"{suffix or 'no suffix'!r} is no kind of video file; there are {_list(MUXERS)}")
+        raise ValueError(f"{_shown(suffix)} is no kind of video file; there are {_list(MUXERS)}")
     fitting = [encoder for encoder in ENCODERS.values() if _fits(encoder, options, suffix)]
     for encoder in sorted(fitting, key=lambda each: _preference(each, suffix)):
         if works(encoder.name):
@@ -139,9 +139,11 @@ def _fits(encoder: Encoder, options: Options, suffix: str) -> bool:
     return True
 
 
-def _preference(encoder: Encoder, suffix: str) -> tuple[bool, int]:
-    """The codec that is usual in such files, then the order of codecs; sorting keeps hardware first."""
-    return CODECS[encoder.codec].suffixes[0] != suffix, list(CODECS).index(encoder.codec)
+def _preference(encoder: Encoder, suffix: str) -> tuple[bool, bool, bool, int]:
+    """Hardware, small files, the codec that is usual in such files, and then the order of codecs."""
+    codec = CODECS[encoder.codec]
+    is_unusual = codec.suffixes[0] != suffix
+    return not encoder.is_hardware, codec.is_intra_only, is_unusual, list(CODECS).index(encoder.codec)
 
 
 def _check_suffix(codec: str, suffix: str) -> None:
@@ -150,9 +152,7 @@ def _check_suffix(codec: str, suffix: str) -> None:
         return
     others = [name for name, each in CODECS.items() if suffix in each.suffixes]
     hint = f"; {suffix} takes {_list(others)}" if others else ""
-    raise ValueError(
-        f"{codec} goes into {_list(allowed)} files, not {suffix or 'files without a suffix'!r}{hint}"
-    )
+    raise ValueError(f"{codec} goes into {_list(allowed)} files, and {_shown(suffix)} is none of them{hint}")
 
 
 def _quality(encoder: Encoder, codec: Codec, crf: float | None) -> str:
@@ -160,14 +160,14 @@ def _quality(encoder: Encoder, codec: Codec, crf: float | None) -> str:
         if crf is not None:
             raise ValueError(f"crf={crf!r}: {encoder.name} has no crf{_has_instead(encoder)}")
         return ""
-    value = codec.default_crf if crf is None else crf
+    value: Any = codec.default_crf if crf is None else crf
     best, worst = codec.crf[0], codec.crf[-1]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not best <= value <= worst:
+    if not _is_a(Real, value) or not best <= value <= worst:
         raise ValueError(f"crf={crf!r} must be between {best}, the best, and {worst} for {encoder.codec}")
     if encoder.scale:
         own_best, own_worst = encoder.scale
         value = round(own_best + (value - best) / (worst - best) * (own_worst - own_best))
-    return encoder.quality.replace("{}", f"{value:g}")
+    return encoder.quality.replace("{}", f"{float(value):g}")
 
 
 def _preset(encoder: Encoder, preset: str | int | None) -> str:
@@ -205,14 +205,29 @@ def _threads(encoder: Encoder, threads: int | None) -> str:
 
 
 def _check_positive(name: str, value: int, meaning: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not _is_a(Integral, value) or value < 1:
         raise ValueError(f"{name}={value!r} must be a whole number from 1 on: {meaning}")
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    """Whether it is such a number, of Python or of numpy; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _raw(params: Sequence[str]) -> list[str]:
     if isinstance(params, str) or not all(isinstance(each, str) for each in params):
         raise TypeError(f"ffmpeg_params={params!r} must be a sequence of strings, such as ('-tune', 'grain')")
     return list(params)
+
+
+def _joined(name: str, settings: list[str], raw: list[str]) -> list[str]:
+    """Our settings and then the user's in one list, because ffmpeg would take only the last list."""
+    if not settings:
+        return raw
+    if name not in raw[:-1]:
+        return [name, ":".join(settings), *raw]
+    place = raw.index(name) + 1
+    return [*raw[:place], ":".join([*settings, raw[place]]), *raw[place + 1 :]]
 
 
 def _has_instead(encoder: Encoder) -> str:
@@ -226,6 +241,10 @@ def _is_setting(text: str) -> bool:
 def _wish(options: Options) -> str:
     asked = {name: value for name, value in vars(options).items() if value not in (None, False, (), "auto")}
     return ", ".join(f"{name}={value!r}" for name, value in asked.items()) or "anything"
+
+
+def _shown(suffix: str) -> str:
+    return repr(suffix) if suffix else "a name without a suffix"
 
 
 def _list(names: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ class Target:
         self._overwrite = overwrite
         self._place = Path(os.path.realpath(path))  # a link stays, and the file it leads to is replaced
         self._check()
-        stem = os.fsdecode(os.fsencode(self._place.name)[:_LONGEST_STEM])
+        stem = os.fsencode(self._place.name)[:_LONGEST_STEM].decode(errors="ignore")  # no half characters
         self.partial = self._place.with_name(f".{stem}.{uuid.uuid4().hex[:8]}.part")
         self.partial.open("xb").close()  # fails at once where nothing may be written
         self._discard = weakref.finalize(self, _remove, self.partial, os.getpid())

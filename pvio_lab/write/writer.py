@@ -162,9 +162,11 @@ class VideoWriter:
     def cancel(self) -> None:
         """Ends without a file; an older one stays as it was."""
         self._is_open = False
-        if self._feed is not None:
-            self._feed.kill()
-        self._target.discard()
+        try:
+            if self._feed is not None:
+                self._feed.kill()
+        finally:  # also after an interrupt
+            self._target.discard()
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -216,9 +218,10 @@ class Plan:
     def __init__(self, options: Options, suffix: str, rate: Fraction):
         self.encoder = choose_encoder(options, suffix, works)
         self.pixel_format = pixel_format_of(self.encoder, options)
+        self._suffix = suffix
         self._rate = rate
         self._output = [*encoder_arguments(self.encoder, options), *muxer_of(suffix)]
-        check_rate(self.encoder.codec, rate)
+        check_rate(suffix, rate)
         require(self.encoder.name)
 
     def arguments(self, width: int, height: int) -> list[str]:
@@ -231,7 +234,7 @@ class Plan:
         return [
             *ENCODERS[self.encoder.name].before_input.split(),
             *f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {self._rate} -i pipe:0".split(),
-            *colour_arguments(self.encoder, self.pixel_format, width, height),
+            *colour_arguments(self.encoder, self.pixel_format, width, height, suffix=self._suffix),
             *self._output,
         ]
 
@@ -288,9 +291,7 @@ def write_frames_to_video(
     """
     from tqdm.auto import tqdm
 
-    shape = getattr(frames, "shape", None)
-    if shape is not None and len(shape) == 3 and shape[-1] in (3, 4):
-        raise ValueError(f"frames of shape {tuple(shape)} are one frame; put it in a list: [frame]")
+    _check_not_one(frames)
     rate = getattr(frames, "fps", None) if fps is None else fps
     if rate is None:
         raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
@@ -301,6 +302,17 @@ def write_frames_to_video(
             writer.append(frame)
             bar.update()
     return writer.path
+
+
+def _check_not_one(frames: Any) -> None:
+    """Raises ValueError for what is, or may be, a single frame."""
+    shape = tuple(getattr(frames, "shape", ()))
+    if len(shape) == 3 and shape[-1] in (1, 3, 4):
+        raise ValueError(f"frames of shape {shape} are one frame; put it in a list: [frame]")
+    if len(shape) == 3 and shape[0] in (3, 4):
+        raise ValueError(
+            f"frames of shape {shape} may be one frame or {shape[0]} grey ones: give [frame] or list(frames)"
+        )
 
 
 def encode_video_frames(

@@ -1,0 +1,351 @@
+"""Every encoder and every option: either arguments for ffmpeg, or an error that says what there is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pvio_lab.write.colour import check_size, chroma_steps, colour_arguments
+from pvio_lab.write.encoders import CODECS, ENCODERS, MUXERS
+from pvio_lab.write.options import (
+    Options,
+    check_rate,
+    choose_encoder,
+    encoder_arguments,
+    exact_rate,
+    muxer_of,
+    pixel_format_of,
+)
+
+NAMES = sorted(ENCODERS)
+SOFTWARE = [name for name, encoder in ENCODERS.items() if not encoder.is_hardware]
+LOSSY = [name for name in NAMES if ENCODERS[name].quality]
+FORMATS = sorted({name for encoder in ENCODERS.values() for name in encoder.pixel_formats})
+CHOICES = sorted([*CODECS, *ENCODERS, "auto"])
+SUFFIXES = sorted([*MUXERS, "", ".txt"])
+PRESETS = st.one_of(
+    st.none(), st.sampled_from(["fast", "p4", "hq", "placebo", "8", "nonsense"]), st.integers()
+)
+WISHES = st.builds(
+    Options,
+    codec=st.sampled_from(CHOICES),
+    crf=st.one_of(st.none(), st.integers(-5, 70), st.floats()),
+    preset=PRESETS,
+    gop=st.one_of(st.none(), st.integers(-2, 300), st.floats()),
+    pixel_format=st.one_of(st.none(), st.sampled_from([*FORMATS, "nonsense"])),
+    fast_decode=st.booleans(),
+    threads=st.one_of(st.none(), st.integers(-2, 64)),
+    ffmpeg_params=st.sampled_from([(), ("-metadata", "title=Ramp"), ("-svtav1-params", "tune=0"), ("-n",)]),
+)
+
+
+def always(_):
+    return True
+
+
+def arguments(name, **wishes):
+    return encoder_arguments(ENCODERS[name], Options(name, **wishes))
+
+
+def value_after(option, line):
+    return line[line.index(option) + 1]
+
+
+def quality(name, crf):
+    """The number that the encoder gets, on its own scale."""
+    option = ENCODERS[name].quality.split("{}")[0].split()[-1]
+    line = arguments(name, crf=crf)
+    if option.endswith("="):
+        settings = dict(each.split("=") for each in value_after(ENCODERS[name].params, line).split(":"))
+        return float(settings[option[:-1]])
+    return float(value_after(option, line))
+
+
+@settings(deadline=None)
+@given(WISHES, st.sampled_from(SUFFIXES))
+def test_any_wish_gives_arguments_or_an_error_with_words(options, suffix):
+    error = None
+    try:
+        encoder = choose_encoder(options, suffix, always)
+        line = encoder_arguments(encoder, options)
+    except ValueError as caught:
+        error = str(caught)
+    if error is not None:
+        assert len(error.split()) >= 4
+        return
+    assert line[:2] == ["-c:v", encoder.name]
+    assert all(each and isinstance(each, str) and "{}" not in each for each in line)
+    assert suffix in CODECS[encoder.codec].suffixes
+    assert pixel_format_of(encoder, options) in encoder.pixel_formats
+    assert options.codec in (encoder.name, encoder.codec, "auto")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_encoder_has_arguments_for_what_it_says_it_has(name):
+    encoder, codec = ENCODERS[name], CODECS[ENCODERS[name].codec]
+    assert arguments(name)[:2] == ["-c:v", name]
+    for preset in encoder.presets:
+        assert preset in arguments(name, preset=preset)
+    for crf in codec.crf or () if encoder.quality else ():
+        arguments(name, crf=crf)
+    if not codec.is_intra_only:
+        assert value_after("-g", arguments(name, gop=7)) == "7"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_encoder_says_what_there_is_instead(name):
+    encoder, codec = ENCODERS[name], CODECS[ENCODERS[name].codec]
+    with pytest.raises(ValueError, match=", ".join(encoder.presets) or "has no presets"):
+        arguments(name, preset="nonsense")
+    with pytest.raises(
+        ValueError, match="is a keyframe; leave gop out" if codec.is_intra_only else "from 1 on"
+    ):
+        arguments(name, gop=0)
+    with pytest.raises(ValueError, match="between .*, the best, and" if encoder.quality else "has no crf"):
+        arguments(name, crf=1000)
+    with pytest.raises(ValueError, match=", ".join(codec.suffixes)):
+        choose_encoder(Options(name), ".txt", always)
+    with pytest.raises(ValueError, match=", ".join(encoder.pixel_formats)):
+        choose_encoder(Options(name, pixel_format="nonsense"), codec.suffixes[0], always)
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_quality_stays_on_the_encoders_own_scale_and_never_turns_back(name):
+    encoder, crf = ENCODERS[name], CODECS[ENCODERS[name].codec].crf
+    best, worst = encoder.scale or (crf[0], crf[-1])
+    values = [quality(name, each) for each in crf]
+    assert (values[0], values[-1]) == (best, worst)
+    assert values == sorted(values, reverse=best > worst)
+    assert min(best, worst) <= quality(name, None) <= max(best, worst)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(LOSSY), st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_crf_is_never_better(name, one, other):
+    crf = CODECS[ENCODERS[name].codec].crf
+    low, high = (crf[0] + (crf[-1] - crf[0]) * place for place in sorted([one, other]))
+    first, second = quality(name, low), quality(name, high)
+    scale = ENCODERS[name].scale
+    assert first >= second if scale and scale[0] > scale[1] else first <= second
+
+
+@pytest.mark.parametrize("crf", [-1, 52, float("nan"), float("inf"), True, "20", [20]])
+def test_a_crf_that_is_none(crf):
+    with pytest.raises(ValueError, match="must be between 0, the best, and 51 for h264"):
+        arguments("libx264", crf=crf)
+
+
+@pytest.mark.parametrize("gop", [0, -1, 2.5, "10", True, float("nan")])
+def test_a_gop_that_is_none(gop):
+    with pytest.raises(
+        ValueError, match="must be a whole number from 1 on: frames from a keyframe to the next"
+    ):
+        arguments("libx264", gop=gop)
+
+
+def test_numbers_of_numpy_are_numbers():
+    numbers = arguments("libx264", crf=np.int64(30), gop=np.int32(10), threads=np.int8(2))
+    assert numbers == arguments("libx264", crf=30, gop=10, threads=2)
+    assert arguments("libx264", crf=np.float32(20.5)) == arguments("libx264", crf=20.5)
+
+
+def test_a_preset_may_be_a_number():
+    assert arguments("libsvtav1", preset=6) == arguments("libsvtav1", preset="6")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not ENCODERS[name].threads])
+def test_a_device_has_no_threads(name):
+    with pytest.raises(ValueError, match="encodes on a device and has no threads to set"):
+        arguments(name, threads=2)
+
+
+def test_fast_decode_names_those_that_have_it():
+    with pytest.raises(ValueError, match="ffv1 does not have it; libx264, libx264rgb, libx265, libsvtav1 do"):
+        arguments("ffv1", fast_decode=True)
+
+
+def test_raw_options_come_last():
+    assert arguments("libx264", ffmpeg_params=("-tune", "grain"))[-2:] == ["-tune", "grain"]
+
+
+@pytest.mark.parametrize("params", ["-tune grain", [1], [("-tune", "grain")]])
+def test_raw_options_are_strings(params):
+    with pytest.raises(TypeError, match="must be a sequence of strings, such as"):
+        arguments("libx264", ffmpeg_params=params)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"), [("libsvtav1", "crf=28:fast-decode=1"), ("libx265", "log-level=error:open-gop=0")]
+)
+def test_the_users_settings_join_our_own(name, own):
+    option = ENCODERS[name].params
+    line = arguments(name, fast_decode=True, ffmpeg_params=("-an", option, "scd=0", "-dn"))
+    assert line.count(option) == 1
+    assert value_after(option, line) == f"{own}:scd=0"
+    assert line[-4:] == ["-an", option, f"{own}:scd=0", "-dn"]
+
+
+def test_a_settings_option_without_settings_is_left_for_ffmpeg_to_complain_about():
+    assert arguments("libx265", ffmpeg_params=("-x265-params",))[-1] == "-x265-params"
+
+
+@pytest.mark.parametrize(
+    ("rate", "exact"),
+    [
+        (25, Fraction(25)),
+        (25.0, Fraction(25)),
+        (30000 / 1001, Fraction(30000, 1001)),
+        (24000 / 1001, Fraction(24000, 1001)),
+        (60000 / 1001, Fraction(60000, 1001)),
+        (29.97, Fraction(2997, 100)),
+        (0.1, Fraction(1, 10)),
+        (1 / 3, Fraction(1, 3)),
+        (Fraction(30000, 1001), Fraction(30000, 1001)),
+        (Decimal("23.976"), Fraction(23976, 1000)),
+        (np.int64(25), Fraction(25)),
+        (np.float64(12.5), Fraction(25, 2)),
+    ],
+)
+def test_rates_are_exact(rate, exact):
+    assert exact_rate(rate) == exact
+
+
+@settings(deadline=None)
+@given(st.fractions(Fraction(1, 1000), 1000, max_denominator=1001))
+def test_a_rate_survives_as_a_float(rate):
+    assert exact_rate(rate) == rate
+    assert exact_rate(float(rate)) == rate
+
+
+@settings(deadline=None)
+@given(st.one_of(st.floats(), st.integers(), st.fractions()))
+@example(10**400)
+@example(Fraction(1, 10**400))
+@example(5e-324)
+def test_any_number_is_a_rate_that_ffmpeg_can_hold_or_an_error(number):
+    try:
+        rate = exact_rate(number)
+    except ValueError:
+        return
+    assert 0 < rate.numerator < 2**31
+    assert 0 < rate.denominator < 2**31
+    assert float(rate) == pytest.approx(float(number), rel=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0, -25, float("nan"), float("inf")])
+def test_a_rate_is_above_0(rate):
+    with pytest.raises(ValueError, match="must be above 0 and finite"):
+        exact_rate(rate)
+
+
+@pytest.mark.parametrize("rate", [None, "25", True, [25], 25j])
+def test_a_rate_is_a_number(rate):
+    with pytest.raises(TypeError, match="must be a number, such as 25 or"):
+        exact_rate(rate)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "highest"), [(".gif", 100), (".mkv", 1000), (".webm", 1000), (".ts", 90_000)]
+)
+def test_frames_that_would_fall_into_one_moment(suffix, highest):
+    check_rate(suffix, Fraction(highest))
+    with pytest.raises(ValueError, match=f"more than a {suffix} file can hold: up to {highest} frames"):
+        check_rate(suffix, Fraction(highest + 1))
+
+
+def test_an_unknown_codec_is_told_what_there_is():
+    with pytest.raises(
+        ValueError, match="h264, hevc, av1, vp9, ffv1, mjpeg, prores, gif, 'auto', and the enc"
+    ):
+        choose_encoder(Options("h265"), ".mp4", always)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "message"),
+    [
+        ("h264", ".webm", "and '.webm' is none of them; .webm takes av1, vp9"),
+        ("vp9", ".mov", "vp9 goes into .webm, .mp4, .mkv files, and '.mov' is"),
+        ("h264", "", "and a name without a suffix is none of them"),
+        ("auto", ".txt", "'.txt' is no kind of video file; there are .mp4, .m4v, .mov"),
+        ("auto", "", "a name without a suffix is no kind of video file"),
+    ],
+)
+def test_a_suffix_that_does_not_fit(codec, suffix, message):
+    with pytest.raises(ValueError, match=message):
+        choose_encoder(Options(codec), suffix, always)
+
+
+@pytest.mark.parametrize("suffix", MUXERS)
+def test_every_suffix_has_a_codec_and_a_muxer(suffix):
+    encoder = choose_encoder(Options("auto"), suffix, SOFTWARE.__contains__)
+    assert suffix in CODECS[encoder.codec].suffixes
+    assert muxer_of(suffix)[-2:] == ["-f", MUXERS[suffix]]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name"),
+    [(".mp4", "libx264"), (".mov", "libx264"), (".mkv", "libx264"), (".webm", "libvpx-vp9"), (".gif", "gif")],
+)
+def test_without_a_device_auto_chooses_what_is_usual_and_small(suffix, name):
+    assert choose_encoder(Options("auto"), suffix, SOFTWARE.__contains__).name == name
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".m4v", ".ts", ".webm"])
+def test_auto_chooses_a_device_where_there_is_one(suffix):
+    assert choose_encoder(Options("auto"), suffix, always).is_hardware
+
+
+@settings(deadline=None)
+@given(WISHES, st.sampled_from(SUFFIXES))
+def test_auto_never_chooses_what_does_not_work(options, suffix):
+    with pytest.raises(ValueError, match=r"no encoder that works here writes|is no kind of video file"):
+        choose_encoder(Options("auto", options.crf, options.preset), suffix, lambda name: False)
+
+
+@pytest.mark.parametrize("name", SOFTWARE)
+@settings(deadline=None)
+@given(width=st.integers(1, 40), height=st.integers(1, 40))
+def test_sizes_fit_or_both_remedies_are_named(name, width, height):
+    for pixel_format in ENCODERS[name].pixel_formats:
+        across, down = chroma_steps(pixel_format)
+        if not (width % across or height % down):
+            check_size(width, height, pixel_format, ENCODERS[name].codec)
+            continue
+        with pytest.raises(
+            ValueError, match=r"is odd, which .* cannot hold: pad=True repeats the last .*, or "
+        ):
+            check_size(width, height, pixel_format, ENCODERS[name].codec)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((5, 4), "the width 5 is odd, .* repeats the last column, or choose pixel_format='yuv444p'"),
+        ((4, 5), "the height 5 is odd, .* repeats the last row, or choose"),
+        ((5, 5), "the width 5 is odd and the height 5 is odd, which yuv420p cannot hold"),
+    ],
+)
+def test_odd_sizes(size, message):
+    with pytest.raises(ValueError, match=message):
+        check_size(*size, "yuv420p", "h264")
+
+
+@pytest.mark.parametrize(
+    ("size", "suffix", "space"),
+    [
+        ((320, 240), ".mkv", "smpte170m"),
+        ((1278, 718), ".mkv", "smpte170m"),
+        ((1280, 720), ".mkv", "bt709"),
+        ((720, 1280), ".mkv", "bt709"),
+        ((1920, 1080), ".avi", "smpte170m"),
+    ],
+)
+def test_the_colours_of_a_size(size, suffix, space):
+    line = colour_arguments(ENCODERS["ffv1"], "yuv420p", *size, suffix=suffix)
+    assert value_after("-colorspace", line) == space
+    assert f"out_color_matrix={space}:" in line[1]

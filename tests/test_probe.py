@@ -1,0 +1,127 @@
+"""Which encoders really encode here, and what is chosen for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import sys
+
+import numpy as np
+import pytest
+
+from pvio_lab import EncodeError
+from pvio_lab.write import probe, writer
+from pvio_lab.write.encoders import CODECS, ENCODERS
+from pvio_lab.write.writer import VideoWriter
+
+SOFTWARE = [name for name, encoder in ENCODERS.items() if not encoder.is_hardware]
+FRAME = np.zeros((64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def available():
+    return {encoder.name: encoder for encoder in probe.available_encoders()}
+
+
+def missing_device(available):
+    """A hardware encoder that does not work here: no machine has them all."""
+    return next(name for name in ENCODERS if name not in available)
+
+
+def test_all_of_the_software_is_there(available):
+    assert set(SOFTWARE) <= set(available)
+
+
+def test_hardware_comes_first(available):
+    flags = [encoder.is_hardware for encoder in available.values()]
+    assert flags == sorted(flags, reverse=True)
+
+
+def test_an_encoder_says_what_it_can(available):
+    x264 = available["libx264"]
+    assert (x264.codec, x264.crf, x264.default_crf) == ("h264", range(0, 52), 20)
+    assert x264.suffixes == CODECS["h264"].suffixes
+    assert x264.pixel_formats[0] == "yuv420p"
+    assert "medium" in x264.presets
+    assert (available["ffv1"].crf, available["prores_ks"].crf) == (None, None)
+
+
+def test_each_is_tried_once(available, monkeypatch):
+    monkeypatch.setattr(probe, "start", None)
+    assert probe.available_encoders() == list(available.values())
+
+
+def test_a_device_that_is_not_there(available, tmp_path):
+    name = missing_device(available)
+    path = tmp_path / f"a{CODECS[ENCODERS[name].codec].suffixes[0]}"
+    with pytest.raises(EncodeError, match=f"{name} does not encode on this machine: .{{10,}}") as caught:
+        VideoWriter(path, 25, codec=name)
+    assert probe.why_not(name) in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_takes_the_device(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(writer, "works", lambda name: name == "hevc_nvenc" or name in SOFTWARE)
+    monkeypatch.setattr(writer, "require", lambda name: None)
+    with caplog.at_level(logging.INFO, "pvio_lab"):
+        recorder = VideoWriter(tmp_path / "a.mp4", 25, codec="auto")
+    recorder.cancel()
+    assert recorder.encoder.name == "hevc_nvenc"
+    assert "a.mp4: codec='auto' chose hevc_nvenc" in caplog.text
+
+
+def test_auto_falls_back_to_software_and_says_so(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(writer, "works", SOFTWARE.__contains__)
+    with caplog.at_level(logging.INFO, "pvio_lab"), VideoWriter(tmp_path / "a.mp4", 25, codec="auto") as one:
+        one.append(FRAME)
+    assert one.encoder.name == "libx264"
+    assert "a.mp4: codec='auto' chose libx264" in caplog.text
+
+
+def test_auto_really_writes(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4", 25, codec="auto") as one:
+        one.append(FRAME)
+    assert (tmp_path / "a.mp4").stat().st_size
+
+
+def test_auto_without_anything_that_works(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "works", lambda name: False)
+    with pytest.raises(ValueError, match=r"no encoder that works here writes gop=5 to a \.mp4 file"):
+        VideoWriter(tmp_path / "a.mp4", 25, codec="auto", gop=5)
+
+
+def test_a_named_codec_is_never_taken_by_a_device(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "works", lambda name: True)
+    recorder = VideoWriter(tmp_path / "a.mp4", 25, codec="h264")
+    recorder.cancel()
+    assert recorder.encoder.name == "libx264"
+
+
+def use_program(monkeypatch, path):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(path))
+
+
+def test_there_is_no_program(tmp_path, monkeypatch):
+    use_program(monkeypatch, "/nonexistent")
+    with pytest.raises(
+        EncodeError, match=r"ffmpeg program does not start: .*nonexistent.* IMAGEIO_FFMPEG_EXE"
+    ):
+        probe.available_encoders()
+
+
+def test_a_program_that_may_not_be_run(tmp_path, monkeypatch):
+    (tmp_path / "ffmpeg").write_text("no program")
+    use_program(monkeypatch, tmp_path / "ffmpeg")
+    with pytest.raises(EncodeError, match="ffmpeg program does not start"):
+        probe.available_encoders()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a script that can be run")
+def test_a_device_that_hangs_is_no_device(tmp_path, monkeypatch):
+    script = tmp_path / "ffmpeg"
+    script.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    use_program(monkeypatch, script)
+    monkeypatch.setattr(probe, "_SECONDS", 0.5)
+    assert probe.why_not("h264_nvenc") == "it did not encode one frame in 0.5 seconds"

@@ -1,0 +1,217 @@
+"""A file appears under its name when it is complete, or not at all."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pvio_lab.write.target import Target
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the names and links of POSIX")
+NAMES = [
+    "with spaces.mp4",
+    'quote\'s "and" more.mp4',
+    "100%d %s.mp4",
+    "line\nbreak.mp4",
+    "-leading.mp4",
+    "映画 ñ 🎬.mp4",
+    "a" * 246 + ".mp4",
+    "é" * 123 + ".mp4",
+    "x" + "é" * 122 + ".mp4",
+]
+
+
+def names_in(folder):
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def test_commit_gives_the_name(tmp_path):
+    with Target(tmp_path / "a.mp4") as target:
+        target.partial.write_bytes(b"new")
+        assert not (tmp_path / "a.mp4").exists()
+        target.commit()
+    assert (tmp_path / "a.mp4").read_bytes() == b"new"
+    assert names_in(tmp_path) == ["a.mp4"]
+
+
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+    with Target(tmp_path / "a.mp4") as target:
+        target.partial.write_bytes(b"new")
+        assert (tmp_path / "a.mp4").read_bytes() == b"old"
+        target.commit()
+        assert (tmp_path / "a.mp4").read_bytes() == b"new"
+
+
+def fail_halfway(path, error):
+    with Target(path) as target:
+        target.partial.write_bytes(b"half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, SystemExit])
+def test_an_exception_discards(tmp_path, error):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+    with pytest.raises(error):
+        fail_halfway(tmp_path / "a.mp4", error)
+    assert names_in(tmp_path) == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"old"
+
+
+def test_what_is_not_committed_is_discarded(tmp_path):
+    with Target(tmp_path / "a.mp4"):
+        pass
+    assert names_in(tmp_path) == []
+
+
+def test_discarding_twice_and_after_a_commit_does_no_harm(tmp_path):
+    target = Target(tmp_path / "a.mp4")
+    target.commit()
+    target.discard()
+    target.discard()
+    assert names_in(tmp_path) == ["a.mp4"]
+
+
+def test_what_is_forgotten_is_discarded(tmp_path):
+    Target(tmp_path / "a.mp4")
+    gc.collect()
+    assert names_in(tmp_path) == []
+
+
+def test_what_is_open_when_python_ends_is_discarded(tmp_path):
+    code = "import sys; from pvio_lab.write.target import Target; kept = Target(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "a.mp4"], check=True)
+    assert names_in(tmp_path) == []
+
+
+@needs_fork
+def test_a_forked_child_removes_nothing(tmp_path):
+    with Target(tmp_path / "a.mp4") as target:
+        child = os.fork()
+        if not child:
+            target.discard()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert target.partial.exists()
+
+
+@needs_posix
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name(tmp_path, name):
+    with Target(tmp_path / name) as target:
+        assert target.partial.parent == tmp_path
+        target.partial.name.encode()  # no half characters
+        target.commit()
+    assert names_in(tmp_path) == [name]
+
+
+def test_a_relative_name_stays_where_it_was_meant(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Target("a.mp4") as target:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        target.commit()
+    assert (tmp_path / "a.mp4").exists()
+
+
+@needs_posix
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "disk" / "real.mp4")
+    with Target(tmp_path / "a.mp4") as target:
+        target.commit()
+    assert (tmp_path / "a.mp4").is_symlink()
+    assert names_in(tmp_path / "disk") == ["real.mp4"]
+
+
+def test_it_does_not_overwrite_what_is_there(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+    with pytest.raises(FileExistsError, match=r"a\.mp4 exists; overwrite=True replaces it"):
+        Target(tmp_path / "a.mp4", overwrite=False)
+    assert names_in(tmp_path) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_it_does_not_overwrite_what_appears_meanwhile(tmp_path, monkeypatch, has_links):
+    if not has_links:
+        monkeypatch.delattr(os, "link", raising=False)
+    with Target(tmp_path / "a.mp4", overwrite=False) as target:
+        (tmp_path / "a.mp4").write_bytes(b"other")
+        with pytest.raises(FileExistsError, match="has appeared meanwhile"):
+            target.commit()
+    assert names_in(tmp_path) == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"other"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_it_makes_a_new_file_without_overwriting(tmp_path, monkeypatch, has_links):
+    if not has_links:
+        monkeypatch.delattr(os, "link", raising=False)
+    with Target(tmp_path / "a.mp4", overwrite=False) as target:
+        target.commit()
+    assert names_in(tmp_path) == ["a.mp4"]
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write to; make it first"):
+        Target(tmp_path / "nowhere" / "a.mp4")
+
+
+def test_a_directory_of_that_name(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a directory; give the name of a file"):
+        Target(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError):
+        Target(tmp_path / "a.mp4")
+
+
+def test_the_folder_goes_away_meanwhile(tmp_path):
+    (tmp_path / "short").mkdir()
+    with Target(tmp_path / "short" / "a.mp4") as target:
+        target.partial.unlink()
+        (tmp_path / "short").rmdir()
+        with pytest.raises(FileNotFoundError):
+            target.commit()
+
+
+def write_whole(path, letter):
+    with Target(path) as target:
+        target.partial.write_bytes(letter * 1_000_000)
+        target.commit()
+
+
+def test_many_at_once_leave_one_whole_file(tmp_path):
+    letters = [bytes([number]) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_whole, [tmp_path / "a.mp4"] * 40, letters))
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert names_in(tmp_path) == ["a.mp4"]
+    assert content == content[:1] * 1_000_000
+
+
+def wins(target):
+    with target:
+        try:
+            target.commit()
+        except FileExistsError:
+            return False
+    return True
+
+
+def test_of_many_that_do_not_overwrite_one_wins(tmp_path):
+    for turn in range(20):
+        targets = [Target(tmp_path / f"{turn}.mp4", overwrite=False) for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(wins, targets)) == 1
+    assert names_in(tmp_path) == sorted(f"{turn}.mp4" for turn in range(20))
