@@ -13,7 +13,7 @@ _HOMES = {
     "DecodeError": "errors",
     "EncodeError": "errors",
     "EncoderInfo": "write.encoders",
-    "EpisodeVideo": "write.recorder",
+    "EpisodeVideo": "write.camera",
     "FrameIndex": "read.index",
     "FrameStats": "write.stats",
     "FrameTimestampError": "errors",
@@ -29,7 +29,7 @@ _HOMES = {
     "available_encoders": "write.probe",
     "concatenate_video_files": "write.concat",
     "decode_video_frames": "read.functions",
-    "encode_video_frames": "write.writer",
+    "encode_video_frames": "write.functions",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
     "open_video": "read.functions",
@@ -37,7 +37,7 @@ _HOMES = {
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
-    "write_frames_to_video": "write.writer",
+    "write_frames_to_video": "write.functions",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
@@ -63,15 +63,15 @@ if TYPE_CHECKING:
     from .read.scan import scan_videos as scan_videos
     from .view.plots import filmstrip as filmstrip
     from .view.plots import plot_gops as plot_gops
+    from .write.camera import EpisodeVideo as EpisodeVideo
     from .write.concat import concatenate_video_files as concatenate_video_files
     from .write.encoders import EncoderInfo as EncoderInfo
+    from .write.functions import encode_video_frames as encode_video_frames
+    from .write.functions import write_frames_to_video as write_frames_to_video
     from .write.probe import available_encoders as available_encoders
-    from .write.recorder import EpisodeVideo as EpisodeVideo
     from .write.recorder import StreamingVideoEncoder as StreamingVideoEncoder
     from .write.stats import FrameStats as FrameStats
     from .write.writer import VideoWriter as VideoWriter
-    from .write.writer import encode_video_frames as encode_video_frames
-    from .write.writer import write_frames_to_video as write_frames_to_video
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ import torch
 from truth_frames import psnr, read_number
 
 import pvio_lab as pv
-from pvio_lab.write import recorder as recorder_module
+from pvio_lab.write.camera import Camera
 from pvio_lab.write.recorder import StreamingVideoEncoder
 
 draw_frame = sys.modules["make"].draw_frame
@@ -36,13 +36,13 @@ def recorder():
 def stuck(monkeypatch):
     """Encoders that take no frame before the event is set."""
     event = threading.Event()
-    write = recorder_module._Camera._write
+    write = Camera._write
 
     def wait_and_write(camera, picture):
         assert event.wait(60)
         write(camera, picture)
 
-    monkeypatch.setattr(recorder_module._Camera, "_write", wait_and_write)
+    monkeypatch.setattr(Camera, "_write", wait_and_write)
     yield event
     event.set()
 
@@ -191,7 +191,7 @@ def test_a_crash_while_a_frame_waits_for_its_place(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("out of order")
 
-    monkeypatch.setattr(recorder_module._Camera, "_write", fail)
+    monkeypatch.setattr(Camera, "_write", fail)
     with StreamingVideoEncoder(25, queue_size=1, when_full="block") as recorder:
         recorder.start_episode(["front"], tmp_path)
         with pytest.raises(pv.EncodeError, match=r"'front' is no longer recorded: out of order"):

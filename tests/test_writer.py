@@ -18,9 +18,15 @@ from PIL import Image
 from truth_frames import SAMPLES, psnr, read_number
 
 from make import draw_frame  # isort: skip (found by truth_frames)
-from pvio_lab import EncodeError, ImageSequence, VideoReader
+from pvio_lab import (
+    EncodeError,
+    ImageSequence,
+    VideoReader,
+    VideoWriter,
+    encode_video_frames,
+    write_frames_to_video,
+)
 from pvio_lab.write.encoders import CODECS, ENCODERS, MUXERS
-from pvio_lab.write.writer import VideoWriter, encode_video_frames, write_frames_to_video
 
 NTSC = Fraction(30000, 1001)
 FRAMES = [draw_frame(number, 160, 120) for number in range(12)]

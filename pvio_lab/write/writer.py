@@ -1,11 +1,11 @@
-"""VideoWriter, and the two functions over it."""
+"""VideoWriter: frames become a file, one after the other."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 import os
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from ..read.frames import Frames
-from ..read.images import ImageSequence
 from .colour import check_size, chroma_steps, colour_arguments
 from .encoders import ENCODERS, EncoderInfo
 from .ffmpeg import Feed
@@ -258,84 +257,3 @@ def check_writer_options(suffix: str, fps: float | Fraction, **writer_options: A
     rate = exact_rate(fps)
     Plan(Options(**{name: value for name, value in writer_options.items() if name in names}), suffix, rate)
     return rate
-
-
-def write_frames_to_video(
-    path: str | os.PathLike[str],
-    frames: Iterable[Any],
-    fps: float | Fraction | None = None,
-    *,
-    progress: bool = True,
-    **writer_options: Any,
-) -> Path:
-    """Writes frames to a video file, one after the other, with flat memory.
-
-    >>> import pvio_lab as pv
-    >>> reader = pv.VideoReader("data_samples/gop2.mp4")
-    >>> pv.write_frames_to_video("copy.mp4", reader, reader.fps, crf=30)  # doctest: +SKIP
-    PosixPath('copy.mp4')
-
-    Args:
-        path: The file.
-        frames: A stack of frames, a list, a generator, a reader: whatever gives one frame after the other.
-        fps: Frames a second. None takes that of a reader.
-        progress: Show a bar if it takes longer than two seconds.
-        **writer_options: As for `VideoWriter`.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        EncodeError: ffmpeg has failed; with its own words.
-        ValueError: There are no frames, they differ in size, or an option is wrong.
-    """
-    from tqdm.auto import tqdm
-
-    _check_not_one(frames)
-    rate = getattr(frames, "fps", None) if fps is None else fps
-    if rate is None:
-        raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
-    total = len(frames) if isinstance(frames, Sized) else None
-    bar = tqdm(total=total, desc=Path(path).name, unit="frame", disable=not progress, delay=2, leave=False)
-    with VideoWriter(path, rate, **writer_options) as writer, bar:
-        for frame in frames:
-            writer.append(frame)
-            bar.update()
-    return writer.path
-
-
-def _check_not_one(frames: Any) -> None:
-    """Raises ValueError for what is, or may be, a single frame."""
-    shape = tuple(getattr(frames, "shape", ()))
-    if len(shape) == 3 and shape[-1] in (1, 3, 4):
-        raise ValueError(f"frames of shape {shape} are one frame; put it in a list: [frame]")
-    if len(shape) == 3 and shape[0] in (3, 4):
-        raise ValueError(
-            f"frames of shape {shape} may be one frame or {shape[0]} grey ones: give [frame] or list(frames)"
-        )
-
-
-def encode_video_frames(
-    imgs_dir: str | os.PathLike[str],
-    video_path: str | os.PathLike[str],
-    fps: float | Fraction,
-    *,
-    pattern: str | None = None,
-    progress: bool = True,
-    **writer_options: Any,
-) -> Path:
-    """Writes the images of a directory to a video file, in natural order: 2.png before 10.png.
-
-    Args:
-        imgs_dir: The directory.
-        video_path: The file.
-        fps: Frames a second.
-        pattern: Which files, such as "left_*.png"; None for all images.
-        progress: Show a bar if it takes longer than two seconds.
-        **writer_options: As for `VideoWriter`.
-
-    Returns:
-        The path of the file.
-    """
-    images = ImageSequence(imgs_dir, pattern=pattern)
-    return write_frames_to_video(video_path, images, fps, progress=progress, **writer_options)

@@ -1,0 +1,141 @@
+"""One camera of a recording: a queue, a thread that empties it, and an encoder."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EncodeError
+from .pixels import as_picture, check_range, picture_to_rgb
+from .stats import FrameStats, RunningStats
+from .writer import VideoWriter
+
+_log = logging.getLogger("pvio_lab")
+# The first dropped frame is worth a warning, and from then on every tenth.
+_WARN_EVERY = 10
+# An encoder that takes longer than this to give up a frame is ended.
+_PATIENCE_SECONDS = 5.0
+
+Picture = tuple[NDArray[Any], bool]
+"""An array of three dimensions, and whether channels come first."""
+
+
+@dataclass(frozen=True)
+class EpisodeVideo:
+    """What became of one camera of an episode."""
+
+    path: Path | None
+    """The file; None if there were no frames, or if the encoder has failed."""
+    num_frames: int
+    """How many frames it has."""
+    dropped_frames: int
+    """How many frames came while the queue was full, and are not in it."""
+    stats: FrameStats | None
+    """How its colours are distributed; None if there is no file."""
+    error: EncodeError | None = None
+    """Why there is no file."""
+
+
+class Camera:
+    """One camera of an episode: its queue, and the thread that empties it."""
+
+    def __init__(self, key: str, writer: VideoWriter, queue_size: int):
+        self._key, self._writer = key, writer
+        self._queue: queue.Queue[Picture | None] = queue.Queue(queue_size)
+        self._stats = RunningStats()
+        self._shape: tuple[int, ...] | None = None
+        self._dropped = 0
+        self._error: Exception | None = None
+        self._is_stopping, self._is_cancelled = False, threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"recording {key}", daemon=True)
+        self._thread.start()
+
+    def feed(self, image: Any, *, block: bool) -> None:
+        """Puts a copy of the frame into the queue, or counts it as dropped."""
+        if self._error is not None:
+            raise self._failure() from self._error
+        array, channels_first = as_picture(image)
+        check_range(array)
+        if self._shape is None:
+            height, width = array.shape[1:] if channels_first else array.shape[:2]
+            self._writer.check_size(width, height)
+            self._shape = array.shape
+        elif array.shape != self._shape:
+            raise ValueError(
+                f"a frame of {self._key!r} is {array.shape}, and those before it are {self._shape}"
+            )
+        if self._queue.full() and not block:
+            self._drop()
+            return
+        self._put((np.array(array), channels_first))
+
+    def stop(self) -> None:
+        """No more frames will come. May be called twice."""
+        if not self._is_stopping:
+            self._put(None)
+            self._is_stopping = True
+
+    def result(self) -> EpisodeVideo:
+        """Waits until the file is complete."""
+        while self._thread.is_alive():
+            self._thread.join(0.2)  # on Windows a longer wait cannot be interrupted
+        if self._error is not None:
+            return EpisodeVideo(None, 0, self._dropped, None, self._failure())
+        stats = self._stats.result()
+        path = self._writer.path if stats else None
+        return EpisodeVideo(path, self._writer.num_frames, self._dropped, stats)
+
+    def cancel(self) -> None:
+        """Ends without a file."""
+        self._is_cancelled.set()
+        with suppress(queue.Full):
+            self._queue.put_nowait(None)  # it may be waiting
+        self._thread.join(_PATIENCE_SECONDS)
+        self._writer.cancel()
+        self._thread.join()
+
+    def _put(self, item: Picture | None) -> None:
+        """Waits for a place in short pieces; the thread makes some, whatever happens to it."""
+        while True:
+            with suppress(queue.Full):
+                return self._queue.put(item, timeout=0.2)
+
+    def _drop(self) -> None:
+        self._dropped += 1
+        if self._dropped == 1 or self._dropped % _WARN_EVERY == 0:
+            _log.warning("camera %r: %d dropped so far, the encoder is too slow", self._key, self._dropped)
+
+    def _run(self) -> None:
+        for picture in iter(self._queue.get, None):
+            if self._is_cancelled.is_set():
+                break
+            if self._error is None:  # after an error, frames are taken from the queue all the same
+                self._guard(self._write, picture)
+        if self._is_cancelled.is_set() or self._error is not None or not self._writer.num_frames:
+            self._writer.cancel()
+        else:
+            self._guard(self._writer.close)
+
+    def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
+        try:
+            action(*arguments)
+        except Exception as error:
+            self._error = error
+            self._writer.cancel()
+
+    def _write(self, picture: Picture) -> None:
+        pixels = picture_to_rgb(*picture)
+        self._writer.append(pixels)
+        self._stats.add(pixels)
+
+    def _failure(self) -> EncodeError:
+        return EncodeError(f"camera {self._key!r} is no longer recorded: {self._error}")
