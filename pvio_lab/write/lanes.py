@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
@@ -53,7 +54,7 @@ class Shift:
         return (ticks * a + b) // c
 
 
-class Lane:
+class Lane(ABC):
     """A stream of the output, and of the clip that is being written.
 
     Args:
@@ -79,12 +80,13 @@ class Lane:
         self._length = Shift(self._source_tick, self.tick, Fraction(0))
         self._first_tick, self._end_tick = self._ticks(interval.begin), self._ticks(interval.end)
 
+    @abstractmethod
     def take(self, packet: Packet[Any]) -> None:
         """Writes a packet of the clip, or drops it."""
-        raise NotImplementedError
 
     def end(self) -> None:
         """All packets of the clip were taken."""
+        return
 
     def _ticks(self, seconds: Fraction) -> int:
         return math.floor(seconds / self.tick + Fraction(1, 2))
