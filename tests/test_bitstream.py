@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import subprocess
+
 import av
+import numpy as np
 import pytest
 from av.packet import Packet
 from hypothesis import given
 from hypothesis import strategies as st
-from truth_frames import SAMPLES, hard_clips
+from imageio_ffmpeg import get_ffmpeg_exe
+from truth_frames import SAMPLES, hard_clips, shuffled, true_frames
 
+from pvio_lab import VideoReader
 from pvio_lab.read.bitstream import NO_FRAME, NOT_A_START, PLAIN, UNKNOWN, look_for
 
 AVCC = b"\1\x64\0\x1f\xff"  # lengths of four bytes
@@ -116,3 +121,36 @@ def test_samples_are_plain():
 def test_noise_is_no_error(codec, data, is_keyframe):
     for extradata in (None, b"", AVCC, HVCC):
         assert look_for(codec, extradata)(packet(data, is_keyframe=is_keyframe)) in range(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_keyframe", "note"),
+    [
+        (b"\x80\0\1", True, PLAIN),
+        (b"\x7f\x80\1", True, PLAIN),
+        (b"\x7f\x7f\1", True, NOT_A_START),
+        (b"\x7f\x7f\1", False, PLAIN),
+    ],
+)
+def test_ffv1_says_itself_what_a_keyframe_is(data, is_keyframe, note):
+    assert look_for("ffv1", None)(packet(data, is_keyframe=is_keyframe)) == note
+
+
+@pytest.mark.parametrize("level", ["1", "3"])
+@pytest.mark.parametrize("coder", ["0", "1"])
+def test_ffv1_keyframes_of_ffmpeg(tmp_path, level, coder):
+    options = ["-c:v", "ffv1", "-level", level, "-coder", coder, "-g", "12", "-frames:v", "30"]
+    path = tmp_path / "a.mkv"
+    subprocess.run(
+        [get_ffmpeg_exe(), "-v", "error", "-i", SAMPLES / "gop2.mp4", *options, path], check=True, timeout=60
+    )
+    look = look_for("ffv1", None)
+    with av.open(path) as container:
+        packets = [each for each in container.demux(video=0) if each.size]
+    for number, each in enumerate(packets):
+        each.is_keyframe = True  # whatever the container says
+        assert look(each) == (NOT_A_START if number % 12 else PLAIN)
+    truth, asked = true_frames(path), shuffled(30, 20)
+    with VideoReader(path) as reader:
+        assert reader.index.keyframes.tolist() == [0, 12, 24]
+        assert np.array_equal(reader[asked], truth[asked])

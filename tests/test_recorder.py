@@ -60,8 +60,10 @@ def numbers_in(path):
         return [read_number(frame) for frame in reader]
 
 
-def children():
-    return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+def encoders():
+    """The ffmpeg processes of this one, ended ones left out."""
+    children = psutil.Process().children()
+    return [each for each in children if "ffmpeg" in each.name() and each.status() != psutil.STATUS_ZOMBIE]
 
 
 def wait_until(condition, seconds=30):
@@ -73,7 +75,7 @@ def wait_until(condition, seconds=30):
 
 def encoder_of(path_part):
     """The ffmpeg process that writes to a file of this name."""
-    return next(each for each in children() if any(path_part in word for word in each.cmdline()))
+    return next(each for each in encoders() if any(path_part in word for word in each.cmdline()))
 
 
 def feed_until_it_fails(recorder, key):
@@ -172,7 +174,7 @@ def test_an_encoder_that_crashes_is_reported_and_the_others_go_on(tmp_path, when
         recorder.start_episode(["front", "left"], tmp_path)
         recorder.feed_frame("front", FRAMES[0])
         recorder.feed_frame("left", FRAMES[0])
-        wait_until(lambda: len(children()) >= 2)
+        wait_until(lambda: len(encoders()) == 2)
         encoder_of(".left.mp4").kill()
         with pytest.raises(pv.EncodeError, match="'left' is no longer recorded"):
             feed_until_it_fails(recorder, "left")
@@ -221,7 +223,7 @@ def test_cancelling_leaves_nothing(recorder, tmp_path):
     recorder.cancel_episode()
     assert [each.name for each in old.parent.iterdir()] == ["left.mp4"]
     assert old.read_bytes() == b"old"
-    assert not children()
+    assert not encoders()
     assert numbers_in(record(recorder, old.parent)["wrist"].path) == list(range(40))
 
 
@@ -243,7 +245,7 @@ def test_an_exception_in_the_block_cancels(tmp_path):
             recorder.feed_frame(key, FRAMES[0])
         raise OSError("robot fell")
     assert not list(tmp_path.iterdir())
-    assert not children()
+    assert not encoders()
     assert threading.active_count() == threads
 
 
@@ -265,7 +267,7 @@ def test_a_recorder_that_is_dropped_leaves_nothing(tmp_path):
     del recorder
     gc.collect()
     assert not list(tmp_path.iterdir())
-    assert not children()
+    assert not encoders()
 
 
 def test_a_program_that_ends_without_a_word_leaves_nothing(tmp_path):

@@ -24,7 +24,7 @@ def look_for(codec: str, extradata: bytes | None) -> Look | None:
     if codec == "hevc":
         length = (extradata[21] & 3) + 1 if extradata and len(extradata) > 21 and extradata[0] == 1 else 0
         return lambda packet: _hevc_layers(packet, length)
-    return {"vp8": _vp8_hidden, "mpeg4": _mpeg4_packed}.get(codec)
+    return {"vp8": _vp8_hidden, "mpeg4": _mpeg4_packed, "ffv1": _ffv1_keyframe}.get(codec)
 
 
 def _h264_keyframe(packet: Packet[VideoStream], length: int) -> int:
@@ -50,6 +50,12 @@ def _hevc_layers(packet: Packet[VideoStream], length: int) -> int:
 
 def _vp8_hidden(packet: Packet[VideoStream]) -> int:
     return PLAIN if memoryview(packet)[0] & 0x10 else NO_FRAME
+
+
+def _ffv1_keyframe(packet: Packet[VideoStream]) -> int:
+    """The first bit of its arithmetic code says whether the frame is one, whatever the container says."""
+    is_key = int.from_bytes(bytes(memoryview(packet)[:2]), "big") >= 0x7F80
+    return PLAIN if is_key or not packet.is_keyframe else NOT_A_START
 
 
 def _mpeg4_packed(packet: Packet[VideoStream]) -> int:

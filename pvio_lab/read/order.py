@@ -21,6 +21,7 @@ _NO_REORDERING = {
     "vp9",
     "av1",
     "theora",
+    "ffv1",
     "flv1",
     "msmpeg4v1",
     "msmpeg4v2",
