@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import logging
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -228,7 +230,7 @@ def test_cancelling_leaves_nothing(recorder, tmp_path):
 
 
 def test_a_folder_made_for_an_episode_goes_with_it(recorder, tmp_path):
-    recorder.start_episode(["front"], tmp_path / "new")
+    recorder.start_episode(["front"], tmp_path / "new" / "and" / "deep")
     recorder.feed_frame("front", FRAMES[0])
     recorder.cancel_episode()
     assert not (tmp_path / "new").exists()
@@ -268,6 +270,88 @@ def test_a_recorder_that_is_dropped_leaves_nothing(tmp_path):
     gc.collect()
     assert not list(tmp_path.iterdir())
     assert not encoders()
+
+
+def interrupt_soon(seconds=0.3):
+    threading.Timer(seconds, _thread.interrupt_main).start()
+
+
+@pytest.fixture
+def slow_end(monkeypatch):
+    """ffmpeg that completes files only when the event is set."""
+    event = threading.Event()
+    complete = pv.VideoWriter.complete
+
+    def wait_and_complete(writer):
+        assert event.wait(60)
+        complete(writer)
+
+    monkeypatch.setattr(pv.VideoWriter, "complete", wait_and_complete)
+    yield event
+    event.set()
+
+
+def test_finishing_may_be_interrupted_and_called_again(recorder, tmp_path, slow_end):
+    recorder.start_episode(["front", "left"], tmp_path)
+    for frame in FRAMES:
+        recorder.feed_frame("front", frame)
+        recorder.feed_frame("left", frame)
+    interrupt_soon()
+    with pytest.raises(KeyboardInterrupt):
+        recorder.finish_episode()
+    assert not list(tmp_path.glob("*.mp4"))
+    slow_end.set()
+    for video in recorder.finish_episode().values():
+        assert numbers_in(video.path) == list(range(40))
+
+
+def test_cancelling_while_files_are_completed(recorder, tmp_path, slow_end):
+    old = tmp_path / "left.mp4"
+    old.write_bytes(b"old")
+    recorder.start_episode(["front", "left"], tmp_path)
+    for key in ("front", "left"):
+        recorder.feed_frame(key, FRAMES[0])
+    interrupt_soon()
+    with pytest.raises(KeyboardInterrupt):
+        recorder.finish_episode()
+    threading.Timer(0.2, slow_end.set).start()
+    recorder.cancel_episode()
+    assert list(tmp_path.iterdir()) == [old]
+    assert old.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("when_full", ["drop", "block"])
+@pytest.mark.parametrize("end", ["finish_episode", "cancel_episode"])
+def test_cameras_that_feed_while_it_ends(tmp_path, when_full, end):
+    with StreamingVideoEncoder(25, preset="ultrafast", queue_size=2, when_full=when_full) as recorder:
+        recorder.start_episode(["front", "left"], tmp_path)
+        fed = dict.fromkeys(("front", "left"), 0)
+
+        def feed(key):
+            with suppress(RuntimeError):
+                while True:
+                    recorder.feed_frame(key, FRAMES[0])
+                    fed[key] += 1
+
+        threads = [threading.Thread(target=feed, args=(key,)) for key in fed]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: min(fed.values()) > 20)
+        videos = getattr(recorder, end)()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+    for key, video in (videos or {}).items():
+        assert video.num_frames + video.dropped_frames == fed[key]
+        assert len(pv.VideoReader(video.path)) == video.num_frames
+        assert when_full == "drop" or not video.dropped_frames
+    assert bool(list(tmp_path.iterdir())) == (end == "finish_episode")
+
+
+def test_a_folder_that_is_a_file(recorder, tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match="is a file; give the name of a folder"):
+        recorder.start_episode(["front"], tmp_path / "a")
 
 
 def test_a_program_that_ends_without_a_word_leaves_nothing(tmp_path):
@@ -333,7 +417,8 @@ def test_an_odd_size_is_refused_at_once(recorder, tmp_path):
         ({"fps": 0}, ValueError, "fps=0 must be above 0"),
         ({"queue_size": 0}, ValueError, "queue_size"),
         ({"when_full": "wait"}, ValueError, "must be 'drop' or 'block'"),
-        ({"sharpness": 1}, TypeError, "no option sharpness; VideoWriter has"),
+        ({"sharpness": 1}, TypeError, "no option sharpness; VideoWriter has codec"),
+        ({"path": "a.mp4"}, TypeError, "no option path"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_recorded(options, error, words):

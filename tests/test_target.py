@@ -215,3 +215,11 @@ def test_of_many_that_do_not_overwrite_one_wins(tmp_path):
         with ThreadPoolExecutor(4) as pool:
             assert sum(pool.map(wins, targets)) == 1
     assert names_in(tmp_path) == sorted(f"{turn}.mp4" for turn in range(20))
+
+
+def test_a_file_that_was_made_anew_is_removed_again(tmp_path):
+    target = Target(tmp_path / "a.mp4")
+    target.discard()
+    target.partial.write_bytes(b"late")
+    target.discard()
+    assert not list(tmp_path.iterdir())

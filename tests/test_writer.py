@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from pvio_lab import (
     VideoReader,
     VideoWriter,
     encode_video_frames,
+    get_video_metadata,
     write_frames_to_video,
 )
 from pvio_lab.write.encoders import CODECS, ENCODERS, MUXERS
@@ -622,3 +624,20 @@ def test_a_failing_encoder_is_quoted(tmp_path):
     with pytest.raises(EncodeError, match=r"could not write .*a\.mp4: (.|\n)*Unrecognized option 'nonsense'"):
         write(tmp_path / "a.mp4", FRAMES, ffmpeg_params=("-nonsense", "1"))
     assert names_in(tmp_path) == []
+
+
+def test_threads_may_share_a_writer(tmp_path):
+    flat = [np.full((360, 640, 3), value, np.uint8) for value in range(40)]
+    with VideoWriter(tmp_path / "a.mkv", 25, codec="ffv1") as writer, ThreadPoolExecutor(4) as pool:
+        list(pool.map(writer.append, flat))
+    frames = read(tmp_path / "a.mkv")
+    assert all(frame.min() == frame.max() for frame in frames)
+    assert sorted(int(frame[0, 0, 0]) for frame in frames) == list(range(40))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("h264", ".mp4"), ("vp9", ".webm"), ("mjpeg", ".mov")])
+def test_own_filters_do_not_change_the_pixel_format(tmp_path, codec, suffix):
+    path = tmp_path / f"a{suffix}"
+    write_frames_to_video(path, [draw_frame(0)], 25, codec=codec, ffmpeg_params=["-vf", "hflip"])
+    expected = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    assert get_video_metadata(path, cache=False).pixel_format == expected

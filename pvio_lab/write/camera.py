@@ -22,8 +22,6 @@ from .writer import VideoWriter
 _log = logging.getLogger("pvio_lab")
 # The first dropped frame is worth a warning, and from then on every tenth.
 _WARN_EVERY = 10
-# An encoder that takes longer than this to give up a frame is ended.
-_PATIENCE_SECONDS = 5.0
 
 Picture = tuple[NDArray[Any], bool]
 """An array of three dimensions, and whether channels come first."""
@@ -46,7 +44,13 @@ class EpisodeVideo:
 
 
 class Camera:
-    """One camera of an episode: its queue, and the thread that empties it."""
+    """One camera of an episode.
+
+    Args:
+        key: Its name.
+        writer: Takes its frames.
+        queue_size: How many frames may wait.
+    """
 
     def __init__(self, key: str, writer: VideoWriter, queue_size: int):
         self._key, self._writer = key, writer
@@ -55,16 +59,63 @@ class Camera:
         self._shape: tuple[int, ...] | None = None
         self._dropped = 0
         self._error: Exception | None = None
+        self._feeding = threading.Lock()
+        """Held by whoever puts something into the queue; after the end nobody does."""
         self._is_stopping, self._is_cancelled = False, threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"recording {key}", daemon=True)
-        self._thread.start()
+        # Not the thread itself is waited for: an interrupted join would take it for ended.
+        self._is_done = threading.Event()
+        threading.Thread(target=self._run, name=f"recording {key}", daemon=True).start()
 
     def feed(self, image: Any, *, block: bool) -> None:
         """Puts a copy of the frame into the queue, or counts it as dropped."""
-        if self._error is not None:
-            raise self._failure() from self._error
         array, channels_first = as_picture(image)
         check_range(array)
+        with self._feeding:
+            if self._error is not None:
+                raise self._failure() from self._error
+            self._check_open()
+            self._check_shape(array, channels_first)
+            if self._queue.full() and not block:
+                self._drop()
+            else:
+                self._put((np.array(array), channels_first))
+
+    def stop(self) -> None:
+        """No more frames will come. May be called twice."""
+        with self._feeding:
+            if not (self._is_stopping or self._is_cancelled.is_set()):
+                self._put(None)
+                self._is_stopping = True
+
+    def wait(self) -> None:
+        """Waits until all frames are written; in short pieces, because Windows interrupts no longer wait."""
+        while not self._is_done.wait(0.2):
+            pass
+
+    def result(self) -> EpisodeVideo:
+        """Gives the file its name, after `wait`."""
+        if self._error is None and self._stats.count:
+            self._guard(self._writer.close)
+        if self._error is not None:
+            return EpisodeVideo(None, 0, self._dropped, None, self._failure())
+        stats = self._stats.result()
+        return EpisodeVideo(
+            self._writer.path if stats else None, self._writer.num_frames, self._dropped, stats
+        )
+
+    def cancel(self) -> None:
+        """Ends without a file."""
+        self._is_cancelled.set()
+        with suppress(queue.Full):
+            self._queue.put_nowait(None)  # the thread may be waiting for a frame
+        self._writer.cancel()  # or for ffmpeg
+        self.wait()
+
+    def _check_open(self) -> None:
+        if self._is_stopping or self._is_cancelled.is_set():
+            raise RuntimeError(f"the episode of {self._key!r} has ended; this frame comes too late")
+
+    def _check_shape(self, array: NDArray[Any], channels_first: bool) -> None:
         if self._shape is None:
             height, width = array.shape[1:] if channels_first else array.shape[:2]
             self._writer.check_size(width, height)
@@ -73,41 +124,13 @@ class Camera:
             raise ValueError(
                 f"a frame of {self._key!r} is {array.shape}, and those before it are {self._shape}"
             )
-        if self._queue.full() and not block:
-            self._drop()
-            return
-        self._put((np.array(array), channels_first))
-
-    def stop(self) -> None:
-        """No more frames will come. May be called twice."""
-        if not self._is_stopping:
-            self._put(None)
-            self._is_stopping = True
-
-    def result(self) -> EpisodeVideo:
-        """Waits until the file is complete."""
-        while self._thread.is_alive():
-            self._thread.join(0.2)  # on Windows a longer wait cannot be interrupted
-        if self._error is not None:
-            return EpisodeVideo(None, 0, self._dropped, None, self._failure())
-        stats = self._stats.result()
-        path = self._writer.path if stats else None
-        return EpisodeVideo(path, self._writer.num_frames, self._dropped, stats)
-
-    def cancel(self) -> None:
-        """Ends without a file."""
-        self._is_cancelled.set()
-        with suppress(queue.Full):
-            self._queue.put_nowait(None)  # it may be waiting
-        self._thread.join(_PATIENCE_SECONDS)
-        self._writer.cancel()
-        self._thread.join()
 
     def _put(self, item: Picture | None) -> None:
-        """Waits for a place in short pieces; the thread makes some, whatever happens to it."""
+        """Waits for a place in short pieces; the thread makes some, unless the episode is cancelled."""
         while True:
             with suppress(queue.Full):
                 return self._queue.put(item, timeout=0.2)
+            self._check_open()
 
     def _drop(self) -> None:
         self._dropped += 1
@@ -115,15 +138,20 @@ class Camera:
             _log.warning("camera %r: %d dropped so far, the encoder is too slow", self._key, self._dropped)
 
     def _run(self) -> None:
-        for picture in iter(self._queue.get, None):
+        try:
+            for picture in iter(self._queue.get, None):
+                if self._is_cancelled.is_set():
+                    break
+                if self._error is None:  # after an error, frames are taken from the queue all the same
+                    self._guard(self._write, picture)
             if self._is_cancelled.is_set():
-                break
-            if self._error is None:  # after an error, frames are taken from the queue all the same
-                self._guard(self._write, picture)
-        if self._is_cancelled.is_set() or self._error is not None or not self._writer.num_frames:
-            self._writer.cancel()
-        else:
-            self._guard(self._writer.close)
+                self._error = self._error or RuntimeError("the episode was cancelled")
+            elif self._stats.count and self._error is None:
+                self._guard(self._writer.complete)
+        finally:
+            if self._error is not None or not self._stats.count:
+                self._writer.cancel()
+            self._is_done.set()
 
     def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
         try:

@@ -24,9 +24,10 @@ def check_size(width: int, height: int, pixel_format: str, codec: str) -> None:
             if chroma_steps(name) == (1, 1)
         ]
         other = f"or choose pixel_format={full[0]!r}" if full else "or another codec"
+        edges = [name for name, is_odd in (("column", width % step_x), ("row", height % step_y)) if is_odd]
         raise ValueError(
             f"{' and '.join(odd)}, which {pixel_format} cannot hold: pad=True repeats the last "
-            f"{'column' if width % step_x else 'row'}, {other}"
+            f"{' and the last '.join(edges)}, {other}"
         )
 
 

@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from ..errors import EncodeError
 from ..read.sources import local_path
 from .clip import Clip, Room, carried, inspect_clip
+from .encoders import MUXERS
 from .fit import table_of_differences
 from .lanes import Interval, Lane, SoundLane, SubtitleLane, VideoLane
 from .look import Refusal
@@ -84,6 +85,8 @@ def _paths(inputs: Iterable[str | PathLike[str]]) -> list[str]:
 
 def _container_name(place: Path) -> str:
     """The container that FFmpeg chooses for a suffix."""
+    if place.suffix.lower() in MUXERS:
+        return MUXERS[place.suffix.lower()]
     try:
         chosen = av.open(f"any{place.suffix}", "w").format
     except (ValueError, av.error.FFmpegError) as error:

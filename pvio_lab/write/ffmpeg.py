@@ -71,6 +71,8 @@ class Feed:
                 rest = rest[self._process.stdin.write(rest) :]
         except OSError as error:
             raise self._failure() from error
+        except ValueError as error:  # another thread has closed the pipe
+            raise EncodeError(f"ffmpeg was ended before it could {self._purpose}") from error
 
     def finish(self) -> None:
         """Tells it that this was all, and waits for it.
@@ -91,11 +93,6 @@ class Feed:
     def kill(self) -> None:
         """Ends it at once."""
         self._end()
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
 
     def after_fork(self) -> None:
         """A child that held the pipe open would keep ffmpeg waiting for more."""

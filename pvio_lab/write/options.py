@@ -215,7 +215,8 @@ def _is_a(kind: type, value: Any) -> bool:
 
 
 def _raw(params: Sequence[str]) -> list[str]:
-    if isinstance(params, str) or not all(isinstance(each, str) for each in params):
+    is_list = isinstance(params, Iterable) and not isinstance(params, str)
+    if not is_list or not all(isinstance(each, str) for each in params):
         raise TypeError(f"ffmpeg_params={params!r} must be a sequence of strings, such as ('-tune', 'grain')")
     return list(params)
 

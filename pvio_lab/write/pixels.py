@@ -54,7 +54,6 @@ def as_picture(frame: Any) -> tuple[NDArray[Any], bool]:
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise TypeError(
             f"a frame of {array.dtype} is not clear: give uint8 from 0 to 255, or floats from 0 to 1"
-            f" (such as frame.astype('uint8'))"
         )
     if array.ndim == 2:
         array = array[:, :, None]

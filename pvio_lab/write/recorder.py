@@ -65,7 +65,7 @@ class StreamingVideoEncoder:
         self._fps = check_writer_options(self._suffix, fps, codec=codec, **writer_options)
         self._options = {"codec": codec, **writer_options}
         self._cameras: dict[str, Camera] = {}
-        self._new_folder: Path | None = None
+        self._new_folders: list[Path] = []
         self._is_closed = False
         self._end = weakref.finalize(self, _cancel, self._cameras)
 
@@ -74,6 +74,7 @@ class StreamingVideoEncoder:
 
         Raises:
             FileExistsError: There is a file, and `overwrite=False`.
+            NotADirectoryError: The directory is a file.
             RuntimeError: An episode is running.
             ValueError: A key cannot be the name of a file, or comes twice, or there are none.
         """
@@ -83,7 +84,9 @@ class StreamingVideoEncoder:
             raise RuntimeError("an episode is running: call finish_episode() or cancel_episode() first")
         names = _checked(keys)
         folder = Path(directory)
-        self._new_folder = None if folder.exists() else folder
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is a file; give the name of a folder")
+        self._new_folders = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         try:
             for key in names:
@@ -102,14 +105,10 @@ class StreamingVideoEncoder:
             TypeError: It is no picture.
             ValueError: There is no such camera, or the frame has another size or numbers out of range.
         """
-        if not self._cameras:
-            raise RuntimeError("no episode is running: call start_episode() first")
-        camera = self._cameras.get(key)
-        if camera is None:
-            raise ValueError(
-                f"there is no camera {key!r} in this episode; there are {', '.join(self._cameras)}"
-            )
-        camera.feed(image, block=self._when_full == "block")
+        cameras = self._running()
+        if key not in cameras:
+            raise ValueError(f"there is no camera {key!r} in this episode; there are {', '.join(cameras)}")
+        cameras[key].feed(image, block=self._when_full == "block")
 
     def finish_episode(self) -> dict[str, EpisodeVideo]:
         """Completes the files. A camera that failed, or has no frames, has none; the others have theirs.
@@ -117,11 +116,12 @@ class StreamingVideoEncoder:
         Raises:
             RuntimeError: No episode is running.
         """
-        if not self._cameras:
-            raise RuntimeError("no episode is running: call start_episode() first")
-        for camera in self._cameras.values():
+        cameras = self._running()
+        for camera in cameras.values():
             camera.stop()
-        videos = {key: camera.result() for key, camera in self._cameras.items()}
+        for camera in cameras.values():
+            camera.wait()
+        videos = {key: camera.result() for key, camera in cameras.items()}
         self._cameras.clear()
         for key, video in videos.items():
             if video.error is not None:
@@ -131,9 +131,9 @@ class StreamingVideoEncoder:
     def cancel_episode(self) -> None:
         """Ends the episode, if one is running, and leaves no file of it; older files stay as they were."""
         _cancel(self._cameras)
-        if self._new_folder is not None:
-            with suppress(OSError):  # it is not empty
-                self._new_folder.rmdir()
+        with suppress(OSError):  # one that is not empty
+            for folder in self._new_folders:
+                folder.rmdir()
 
     def close(self) -> None:
         """Finishes an episode that is running. May be called twice."""
@@ -151,14 +151,23 @@ class StreamingVideoEncoder:
             self.cancel_episode()
         self.close()
 
+    def _running(self) -> dict[str, Camera]:
+        cameras = dict(self._cameras)
+        if not cameras:
+            raise RuntimeError("no episode is running: call start_episode() first")
+        return cameras
+
     def __repr__(self) -> str:
         recording = ", ".join(self._cameras) or "nothing"
         return f"StreamingVideoEncoder({float(self._fps):g} frames/s, recording {recording})"
 
 
 def _cancel(cameras: dict[str, Camera]) -> None:
-    while cameras:
-        cameras.popitem()[1].cancel()
+    """From now on there is no episode, also for those who feed it; then each camera ends."""
+    taken = list(cameras.values())
+    cameras.clear()
+    for camera in taken:
+        camera.cancel()
 
 
 def _checked(keys: Iterable[str]) -> list[str]:

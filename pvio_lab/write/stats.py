@@ -76,6 +76,11 @@ class RunningStats:
             self._histogram[channel] += np.bincount(sample[:, :, channel].ravel(), minlength=256)
         self._count += 1
 
+    @property
+    def count(self) -> int:
+        """How many frames were counted."""
+        return self._count
+
     def result(self) -> FrameStats | None:
         """The statistics so far; None before the first frame."""
         if not self._count:

@@ -37,7 +37,8 @@ class Target:
         stem = os.fsencode(self._place.name)[:_LONGEST_STEM].decode(errors="ignore")  # no half characters
         self.partial = self._place.with_name(f".{stem}.{uuid.uuid4().hex[:8]}.part")
         self.partial.open("xb").close()  # fails at once where nothing may be written
-        self._discard = weakref.finalize(self, _remove, self.partial, os.getpid())
+        self._owner, self._is_committed = os.getpid(), False
+        self._when_dropped = weakref.finalize(self, _remove, self.partial, self._owner)
 
     def commit(self) -> None:
         """The new file gets its name, and replaces what was there.
@@ -49,11 +50,13 @@ class Target:
             os.replace(self.partial, self._place)
         else:
             _rename_to_new(self.partial, self._place)
-        self._discard.detach()
+        self._is_committed = True
+        self._when_dropped.detach()
 
     def discard(self) -> None:
-        """Removes the new file, if it was not committed."""
-        self._discard()
+        """Removes the new file, if it was not committed; and again, if somebody has made it anew."""
+        if not self._is_committed:
+            _remove(self.partial, self._owner)
 
     def __enter__(self) -> Target:
         return self
@@ -67,6 +70,8 @@ class Target:
         folder = self._place.parent
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder} to write to; make it first")
+        with suppress(FileNotFoundError):
+            self._place.lstat()  # complains of a name that no file can have
         if self._place.is_dir():
             raise IsADirectoryError(f"{self.path} is a directory; give the name of a file")
         if not self._overwrite and self._place.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from fractions import Fraction
@@ -96,6 +97,7 @@ class VideoWriter:
         self._size: tuple[int, int] | None = None
         self._feed: Feed | None = None
         self._is_open = True
+        self._lock = threading.Lock()
         self._target = Target(path, overwrite=overwrite)
         if codec == "auto":
             _log.info("%s: codec='auto' chose %s", self.path.name, self._plan.encoder.name)
@@ -111,16 +113,20 @@ class VideoWriter:
         return self._size
 
     def append(self, frame: Any) -> None:
-        """Adds a frame.
+        """Adds a frame. Threads may take turns.
 
         Raises:
             EncodeError: ffmpeg has failed; with its own words. Nothing is left of the file.
             TypeError: It is no picture.
             ValueError: It has another size or shape, or numbers that are out of range; the writer goes on.
         """
+        pixels = rgb_pixels(frame)
+        with self._lock:
+            self._append(pixels)
+
+    def _append(self, pixels: Frames) -> None:
         if not self._is_open:
             raise ValueError(f"this writer of {self.path} is closed; open a new one")
-        pixels = rgb_pixels(frame)
         height, width = pixels.shape[:2]
         if self._size is None:
             self._begin(width, height)
@@ -151,12 +157,22 @@ class VideoWriter:
         if not self._is_open:
             return
         try:
-            if self._feed is None:
-                raise ValueError(f"no frames were written to {self.path}: a video has at least one")
-            self._feed.finish()
+            self.complete()
             self._target.commit()
         finally:
             self.cancel()
+
+    def complete(self) -> None:
+        """Waits until ffmpeg has written everything; it takes `close` to give the file its name.
+
+        Raises:
+            EncodeError: ffmpeg has failed; with its own words.
+            ValueError: There were no frames.
+        """
+        with self._lock:
+            if self._feed is None:
+                raise ValueError(f"no frames were written to {self.path}: a video has at least one")
+            self._feed.finish()
 
     def cancel(self) -> None:
         """Ends without a file; an older one stays as it was."""
@@ -189,6 +205,9 @@ class VideoWriter:
         arguments = self._plan.arguments(*self._padded_size(width, height))
         self._feed = Feed([*arguments, "-y", f"file:{self._target.partial}"], f"write {self.path}")
         self._size = width, height
+        if not self._is_open:  # another thread has cancelled meanwhile
+            self.cancel()
+            raise ValueError(f"the writing of {self.path} was cancelled")
 
     def _padded_size(self, width: int, height: int) -> tuple[int, int]:
         step_x, step_y = chroma_steps(self._plan.pixel_format) if self._pad else (1, 1)
@@ -234,6 +253,7 @@ class Plan:
             *ENCODERS[self.encoder.name].before_input.split(),
             *f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {self._rate} -i pipe:0".split(),
             *colour_arguments(self.encoder, self.pixel_format, width, height, suffix=self._suffix),
+            *([] if self.encoder.upload else ["-pix_fmt", self.pixel_format]),
             *self._output,
         ]
 
@@ -249,7 +269,7 @@ def check_writer_options(suffix: str, fps: float | Fraction, **writer_options: A
         TypeError: There is no such option.
         ValueError: An option has no such value.
     """
-    known = inspect.signature(VideoWriter).parameters
+    known = [name for name in inspect.signature(VideoWriter).parameters if name not in ("path", "fps")]
     unknown = [name for name in writer_options if name not in known]
     if unknown:
         raise TypeError(f"there is no option {', '.join(unknown)}; VideoWriter has {', '.join(known)}")
