@@ -641,3 +641,10 @@ def test_own_filters_do_not_change_the_pixel_format(tmp_path, codec, suffix):
     write_frames_to_video(path, [draw_frame(0)], 25, codec=codec, ffmpeg_params=["-vf", "hflip"])
     expected = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     assert get_video_metadata(path, cache=False).pixel_format == expected
+
+
+@pytest.mark.parametrize("size", [(8, 64), (64, 14)])
+def test_too_small_for_an_encoder_that_would_crash(tmp_path, size):
+    with pytest.raises(ValueError, match="too few for libsvtav1: at least 16 each way, or another codec"):
+        write_frames_to_video(tmp_path / "a.mp4", [np.zeros((*size, 3), np.uint8)], 25, codec="av1")
+    assert not list(tmp_path.iterdir())

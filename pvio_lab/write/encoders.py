@@ -55,6 +55,8 @@ class Encoder:
     """Options that stand before the input."""
     upload: str = ""
     """Filters that bring frames to the device."""
+    least_side: int = 1
+    """Smaller pictures end it, or worse."""
     is_hardware: bool = False
     """A device encodes, which may be missing."""
 
@@ -219,6 +221,7 @@ _SOFTWARE = (
         fast_decode="fast-decode=1",
         threads="lp={}",
         params="-svtav1-params",
+        least_side=16,
     ),
     Encoder(
         "libvpx-vp9",

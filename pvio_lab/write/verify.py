@@ -40,7 +40,8 @@ def verify(path: Path, lanes: Sequence[Lane], first: Clip) -> None:
         wrong = list(_all_differences(container, lanes, first))
     if wrong:
         raise EncodeError(
-            f"the joined file is not what it was meant to be, and is not kept: {'; '.join(wrong)}"
+            f"the joined file is not what it was meant to be, and is not kept: {'; '.join(wrong)}. "
+            "Another container may hold it, such as .mkv"
         )
 
 

@@ -248,6 +248,11 @@ class Plan:
         Raises:
             ValueError: The pixel format cannot hold this size.
         """
+        if min(width, height) < self.encoder.least_side:
+            raise ValueError(
+                f"{width}x{height} pixels are too few for {self.encoder.name}: "
+                f"at least {self.encoder.least_side} each way, or another codec"
+            )
         check_size(width, height, self.pixel_format, self.encoder.codec)
         return [
             *ENCODERS[self.encoder.name].before_input.split(),
