@@ -450,7 +450,7 @@ def test_closing_gives_files_and_threads_back(engine):
     assert PROCESS.num_threads() <= threads + 2
 
 
-def test_closing_gives_memory_back():
+def read_much_and_close():
     readers = [VideoReader(SAMPLES / "shapes.mp4", cache_bytes=64 * MB) for _ in range(4)]
     for reader in readers:
         for number in (249, 200, 100, 50):
@@ -459,6 +459,11 @@ def test_closing_gives_memory_back():
     for reader in readers:
         reader.close()
     assert full - memory() > 60 * MB
+
+
+def test_closing_gives_memory_back():
+    # How much of what is freed an allocator keeps depends on what the process did before.
+    in_child(read_much_and_close)
 
 
 @counts_files
