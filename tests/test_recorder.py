@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import gc
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -273,6 +274,7 @@ def test_a_recorder_that_is_dropped_leaves_nothing(tmp_path):
 
 
 def interrupt_soon(seconds=0.3):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
     threading.Timer(seconds, _thread.interrupt_main).start()
 
 
