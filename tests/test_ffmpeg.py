@@ -545,3 +545,14 @@ def test_memory_is_flat(tmp_path, count):
     own, other = growth_while_writing(tmp_path / "a.mp4", count)
     assert own < 150 * MB
     assert other < 150 * MB
+
+
+def test_another_thread_cancels(tmp_path):
+    writer = VideoWriter(tmp_path / "a.mp4", 25, preset="veryslow")
+    writer.append(np.zeros((720, 1280, 3), np.uint8))
+    writer._feed.kill()
+    with pytest.raises(EncodeError, match="ffmpeg was ended before it could write"):
+        writer.append(np.zeros((720, 1280, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="is closed; open a new one"):
+        writer.append(np.zeros((720, 1280, 3), np.uint8))

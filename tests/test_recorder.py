@@ -443,3 +443,13 @@ def test_files_are_not_replaced_unless_allowed(tmp_path):
             recorder.start_episode(["front", "left"], tmp_path)
         assert [each.name for each in tmp_path.iterdir()] == ["left.mp4"]
         recorder.start_episode(["front"], tmp_path)
+
+
+def test_a_finished_folder_stays_when_something_fails_later(tmp_path):
+    with (  # noqa: PT012
+        pytest.raises(OSError, match="later"),
+        StreamingVideoEncoder(25, preset="ultrafast") as recorder,
+    ):
+        record(recorder, tmp_path / "new", ["front"], FRAMES[:2])["front"].path.unlink()
+        raise OSError("later")
+    assert (tmp_path / "new").is_dir()

@@ -18,13 +18,20 @@ Look = Callable[["Packet[VideoStream]"], int]
 
 def look_for(codec: str, extradata: bytes | None) -> Look | None:
     """What to look at in each packet of this codec, if anything."""
+    length = unit_length(codec, extradata)
     if codec == "h264":
-        length = (extradata[4] & 3) + 1 if extradata and len(extradata) > 4 and extradata[0] == 1 else 0
         return lambda packet: _h264_keyframe(packet, length)
     if codec == "hevc":
-        length = (extradata[21] & 3) + 1 if extradata and len(extradata) > 21 and extradata[0] == 1 else 0
         return lambda packet: _hevc_layers(packet, length)
     return {"vp8": _vp8_hidden, "mpeg4": _mpeg4_packed, "ffv1": _ffv1_keyframe}.get(codec)
+
+
+def unit_length(codec: str, extradata: bytes | None) -> int:
+    """How many bytes tell the length of each NAL unit; 0 where there are start codes."""
+    at = {"h264": 4, "hevc": 21}.get(codec)
+    if at is None or not extradata or len(extradata) <= at or extradata[0] != 1:
+        return 0
+    return (extradata[at] & 3) + 1
 
 
 def _h264_keyframe(packet: Packet[VideoStream], length: int) -> int:

@@ -13,8 +13,8 @@ _WITHOUT_TAGS = {".avi"}
 def check_size(width: int, height: int, pixel_format: str, codec: str) -> None:
     """Raises ValueError for an odd size where the pixel format shares colours between neighbours."""
     step_x, step_y = chroma_steps(pixel_format)
-    odd = [f"the {name} {size} is odd" for name, size, step in
-           (("width", width, step_x), ("height", height, step_y)) if size % step]  # fmt: skip
+    sides = (("width", width, step_x, "column"), ("height", height, step_y, "row"))
+    odd = [(name, size, edge) for name, size, step, edge in sides if size % step]
     if odd:
         full = [
             name
@@ -24,10 +24,9 @@ def check_size(width: int, height: int, pixel_format: str, codec: str) -> None:
             if chroma_steps(name) == (1, 1)
         ]
         other = f"or choose pixel_format={full[0]!r}" if full else "or another codec"
-        edges = [name for name, is_odd in (("column", width % step_x), ("row", height % step_y)) if is_odd]
         raise ValueError(
-            f"{' and '.join(odd)}, which {pixel_format} cannot hold: pad=True repeats the last "
-            f"{' and the last '.join(edges)}, {other}"
+            f"{' and '.join(f'the {name} {size} is odd' for name, size, _ in odd)}, which {pixel_format} "
+            f"cannot hold: pad=True repeats {' and '.join(f'the last {edge}' for *_, edge in odd)}, {other}"
         )
 
 
@@ -46,6 +45,12 @@ def colour_arguments(
     encoder: Encoder, pixel_format: str, width: int, height: int, *, suffix: str = ""
 ) -> list[str]:
     """Filters that convert RGB to the pixel format, and the tags that tell players how to convert it back."""
+    # Filters of the user's own replace these, and must not change the pixel format.
+    own_format = [] if encoder.upload else ["-pix_fmt", pixel_format]
+    return [*_filters(encoder, pixel_format, width, height, suffix), *own_format]
+
+
+def _filters(encoder: Encoder, pixel_format: str, width: int, height: int, suffix: str) -> list[str]:
     if encoder.name == "gif":
         return ["-filter_complex", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"]
     if not pixel_format.startswith(("yuv", "nv", "gray")):

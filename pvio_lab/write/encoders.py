@@ -7,6 +7,7 @@ otherwise has the ends of its own scale here, and gets the number in proportion.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,11 @@ _NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 _EIGHT_AND_TEN = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 
 
+_device = partial(Encoder, threads="", is_hardware=True)
+
+
 def _nvenc(codec: str) -> Encoder:
-    return Encoder(
+    return _device(
         f"{codec}_nvenc",
         codec,
         ("yuv420p", "yuv444p") if codec != "av1" else ("yuv420p",),
@@ -120,13 +124,11 @@ def _nvenc(codec: str) -> Encoder:
         scale=(1, 51),
         preset="-preset {}",
         presets=_NVENC_PRESETS,
-        threads="",
-        is_hardware=True,
     )
 
 
 def _qsv(codec: str) -> Encoder:
-    return Encoder(
+    return _device(
         f"{codec}_qsv",
         codec,
         ("nv12",),
@@ -134,27 +136,23 @@ def _qsv(codec: str) -> Encoder:
         scale=(1, 51),
         preset="-preset {}",
         presets=_QSV_PRESETS,
-        threads="",
-        is_hardware=True,
     )
 
 
 def _vaapi(codec: str) -> Encoder:
-    return Encoder(
+    return _device(
         f"{codec}_vaapi",
         codec,
         ("nv12",),
         quality="-rc_mode CQP -qp {}",
         scale=(1, 51) if codec != "av1" else (1, 255),
-        threads="",
         before_input="-vaapi_device /dev/dri/renderD128",
         upload="hwupload",
-        is_hardware=True,
     )
 
 
 def _amf(codec: str) -> Encoder:
-    return Encoder(
+    return _device(
         f"{codec}_amf",
         codec,
         ("yuv420p", "nv12"),
@@ -162,20 +160,16 @@ def _amf(codec: str) -> Encoder:
         scale=(0, 51) if codec != "av1" else (1, 255),
         preset="-quality {}",
         presets=("speed", "balanced", "quality"),
-        threads="",
-        is_hardware=True,
     )
 
 
 def _videotoolbox(codec: str) -> Encoder:
-    return Encoder(
+    return _device(
         f"{codec}_videotoolbox",
         codec,
         ("yuv420p", "nv12"),
         quality="-q:v {}",
         scale=(100, 1),
-        threads="",
-        is_hardware=True,
     )
 
 

@@ -69,10 +69,8 @@ class Feed:
         try:
             while rest:
                 rest = rest[self._process.stdin.write(rest) :]
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: another thread has closed the pipe
             raise self._failure() from error
-        except ValueError as error:  # another thread has closed the pipe
-            raise EncodeError(f"ffmpeg was ended before it could {self._purpose}") from error
 
     def finish(self) -> None:
         """Tells it that this was all, and waits for it.
@@ -108,6 +106,8 @@ class Feed:
             )
 
     def _failure(self) -> EncodeError:
+        if not self._end.alive:
+            return EncodeError(f"ffmpeg was ended before it could {self._purpose}")
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
         code = self._process.poll()

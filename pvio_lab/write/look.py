@@ -8,7 +8,7 @@ import av.error
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ..read.bitstream import look_for, units
+from ..read.bitstream import look_for, unit_length, units
 from ..read.convert import Matrix, display_matrix
 
 
@@ -22,11 +22,8 @@ class Look:
     def __init__(self, stream: VideoStream):
         context = stream.codec_context
         self._context, self._codec = context, context.codec.canonical_name
-        extradata = context.extradata or b""
-        self._note = look_for(self._codec, extradata)
-        at = {"h264": 4, "hevc": 21}.get(self._codec, len(extradata))
-        is_counted = len(extradata) > at and extradata[0] == 1
-        self._length = (extradata[at] & 3) + 1 if is_counted else 0
+        self._note = look_for(self._codec, context.extradata)
+        self._length = unit_length(self._codec, context.extradata)
         self.first: Packet[Any] | None = None
         self.num_broken = 0
 

@@ -123,6 +123,7 @@ class StreamingVideoEncoder:
             camera.wait()
         videos = {key: camera.result() for key, camera in cameras.items()}
         self._cameras.clear()
+        self._new_folders.clear()
         for key, video in videos.items():
             if video.error is not None:
                 _log.error("camera %r has no file: %s", key, video.error)

@@ -258,7 +258,6 @@ class Plan:
             *ENCODERS[self.encoder.name].before_input.split(),
             *f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {self._rate} -i pipe:0".split(),
             *colour_arguments(self.encoder, self.pixel_format, width, height, suffix=self._suffix),
-            *([] if self.encoder.upload else ["-pix_fmt", self.pixel_format]),
             *self._output,
         ]
 
