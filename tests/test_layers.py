@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "read": {"errors", "show"},
     "write": {"errors", "read"},
     "load": {"errors", "read"},
-    "measure": {"errors", "read", "write", "load"},
+    "measure": {"errors", "show", "read", "write", "load"},
     "view": {"errors", "read", "write", "load", "measure"},
     "scale": {"errors", "read"},
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import zlib
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from ..errors import DecodeError, OpenError
+from .cpus import num_cpus
 from .facts import VideoInfo
 from .frames import FrameReader, Frames
 from .numbers import frame_numbers, positive_integer
@@ -261,8 +261,3 @@ def _sixteen_bits(image: Image.Image) -> NDArray[Any]:
             "its pixels are 32-bit integers, which have no agreed range; save it with 8 or 16 bits"
         )
     return pixels
-
-
-def num_cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

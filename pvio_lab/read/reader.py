@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .convert import Turn
+from .cpus import num_cpus
 from .decord_engine import DecordEngine
 from .engines import PyAVEngine
 from .facts import VideoInfo
 from .fetch import Fetcher, Geometry, stream
 from .frames import FrameReader, Frames
-from .images import num_cpus
 from .index import FrameIndex
 from .metadata import describe
 from .numbers import frame_numbers, not_negative_integer, positive_integer

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
-from .images import natural_key, num_cpus
+from .cpus import num_cpus
+from .images import natural_key
 from .numbers import positive_integer
 from .scan_process import ScanProcess
 
