@@ -246,3 +246,21 @@ def test_the_sample_directory_counts_up():
     images = ImageSequence(Path(__file__).parents[1] / "data_samples" / "numbered")
     counts = [int(path.stem) for path in images.paths]
     assert all(after == before + 1 for before, after in pairwise(counts))
+
+
+def test_a_size_of_ones_own(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    assert ImageSequence(tmp_path, width=32).shape == (3, 24, 32, 3)
+    images = ImageSequence(tmp_path, width=10, height=20)
+    assert images.shape == (3, 20, 10, 3)
+    assert images[:].shape == (3, 20, 10, 3)
+    assert images[2][0, 0].tolist() == [2, 0, 0]
+    assert images.info.width == 64
+
+
+@pytest.mark.parametrize(("option", "value"), [("width", 0), ("height", -1), ("width", 1.5)])
+def test_a_wrong_size(tmp_path, option, value):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    with pytest.raises((ValueError, TypeError), match=option):
+        ImageSequence(tmp_path, **{option: value})

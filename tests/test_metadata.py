@@ -284,7 +284,7 @@ clip, place = sys.argv[1], Path(sys.argv[1] + ".metadata.json")
 for _ in range(150):
     place.unlink(missing_ok=True)
     assert get_video_metadata(clip).num_frames == 60
-    assert (metadata._recall(clip) or get_video_metadata(clip)).num_frames == 60
+    assert (metadata.recall(clip) or get_video_metadata(clip)).num_frames == 60
 """
 
 

@@ -19,7 +19,7 @@ from ..errors import DecodeError, OpenError
 from .cpus import num_cpus
 from .facts import VideoInfo
 from .frames import FrameReader, Frames
-from .numbers import frame_numbers, positive_integer
+from .numbers import frame_numbers, positive_integer, scaled_size
 from .times import frame_rate, frames_at
 
 # What the ffmpeg program assumes for image files.
@@ -59,6 +59,8 @@ class ImageSequence(FrameReader):
         pattern: Which of its files to take, such as `"*.png"` or `"left_*"`; `"**/*.png"` looks into folders
             too. Without one, all that Pillow can open, told by extension. Hidden files are skipped.
         fps: Frames a second; 25, as the ffmpeg program assumes for images, when left out.
+        width: The width of the frames; that of the images, or as `height` demands, when left out.
+        height: The height of the frames; that of the images, or as `width` demands, when left out.
 
     Raises:
         DecodeError: None of the images can be opened.
@@ -68,12 +70,23 @@ class ImageSequence(FrameReader):
     """
 
     def __init__(
-        self, directory: str | PathLike[str], *, pattern: str | None = None, fps: float | None = None
+        self,
+        directory: str | PathLike[str],
+        *,
+        pattern: str | None = None,
+        fps: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
     ):
+        wanted = [
+            None if each is None else positive_integer(each, name)
+            for name, each in (("width", width), ("height", height))
+        ]
         self._directory = Path(directory)
         self._fps = DEFAULT_FPS if fps is None else frame_rate(fps)
         self.paths = _find_images(self._directory, pattern)
         self._first = _first_header(self.paths)
+        self._size = scaled_size((self._first.width, self._first.height), *wanted)
 
     @property
     def fps(self) -> float:
@@ -83,7 +96,7 @@ class ImageSequence(FrameReader):
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Number of frames, height, width, 3."""
-        return len(self), self._first.height, self._first.width, 3
+        return len(self), self._size[1], self._size[0], 3
 
     @property
     def info(self) -> VideoInfo:
@@ -142,7 +155,7 @@ class ImageSequence(FrameReader):
         unique, places, inverse = np.unique(numbers, return_index=True, return_inverse=True)
 
         def load_into(number: int, place: int) -> None:
-            frames[place] = self._load(number)
+            frames[place] = self.load(number)
 
         pool = ThreadPoolExecutor(max(1, min(len(unique), num_cpus())))
         try:
@@ -154,7 +167,8 @@ class ImageSequence(FrameReader):
             frames[place] = frames[places[inverse[place]]]
         return frames
 
-    def _load(self, number: int) -> Frames:
+    def load(self, number: int) -> Frames:
+        """One image, read by the calling thread; the others are not touched."""
         path = self.paths[number]
         try:
             with Image.open(path) as image:
@@ -164,13 +178,15 @@ class ImageSequence(FrameReader):
             raise
         except _DAMAGE as error:
             raise DecodeError(f"frame {number} cannot be decoded: {path}: {error}") from error
-        if frame.shape != self.shape[1:]:
+        if frame.shape != (self._first.height, self._first.width, 3):
             raise ValueError(
                 f"frame {number}, {path}, is {frame.shape[1]}x{frame.shape[0]} and {self._first.path} is "
                 f"{self._first.width}x{self._first.height}: the images of a sequence must have one size; "
                 "resize them, or choose those that fit by pattern="
             )
-        return frame
+        if self._size == (self._first.width, self._first.height):
+            return frame
+        return np.asarray(Image.fromarray(frame).resize(self._size, Image.Resampling.BICUBIC))
 
 
 class _Header(NamedTuple):

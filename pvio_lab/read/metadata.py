@@ -49,7 +49,7 @@ def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> Vide
         OpenError: It is no video.
     """
     file = local_path(path)
-    known = _recall(file) if cache else None
+    known = recall(file) if cache else None
     if known is not None:
         return known
     opened = open_file(file, 1)
@@ -58,7 +58,7 @@ def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> Vide
     finally:
         opened.engine.close()
     if cache:
-        _remember(file, info)
+        remember(file, info)
     return info
 
 
@@ -109,7 +109,7 @@ def _snapped(rate: float, nominal: tuple[float, ...], room: float) -> float:
     return next((each for each in nominal if abs(each - rate) <= room), rate)
 
 
-def _recall(path: str) -> VideoInfo | None:
+def recall(path: str) -> VideoInfo | None:
     """What is remembered about a file, if it still is the same file and the memory is sound."""
     for place in _places(path):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -119,7 +119,7 @@ def _recall(path: str) -> VideoInfo | None:
     return None
 
 
-def _remember(path: str, info: VideoInfo) -> None:
+def remember(path: str, info: VideoInfo) -> None:
     """Written aside and renamed, so that nobody ever reads half of it."""
     text = json.dumps({"key": _key(path), "info": asdict(info)}, indent=1)
     for place in _places(path):

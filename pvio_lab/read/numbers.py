@@ -111,3 +111,17 @@ def _out_of_range(number: Any, length: int) -> str:
         f"frame {number} is out of range: there are {length} frames, "
         f"numbered 0 to {length - 1}, or -{length} to -1 from the end"
     )
+
+
+def scaled_size(own: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
+    """Width and height of frames that are made to fit; what is not given follows from their own shape.
+
+    >>> scaled_size((640, 360), None, 180)
+    (320, 180)
+    """
+    if width is None and height is None:
+        return own
+    if height is None:
+        assert width is not None
+        return width, max(1, round(width * own[1] / own[0]))
+    return width or max(1, round(height * own[0] / own[1])), height

@@ -19,7 +19,7 @@ from .fetch import Fetcher, Geometry, stream
 from .frames import FrameReader, Frames
 from .index import FrameIndex
 from .metadata import describe
-from .numbers import frame_numbers, not_negative_integer, positive_integer
+from .numbers import frame_numbers, not_negative_integer, positive_integer, scaled_size
 from .opening import EngineName, open_file
 from .recycle import Recycler
 from .sources import local_path
@@ -79,7 +79,9 @@ class VideoReader(FrameReader):
         try:
             self.index: FrameIndex = opened.index
             self.info: VideoInfo = describe(opened)
-            self._geometry = Geometry(_wanted_size(self.info, width, height), Turn.of(opened.first))
+            self._geometry = Geometry(
+                scaled_size((self.info.width, self.info.height), width, height), Turn.of(opened.first)
+            )
             self._fetcher = self._make_fetcher(cache_bytes)
         except BaseException:
             opened.engine.close()
@@ -190,16 +192,6 @@ class VideoReader(FrameReader):
     def _check_open(self) -> None:
         if self._is_closed:
             raise ValueError(f"this reader of {self._source} is closed; open a new one")
-
-
-def _wanted_size(info: VideoInfo, width: int | None, height: int | None) -> tuple[int, int]:
-    """Width and height of the frames; one that is not given follows from the shape of the picture."""
-    if width is None and height is None:
-        return info.width, info.height
-    if height is None:
-        assert width is not None
-        return width, max(1, round(width * info.height / info.width))
-    return width or max(1, round(height * info.width / info.height)), height
 
 
 def _one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
