@@ -22,6 +22,8 @@ _HOMES = {
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "StreamingVideoEncoder": "write.recorder",
+    "VideoCollectionDataLoader": "load.loader",
+    "VideoCollectionDataset": "load.dataset",
     "VideoError": "errors",
     "VideoInfo": "read.facts",
     "VideoReader": "read.reader",
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from .errors import OpenError as OpenError
     from .errors import SourceError as SourceError
     from .errors import VideoError as VideoError
+    from .load.dataset import VideoCollectionDataset as VideoCollectionDataset
+    from .load.loader import VideoCollectionDataLoader as VideoCollectionDataLoader
     from .read.facts import AudioInfo as AudioInfo
     from .read.facts import VideoInfo as VideoInfo
     from .read.functions import decode_video_frames as decode_video_frames

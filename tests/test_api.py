@@ -23,6 +23,8 @@ PUBLIC = [
     "ScanReport",
     "SourceError",
     "StreamingVideoEncoder",
+    "VideoCollectionDataLoader",
+    "VideoCollectionDataset",
     "VideoError",
     "VideoInfo",
     "VideoReader",

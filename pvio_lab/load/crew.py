@@ -1,0 +1,260 @@
+"""Worker threads: they decode side by side, and the batches come out in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+
+import numpy as np
+
+from ..read.forking import survive_forks
+from .batches import Done, Filling, Finisher, PartReader
+from .chunks import Batch, Task, by_piece
+
+# Waiting is done in short pieces: on Windows a longer wait cannot be interrupted, and threads must see
+# that the program ends.
+_PATIENCE = 0.2
+
+
+class Stopped(Exception):
+    """The loop is over."""
+
+
+class Slot:
+    """A batch on its way through the crew."""
+
+    def __init__(self, plan: Batch, end: int):
+        self.plan, self.end = plan, end
+        self.num_missing = len(plan.parts)
+        self.filling: Filling | None = None
+        self.is_being_finished = False
+        self.result: Done | None = None
+        self.error: BaseException | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """There is a result or an error."""
+        return self.result is not None or self.error is not None
+
+
+class Crew:
+    """Worker threads for one epoch.
+
+    Each takes the next piece of work when it is done with one. A piece of which few fit into memory is
+    decoded by several threads of one decoder instead, so that all processors are in use then, too.
+
+    Args:
+        batches: The plan; it is asked by one worker at a time.
+        num_threads: How many workers there are.
+        max_bytes: How much uint8 frames may take that are not delivered yet.
+        num_ahead: How many batches may be finished before they are asked for.
+        finisher: Makes of a filled batch what the consumer gets.
+        num_kept: How many files each worker keeps open.
+        is_tolerant: Frames that cannot be read are left out.
+        help_plan: Something useful to do before more work is taken.
+    """
+
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        num_threads: int,
+        *,
+        max_bytes: int,
+        num_ahead: int,
+        finisher: Finisher,
+        num_kept: int,
+        is_tolerant: bool,
+        help_plan: Callable[[], None],
+    ):
+        self._pieces, self._num_threads, self._max_bytes = by_piece(batches), num_threads, max_bytes
+        self._num_ahead, self._finisher, self._help_plan = num_ahead, finisher, help_plan
+        self._num_kept, self._is_tolerant = num_kept, is_tolerant
+        self._planning, self._state = threading.Lock(), threading.Condition()
+        self._slots: dict[int, Slot] = {}
+        self._next: int | None = None
+        self._planned_bytes = self._delivered_bytes = 0
+        self._busy = 0
+        self._plan_is_over = self._is_stopped = False
+        self._accident: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._work, name=f"pvio_lab loader {n}") for n in range(num_threads)
+        ]
+        survive_forks(self)
+
+    def results(self) -> Generator[Done]:
+        """The batches in order; when the loop over them ends, so do the workers."""
+        try:
+            for thread in self._threads:
+                thread.start()
+            while (slot := self._await_next()) is not None:
+                yield _contents(slot)
+        finally:
+            self._stop()
+
+    def after_fork(self) -> None:
+        """The threads stay with the parent; here there is nothing to wait for."""
+        self._planning, self._state = threading.Lock(), threading.Condition()
+        self._threads, self._is_stopped = [], True
+        self._accident = RuntimeError("this loop over a loader belongs to the process that began it")
+
+    def _await_next(self) -> Slot | None:
+        """The next batch in order, taken out; None after the last."""
+        with self._state:
+            while True:
+                if self._accident is not None:
+                    raise self._accident
+                slot = self._slots.get(self._next) if self._next is not None else None
+                if slot is not None and slot.is_over:
+                    del self._slots[slot.plan.number]
+                    self._next, self._delivered_bytes = slot.plan.number + 1, slot.end
+                    self._state.notify_all()
+                    return slot
+                if slot is None and self._plan_is_over:
+                    return None
+                self._state.wait(_PATIENCE)
+
+    def _stop(self) -> None:
+        with self._state:
+            self._is_stopped = True
+            self._state.notify_all()
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(_PATIENCE)
+        self._slots.clear()
+        self._pieces = iter(())
+
+    # --- what follows runs in the workers ---
+
+    def _work(self) -> None:
+        reader = PartReader(self._num_kept, self._check, is_tolerant=self._is_tolerant)
+        try:
+            while (piece := self._take_piece()) is not None:
+                tasks, threads = piece
+                try:
+                    self._do(tasks, threads, reader)
+                finally:
+                    with self._state:
+                        self._busy -= threads
+                        self._state.notify_all()
+            self._wait_until(lambda: not self._slots)
+        except Stopped:
+            pass
+        except BaseException as error:
+            with self._state:
+                self._accident = error
+                self._state.notify_all()
+        finally:
+            reader.close()
+
+    def _take_piece(self) -> tuple[list[Task], int] | None:
+        """The next piece of the plan, and how many threads shall decode it; None after the last."""
+        self._help_plan()
+        with self._planning:
+            self._check()
+            tasks = None if self._plan_is_over else next(self._pieces, None)
+            if tasks is None:
+                with self._state:
+                    self._plan_is_over = True
+                    self._state.notify_all()
+                return None
+            self._note(tasks)
+            threads = self._threads_for(tasks)
+            self._wait_until(lambda: self._busy == 0 or self._busy + threads <= self._num_threads)
+            with self._state:
+                self._busy += threads
+            return tasks, threads
+
+    def _note(self, tasks: list[Task]) -> None:
+        """From now on, the consumer knows about these batches."""
+        with self._state:
+            for batch, _ in tasks:
+                if self._next is None:
+                    self._next = batch.number
+                if batch.number not in self._slots:
+                    self._planned_bytes += batch.num_bytes
+                    self._slots[batch.number] = Slot(batch, self._planned_bytes)
+
+    def _threads_for(self, tasks: list[Task]) -> int:
+        """As many lanes as there is memory for share the threads."""
+        num_bytes = sum(len(part.numbers) * batch.size[0] * batch.size[1] * 3 for batch, part in tasks)
+        num_lanes = min(self._num_threads, 1 + self._max_bytes // max(num_bytes, 1))
+        return self._num_threads // num_lanes
+
+    def _do(self, tasks: list[Task], threads: int, reader: PartReader) -> None:
+        for batch, part in tasks:
+            slot = self._slots[batch.number]
+            self._wait_until(lambda slot=slot: self._has_room(slot))  # type: ignore[misc]
+            with self._state:
+                if slot.filling is None:
+                    shape = (batch.num_rows, *batch.size, 3)
+                    slot.filling = Filling(batch, self._finisher.memory.take(shape, np.uint8))
+            try:
+                slot.filling.fill(part, reader, threads)
+            except Stopped:
+                raise
+            except Exception as error:
+                self._fail(slot, error)
+                return
+            with self._state:
+                slot.num_missing -= 1
+            self._finish_some()
+
+    def _has_room(self, slot: Slot) -> bool:
+        return slot.plan.number == self._next or slot.end - self._delivered_bytes <= self._max_bytes
+
+    def _fail(self, slot: Slot, error: Exception) -> None:
+        """The loop will end at this batch, so nothing more is planned."""
+        with self._state:
+            slot.error, self._plan_is_over = error, True
+            self._state.notify_all()
+
+    def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Waits; whatever batches can be finished meanwhile are."""
+        while True:
+            self._finish_some()
+            with self._state:
+                self._check()
+                if is_so():
+                    return
+                if self._to_finish() is None:
+                    self._state.wait(_PATIENCE)
+
+    def _finish_some(self) -> None:
+        while True:
+            with self._state:
+                slot = self._to_finish()
+                if slot is None:
+                    return
+                slot.is_being_finished = True
+            try:
+                assert slot.filling
+                slot.result = self._finisher.finish(slot.filling)
+            except Exception as error:
+                self._fail(slot, error)
+            with self._state:
+                self._state.notify_all()
+
+    def _to_finish(self) -> Slot | None:
+        """A filled batch that the consumer will want soon."""
+        for number, slot in self._slots.items():
+            if slot.num_missing == 0 and not slot.is_being_finished:
+                is_near = self._next is None or number <= self._next + self._num_ahead
+                return slot if is_near else None
+        return None
+
+    def _check(self) -> None:
+        if self._is_stopped or not threading.main_thread().is_alive():
+            raise Stopped
+
+
+def _contents(slot: Slot) -> Done:
+    """What came of a batch; the slot keeps nothing of it."""
+    result, error = slot.result, slot.error
+    slot.filling = slot.result = slot.error = None
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # else error and traceback keep each other, and a decoder, alive
+    assert result is not None
+    return result

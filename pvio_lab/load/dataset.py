@@ -1,0 +1,155 @@
+"""`VideoCollectionDataset`: every frame of many videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from typing import Any, get_args
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from ..read.cpus import num_cpus
+from ..read.numbers import positive_integer
+from .batches import Finisher, Transform
+from .epoch import Epoch, Recipe
+from .files import MediaFile, Wanted, media_file
+from .inline import make_batches
+from .memory import BatchMemory
+from .trouble import OnError, Skipped, Trouble
+
+
+class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
+    """Every frame of many videos or image directories, exactly once.
+
+    A `VideoCollectionDataLoader` makes batches of it. Iterated by itself, or by torch's own DataLoader, it
+    yields one `{"frame": (C, H, W), "video_path": str, "frame_index": int}` after the other.
+
+    >>> dataset = VideoCollectionDataset(["data_samples/gop2.mp4", "data_samples/numbered"], step=30)
+    >>> [(item["video_path"][13:], item["frame_index"]) for item in dataset]
+    [('gop2.mp4', 0), ('gop2.mp4', 30), ('numbered', 0)]
+
+    Args:
+        paths: Video files, their URLs, or directories of images.
+        as_image_dirs: All of them are directories of images. They are recognised without it, too.
+        transform: Applied to batches `(B, C, H, W)` of `dtype`, where they are made: in the worker. What it
+            returns takes the place of the frames.
+        width: The width of all frames; their own, or as `height` demands, when left out.
+        height: The height of all frames; their own, or as `width` demands, when left out.
+        dtype: `torch.uint8`, or a floating-point type for values between 0 and 1.
+        step: Take every `step`-th frame of each video.
+        on_error: "raise", or "skip": leave out what cannot be read, warn once for each video, and list it in
+            `skipped`.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: There are no paths, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | PathLike[str]],
+        as_image_dirs: bool = False,
+        *,
+        transform: Transform | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        dtype: torch.dtype = torch.uint8,
+        step: int = 1,
+        on_error: OnError = "raise",
+    ):
+        self.paths = checked_paths(paths)
+        if transform is not None and not callable(transform):
+            raise TypeError(f"transform={transform!r} must be a function of a batch of frames")
+        self.as_image_dirs, self.transform = as_image_dirs, transform
+        self.width = None if width is None else positive_integer(width, "width")
+        self.height = None if height is None else positive_integer(height, "height")
+        self.dtype, self.step = checked_dtype(dtype), positive_integer(step, "step")
+        if on_error not in get_args(OnError):
+            raise ValueError(f"on_error={on_error!r} must be 'raise' or 'skip'")
+        self.on_error = on_error
+        self.trouble = Trouble()
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The videos of which something was left out so far, with their errors."""
+        return self.trouble.skipped
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        recipe = Recipe(
+            batch_size=1,
+            step=self.step,
+            rank=worker.id if worker else 0,
+            world_size=worker.num_workers if worker else 1,
+        )
+        epoch = self.epoch(recipe, 0, cuts=False, ahead=0)
+        threads = 1 if worker else num_cpus()
+        finisher = self.finisher(BatchMemory())
+        for batch, losses in make_batches(
+            epoch.batches(), finisher, threads, num_kept=1, is_tolerant=self.on_error == "skip"
+        ):
+            for loss in losses:
+                self.trouble.of_frame(*loss)
+            if batch["frame_indices"]:
+                yield {
+                    "frame": batch["frames"][0],
+                    "video_path": batch["video_paths"][0],
+                    "frame_index": batch["frame_indices"][0],
+                }
+        if epoch.error is not None:
+            raise epoch.error
+
+    def __repr__(self) -> str:
+        count = f"{len(self.paths)} {'directories' if self.as_image_dirs else 'videos'}"
+        return f"VideoCollectionDataset({count}, step={self.step}, dtype={self.dtype})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "trouble": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, trouble=Trouble())
+
+    def file(self, number: int, threads: int = 1) -> MediaFile:
+        """One of the files, not opened yet; its first decoder will have so many threads."""
+        wanted = Wanted(self.width, self.height)
+        return media_file(number, self.paths[number], wanted, threads, is_directory=self.as_image_dirs)
+
+    def epoch(self, recipe: Recipe, number: int, *, cuts: bool, ahead: int, threads: int = 1) -> Epoch:
+        """The plan of one pass."""
+        return Epoch(
+            len(self.paths),
+            lambda which: self.file(which, threads),
+            recipe,
+            number,
+            cuts=cuts,
+            ahead=ahead,
+            trouble=self.trouble if self.on_error == "skip" else None,
+        )
+
+    def finisher(self, memory: BatchMemory, *, is_pinned: bool = False) -> Finisher:
+        """What makes tensors of batches."""
+        return Finisher(self.dtype, self.transform, memory, is_pinned=is_pinned)
+
+
+def checked_paths(paths: Any) -> tuple[str, ...]:
+    """The paths as text; at least one."""
+    if isinstance(paths, str | PathLike):
+        raise TypeError(f"paths={paths!r} must be a list of paths, even if it is only one: [{paths!r}]")
+    found = list(paths)
+    for path in found:
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"each of the paths must be a path or a URL, not {type(path).__name__}: {path!r}")
+    if not found:
+        raise ValueError("there are no paths: a dataset needs at least one video")
+    return tuple(os.fspath(path) for path in found)
+
+
+def checked_dtype(dtype: Any) -> torch.dtype:
+    """uint8, or a floating-point type."""
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype={dtype!r} must be a torch.dtype, such as torch.uint8 or torch.float32")
+    if dtype != torch.uint8 and not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype} must be torch.uint8 or a floating-point type, such as torch.float32")
+    return dtype

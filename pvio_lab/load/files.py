@@ -1,0 +1,258 @@
+"""The files of a collection: what the plan has to know of each, and how its frames are reached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from threading import Lock
+from typing import NamedTuple, Protocol
+
+from ..read.convert import Converter, Turn
+from ..read.engines import PyAVEngine
+from ..read.facts import VideoInfo
+from ..read.frames import Frames
+from ..read.images import ImageSequence
+from ..read.index import Layout
+from ..read.metadata import describe, recall, remember
+from ..read.numbers import scaled_size
+from ..read.opening import Opened, open_file
+from ..read.sources import local_path
+from .chunks import Size
+
+Check = Callable[[], None]
+"""Called often while frames are decoded; raises where that shall stop."""
+
+
+class Wanted(NamedTuple):
+    """The size that all frames shall have; None for their own."""
+
+    width: int | None = None
+    height: int | None = None
+
+    def of(self, width: int, height: int) -> Size:
+        """The height and width of a frame that has this size of its own."""
+        width, height = scaled_size((width, height), *self)
+        return height, width
+
+
+class Lane(Protocol):
+    """Reads the frames of one file, for one worker."""
+
+    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
+        """These frames, whose numbers go up.
+
+        Raises:
+            DecodeError: The next one cannot be decoded; those after it may be asked for.
+        """
+
+    def close(self) -> None:
+        """Gives the decoder and the file back."""
+
+
+class MediaFile(Protocol):
+    """A file in the plan of one epoch. What was learnt about it goes when nothing refers to it any more."""
+
+    number: int
+    """Its place in the dataset."""
+    path: str
+    """As the user named it."""
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames it has."""
+
+    @property
+    def size(self) -> Size:
+        """Height and width of its frames as they come out."""
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels a frame has in the file."""
+
+    @property
+    def borders(self) -> list[int]:
+        """The frames at which decoding can begin."""
+
+    def open(self) -> None:
+        """Learns all of the above now."""
+
+    def lane(self, threads: int) -> Lane:
+        """A new way to its frames, by so many decoding threads."""
+
+    def close(self) -> None:
+        """Gives back what waits for the first lane."""
+
+
+class VideoFile:
+    """A video file. Its facts may be remembered; then it is not opened before more is needed."""
+
+    def __init__(self, number: int, path: str, wanted: Wanted, threads: int):
+        self.number, self.path, self._wanted, self._threads = number, path, wanted, threads
+        self._lock = Lock()
+        self._info: VideoInfo | None = None
+        self._layout: Layout | None = None
+        self._turn: Turn | None = None
+        self._engine: PyAVEngine | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """See `MediaFile`."""
+        return self._facts().num_frames
+
+    @property
+    def size(self) -> Size:
+        """See `MediaFile`."""
+        return self._wanted.of(self._facts().width, self._facts().height)
+
+    @property
+    def pixels(self) -> int:
+        """See `MediaFile`."""
+        return self._facts().width * self._facts().height
+
+    @property
+    def borders(self) -> list[int]:
+        """See `MediaFile`."""
+        self.open()
+        assert self._layout
+        borders: list[int] = self._layout.keyframes.tolist()
+        return borders
+
+    def open(self) -> None:
+        """See `MediaFile`."""
+        with self._lock:
+            if self._layout is None:
+                self._keep(open_file(local_path(self.path), self._threads))
+
+    def lane(self, threads: int) -> VideoLane:
+        """See `MediaFile`."""
+        self.open()
+        with self._lock:
+            assert self._layout
+            assert self._turn is not None
+            engine, self._engine = self._engine, None
+            if engine is None or threads != self._threads:
+                if engine is not None:
+                    engine.close()
+                engine = PyAVEngine(self._layout, threads)
+            return VideoLane(engine, Converter(self.size[::-1], self._turn), self._layout.entry.size)
+
+    def close(self) -> None:
+        """See `MediaFile`."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def __reduce__(self) -> tuple[type, tuple[int, str, Wanted, int]]:
+        return VideoFile, (self.number, self.path, self._wanted, 1)
+
+    def _facts(self) -> VideoInfo:
+        if self._info is None:
+            self._info = recall(local_path(self.path))
+        if self._info is None:
+            self.open()
+        assert self._info
+        return self._info
+
+    def _keep(self, opened: Opened) -> None:
+        try:
+            if self._info is None:
+                self._info = describe(opened)
+                remember(opened.index.path, self._info)
+        except BaseException:
+            opened.engine.close()
+            raise
+        self._layout, self._turn, self._engine = opened.index.layout, Turn.of(opened.first), opened.engine
+
+
+class VideoLane:
+    """A decoder that goes on from where it stands."""
+
+    def __init__(self, engine: PyAVEngine, converter: Converter, num_frames: int):
+        self._engine, self._converter, self._num_frames = engine, converter, num_frames
+
+    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
+        """See `Lane`."""
+        # Those after them will be asked for next, so they must not be left out of the decoding.
+        needed = range(numbers[0], self._num_frames, numbers.step)
+        wanted = iter(numbers)
+        next_one = next(wanted, None)
+        for number, frame in self._engine.frames(numbers, needed):
+            check()
+            if number == next_one:
+                yield self._converter.convert(frame)
+                next_one = next(wanted, None)
+
+    def close(self) -> None:
+        """See `Lane`."""
+        self._engine.close()
+        self._converter.rest()
+
+
+class ImageFolder:
+    """A directory of images; each of them can be read by itself."""
+
+    def __init__(self, number: int, path: str, wanted: Wanted):
+        self.number, self.path, self._wanted = number, path, wanted
+
+    @cached_property
+    def _images(self) -> ImageSequence:
+        return ImageSequence(self.path, width=self._wanted.width, height=self._wanted.height)
+
+    @property
+    def num_frames(self) -> int:
+        """See `MediaFile`."""
+        return len(self._images)
+
+    @property
+    def size(self) -> Size:
+        """See `MediaFile`."""
+        return self._images.shape[1:3]
+
+    @property
+    def pixels(self) -> int:
+        """See `MediaFile`."""
+        return self._images.info.height * self._images.info.width
+
+    @property
+    def borders(self) -> list[int]:
+        """See `MediaFile`."""
+        return list(range(self.num_frames))
+
+    def open(self) -> None:
+        """See `MediaFile`."""
+        _ = self._images
+
+    def lane(self, threads: int) -> ImageLane:
+        """See `MediaFile`."""
+        return ImageLane(self._images)
+
+    def close(self) -> None:
+        """See `MediaFile`."""
+
+    def __reduce__(self) -> tuple[type, tuple[int, str, Wanted]]:
+        return ImageFolder, (self.number, self.path, self._wanted)
+
+
+class ImageLane:
+    """Reads one image after the other."""
+
+    def __init__(self, images: ImageSequence):
+        self._images = images
+
+    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
+        """See `Lane`."""
+        for number in numbers:
+            check()
+            yield self._images.load(number)
+
+    def close(self) -> None:
+        """See `Lane`."""
+
+
+def media_file(number: int, path: str, wanted: Wanted, threads: int, *, is_directory: bool) -> MediaFile:
+    """A file or, where that is known or found, a directory of images; nothing is opened yet."""
+    if is_directory or os.path.isdir(path):
+        return ImageFolder(number, path, wanted)
+    return VideoFile(number, path, wanted, threads)

@@ -1,0 +1,95 @@
+"""Memory for batches, used again once nobody refers to it."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import deque
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+# A consumer holds one batch when it asks for the next, and maybe the one before it.
+_KEPT = 3
+
+
+class BatchMemory:
+    """Gives memory for batches, and takes it back when the consumer has dropped them.
+
+    New memory has to be zeroed by the system, which can take as long as decoding. Only the last few blocks
+    that were handed over are remembered, so a consumer that collects batches keeps what it holds, no more.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._used: deque[NDArray[Any]] = deque(maxlen=_KEPT)
+
+    def take(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Memory to fill, that nobody else refers to."""
+        with self._lock:
+            for place in range(len(self._used)):
+                if self._is_free(place, shape, dtype):
+                    block = self._used[place]
+                    del self._used[place]
+                    return block
+        return np.empty(shape, dtype)
+
+    def hand_over(self, block: NDArray[Any]) -> None:
+        """Notes that somebody else has it now; it may be used again when that is over."""
+        with self._lock:
+            self._used.append(block)
+
+    def tensor(self, block: NDArray[Any]) -> torch.Tensor:
+        """The same memory as a tensor."""
+        import torch
+
+        return torch.from_numpy(block)
+
+    def _is_free(self, place: int, shape: tuple[int, ...], dtype: Any) -> bool:
+        block = self._used[place]
+        return block.shape == shape and block.dtype == dtype and sys.getrefcount(block) <= _OWN_REFERENCES
+
+
+class SharedMemory(BatchMemory):
+    """Memory that other processes can see, so that a batch reaches them without a copy; each is used once."""
+
+    def take(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """See `BatchMemory`."""
+        import torch
+
+        as_torch = torch.from_numpy(np.empty(0, dtype)).dtype
+        num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        storage: Any = torch.UntypedStorage
+        tensor = torch.empty(0, dtype=as_torch).set_(storage._new_shared(num_bytes))
+        block: NDArray[Any] = tensor.view(shape).numpy()
+        return block
+
+    def hand_over(self, block: NDArray[Any]) -> None:
+        """See `BatchMemory`."""
+
+    def tensor(self, block: NDArray[Any]) -> torch.Tensor:
+        """See `BatchMemory`."""
+        import torch
+
+        return block.base if isinstance(block.base, torch.Tensor) else torch.from_numpy(block)
+
+
+def _own_references() -> int:
+    """What Python counts where nobody else has a reference: it differs between its versions."""
+    memory, counts = BatchMemory(), []
+    memory.hand_over(np.empty(0, np.uint8))
+
+    def count(place: int) -> None:
+        block = memory._used[place]
+        counts.append(sys.getrefcount(block))
+
+    count(0)
+    return counts[0]
+
+
+_OWN_REFERENCES = _own_references()

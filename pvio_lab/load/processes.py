@@ -1,0 +1,161 @@
+"""Worker processes, by torch's own DataLoader: for transforms that hold Python's lock."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import sys
+import warnings
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from .batches import Done, Finisher, PartReader
+from .chunks import Batch, by_batch, in_turns
+from .inline import make_batch
+from .memory import SharedMemory
+
+if TYPE_CHECKING:
+    import torch
+
+_SHARED_MEMORY = "/dev/shm"
+Answer = tuple[int, Done | Exception] | None
+
+
+class BatchReader:
+    """A map-style dataset whose indices are plans of batches; in each worker it keeps files open.
+
+    Args:
+        dtype: The type of the tensors.
+        transform: Applied to whole batches.
+        num_kept: How many files stay open.
+        is_tolerant: Frames that cannot be read are left out.
+    """
+
+    def __init__(self, dtype: torch.dtype, transform: Any, num_kept: int, *, is_tolerant: bool):
+        self._settings = dtype, transform, num_kept, is_tolerant
+        self._tools: tuple[PartReader, Finisher] | None = None
+
+    def __getitem__(self, plan: Batch | None) -> Answer:
+        if plan is None:
+            return None
+        if self._tools is None:
+            dtype, transform, num_kept, is_tolerant = self._settings
+            reader = PartReader(num_kept, lambda: None, is_tolerant=is_tolerant)
+            self._tools = reader, Finisher(dtype, transform, SharedMemory(), is_pinned=False)
+        try:
+            return plan.number, make_batch(plan, *self._tools, threads=1)
+        except Exception as error:
+            return plan.number, _portable(error)
+
+
+def process_batches(
+    batches: Iterator[Batch],
+    reader: BatchReader,
+    num_workers: int,
+    *,
+    prefetch: int,
+    max_bytes: int,
+    context: str | None,
+    is_pinned: bool,
+) -> Generator[Done]:
+    """The batches in order; each worker makes some that follow each other, so that little is decoded twice.
+
+    Args:
+        batches: The plan.
+        reader: What the workers do.
+        num_workers: How many there are.
+        prefetch: How many batches each works ahead.
+        max_bytes: How much uint8 frames may wait for those before them.
+        context: How processes are started: "fork", "forkserver" or "spawn".
+        is_pinned: torch puts the tensors into memory that a GPU can read by itself.
+    """
+    import torch
+    from torch.utils.data import DataLoader
+
+    turns = in_turns(by_batch(batches, max_bytes // num_workers), num_workers)
+    loader: Any = DataLoader(
+        reader,  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=turns,
+        num_workers=num_workers,
+        prefetch_factor=prefetch,
+        collate_fn=_as_it_is,
+        multiprocessing_context=context,
+        pin_memory=is_pinned,
+        generator=torch.Generator(),  # else the global one would be used, and changed
+    )
+    answers = iter(loader)
+    try:
+        yield from _in_order(answers)
+    finally:
+        answers._shutdown_workers()
+
+
+def _in_order(answers: Iterator[Answer]) -> Generator[Done]:
+    early: dict[int, Done | Exception] = {}
+    number: int | None = None
+    for answer in answers:
+        if answer is not None:
+            number = answer[0] if number is None else number
+            early[answer[0]] = answer[1]
+        del answer
+        while number in early:
+            done = early.pop(number)
+            number += 1
+            if isinstance(done, Exception):
+                raise done
+            yield done
+            del done
+
+
+def check_transform(transform: Any, context: str | None) -> None:
+    """Raises ValueError where a worker process would not find the transform."""
+    method = context or multiprocessing.get_start_method()
+    if transform is None or method == "fork":
+        return
+    try:
+        pickle.dumps(transform)
+        reason = "it was defined in a notebook or at a prompt" if _is_interactive(transform) else None
+    except Exception as error:
+        reason = str(error)
+    if reason:
+        raise ValueError(
+            f"transform={transform!r} cannot go to a process started by {method!r}: {reason}; "
+            "put it into a file and import it, or use worker_kind='thread'"
+        )
+
+
+def _is_interactive(transform: Any) -> bool:
+    module = getattr(transform, "__module__", type(transform).__module__)
+    return module == "__main__" and not hasattr(sys.modules["__main__"], "__file__")
+
+
+def warn_of_shared_memory(num_bytes: int) -> None:
+    """Warns where so much does not fit into the memory that processes share."""
+    if not os.path.isdir(_SHARED_MEMORY):
+        return
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    if num_bytes > free:
+        warnings.warn(
+            f"up to {num_bytes / 2**20:.0f} MiB of frames may wait in {_SHARED_MEMORY}, where "
+            f"{free / 2**20:.0f} MiB are free; a worker that finds it full is killed. Use "
+            "worker_kind='thread', a smaller batch_size, max_bytes or prefetch, or give the container more "
+            "(docker run --shm-size=8g)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself, if it can be sent; else its words."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
