@@ -150,6 +150,29 @@ def test_a_forked_child_inherits_the_reader(name, engine, what):
         assert next(batches)[0].tolist() == [4, 5, 6, 7]
 
 
+def begin_and_drop(name, engine):
+    """A reader, a pass and an iteration in the middle that nobody closes."""
+    reader = VideoReader(SAMPLES / name, engine=engine, num_threads=4)
+    reader[[20, 3]]
+    next(reader.batches(4))
+    next(iter(reader))
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("engine", ["auto", "decord"])
+def test_a_forked_child_collects_what_was_dropped_before(engine):
+    gc.collect()
+    gc.disable()
+    try:
+        begin_and_drop("gop2.mp4", engine)
+        child = multiprocessing.get_context("fork").Process(target=gc.collect)
+        child.start()
+    finally:
+        gc.enable()
+    wait_for(child)
+
+
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("engine", ["auto", "decord"])

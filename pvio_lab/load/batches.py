@@ -133,6 +133,11 @@ class Finisher:
         self._dtype, self._transform, self.memory = dtype, transform, memory
         self._is_pinned = is_pinned
 
+    @property
+    def num_bytes_per_value(self) -> int:
+        """How much a red, green or blue takes in the tensor."""
+        return self._dtype.itemsize
+
     def finish(self, filling: Filling) -> Done:
         """What the consumer gets; the rows go with it."""
         origins = filling.paths_and_numbers()

@@ -177,7 +177,7 @@ class Crew:
     def _threads_for(self, tasks: list[Task]) -> int:
         """As many lanes as there is memory for share the threads."""
         num_bytes = sum(len(part.numbers) * batch.size[0] * batch.size[1] * 3 for batch, part in tasks)
-        num_lanes = min(self._num_threads, 1 + self._max_bytes // max(num_bytes, 1))
+        num_lanes = min(self._num_threads, 1 + round(self._max_bytes / max(num_bytes, 1)))
         return self._num_threads // num_lanes
 
     def _do(self, tasks: list[Task], threads: int, reader: PartReader) -> None:
@@ -238,9 +238,14 @@ class Crew:
         """A filled batch that the consumer will want soon."""
         for number, slot in self._slots.items():
             if slot.num_missing == 0 and not slot.is_being_finished:
-                is_near = self._next is None or number <= self._next + self._num_ahead
-                return slot if is_near else None
+                return slot if self._is_near(number, slot) else None
         return None
+
+    def _is_near(self, number: int, slot: Slot) -> bool:
+        """The next two, and more as long as they are not too many and not too large."""
+        ahead = 0 if self._next is None else number - self._next
+        size = slot.plan.num_bytes * self._finisher.num_bytes_per_value
+        return ahead <= 1 or (ahead <= self._num_ahead and (ahead + 1) * size <= self._max_bytes)
 
     def _check(self) -> None:
         if self._is_stopped or not threading.main_thread().is_alive():

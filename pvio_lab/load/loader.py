@@ -28,7 +28,7 @@ from .trouble import Skipped
 WorkerKind = Literal["thread", "process"]
 
 # Processes cannot share a batch, so each makes more of them in a row.
-_MAX_BYTES: dict[WorkerKind, int] = {"thread": 192 * 2**20, "process": 512 * 2**20}
+_MAX_BYTES: dict[WorkerKind, int] = {"thread": 160 * 2**20, "process": 512 * 2**20}
 # A shuffled epoch comes back to the files of a window again and again.
 _KEPT_FILES: dict[Order, int] = {"grouped": 1, "shuffled": 8}
 _INSTEAD = {
@@ -68,7 +68,7 @@ class VideoCollectionDataLoader:
         seed: Of the shuffling.
         pin_memory: Put batches into memory that a GPU can read by itself.
         max_bytes: How much frames may take, as uint8, that are decoded and not finished or not delivered;
-            192 MiB for threads, 512 MiB of shared memory for processes when left out. One batch may be
+            160 MiB for threads, 512 MiB of shared memory for processes when left out. One batch may be
             larger. Workers can be at different places of one video only as far as this reaches.
         multiprocessing_context: How processes are started: "fork", "forkserver" or "spawn".
         rank: Of how many ranks this is which; `torch.distributed` knows, where it is initialised.
@@ -114,7 +114,9 @@ class VideoCollectionDataLoader:
         self.prefetch = positive_integer(prefetch, "prefetch")
         self.order: Order = _one_of(order, Order, "order")
         self.seed = not_negative_integer(seed, "seed")
-        self.max_bytes = positive_integer(max_bytes or _MAX_BYTES[self.worker_kind], "max_bytes")
+        self.max_bytes = positive_integer(
+            _MAX_BYTES[self.worker_kind] if max_bytes is None else max_bytes, "max_bytes"
+        )
         self.pin_memory = _can_pin(pin_memory)
         self.multiprocessing_context = multiprocessing_context
         self._rank, self._world_size = _checked_rank(rank, world_size)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import mmap
 import sys
 from collections import deque
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,7 @@ class BatchMemory:
                     block = self._used[place]
                     del self._used[place]
                     return block
-        return np.empty(shape, dtype)
+        return _new_block(shape, np.dtype(dtype))
 
     def hand_over(self, block: NDArray[Any]) -> None:
         """Notes that somebody else has it now; it may be used again when that is over."""
@@ -53,6 +55,17 @@ class BatchMemory:
     def _is_free(self, place: int, shape: tuple[int, ...], dtype: Any) -> bool:
         block = self._used[place]
         return block.shape == shape and block.dtype == dtype and sys.getrefcount(block) <= _OWN_REFERENCES
+
+
+def _new_block(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Memory straight from the system, that goes straight back to it, and not to the allocator's heaps."""
+    num_bytes = math.prod(shape) * dtype.itemsize
+    flags = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    memory = mmap.mmap(-1, max(num_bytes, 1), **flags)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without huge pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
 
 
 class SharedMemory(BatchMemory):

@@ -103,6 +103,11 @@ class Decoder:
             self._container = None
         self.ended = True
 
+    def __del__(self) -> None:
+        # Else the container would wait for the garbage collector: in a forked child, if that runs there first,
+        # where closing it hangs.
+        self.close()
+
     def after_fork(self) -> None:
         """Its threads are not there, so whoever holds it, an error's traceback perhaps, must not free it."""
         abandon(self, self._container, self._context, self._source)
