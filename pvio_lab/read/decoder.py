@@ -104,8 +104,8 @@ class Decoder:
         self.ended = True
 
     def __del__(self) -> None:
-        # Else the container would wait for the garbage collector: in a forked child, if that runs there first,
-        # where closing it hangs.
+        # Else the container would wait for the garbage collector, which may run in a forked child first:
+        # there, closing it hangs.
         self.close()
 
     def after_fork(self) -> None:

@@ -1,0 +1,253 @@
+"""Loops over a loader that end early or badly, and long ones: nothing hangs, stays behind, or grows."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import psutil
+import pytest
+import torch
+from test_lifecycle import counts_files, needs_fork, wait_for
+from truth_frames import SAMPLES
+
+from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset
+from pvio_lab.read.decoder import Decoder
+from pvio_lab.read.engines import PyAVEngine
+
+pytestmark = pytest.mark.timeout(120)
+KINDS = [("thread", 0), ("thread", 2), ("process", 2)]
+MB = 2**20
+
+
+def make(paths, batch_size=16, *, num_workers=2, dataset=None, **options):
+    dataset = VideoCollectionDataset(paths, **(dataset or {}))
+    return VideoCollectionDataLoader(dataset, batch_size, num_workers, **options)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    names = ["shapes.mp4", "gop2.mp4", "bframes.avi", "open_gop_hevc.mp4"]
+    return [shutil.copy(SAMPLES / name, folder / f"{n}_{name}") for n in range(3) for name in names]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_behind():
+    gc.collect()
+    files, threads = open_files(), set(threading.enumerate())
+    yield
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while psutil.Process().children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.Process().children()
+    assert set(threading.enumerate()) <= threads
+    assert open_files() <= files
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+@pytest.mark.parametrize("how", ["close", "drop", "error"])
+@pytest.mark.parametrize(("kind", "num_workers"), KINDS)
+def test_a_loop_that_ends_early(paths, kind, num_workers, how):
+    loader = make(paths, worker_kind=kind, num_workers=num_workers)
+    for taken in (0, 1, 7):
+        loop = iter(loader)
+        for _ in range(taken):
+            next(loop)
+        if how == "close":
+            loop.close()
+        elif how == "error":
+            with pytest.raises(KeyError):
+                loop.throw(KeyError)
+        del loop
+    assert len(list(loader)) == len(loader)
+
+
+@pytest.mark.parametrize(("kind", "num_workers"), KINDS)
+def test_a_consumer_that_fails(paths, kind, num_workers):
+    loader = make(paths, worker_kind=kind, num_workers=num_workers)
+    with pytest.raises(ZeroDivisionError):
+        _ = [1 / 0 for _ in loader]
+
+
+@pytest.mark.parametrize(("kind", "num_workers"), KINDS)
+def test_a_transform_that_fails_late(paths, kind, num_workers):
+    def transform(frames):
+        assert frames.shape[2] == 360, "not this one"
+        return frames
+
+    loader = make(paths, worker_kind=kind, num_workers=num_workers, dataset={"transform": transform})
+    with pytest.raises(AssertionError, match="not this one"):
+        list(loader)
+
+
+@needs_fork
+def test_a_worker_process_that_dies(paths):
+    loop = iter(make(paths, worker_kind="process"))
+    next(loop)
+    for child in psutil.Process().children():
+        child.kill()
+    with pytest.raises(RuntimeError, match=r"exited unexpectedly|killed by signal"):
+        list(loop)
+
+
+INTERRUPTED = """
+    import _thread, signal, sys, threading
+    from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset
+
+    def main(paths, kind, num_workers):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
+        loader = VideoCollectionDataLoader(
+            VideoCollectionDataset(paths), 16, int(num_workers), worker_kind=kind
+        )
+        expected = [batch["frame_indices"] for batch in loader]
+        for delay in (0.0, 0.01, 0.05, 0.1, 0.2):
+            try:
+                threading.Timer(delay, _thread.interrupt_main).start()
+                while True:
+                    for _ in loader:
+                        pass
+            except KeyboardInterrupt:
+                print("interrupted")
+        assert [batch["frame_indices"] for batch in loader] == expected
+        assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
+
+    if __name__ == "__main__":
+        main(sys.argv[3:], *sys.argv[1:3])
+"""
+
+ABANDONED = """
+    import sys
+    from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset
+
+    def main(paths, kind, num_workers):
+        global loop  # which is still in the middle when the program ends
+        dataset = VideoCollectionDataset(paths)
+        loop = iter(VideoCollectionDataLoader(dataset, 16, int(num_workers), worker_kind=kind))
+        print(len(next(loop)["frame_indices"]))
+
+    if __name__ == "__main__":
+        main(sys.argv[3:], *sys.argv[1:3])
+"""
+
+
+def run(tmp_path, text, *arguments):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(text), "utf-8")
+    command = [sys.executable, script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(("kind", "num_workers"), KINDS)
+def test_interrupts(paths, tmp_path, kind, num_workers):
+    done = run(tmp_path, INTERRUPTED, kind, num_workers, *paths)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["interrupted"] * 5
+
+
+@pytest.mark.parametrize(("kind", "num_workers"), KINDS)
+def test_a_program_may_end_in_the_middle_of_a_loop(paths, tmp_path, kind, num_workers):
+    done = run(tmp_path, ABANDONED, kind, num_workers, *paths)
+    assert (done.returncode, done.stdout.strip()) == (0, "16"), done.stderr
+    assert "Error" not in done.stderr
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_fork_in_the_middle_of_a_loop(paths, num_workers):
+    """The child may have a loop of its own; the parent's goes on."""
+    loader = make(paths, num_workers=num_workers)
+    loop = iter(loader)
+    expected = next(loop)["frame_indices"]
+
+    def child():
+        assert next(iter(loader))["frame_indices"] == expected
+        loop.close()
+
+    for _ in range(3):
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+        wait_for(process)
+    assert sum(len(batch["frame_indices"]) for batch in loop) + 16 == sum(
+        len(batch["frame_indices"]) for batch in make(paths)
+    )
+
+
+@needs_fork
+def test_processes_after_threads(paths):
+    """As in a notebook: one cell uses threads, the next one processes."""
+    for kind, num_workers in [*KINDS, *KINDS]:
+        assert len(list(make(paths, worker_kind=kind, num_workers=num_workers))) > 0
+
+
+def test_a_slow_consumer_does_not_make_the_workers_run_away(paths, monkeypatch):
+    decoded = []
+    real = Decoder.step
+    monkeypatch.setattr(Decoder, "step", lambda self, **k: (decoded.append(1), real(self, **k))[1])
+    limit = 40 * 360 * 640 * 3
+    loop = iter(make(paths, max_bytes=limit))
+    next(loop)
+    time.sleep(1)
+    assert len(decoded) < 130  # the first batch, the limit, and what the decoders hold back
+    loop.close()
+
+
+@pytest.mark.parametrize("order", ["grouped", "shuffled"])
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+def test_each_group_is_decoded_once(paths, monkeypatch, num_workers, order):
+    engines = []
+    real = PyAVEngine.__init__
+    monkeypatch.setattr(
+        PyAVEngine, "__init__", lambda self, *a, **k: (engines.append(self), real(self, *a, **k))[1]
+    )
+    same_size = [path for path in paths if "shapes" not in path.name]
+    loader = make(same_size, num_workers=num_workers, order=order)
+    num_frames = sum(len(batch["frame_indices"]) for batch in loader)
+    decoded = sum(engine.decoded for engine in engines)
+    # Leading frames of open groups, and frames that were in a decoder when it went elsewhere, come on top.
+    assert num_frames <= decoded < 1.25 * num_frames
+
+
+@counts_files
+@pytest.mark.parametrize("order", ["grouped", "shuffled"])
+def test_open_files_stay_few(tmp_path, order):
+    copies = [shutil.copy(SAMPLES / "gop2.mp4", tmp_path / f"{n}.mp4") for n in range(150)]
+    before, most = open_files(), 0
+    for _ in make(copies, 64, order=order):
+        most = max(most, open_files())
+    assert most - before < 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["grouped", "shuffled"])
+def test_memory_is_flat(paths, order):
+    loader, used = make(paths, 32, order=order, max_bytes=64 * MB), []
+    for _ in range(6):
+        for batch in loader:
+            del batch
+        gc.collect()
+        used.append(psutil.Process().memory_info().rss)
+    assert max(used[3:]) - used[1] < 30 * MB
+
+
+def test_memory_of_dropped_batches_is_used_again(paths):
+    places = {batch["frames"].data_ptr() for batch in make(paths[:1], num_workers=0)}
+    assert len(places) <= 4
+
+
+def test_kept_batches_are_not_overwritten(paths):
+    kept = list(make(paths[:2]))
+    copies = [batch["frames"].clone() for batch in make(paths[:2])]
+    assert all(torch.equal(batch["frames"], copy) for batch, copy in zip(kept, copies, strict=True))
