@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 # Where each public name lives. Nothing is imported before it is used.
 _HOMES = {
     "AudioInfo": "read.facts",
+    "ClipDataset": "load.clips",
     "DecodeError": "errors",
     "EncodeError": "errors",
     "EncoderInfo": "write.encoders",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from .errors import OpenError as OpenError
     from .errors import SourceError as SourceError
     from .errors import VideoError as VideoError
+    from .load.clips import ClipDataset as ClipDataset
     from .read.facts import AudioInfo as AudioInfo
     from .read.facts import VideoInfo as VideoInfo
     from .read.functions import decode_video_frames as decode_video_frames

@@ -1,0 +1,1 @@
+"""Many videos feed PyTorch."""
