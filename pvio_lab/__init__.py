@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 # Where each public name lives. Nothing is imported before it is used.
 _HOMES = {
     "AudioInfo": "read.facts",
+    "ClipDataset": "load.clips",
     "DecodeError": "errors",
     "EncodeError": "errors",
     "EncoderInfo": "write.encoders",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .errors import OpenError as OpenError
     from .errors import SourceError as SourceError
     from .errors import VideoError as VideoError
+    from .load.clips import ClipDataset as ClipDataset
     from .load.dataset import VideoCollectionDataset as VideoCollectionDataset
     from .load.loader import VideoCollectionDataLoader as VideoCollectionDataLoader
     from .read.facts import AudioInfo as AudioInfo

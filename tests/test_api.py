@@ -11,6 +11,7 @@ import pvio_lab as pv
 
 PUBLIC = [
     "AudioInfo",
+    "ClipDataset",
     "DecodeError",
     "EncodeError",
     "EncoderInfo",

@@ -1,0 +1,56 @@
+"""The arguments of datasets: what is allowed, and what to do about what is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from os import PathLike
+from typing import Any
+
+import torch
+
+from ..read.numbers import positive_integer
+
+
+def checked_paths(paths: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
+    """Videos that are yet to be opened: at least one, each a path or a URL."""
+    if isinstance(paths, str | bytes | PathLike):
+        raise TypeError(f"paths must be a list of paths, not one path; write [{paths!r}]")
+    checked = tuple(map(_checked_path, paths))
+    if not checked:
+        raise ValueError("there are no videos: paths is empty")
+    return checked
+
+
+def _checked_path(path: Any) -> str:
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"a source must be a path or a URL, not {type(path).__name__}: {path!r}")
+    return os.fsdecode(path)
+
+
+def checked_stride(stride: int | None, fps: float | None) -> int:
+    """A stride, which an `fps` rules out; 1 when left out."""
+    if stride is not None and fps is not None:
+        raise ValueError(f"stride={stride!r} and fps={fps!r} are different samplings: give one of them")
+    return 1 if stride is None else positive_integer(stride, "stride")
+
+
+def checked_size(value: int | None, name: str) -> int | None:
+    """A width or a height, or None to leave it."""
+    return None if value is None else positive_integer(value, name)
+
+
+def checked_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type of frames as tensors."""
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype={dtype!r} must be a torch.dtype, such as torch.float32")
+    if dtype != torch.uint8 and not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype} must be torch.uint8 or a floating type, such as torch.float32")
+    return dtype
+
+
+def one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
+    """An argument that must be one of some words; `name` is for the error message."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
+    return value

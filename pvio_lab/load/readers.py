@@ -1,0 +1,151 @@
+"""Thousands of videos and few open files: the readers that were used lately."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict, deque
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from ..read.convert import Converter, Turn
+from ..read.forking import survive_forks
+from ..read.frames import Frames
+from ..read.images import ImageSequence
+from ..read.reader import VideoReader
+from ..read.sources import is_url
+from .clip_plan import Numbers, Timeline
+
+Reader = VideoReader | ImageSequence
+
+# How much the indexes of one process may take: about 1,000 videos of 10 seconds.
+_MAX_BYTES = 96 * 2**20
+# What was measured of a reader at rest.
+_BYTES_PER_READER, _BYTES_PER_FRAME = 60_000, 150
+# Opening a file again costs little against decoding a clip; an open decoder, 40 MB for 1920x1080.
+_MAX_AWAKE = 4
+
+
+class Readers:
+    """Opens videos when they are asked for, and keeps the indexes of those used lately.
+
+    Only the last few readers keep files and decoders, which take the memory of many frames each. The others
+    keep their index, which spares the pass over the packets when they are asked again.
+
+    Args:
+        width: The width of all frames, as for `VideoReader`.
+        height: The height of all frames, as for `VideoReader`.
+        max_bytes: About how much memory the kept readers may take.
+    """
+
+    def __init__(self, width: int | None = None, height: int | None = None, max_bytes: int = _MAX_BYTES):
+        self._width, self._height, self._max_bytes = width, height, max_bytes
+        self.after_fork()
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """A child begins with none: those of the parent may use more threads than it should."""
+        self._lock = threading.Lock()
+        self._readers: OrderedDict[tuple[str, int | None], Reader] = OrderedDict()
+        self._awake: deque[VideoReader] = deque()
+        self.num_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def get(self, source: str, num_threads: int | None = None) -> Reader:
+        """The reader of a video file, its URL, or a directory of images.
+
+        Args:
+            source: The video.
+            num_threads: How many threads decode; all processors when left out.
+        """
+        key = source, num_threads
+        with self._lock:
+            if key in self._readers:
+                self._readers.move_to_end(key)
+                return self._readers[key]
+        reader = self._open(source, num_threads)
+        with self._lock:
+            if key not in self._readers:
+                self._readers[key] = reader
+                self.num_bytes += _num_bytes(reader)
+            while self.num_bytes > self._max_bytes and len(self._readers) > 1:
+                # Not closed here: another thread may be reading, and closes it by letting it go.
+                _, oldest = self._readers.popitem(last=False)
+                self.num_bytes -= _num_bytes(oldest)
+        return reader
+
+    def read(self, reader: Reader, numbers: Numbers) -> Frames:
+        """These frames, in the size of all frames."""
+        if isinstance(reader, ImageSequence):
+            return self._scaled(reader[numbers])
+        try:
+            return reader[numbers]
+        finally:
+            self._was_used(reader)
+
+    def close(self) -> None:
+        """Gives files, decoders and indexes back; what is asked for again is opened anew."""
+        with self._lock:
+            readers = list(self._readers.values())
+            self._readers.clear()
+            self._awake.clear()
+            self.num_bytes = 0
+        for reader in readers:
+            reader.close()
+
+    def _open(self, source: str, num_threads: int | None) -> Reader:
+        if not is_url(source) and os.path.isdir(source):
+            return ImageSequence(source)
+        # Random clips seldom meet a frame again, so that none is kept.
+        return VideoReader(
+            source, width=self._width, height=self._height, num_threads=num_threads, cache_bytes=0
+        )
+
+    def _was_used(self, reader: VideoReader) -> None:
+        with self._lock:
+            if reader in self._awake:
+                self._awake.remove(reader)
+            self._awake.append(reader)
+            tired = self._awake.popleft() if len(self._awake) > _MAX_AWAKE else None
+        if tired is not None:
+            _rest(tired)
+
+    def _scaled(self, frames: Frames) -> Frames:
+        """Images in the size that a video of theirs would have."""
+        height, width = frames.shape[1:3]
+        size = (
+            self._width or max(1, round((self._height or height) * width / height)),
+            self._height or max(1, round((self._width or width) * height / width)),
+        )
+        if size == (width, height):
+            return frames
+        converter = Converter(size, Turn(0, None))
+        scaled = np.empty((len(frames), size[1], size[0], 3), np.uint8)
+        for row, frame in enumerate(frames):
+            scaled[row] = converter.convert(VideoFrame.from_ndarray(frame, format="rgb24"))
+        return scaled
+
+
+def timeline_of(reader: Reader) -> Timeline:
+    """When the frames of a video are on screen."""
+    if isinstance(reader, ImageSequence):
+        return Timeline(np.arange(len(reader)) / reader.fps, len(reader) / reader.fps)
+    pts = reader.index.pts_seconds
+    return Timeline(pts, float(pts[-1] + reader.index.duration_seconds[-1]))
+
+
+def _rest(reader: VideoReader) -> None:
+    """Gives files and decoders back until the next read; not while another thread reads."""
+    fetcher = reader._fetcher
+    if fetcher.lock.acquire(blocking=False):
+        try:
+            fetcher.rest()
+        finally:
+            fetcher.lock.release()
+
+
+def _num_bytes(reader: Reader) -> int:
+    return _BYTES_PER_READER + _BYTES_PER_FRAME * len(reader)
