@@ -92,7 +92,7 @@ class Truth:
     def _match(self, rows: NDArray[np.int64], levels: Floats, checked: int) -> tuple[int, int, float]:
         """Looks for the nearest true frames; twice, the second time with the colours brought into line."""
         nearest = self._distances(levels).argmin(axis=1)
-        likeness = _psnr(levels, self._levels[nearest])
+        likeness = _psnr(levels, self._levels[nearest], checked)
         if likeness < GOOD_COLOURS_DB:
             levels = _recolour(levels + self._centre, self._levels[nearest] + self._centre) - self._centre
         return int(self._is_wrong(rows, self._distances(levels)).sum()), checked, likeness
@@ -113,11 +113,12 @@ def _squares(levels: Floats) -> Floats:
     return np.asarray(np.einsum("ij,ij->i", levels, levels), np.float32)
 
 
-def _psnr(levels: Floats, truth: Floats) -> float:
-    """Of the worst half, as wrong colours may not show in every frame."""
-    errors = np.square(levels - truth).mean(axis=1)
-    worst = float(np.sort(errors)[len(errors) // 2 :].mean())
-    return float(10 * np.log10(255**2 / worst)) if worst > 0 else float("inf")
+def _psnr(levels: Floats, truth: Floats, count: int) -> float:
+    """Of the median frame, as single frames may be wrong; those up to `count` that are not here are exact."""
+    errors = np.zeros(count)
+    errors[: len(levels)] = np.square(levels - truth).mean(axis=1)
+    middle = float(np.median(errors))
+    return float(10 * np.log10(255**2 / middle)) if middle > 0 else float("inf")
 
 
 def _recolour(levels: Floats, truth: Floats) -> Floats:
