@@ -16,13 +16,13 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .peers import PEERS, Peer, load_peer
 from .pieces import Piece, Task, run_piece
+from .program import environment, exit_text, in_words, program
 
 # So long may loading a reader take, and a piece, beyond what it is meant to.
 PATIENCE_SECONDS = 60.0
@@ -42,7 +42,7 @@ class Child:
 
     def __init__(self, name: str, threads: int):
         self._name, self._threads = name, threads
-        self._process: subprocess.Popen[bytes] | None = _start("pvio_lab.measure.child", name, str(threads))
+        self._process: subprocess.Popen[bytes] | None = _start(name, threads)
 
     def version(self) -> str:
         """The package of the reader and its version; to be asked first.
@@ -89,15 +89,13 @@ class Child:
         return answer
 
 
-def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """A program that finds what this process finds, and no modules by chance in the current folder."""
-    search = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+def _start(name: str, threads: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        program("pvio_lab.measure.child", name, str(threads)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1"},
+        env=environment(),
     )
 
 
@@ -121,9 +119,7 @@ def _read_line(process: subprocess.Popen[bytes], limit: float) -> tuple[bytes, b
 
 
 def _death(process: subprocess.Popen[bytes]) -> str:
-    names = {-number.value: number.name for number in signal.Signals}
-    code = process.returncode
-    return f"its process crashed ({names.get(code, f'exit code {code}')})"
+    return f"its process crashed ({exit_text(process.returncode)})"
 
 
 def _unpacked(answer: dict[str, Any]) -> Piece:
@@ -176,12 +172,7 @@ def _guarded(work: Any) -> dict[str, Any]:
     try:
         return dict(work())
     except Exception as error:  # whatever another reader raises belongs in its row
-        return {"error": f"{type(error).__name__}: {first_line(error)}"}
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+        return {"error": in_words(error)}
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def print_of(frame: NDArray[np.uint8]) -> Prints:
     rows, columns = height // high, width // wide
     lines = frame[: rows * high].reshape(rows, high, width * 3).sum(axis=1, dtype=np.uint32)
     cells = lines.reshape(rows, width, 3)[:, : columns * wide].reshape(rows, columns, wide, 3).sum(axis=2)
-    return (cells.astype(np.float64) * (256 / (high * wide))).astype(np.uint16)
+    return np.asarray(cells * (256 / (high * wide)), np.uint16)
 
 
 class Truth:

@@ -55,7 +55,8 @@ class ThroughputRow:
     def verdict(self) -> str:
         """In words, whether its frames are right.
 
-        >>> ThroughputRow("a.mp4", "x", "x 1", "1 thread", "random", 9.0, wrong_frames=3, checked_frames=60).verdict
+        >>> row = ThroughputRow("clip.mp4", "pyav", "av 18", "1 thread", "random", 9.0)
+        >>> replace(row, wrong_frames=3, checked_frames=60).verdict
         '3 of 60 frames wrong'
         """
         if self.wrong_frames:

@@ -62,7 +62,8 @@ def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) ->
     """The prints of these frames and of their neighbours; those that cannot be decoded are left out."""
     near = checked[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     numbers = np.unique(near[(near >= 0) & (near < len(reader))])
-    known, prints = [], []
+    known: list[int] = []
+    prints: list[NDArray[np.uint16]] = []
     for start in range(0, len(numbers), at_once):
         part = numbers[start : start + at_once]
         found = _decodable(reader, part)
