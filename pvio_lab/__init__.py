@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AudioInfo": "read.facts",
     "DecodeError": "errors",
+    "DoctorReport": "measure.doctor",
     "EncodeError": "errors",
     "EncoderInfo": "write.encoders",
     "EpisodeVideo": "write.camera",
@@ -19,9 +20,11 @@ _HOMES = {
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
     "OpenError": "errors",
+    "ReadProfile": "measure.profile",
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "StreamingVideoEncoder": "write.recorder",
+    "ThroughputReport": "measure.report",
     "VideoError": "errors",
     "VideoInfo": "read.facts",
     "VideoReader": "read.reader",
@@ -29,11 +32,14 @@ _HOMES = {
     "available_encoders": "write.probe",
     "concatenate_video_files": "write.concat",
     "decode_video_frames": "read.functions",
+    "doctor": "measure.doctor",
     "encode_video_frames": "write.functions",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
+    "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
+    "profile_reads": "measure.profile",
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
@@ -49,6 +55,12 @@ if TYPE_CHECKING:
     from .errors import OpenError as OpenError
     from .errors import SourceError as SourceError
     from .errors import VideoError as VideoError
+    from .measure.doctor import DoctorReport as DoctorReport
+    from .measure.doctor import doctor as doctor
+    from .measure.profile import ReadProfile as ReadProfile
+    from .measure.profile import profile_reads as profile_reads
+    from .measure.report import ThroughputReport as ThroughputReport
+    from .measure.throughput import measure_throughput as measure_throughput
     from .read.facts import AudioInfo as AudioInfo
     from .read.facts import VideoInfo as VideoInfo
     from .read.functions import decode_video_frames as decode_video_frames

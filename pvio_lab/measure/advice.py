@@ -40,7 +40,7 @@ Rule = tuple[Callable[[Facts], bool], Callable[[Facts], str]]
 _RULES: tuple[Rule, ...] = (
     (
         lambda facts: facts.is_images and facts.open_share <= 0.5,
-        lambda facts: "Each image is decoded on its own; ask for many in one call, and all cores decode them.",
+        lambda facts: "Each image is decoded on its own; ask for many in one call to use all cores.",
     ),
     (
         lambda facts: facts.order_reason is not None and facts.open_share > 0.3,
@@ -52,8 +52,8 @@ _RULES: tuple[Rule, ...] = (
     (
         lambda facts: facts.open_share > 0.5,
         lambda facts: (
-            f"Opening took {facts.open_share:.0%} of the time for {_frames(facts.num_frames)}: keep the reader "
-            "open, and read more from it."
+            f"Opening took {facts.open_share:.0%} of the time for {_frames(facts.num_frames)}: keep the "
+            "reader open, and read more from it."
         ),
     ),
     (
@@ -84,8 +84,8 @@ _RULES: tuple[Rule, ...] = (
     (
         lambda facts: True,
         lambda facts: (
-            f"Keyframes are dense enough (GOP {facts.spacing}, {facts.decoded_per_frame:.1f} frames decoded for "
-            "each one returned); ask for many frames in one call to use all cores."
+            f"Keyframes are dense enough (GOP {facts.spacing}, {facts.decoded_per_frame:.1f} frames decoded "
+            "for each one returned); ask for many frames in one call to use all cores."
         ),
     ),
 )
@@ -94,8 +94,8 @@ _RULES: tuple[Rule, ...] = (
 def advise(facts: Facts) -> str:
     """What to do about it.
 
-    >>> advise(Facts(60, 0.1, 0.2, decoded_per_frame=118, batch_per_frame=4.1, spacing=250, is_in_order=False))
-    'GOP 250: 118 frames decoded for each one returned; ask for them in one call, which decodes 4.1, or re-encode with gop=10.'
+    >>> advise(Facts(60, 0.1, 0.2, decoded_per_frame=118, batch_per_frame=90, spacing=250, is_in_order=False))
+    'GOP 250: 118 frames decoded for each one returned; re-encode with gop=10.'
     """
     return next(sentence(facts) for fits, sentence in _RULES if fits(facts))
 

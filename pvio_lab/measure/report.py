@@ -15,7 +15,19 @@ from .tables import rate_text, text_table
 Threads = Literal["1 thread", "all cores"]
 """How many threads a reader is allowed to decode with."""
 US = "pvio_lab"
-COLUMNS = ("pattern", "threads", "reader", "frames/s", "lowest-highest", "of pvio_lab", "cores", "frames")
+# A decoder that is measured alone uses at least one core, if it gets it.
+_WHOLE_CORE = 0.8
+_STARVED = "careful: some readers did not get one whole core, as other programs were busy; measure again"
+COLUMNS = (
+    "pattern",
+    "threads",
+    "reader",
+    "frames/s",
+    "lowest-highest",
+    "of pvio_lab",
+    "cores used",
+    "checked frames",
+)
 
 
 @dataclass(frozen=True)
@@ -109,8 +121,18 @@ class ThroughputReport:
         for source, rows in groupby(self.rows, key=lambda row: row.source):
             table = text_table(COLUMNS, list(sparse_cells(rows)), right=(3, 4, 5, 6))
             parts.append(f"{os.path.basename(source) or source}\n{table}")
-        parts += [f"left out: {name}: {reason}" for name, reason in self.missing.items()]
-        return "\n".join(parts)
+        return "\n".join([*parts, *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to know about the figures: whose they are, what is left out, and whether to trust them."""
+        versions = ", ".join(dict.fromkeys(row.version for row in self.rows))
+        starved = any((row.cores_busy or 1) < _WHOLE_CORE for row in self.rows)
+        return [
+            *([f"measured: {versions}"] if versions else []),
+            *(f"left out: {name}: {reason}" for name, reason in self.missing.items()),
+            *([_STARVED] if starved else []),
+        ]
 
     def _repr_html_(self) -> str:
         return show.html("throughput", self)

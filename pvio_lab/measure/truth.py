@@ -107,9 +107,7 @@ def _numbers(pattern: Pattern, length: int, ahead: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).permutation(length)[:_MOST_NUMBERS]
 
 
-def _checked(
-    pattern: Pattern, numbers: NDArray[np.int64], shape: tuple[int, int, int, int]
-) -> list[int]:
+def _checked(pattern: Pattern, numbers: NDArray[np.int64], shape: tuple[int, int, int, int]) -> list[int]:
     """Some of the numbers: of those in order all over, else the first ones, which every reader gets to."""
     affordable = _CHECK_PIXELS / ((2 * NEIGHBOURS + 1) * shape[1] * shape[2])
     count = min(int(np.clip(affordable, 4, MOST_CHECKED)), len(numbers))
