@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
+from textwrap import shorten
 from typing import Any, Literal
 
 from .. import show
@@ -17,6 +18,8 @@ Threads = Literal["1 thread", "all cores"]
 US = "pvio_lab"
 # A decoder that is measured alone uses at least one core, if it gets it.
 _WHOLE_CORE = 0.8
+# An error that is longer is cut short in plain text; the row has all of it.
+_MOST_WORDS = 90
 _STARVED = "careful: some readers did not get one whole core, as other programs were busy; measure again"
 COLUMNS = (
     "pattern",
@@ -119,7 +122,8 @@ class ThroughputReport:
     def __repr__(self) -> str:
         parts = [f"ThroughputReport({len(self)} rows, {self.num_cores} cores)"]
         for source, rows in groupby(self.rows, key=lambda row: row.source):
-            table = text_table(COLUMNS, list(sparse_cells(rows)), right=(3, 4, 5, 6))
+            lines = [(*cells, shorten(last, _MOST_WORDS)) for *cells, last in sparse_cells(rows)]
+            table = text_table(COLUMNS, lines, right=(3, 4, 5, 6))
             parts.append(f"{os.path.basename(source) or source}\n{table}")
         return "\n".join([*parts, *self.remarks])
 
@@ -127,7 +131,7 @@ class ThroughputReport:
     def remarks(self) -> list[str]:
         """What to know about the figures: whose they are, what is left out, and whether to trust them."""
         versions = ", ".join(dict.fromkeys(row.version for row in self.rows))
-        starved = any((row.cores_busy or 1) < _WHOLE_CORE for row in self.rows)
+        starved = any((row.cores_busy or 1) < _WHOLE_CORE for row in self.rows if row.threads == "1 thread")
         return [
             *([f"measured: {versions}"] if versions else []),
             *(f"left out: {name}: {reason}" for name, reason in self.missing.items()),

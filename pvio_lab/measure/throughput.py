@@ -34,8 +34,9 @@ class ThroughputStep(NamedTuple):
     """How many pieces are done."""
     total: int
     """How many there are."""
-    row: ThroughputRow
-    """What all pieces of this file, reader and pattern say so far; its `ratio` is not known yet."""
+    row: ThroughputRow | None
+    """What all pieces of this file, reader and pattern say so far, its `ratio` excepted; None at first, when
+    the readers are loaded."""
     missing: dict[str, str]
     """The readers that could not be loaded, and why."""
 
@@ -83,10 +84,10 @@ def measure_throughput(
     steps = throughput_steps(sources, patterns=patterns, readers=readers, seconds=seconds, repeats=repeats)
     with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
         for step in steps:
-            row, missing = step.row, step.missing
-            rows[row.source, row.pattern, row.reader, row.threads] = row
-            bar.total = step.total
-            bar.set_postfix_str(f"{row.reader}, {row.pattern}", refresh=False)
+            row, missing, bar.total = step.row, step.missing, step.total
+            if row is not None:
+                rows[row.source, row.pattern, row.reader, row.threads] = row
+                bar.set_postfix_str(f"{row.reader}, {row.pattern}", refresh=False)
             bar.update(step.done - bar.n)
     return ThroughputReport.of(rows.values(), missing, num_cpus())
 
@@ -148,6 +149,7 @@ def run_steps(
                 lanes.append(Lane(name, "all cores", make_runner(name, cores)))
         able, missing = _loaded(lanes)
         total, done = len(files) * len(patterns) * repeats * len(able), 0
+        yield ThroughputStep(done, total, None, missing)
         for file in files if able else ():
             course = plan_course(file, tuple(patterns), seconds)
             for pattern in patterns:
