@@ -168,7 +168,8 @@ def test_real_readers_are_measured():
 
 
 @pytest.mark.peers
-def test_every_peer_is_measured():
+def test_every_peer_is_measured(monkeypatch):
+    monkeypatch.setattr(throughput, "num_cpus", lambda: 1)
     for kind in PEERS.values():
         needs(kind.module)
     report = measure_throughput(CLIP, patterns=["batch"], seconds=0.02, repeats=1, progress=False)
@@ -227,7 +228,7 @@ def test_a_reader_that_cannot_be_imported_says_why_in_a_line(tmp_path, monkeypat
 def test_a_reader_that_hangs_is_stopped(monkeypatch, tmp_path):
     (tmp_path / "decord.py").write_text("import time\ntime.sleep(600)")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("pvio_lab.measure.child.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("pvio_lab.measure.child.STARTUP_SECONDS", 0.5)
     child = Child("decord", 1)
     with pytest.raises(ChildError, match=r"longer than 0\.5 s"):
         child.version()
@@ -238,7 +239,7 @@ def test_a_reader_that_hangs_is_stopped(monkeypatch, tmp_path):
 
 @posix_only
 def test_an_interrupt_leaves_no_process():
-    call = f"measure_throughput({CLIP!r}, readers=['pvio_lab'], seconds=60)"
+    call = f"measure_throughput({CLIP!r}, patterns=['random'], readers=['pvio_lab'], seconds=60)"
     code = f"from pvio_lab import measure_throughput; {call}"
     started = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, preexec_fn=_deaf_no_more)
     there = psutil.Process(started.pid)

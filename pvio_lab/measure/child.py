@@ -24,7 +24,9 @@ from .peers import PEERS, Peer, load_peer
 from .pieces import Piece, Task, run_piece
 from .program import environment, exit_text, in_words, program
 
-# So long may loading a reader take, and a piece, beyond what it is meant to.
+# So long may loading a reader take, while others load beside it,
+STARTUP_SECONDS = 120.0
+# and a piece, beyond what it is meant to: one call may have to decode thousands of frames.
 PATIENCE_SECONDS = 60.0
 
 
@@ -50,7 +52,7 @@ class Child:
         Raises:
             ChildError: It does not load; with the first line of why.
         """
-        return str(self._answer(PATIENCE_SECONDS)["version"])
+        return str(self._answer(STARTUP_SECONDS)["version"])
 
     def run(self, task: Task) -> Piece:
         """Measures one piece.
