@@ -12,6 +12,7 @@ _HOMES = {
     "AudioInfo": "read.facts",
     "ClipDataset": "load.clips",
     "DecodeError": "errors",
+    "DoctorReport": "measure.doctor",
     "EncodeError": "errors",
     "EncoderInfo": "write.encoders",
     "EpisodeVideo": "write.camera",
@@ -20,9 +21,11 @@ _HOMES = {
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
     "OpenError": "errors",
+    "ReadProfile": "measure.profile",
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "StreamingVideoEncoder": "write.recorder",
+    "ThroughputReport": "measure.report",
     "VideoCollectionDataLoader": "load.loader",
     "VideoCollectionDataset": "load.dataset",
     "VideoError": "errors",
@@ -32,11 +35,14 @@ _HOMES = {
     "available_encoders": "write.probe",
     "concatenate_video_files": "write.concat",
     "decode_video_frames": "read.functions",
+    "doctor": "measure.doctor",
     "encode_video_frames": "write.functions",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
+    "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
+    "profile_reads": "measure.profile",
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
@@ -55,6 +61,12 @@ if TYPE_CHECKING:
     from .load.clips import ClipDataset as ClipDataset
     from .load.dataset import VideoCollectionDataset as VideoCollectionDataset
     from .load.loader import VideoCollectionDataLoader as VideoCollectionDataLoader
+    from .measure.doctor import DoctorReport as DoctorReport
+    from .measure.doctor import doctor as doctor
+    from .measure.profile import ReadProfile as ReadProfile
+    from .measure.profile import profile_reads as profile_reads
+    from .measure.report import ThroughputReport as ThroughputReport
+    from .measure.throughput import measure_throughput as measure_throughput
     from .read.facts import AudioInfo as AudioInfo
     from .read.facts import VideoInfo as VideoInfo
     from .read.functions import decode_video_frames as decode_video_frames

@@ -10,13 +10,28 @@ from typing import Any
 
 _DRAWN_BY = {
     "card": "pvio_lab.view.card:reader_card",
+    "doctor": "pvio_lab.view.reports:doctor_table",
     "info": "pvio_lab.view.card:info_table",
+    "read_profile": "pvio_lab.view.reports:profile_table",
     "scan": "pvio_lab.view.card:scan_table",
+    "throughput": "pvio_lab.view.reports:throughput_table",
+}
+_PLOTTED_BY = {
+    "read_profile": "pvio_lab.view.report_plots:plot_profile",
+    "throughput": "pvio_lab.view.report_plots:plot_throughput",
 }
 
 
 def html(kind: str, obj: Any) -> str:
-    """The HTML that shows `obj` in a notebook, drawn as `kind`: "card", "info" or "scan"."""
-    module, name = _DRAWN_BY[kind].split(":")
-    draw = getattr(importlib.import_module(module), name)
-    return str(draw(obj))
+    """The HTML that shows `obj` in a notebook, drawn as `kind`, such as "card" or "scan"."""
+    return str(_found(_DRAWN_BY[kind])(obj))
+
+
+def plot(kind: str, obj: Any) -> Any:
+    """The figure that shows `obj`, drawn as `kind`: "read_profile" or "throughput"."""
+    return _found(_PLOTTED_BY[kind])(obj)
+
+
+def _found(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)

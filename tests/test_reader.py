@@ -457,6 +457,16 @@ def test_without_a_cache_nothing_is_remembered():
         assert reader.num_decoded > before
 
 
+def test_without_a_cache_each_visit_decodes_only_what_is_needed():
+    with VideoReader(SAMPLES / "shapes.mp4", cache_bytes=0, num_threads=1) as reader:
+        costs = []
+        for number in (200, 0, 200, 0, 200):
+            before = reader.num_decoded
+            reader[number]
+            costs.append(reader.num_decoded - before)
+        assert costs[2] == costs[4] <= costs[0] < 200
+
+
 def test_opening_decodes_next_to_nothing():
     with VideoReader(SAMPLES / "shapes.mp4") as reader:
         assert reader.num_decoded <= 16

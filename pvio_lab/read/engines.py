@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from typing import Protocol
@@ -70,6 +71,7 @@ class PyAVEngine:
         self._careful: PyAVEngine | None = None
         self._damaged_entries: set[int] = set()
         self.decoded = 0
+        self.seek_seconds = 0.0  # how long it took to get to the places where decoding began
         self.reset()
         survive_forks(self)
 
@@ -179,7 +181,9 @@ class PyAVEngine:
 
     def _begin(self, entry: int) -> None:
         self.reset()
+        begin = time.perf_counter()
         self._decoder_in_use().go_to(entry)
+        self.seek_seconds += time.perf_counter() - begin
         self._begun_at, self._counted = entry, 0
 
     def _step(self, needed: Container[int] | None) -> None:

@@ -192,6 +192,8 @@ class Fetcher:
 
     def _needed_for_steps(self, run: Run) -> Container[int] | None:
         """What to decode for a jump: at first what the next steps need, then everything for scrubbing."""
+        if not self._cache_bytes:
+            return range(run.numbers[0], len(self._layout.entry))
         if run.entry in self._visited:
             return None
         self._visited.add(run.entry)

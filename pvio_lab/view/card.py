@@ -1,13 +1,10 @@
-"""Cards and tables for notebooks: HTML with the facts of a video and a strip of its frames.
-
-Colours come from JupyterLab's own variables, so that they fit its light and its dark theme.
-"""
+"""Cards for notebooks: HTML with the facts of a video and a strip of its frames."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
 from itertools import pairwise
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import VideoError
 from ..read.sampling import sample_indices
 from .stills import Still, stills
+from .tables import PALE, WRONG, Facts, box, facts_html, row_html, table_html
 
 NUM_STILLS = 6
 STILL_SIZE = (144, 144)
@@ -29,57 +27,25 @@ QUALITIES = (80, 65, 50, 35, 20, 5)
 MAX_ROWS = 200
 SCAN_COLUMNS = ("file", "result", "frames", "damaged frames", "rate", "read by", "seconds")
 
-TEXT = "color: var(--jp-content-font-color1, inherit)"
-PALE = "color: var(--jp-content-font-color2, #808080)"
-WRONG = "color: var(--jp-error-color1, #d32f2f)"
-TABLE = "border-collapse: collapse; margin: 0; font-size: 12px; width: 100%; table-layout: auto"
-LINE = "border: 0; border-top: 1px solid var(--jp-border-color2, #80808060)"
-CELL = "text-align: left; vertical-align: top; padding: 3px 10px 3px 0; background: transparent"
-
-Facts = list[tuple[str, str]]
-
 
 def reader_card(reader: Any) -> str:
     """The card of an open reader: a filmstrip, and what is known about the video."""
     facts = _info_facts(reader.info) + _index_facts(getattr(reader, "index", None))
-    return _box(_name(reader.info.path), _strip_html(reader), _facts_html(facts))
+    return box(_name(reader.info.path), _strip_html(reader), facts_html(facts))
 
 
 def info_table(info: Any) -> str:
     """The facts of a video as a small table."""
-    return _box(_name(info.path), _facts_html(_info_facts(info)))
+    return box(_name(info.path), facts_html(_info_facts(info)))
 
 
 def scan_table(report: Any) -> str:
     """A scan as a table, one row a file; of a long one the bad files first, and not all of the good ones."""
     rows = sorted(report, key=lambda row: row.ok) if len(report) > MAX_ROWS else list(report)
-    lines = [_row_html(_scan_cells(row), wrong=not row.ok) for row in rows[:MAX_ROWS]]
+    lines = [row_html(_scan_cells(row), wrong=not row.ok) for row in rows[:MAX_ROWS]]
     more = f"... and {len(rows) - MAX_ROWS} more" if len(rows) > MAX_ROWS else ""
     heading = f"{len(rows)} files scanned, {len(report.bad)} bad"
-    return _box(
-        heading, f'<table style="{TABLE}">{_row_html(SCAN_COLUMNS, "th")}{"".join(lines)}</table>{more}'
-    )
-
-
-def _box(heading: str, *parts: str) -> str:
-    title = f'<div style="font-weight: 600; margin: 0 0 6px; overflow-wrap: anywhere">{escape(heading)}</div>'
-    return f'<div style="max-width: 720px; line-height: 1.4; {TEXT}">{title}{"".join(parts)}</div>'
-
-
-def _row_html(cells: Iterable[str], tag: str = "td", *, wrong: bool = False) -> str:
-    style = f"{CELL}; {LINE}; {WRONG if wrong else TEXT}"
-    return "<tr>" + "".join(f'<{tag} style="{style}">{escape(cell)}</{tag}>' for cell in cells) + "</tr>"
-
-
-def _facts_html(facts: Facts) -> str:
-    label_style = f"{CELL}; {LINE}; {PALE}; font-weight: 400; white-space: nowrap"
-    fact_style = f"{CELL}; {LINE}; {TEXT}; width: 100%; overflow-wrap: anywhere"
-    rows = (
-        f'<tr><th scope="row" style="{label_style}">{label}</th>'
-        f'<td style="{fact_style}">{escape(fact)}</td></tr>'
-        for label, fact in facts
-    )
-    return f'<table style="{TABLE}">{"".join(rows)}</table>'
+    return box(heading, table_html(SCAN_COLUMNS, lines), more)
 
 
 def _strip_html(reader: Any) -> str:

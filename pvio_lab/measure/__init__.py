@@ -1,0 +1,1 @@
+"""How fast reading is, where the time goes, and what is installed to do it."""

@@ -1,0 +1,97 @@
+"""The commands of `python -m pvio_lab.measure`, in a table: how each is called, and what it does."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .doctor import doctor
+from .peers import PEERS
+from .pieces import PATTERNS
+from .profile import profile_reads
+from .report import US
+from .throughput import measure_throughput
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command."""
+
+    help: str
+    """What it does, in a line."""
+    add_arguments: Callable[[ArgumentParser], Any]
+    """Tells the parser what it takes."""
+    run: Callable[[Namespace], Any]
+    """Does it; the report has a repr, and `to_dicts()`."""
+    is_good: Callable[[Any], bool] = lambda report: True
+    """Whether the report calls for the exit code 0."""
+
+
+def _throughput_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a video file, or its URL")
+    parser.add_argument("--patterns", nargs="+", metavar="PATTERN", help=_list(PATTERNS), default=PATTERNS)
+    parser.add_argument("--readers", nargs="+", metavar="READER", help=_list(PEERS))
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long each piece takes (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _throughput(given: Namespace) -> Any:
+    return measure_throughput(
+        given.files,
+        patterns=given.patterns,
+        readers=given.readers,
+        seconds=given.seconds,
+        repeats=given.repeats,
+        progress=not given.quiet,
+    )
+
+
+def _is_right(report: Any) -> bool:
+    return not any(row.reader == US and (row.error or row.wrong_frames) for row in report)
+
+
+def _profile_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a video file, its URL, or a directory of images")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=30,
+        metavar="N",
+        help="how many frames, spread at random (%(default)s)",
+    )
+
+
+def _profile(given: Namespace) -> Any:
+    import numpy as np
+
+    from ..read.functions import open_video
+
+    if given.frames < 1:
+        raise ValueError(f"--frames {given.frames} must be 1 or more")
+    with open_video(given.file) as reader:
+        numbers = np.random.default_rng(0).permutation(len(reader))[: given.frames]
+    return profile_reads(given.file, numbers)
+
+
+def _list(names: Any) -> str:
+    return f"some of: {', '.join(names)} (all)"
+
+
+COMMANDS = {
+    "throughput": Command(
+        "frames per second of this library and its peers, side by side; needs no name: FILE is enough",
+        _throughput_arguments,
+        _throughput,
+        _is_right,
+    ),
+    "profile": Command("where the time goes when frames are read one by one", _profile_arguments, _profile),
+    "doctor": Command(
+        "versions of everything that decodes or encodes, and what is missing",
+        lambda parser: None,
+        lambda given: doctor(),
+        lambda report: not report.problems,
+    ),
+}

@@ -1,0 +1,248 @@
+"""`doctor`: what decodes and encodes on this machine, what is missing, and the command that cures it."""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import __version__, show
+from ..read.cpus import num_cpus
+from .probes import PACKAGES, Package
+from .program import environment, exit_text, in_words, program
+from .tables import text_table
+
+State = Literal["ok", "warning", "absent", "broken"]
+COLUMNS = ("part", "state", "version", "for", "details")
+# torch takes seconds to load, on a slow disk many.
+_PROBE_SECONDS = 120.0
+# Less shared memory than this is soon full when worker processes hand over batches.
+_LITTLE_SHARED = 2**28
+_GET_FFMPEG = {
+    "linux": "sudo apt-get install ffmpeg",
+    "darwin": "brew install ffmpeg",
+    "win32": "conda install -c conda-forge ffmpeg",
+}
+
+
+@dataclass(frozen=True)
+class DoctorRow:
+    """One part of the installation."""
+
+    part: str
+    """What it is."""
+    state: State
+    """Whether it works: "absent" is not installed, "broken" is installed but does not load."""
+    version: str = ""
+    """Its package and version."""
+    purpose: str = ""
+    """What this library does with it."""
+    path: str = ""
+    """Where it is."""
+    detail: str = ""
+    """What else there is to know; of something broken, why."""
+    cure: str = ""
+    """The command that sets it right; empty where nothing is wrong."""
+    is_needed: bool = True
+    """This library does not work without it."""
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """What there is; a table in a notebook."""
+
+    rows: tuple[DoctorRow, ...]
+    """One row a part."""
+
+    @property
+    def problems(self) -> tuple[DoctorRow, ...]:
+        """What this library needs, and what does not work."""
+        return tuple(row for row in self.rows if row.is_needed and row.state in ("absent", "broken"))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
+        return [asdict(row) for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[DoctorRow]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        cures = [f"{row.part} is {row.state}; to cure it: {row.cure}" for row in self.rows if row.cure]
+        return "\n".join(
+            [f"DoctorReport({self.summary})", text_table(COLUMNS, [cells(row) for row in self]), *cures]
+        )
+
+    @property
+    def summary(self) -> str:
+        """In words, how things are."""
+        bad = ", ".join(row.part for row in self.problems)
+        return f"not in order: {bad}" if bad else "all that is needed works"
+
+    def _repr_html_(self) -> str:
+        return show.html("doctor", self)
+
+
+def doctor() -> DoctorReport:
+    """Looks at everything that decodes or encodes here. It never fails: what is broken gets a row.
+
+    >>> report = doctor()
+    >>> [row.state for row in report if row.part == "PyAV"]
+    ['ok']
+    """
+    with ThreadPoolExecutor(4) as pool:
+        packages = pool.map(_package_row, PACKAGES)
+        places = pool.map(_machine_row, MACHINE)
+        return DoctorReport((*packages, *(row for row in places if row)))
+
+
+def cells(row: DoctorRow) -> tuple[str, ...]:
+    """One line of the table."""
+    details = "; ".join(part for part in (row.detail, row.path) if part)
+    return row.part, row.state, row.version, row.purpose, details
+
+
+# --- packages ---
+
+
+def _package_row(name: str) -> DoctorRow:
+    package = PACKAGES[name]
+    found = _ask(name)
+    state: State = "absent" if "absent" in found else "broken" if "error" in found else "ok"
+    row = DoctorRow(
+        part=name,
+        state=state,
+        version=found.get("version", ""),
+        purpose=package.purpose,
+        path=found.get("path", ""),
+        detail=found.get("error", found.get("detail", "")),
+        cure="" if state == "ok" else _cure(name, package, state),
+        is_needed=package.is_needed,
+    )
+    return _with_doubts(row)
+
+
+def _ask(name: str) -> dict[str, str]:
+    """What a probe says; it imports the package in a process of its own."""
+    command = program("pvio_lab.measure.probes", name)
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            timeout=_PROBE_SECONDS,
+        )
+        if done.returncode:
+            return {"error": f"importing it crashes ({exit_text(done.returncode)})"}
+        answer: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+    except subprocess.TimeoutExpired:
+        return {"error": f"importing it takes more than {_PROBE_SECONDS:g} s"}
+    except (OSError, ValueError, IndexError) as error:
+        return {"error": in_words(error)}
+
+
+def _cure(name: str, package: Package, state: State) -> str:
+    if state == "absent":
+        return package.cure
+    if name == "torchcodec" and ctypes.util.find_library("avcodec") is None:
+        return _GET_FFMPEG.get(sys.platform, _GET_FFMPEG["linux"])
+    return package.cure.replace("pip install", "pip install --force-reinstall")
+
+
+def _with_doubts(row: DoctorRow) -> DoctorRow:
+    """The old decord installs the same module, and cannot do what this library asks for."""
+    if row.part == "decord" and "decord 0" in row.version:
+        cure = 'pip uninstall -y decord decord2; pip install "decord2>=3.0"'
+        return DoctorRow(**asdict(row) | {"state": "warning", "cure": cure})
+    return row
+
+
+# --- the machine ---
+
+
+def _machine_row(part: str) -> DoctorRow | None:
+    try:
+        return MACHINE[part](part)
+    except Exception as error:  # a doctor never fails
+        return DoctorRow(part, "broken", detail=in_words(error), is_needed=False)
+
+
+def _pvio_lab(part: str) -> DoctorRow:
+    return DoctorRow(part, "ok", __version__, path=str(Path(__file__).parents[1]))
+
+
+def _python(part: str) -> DoctorRow:
+    return DoctorRow(part, "ok", platform.python_version(), path=sys.executable)
+
+
+def _platform(part: str) -> DoctorRow:
+    return DoctorRow(part, "ok", platform.platform(), detail=platform.machine())
+
+
+def _cores(part: str) -> DoctorRow:
+    return DoctorRow(part, "ok", f"{num_cpus()}", detail=f"may be used, of {os.cpu_count()}")
+
+
+def _encoders(part: str) -> DoctorRow:
+    from ..write.probe import available_encoders
+
+    names = [each.name + (" (hardware)" if each.is_hardware else "") for each in available_encoders()]
+    return DoctorRow(part, "ok", f"{len(names)}", "writes", detail=", ".join(names))
+
+
+def _memory(part: str, root: Path = Path("/")) -> DoctorRow | None:
+    facts = dict(line.split(":") for line in _text(root / "proc/meminfo").splitlines() if ":" in line)
+    if "MemTotal" not in facts:
+        return None
+    total, free = (int(facts.get(name, "0 kB").split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    limit = _text(root / "sys/fs/cgroup/memory.max").strip()
+    granted = f"; this container may use {_gib(int(limit))}" if limit.isdecimal() else ""
+    return DoctorRow(part, "ok", _gib(total), detail=f"{_gib(free)} free{granted}")
+
+
+def _shared_memory(part: str, folder: str = "/dev/shm") -> DoctorRow | None:
+    if not os.path.isdir(folder):
+        return None
+    total, _, free = shutil.disk_usage(folder)
+    size, room, purpose = _gib(total), f"{_gib(free)} free", "worker processes"
+    if free < _LITTLE_SHARED:
+        cure = 'worker_kind="thread", which needs none; or docker run --shm-size=2g'
+        return DoctorRow(part, "warning", size, purpose, folder, room, cure, is_needed=False)
+    return DoctorRow(part, "ok", size, purpose, folder, room)
+
+
+def _text(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text()
+    return ""
+
+
+def _gib(size: int) -> str:
+    """67108864 -> '0.06 GiB'."""
+    return f"{size / 2**30:.{1 if size >= 2**30 else 2}f} GiB"
+
+
+MACHINE: dict[str, Callable[[str], DoctorRow | None]] = {
+    "video encoders": _encoders,
+    "pvio_lab": _pvio_lab,
+    "Python": _python,
+    "platform": _platform,
+    "cores": _cores,
+    "memory": _memory,
+    "shared memory": _shared_memory,
+}

@@ -1,0 +1,248 @@
+"""Other readers behind one small protocol, each used as its own documentation does; for comparison only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module, metadata
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frame = NDArray[np.uint8]
+
+
+class Peer(Protocol):
+    """One open file."""
+
+    def sequential(self) -> Iterator[Frame]:
+        """The frames in order, from the first one."""
+
+    def random(self, number: int) -> Frame:
+        """One frame."""
+
+    def batch(self, numbers: Sequence[int]) -> Frame:
+        """Frames in this order, in one array `(n, H, W, 3)`."""
+
+    def close(self) -> None:
+        """Gives the file back, and ends whatever works in the background."""
+
+
+class OneByOne:
+    """For readers that take no list of frames."""
+
+    def random(self, number: int) -> Frame:
+        """See `Peer`."""
+        raise NotImplementedError
+
+    def batch(self, numbers: Sequence[int]) -> Frame:
+        """See `Peer`."""
+        return np.stack([self.random(number) for number in numbers])
+
+    def close(self) -> None:
+        """See `Peer`."""
+
+
+class PvioLab:
+    """This library, without its memory of recent frames, so that every frame has to be decoded."""
+
+    def __init__(self, path: str, threads: int):
+        from ..read.reader import VideoReader
+
+        self._reader = VideoReader(path, num_threads=threads, cache_bytes=0)
+
+    def sequential(self) -> Iterator[Frame]:
+        """See `Peer`."""
+        return iter(self._reader)
+
+    def random(self, number: int) -> Frame:
+        """See `Peer`."""
+        return self._reader[number]
+
+    def batch(self, numbers: Sequence[int]) -> Frame:
+        """See `Peer`."""
+        return self._reader[numbers]
+
+    def close(self) -> None:
+        """See `Peer`."""
+        self._reader.close()
+
+
+class Decord:
+    """decord: `next()` in order, `reader[i]` and `get_batch` at random."""
+
+    def __init__(self, path: str, threads: int):
+        self._reader = import_module("decord").VideoReader(path, num_threads=threads)
+
+    def sequential(self) -> Iterator[Frame]:
+        """See `Peer`."""
+        self._reader.seek(0)
+        return (self._reader.next().asnumpy() for _ in range(len(self._reader)))
+
+    def random(self, number: int) -> Frame:
+        """See `Peer`."""
+        return np.asarray(self._reader[number].asnumpy())
+
+    def batch(self, numbers: Sequence[int]) -> Frame:
+        """See `Peer`."""
+        return np.asarray(self._reader.get_batch(numbers).asnumpy())
+
+    def close(self) -> None:
+        """See `Peer`; without the seek it would go on decoding, at the cost of whoever is next."""
+        self._reader.seek(0)
+        self._reader = None
+
+
+class TorchCodec:
+    """torchcodec's VideoDecoder."""
+
+    def __init__(self, path: str, threads: int):
+        make = import_module("torchcodec.decoders").VideoDecoder
+        self._decoder = make(path, num_ffmpeg_threads=threads, dimension_order="NHWC")
+
+    def sequential(self) -> Iterator[Frame]:
+        """See `Peer`."""
+        return (frame.numpy() for frame in self._decoder)
+
+    def random(self, number: int) -> Frame:
+        """See `Peer`."""
+        return np.asarray(self._decoder[number].numpy())
+
+    def batch(self, numbers: Sequence[int]) -> Frame:
+        """See `Peer`."""
+        return np.asarray(self._decoder.get_frames_at(list(numbers)).data.numpy())
+
+    def close(self) -> None:
+        """See `Peer`."""
+        self._decoder = None
+
+
+class PyAV(OneByOne):
+    """PyAV as most code uses it: seek to the time of a frame, decode up to it, `to_ndarray`."""
+
+    def __init__(self, path: str, threads: int):
+        self._path, self._threads = path, threads
+        self._container = self._open()
+
+    def sequential(self) -> Iterator[Frame]:
+        """See `Peer`."""
+        with self._open() as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+
+    def random(self, number: int) -> Frame:
+        """See `Peer`."""
+        stream = self._container.streams.video[0]
+        seconds = Fraction(number) / stream.average_rate
+        target = round(seconds / stream.time_base) + (stream.start_time or 0)
+        self._container.seek(target, stream=stream)
+        for frame in self._container.decode(stream):
+            if frame.pts is not None and frame.pts >= target:
+                return np.asarray(frame.to_ndarray(format="rgb24"))
+        raise IndexError(f"no frame comes at or after the time of frame {number}")
+
+    def close(self) -> None:
+        """See `Peer`."""
+        self._container.close()
+
+    def _open(self) -> Any:
+        container = import_module("av").open(self._path)
+        container.streams.video[0].thread_type = "AUTO" if self._threads > 1 else "SLICE"
+        container.streams.video[0].thread_count = self._threads
+        return container
+
+
+class OpenCV(OneByOne):
+    """OpenCV's VideoCapture; its frames are BGR, and are turned to RGB."""
+
+    def __init__(self, path: str, threads: int):
+        self._cv2 = cv2 = import_module("cv2")
+        cv2.setNumThreads(threads)
+        self._capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+        if not self._capture.isOpened():
+            raise OSError(f"OpenCV cannot open {path}")
+
+    def sequential(self) -> Iterator[Frame]:
+        """See `Peer`."""
+        self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, 0)
+        while (frame := self._read()) is not None:
+            yield frame
+
+    def random(self, number: int) -> Frame:
+        """See `Peer`."""
+        self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, number)
+        frame = self._read()
+        if frame is None:
+            raise IndexError(f"OpenCV returns nothing for frame {number}")
+        return frame
+
+    def close(self) -> None:
+        """See `Peer`."""
+        self._capture.release()
+
+    def _read(self) -> Frame | None:
+        is_there, frame = self._capture.read()
+        return self._cv2.cvtColor(frame, self._cv2.COLOR_BGR2RGB) if is_there else None
+
+
+class ImageIO(OneByOne):
+    """imageio over its PyAV plugin."""
+
+    def __init__(self, path: str, threads: int):
+        self._imageio, self._path = import_module("imageio.v3"), path
+        kind = "FRAME" if threads > 1 else "SLICE"
+        self._options = {"thread_type": kind, "thread_count": threads}
+        self._file = self._imageio.imopen(path, "r", plugin="pyav")
+
+    def sequential(self) -> Iterator[Frame]:
+        """See `Peer`."""
+        frames: Iterator[Frame] = self._imageio.imiter(self._path, plugin="pyav", **self._options)
+        return frames
+
+    def random(self, number: int) -> Frame:
+        """See `Peer`."""
+        return np.asarray(self._file.read(index=number, **self._options))
+
+    def close(self) -> None:
+        """See `Peer`."""
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class PeerKind:
+    """How a reader is found and opened."""
+
+    module: str
+    """What has to import."""
+    distributions: tuple[str, ...]
+    """The packages it may come with."""
+    open: Callable[[str, int], Peer]
+    """Opens a file, to be decoded by so many threads."""
+
+
+PEERS = {
+    "pvio_lab": PeerKind("pvio_lab", ("pvio_lab",), PvioLab),
+    "decord": PeerKind("decord", ("decord2", "decord"), Decord),
+    "torchcodec": PeerKind("torchcodec.decoders", ("torchcodec",), TorchCodec),
+    "pyav": PeerKind("av", ("av",), PyAV),
+    "opencv": PeerKind("cv2", ("opencv-python-headless", "opencv-python"), OpenCV),
+    "imageio": PeerKind("imageio.v3", ("imageio",), ImageIO),
+}
+
+
+def load_peer(name: str) -> str:
+    """Imports a reader and tells its version.
+
+    Raises:
+        Exception: Whatever its import raises; with ImportError it is not installed, or does not load.
+    """
+    kind = PEERS[name]
+    module = import_module(kind.module)
+    for distribution in kind.distributions:
+        try:
+            return f"{distribution} {metadata.version(distribution)}"
+        except metadata.PackageNotFoundError:
+            continue
+    return f"{name} {getattr(module, '__version__', '')}".strip()

@@ -1,0 +1,250 @@
+"""`profile_reads`: where the time goes when frames are read one by one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import show
+from ..read.convert import Converter, Turn, displayed_size
+from ..read.functions import open_video
+from ..read.images import ImageSequence
+from ..read.numbers import frame_numbers
+from ..read.opening import Opened, open_file
+from ..read.plan import plan_runs
+from ..read.sources import local_path
+from .advice import Facts, advise
+from .tables import text_table
+
+PHASES = ("open", "seek", "decode", "convert", "copy")
+
+
+@dataclass(frozen=True)
+class ReadProfile:
+    """Where the time went; seconds are those of one thread."""
+
+    source: str
+    """What was read."""
+    num_frames: int
+    """How many frames were returned."""
+    open_seconds: float
+    """Opening the file and learning where its frames are; once."""
+    seek_seconds: float
+    """Getting to the places where decoding can begin."""
+    decode_seconds: float
+    """Decoding, also of the frames on the way to those asked for."""
+    convert_seconds: float
+    """Turning decoded frames into RGB."""
+    copy_seconds: float
+    """Copying them to where they are wanted."""
+    total_seconds: float
+    """All of it, measured from beginning to end."""
+    frames_decoded: int
+    """How many frames had to be decoded."""
+    keyframe_spacing_median: float
+    """How many frames there are from one keyframe to the next, as a rule."""
+    keyframe_spacing_max: int
+    """How many there are at most."""
+    advice: str
+    """What to do about it."""
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """The seconds of each phase, in order."""
+        return {name: getattr(self, f"{name}_seconds") for name in PHASES}
+
+    @property
+    def decoded_per_frame(self) -> float:
+        """How many frames had to be decoded for each one returned."""
+        return self.frames_decoded / self.num_frames
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One plain dictionary, as for `pandas.DataFrame` or JSON."""
+        return [asdict(self) | {"decoded_per_frame": self.decoded_per_frame}]
+
+    def plot(self) -> Any:
+        """The phases as one bar."""
+        return show.plot("read_profile", self)
+
+    def __repr__(self) -> str:
+        head = f"ReadProfile({self.source!r}: {self.num_frames} frames in {self.total_seconds:.3g} s)"
+        table = text_table(("phase", "seconds", "ms a frame", "share"), phase_cells(self), right=(1, 2, 3))
+        return "\n".join([head, table, keyframes_text(self), self.advice])
+
+    def _repr_html_(self) -> str:
+        return show.html("read_profile", self)
+
+
+def profile_reads(source: str | PathLike[str], indices: Any) -> ReadProfile:
+    """Reads frames one by one, in the order given, in one thread, and tells where the time goes.
+
+    It does what `reader[i]` does in a new reader that remembers no frames.
+
+    >>> profile = profile_reads("data_samples/shapes.mp4", [200, 100])
+    >>> profile.num_frames, profile.keyframe_spacing_max
+    (2, 250)
+    >>> profile.decoded_per_frame > 50
+    True
+
+    Args:
+        source: A video file, its URL, or a directory of images.
+        indices: The numbers of the frames: a number, a slice, or a sequence.
+
+    Raises:
+        IndexError: There is no such frame.
+        ValueError: There are no numbers.
+    """
+    is_directory = isinstance(source, str | PathLike) and os.path.isdir(source)
+    return (_profile_images if is_directory else _profile_video)(source, indices)
+
+
+class Clock:
+    """Sums up the seconds of each phase."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        self._begin = time.perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """What is done meanwhile belongs to this phase."""
+        begin = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - begin
+
+    def fields(self) -> dict[str, float]:
+        """The fields of a profile."""
+        total = time.perf_counter() - self._begin
+        return {f"{name}_seconds": value for name, value in self.seconds.items()} | {"total_seconds": total}
+
+
+def _profile_video(source: str | PathLike[str], indices: Any) -> ReadProfile:
+    path, clock = local_path(source), Clock()
+    with clock.phase("open"):
+        opened = open_file(path, threads=1)
+    try:
+        numbers = _checked_numbers(indices, len(opened.index))
+        decoded_before = opened.engine.decoded
+        _read_one_by_one(opened, numbers.tolist(), clock)
+        fields, decoded = clock.fields(), opened.engine.decoded - decoded_before
+    finally:
+        opened.engine.close()
+    layout, lengths = opened.index.layout, opened.index.gop_lengths
+    runs = plan_runs(numbers, layout.entry, layout.order.packet_of)
+    facts = Facts(
+        open_share=_open_share(fields),
+        pixels_share=_pixels_share(fields),
+        num_frames=len(numbers),
+        decoded_per_frame=decoded / len(numbers),
+        batch_per_frame=sum(run.cost for run in runs) / len(numbers),
+        spacing=int(lengths.max()),
+        is_in_order=bool((np.diff(numbers) == 1).all()),
+        order_reason=layout.order.why,
+    )
+    return _profile(source, facts, fields, decoded, lengths)
+
+
+def _read_one_by_one(opened: Opened, numbers: Iterable[int], clock: Clock) -> None:
+    """What a reader does for `reader[i]`, with a clock beside it."""
+    engine, total = opened.engine, len(opened.index)
+    converter = Converter(displayed_size(opened.first), Turn.of(opened.first))
+    seeking = engine.seek_seconds
+    for number in numbers:
+        with clock.phase("decode"):
+            for _, decoded in engine.frames([number], range(number, total)):
+                frame = decoded  # the last one is the one asked for
+        with clock.phase("convert"):
+            pixels = converter.convert(frame)
+        with clock.phase("copy"):
+            np.empty(pixels.shape, np.uint8)[:] = pixels
+    seeking = engine.seek_seconds - seeking
+    clock.seconds["seek"] += seeking
+    clock.seconds["decode"] -= seeking
+
+
+def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
+    """Pillow decodes and converts in one go."""
+    clock = Clock()
+    with clock.phase("open"):
+        images = open_video(source)
+        assert isinstance(images, ImageSequence)
+    numbers = _checked_numbers(indices, len(images))
+    for number in numbers.tolist():
+        with clock.phase("decode"):
+            pixels = images[number]
+        with clock.phase("copy"):
+            np.empty(pixels.shape, np.uint8)[:] = pixels
+    fields, count = clock.fields(), len(numbers)
+    facts = Facts(
+        open_share=_open_share(fields),
+        pixels_share=0.0,
+        num_frames=count,
+        decoded_per_frame=1.0,
+        batch_per_frame=1.0,
+        spacing=1,
+        is_in_order=False,
+        is_images=True,
+    )
+    return _profile(source, facts, fields, count, np.ones(len(images), np.int64))
+
+
+def _profile(
+    source: str | PathLike[str], facts: Facts, fields: dict[str, float], decoded: int, gops: NDArray[np.int64]
+) -> ReadProfile:
+    return ReadProfile(
+        source=str(source),
+        num_frames=facts.num_frames,
+        frames_decoded=decoded,
+        keyframe_spacing_median=float(np.median(gops)),
+        keyframe_spacing_max=int(gops.max()),
+        advice=advise(facts),
+        **fields,
+    )
+
+
+def _checked_numbers(indices: Any, length: int) -> NDArray[np.int64]:
+    numbers, _ = frame_numbers(indices, length)
+    if not numbers.size:
+        raise ValueError(f"indices={indices!r} names no frame; name at least one")
+    return numbers
+
+
+def _open_share(fields: dict[str, float]) -> float:
+    return fields["open_seconds"] / fields["total_seconds"]
+
+
+def _pixels_share(fields: dict[str, float]) -> float:
+    pixels = fields["convert_seconds"] + fields["copy_seconds"]
+    return pixels / (fields["total_seconds"] - fields["open_seconds"])
+
+
+def phase_cells(profile: ReadProfile) -> list[tuple[str, ...]]:
+    """The rows of a table: phase, seconds, milliseconds a frame, share."""
+    whole = profile.phases | {"total": profile.total_seconds}
+    return [
+        (
+            name,
+            f"{seconds:.4f}",
+            f"{1e3 * seconds / profile.num_frames:.3f}",
+            f"{seconds / profile.total_seconds:.0%}",
+        )
+        for name, seconds in whole.items()
+    ]
+
+
+def keyframes_text(profile: ReadProfile) -> str:
+    """How dense the keyframes are, and what came of it."""
+    usual, most = profile.keyframe_spacing_median, profile.keyframe_spacing_max
+    spacing = "every frame is a keyframe" if most == 1 else f"keyframes are {usual:g} apart, at most {most}"
+    return (
+        f"{profile.frames_decoded} frames decoded, {profile.decoded_per_frame:.1f} for each one returned; "
+        f"{spacing}"
+    )

@@ -1,0 +1,276 @@
+"""`measure_throughput`: frames per second of this library and of its peers, side by side."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from numbers import Real
+from os import PathLike
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..read.cpus import num_cpus
+from ..read.numbers import positive_integer
+from ..read.reader import VideoReader
+from ..read.sources import is_url, local_path
+from .child import Child, ChildError
+from .likeness import GOOD_COLOURS_DB
+from .peers import PEERS
+from .pieces import PATTERNS, Pattern, Piece, Task
+from .report import Threads, ThroughputReport, ThroughputRow
+from .truth import Course, plan_course
+
+Sources = str | PathLike[str] | Iterable[str | PathLike[str]]
+
+
+class ThroughputStep(NamedTuple):
+    """What is known after one more piece was measured."""
+
+    done: int
+    """How many pieces are done."""
+    total: int
+    """How many there are."""
+    row: ThroughputRow | None
+    """What all pieces of this file, reader and pattern say so far, its `ratio` excepted; None at first, when
+    the readers are loaded."""
+    missing: dict[str, str]
+    """The readers that could not be loaded, and why."""
+
+
+def measure_throughput(
+    sources: Sources,
+    *,
+    patterns: Sequence[Pattern] = PATTERNS,
+    readers: Sequence[str] | None = None,
+    seconds: float = 1.0,
+    repeats: int = 3,
+    progress: bool = True,
+) -> ThroughputReport:
+    """Measures how many frames a second this library and every installed peer read, side by side.
+
+    All readers read the same frames of the same files, in turns, each in a process of its own. Opening, and
+    the first call, are not counted. Some of the timed frames are compared with the true ones, as a reader
+    that returns other frames than those asked for is not fast. This library's memory of recent frames is
+    off, so that every frame has to be decoded.
+
+    >>> report = measure_throughput("data_samples/gop2.mp4", patterns=["random"], readers=["pvio_lab"],
+    ...     seconds=0.02, repeats=1, progress=False)
+    >>> report.rows[0].reader, report.rows[0].wrong_frames
+    ('pvio_lab', 0)
+
+    Args:
+        sources: A video file, its URL, or many of these.
+        patterns: Which of "sequential" (in order), "random" (single frames) and "batch" (32 frames in one
+            call); of a long file, in order, only a part is read.
+        readers: Which of "pvio_lab", "decord", "torchcodec", "pyav", "opencv" and "imageio"; all of them
+            when left out. Those that are not installed are named in the report.
+        seconds: How long each piece takes.
+        repeats: How many pieces there are for each reader, file and pattern.
+        progress: Show a progress bar.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OpenError: It is no video.
+        ValueError: An argument is out of range.
+    """
+    from tqdm.auto import tqdm
+
+    rows: dict[tuple[str, ...], ThroughputRow] = {}
+    missing: dict[str, str] = {}
+    steps = throughput_steps(sources, patterns=patterns, readers=readers, seconds=seconds, repeats=repeats)
+    with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
+        for step in steps:
+            row, missing, bar.total = step.row, step.missing, step.total
+            if row is not None:
+                rows[row.source, row.pattern, row.reader, row.threads] = row
+                bar.set_postfix_str(f"{row.reader}, {row.pattern}", refresh=False)
+            bar.update(step.done - bar.n)
+    return ThroughputReport.of(rows.values(), missing, num_cpus())
+
+
+def throughput_steps(
+    sources: Sources,
+    *,
+    patterns: Sequence[Pattern] = PATTERNS,
+    readers: Sequence[str] | None = None,
+    seconds: float = 1.0,
+    repeats: int = 3,
+) -> Generator[ThroughputStep]:
+    """The same, one result after the other as they come; closing the generator ends all processes."""
+    chosen = _chosen(patterns, PATTERNS, "patterns")
+    names = _chosen(PEERS if readers is None else readers, tuple(PEERS), "readers")
+    limit, count = _checked_seconds(seconds), positive_integer(repeats, "repeats")
+    return run_steps(_openable(sources), chosen, names, limit, count, Child)
+
+
+# --- one after the other ---
+
+
+class Runner(Protocol):
+    """What stands between this process and a reader: a `Child`, or in tests something simpler."""
+
+    def version(self) -> str:
+        """Package and version."""
+
+    def run(self, task: Task) -> Piece:
+        """Measures one piece."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class Lane(NamedTuple):
+    """A reader that may decode with so many threads."""
+
+    reader: str
+    threads: Threads
+    runner: Runner
+    version: str = ""
+
+
+def run_steps(
+    files: Sequence[str],
+    patterns: Sequence[Any],
+    names: Sequence[str],
+    seconds: float,
+    repeats: int,
+    make_runner: Callable[[str, int], Runner],
+) -> Generator[ThroughputStep]:
+    """Starts the readers, and lets them take turns."""
+    cores, lanes = num_cpus(), []
+    try:
+        for name in names:
+            lanes.append(Lane(name, "1 thread", make_runner(name, 1)))
+            if cores > 1:
+                lanes.append(Lane(name, "all cores", make_runner(name, cores)))
+        able, missing = _loaded(lanes)
+        total, done = len(files) * len(patterns) * repeats * len(able), 0
+        yield ThroughputStep(done, total, None, missing)
+        for file in files if able else ():
+            course = plan_course(file, tuple(patterns), seconds)
+            for pattern in patterns:
+                for row in _take_turns(able, course, pattern, repeats):
+                    done += 1
+                    yield ThroughputStep(done, total, row, missing)
+    finally:
+        for lane in lanes:
+            lane.runner.close()
+
+
+def _loaded(lanes: Sequence[Lane]) -> tuple[list[Lane], dict[str, str]]:
+    """Those whose reader loads, and why the others do not."""
+    able, missing = [], {}
+    for lane in lanes:
+        try:
+            able.append(lane._replace(version=lane.runner.version()))
+        except ChildError as error:
+            missing[lane.reader] = str(error)
+    return able, missing
+
+
+def _take_turns(
+    lanes: Sequence[Lane], course: Course, pattern: Pattern, repeats: int
+) -> Generator[ThroughputRow]:
+    """In each repeat another one goes first; one that fails is not asked again."""
+    tallies = [Tally(lane, course, pattern) for lane in lanes]
+    for repeat in range(repeats):
+        first = repeat % len(tallies)
+        for tally in tallies[first:] + tallies[:first]:
+            tally.measure()
+            yield tally.row()
+
+
+class Tally:
+    """What one reader has done on one file, in one pattern."""
+
+    def __init__(self, lane: Lane, course: Course, pattern: Pattern):
+        self._lane, self._course, self._task = lane, course, course.tasks[pattern]
+        self._rates: list[float] = []
+        self._cores: list[float] = []
+        self._wrong = self._checked = 0
+        self._notes: dict[str, None] = {}
+        self._error: str | None = None
+
+    def measure(self) -> None:
+        """One more piece, unless there was an error."""
+        if self._error is None:
+            try:
+                self._add(self._lane.runner.run(self._task))
+            except ChildError as error:
+                self._error = str(error)
+
+    def row(self) -> ThroughputRow:
+        """What is known so far."""
+        rates = self._rates
+        return ThroughputRow(
+            source=self._course.source,
+            reader=self._lane.reader,
+            version=self._lane.version,
+            threads=self._lane.threads,
+            pattern=self._task.pattern,
+            frames_per_second=statistics.median(rates) if rates else None,
+            low=min(rates, default=None),
+            high=max(rates, default=None),
+            cores_busy=statistics.median(self._cores) if rates else None,
+            wrong_frames=self._wrong,
+            checked_frames=self._checked,
+            note="; ".join(self._notes),
+            error=self._error,
+        )
+
+    def _add(self, piece: Piece) -> None:
+        self._rates.append(piece.num_frames / piece.seconds)
+        self._cores.append(piece.cpu_seconds / piece.seconds)
+        if not piece.checked:
+            return
+        verdict = self._course.truth.judge(np.array(piece.checked, np.int64), piece.prints)
+        is_other_size = piece.size != self._course.shape[1:3]
+        self._wrong += verdict.checked if is_other_size else verdict.wrong
+        self._checked += verdict.checked
+        self._notes |= dict.fromkeys(_notes(piece, self._course, verdict.colours_db))
+
+
+def _notes(piece: Piece, course: Course, colours_db: float) -> list[str]:
+    (height, width), total = piece.size, course.shape[0]
+    if (height, width) != course.shape[1:3]:
+        return [f"its frames are {width}x{height}, not {course.shape[2]}x{course.shape[1]}"]
+    short = [f"{piece.missing} of {total} frames do not come"] if piece.missing else []
+    return [*short, *(["colours differ"] if colours_db < GOOD_COLOURS_DB else [])]
+
+
+# --- arguments ---
+
+
+def _openable(sources: Sources) -> list[str]:
+    """Each source once; every one of them is opened now, as an error after minutes would be too late."""
+    given = [sources] if isinstance(sources, str | PathLike) else list(sources)
+    names = list(dict.fromkeys(source if isinstance(source, str) else os.fspath(source) for source in given))
+    if not names:
+        raise ValueError("sources is empty; name at least one video file")
+    for name in names:
+        if not is_url(name) and os.path.isdir(name):
+            raise ValueError(f"{name} is a directory; readers are compared on video files, so name these")
+        VideoReader(local_path(name), num_threads=1).close()
+    return names
+
+
+def _chosen(values: Iterable[Any], allowed: Sequence[Any], name: str) -> list[Any]:
+    chosen = [values] if isinstance(values, str) else list(dict.fromkeys(values))
+    for value in chosen:
+        if value not in allowed:
+            raise ValueError(f"{name}: there is no {value!r}; choose from {', '.join(map(repr, allowed))}")
+    if not chosen:
+        raise ValueError(f"{name} is empty; choose from {', '.join(map(repr, allowed))}")
+    return chosen
+
+
+def _checked_seconds(seconds: Any) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, Real):
+        raise TypeError(f"seconds={seconds!r} must be a number of seconds")
+    if not 0 < float(seconds) < math.inf:
+        raise ValueError(f"seconds={seconds!r} must be more than 0, and finite")
+    return float(seconds)

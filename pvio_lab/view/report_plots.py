@@ -1,0 +1,110 @@
+"""Reports of measurements as pictures."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from .plots import WIDTH_INCHES, NotebookFigure
+
+# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
+LANES = {"1 thread": "#0072B2", "all cores": "#56B4E9"}
+PHASES = {"open": "#999999", "seek": "#E69F00", "decode": "#0072B2", "convert": "#56B4E9", "copy": "#009E73"}
+WRONG = "#D55E00"
+_BAR = 0.38
+# Thinner parts of a bar have no room for a number.
+_ROOM_FOR_TEXT = 0.07
+
+
+def plot_throughput(report: Any) -> Figure:
+    """A row of plots a file, one a pattern: a bar for each reader and number of threads, with the spread."""
+    if not len(report):
+        raise ValueError("there is nothing to draw: no reader could be measured")
+    sources = list(dict.fromkeys(row.source for row in report))
+    patterns = list(dict.fromkeys(row.pattern for row in report))
+    readers = list(dict.fromkeys(row.reader for row in sorted(report, key=_speed)))
+    height = len(sources) * (0.9 + 0.36 * len(readers)) + 0.4
+    figure = NotebookFigure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    grid = figure.subplots(len(sources), len(patterns), squeeze=False, sharey=True)
+    for source, line in zip(sources, grid, strict=True):
+        for pattern, axes in zip(patterns, line, strict=True):
+            rows = [row for row in report if (row.source, row.pattern) == (source, pattern)]
+            _draw_rows(axes, rows, readers)
+            axes.set_title(pattern, fontsize=10)
+        line[0].set_ylabel(os.path.basename(source)[-40:], fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("frames per second")
+    figure.legend(handles=_handles(report), loc="outside lower left", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
+def plot_profile(profile: Any) -> Figure:
+    """The phases of a profile as one stacked bar."""
+    figure = NotebookFigure(figsize=(WIDTH_INCHES, 1.9), layout="constrained")
+    axes, left = figure.add_subplot(), 0.0
+    total = sum(profile.phases.values())
+    for name, seconds in profile.phases.items():
+        axes.barh(0, seconds, 0.6, left, color=PHASES[name], label=f"{name} {_seconds(seconds)}")
+        if seconds >= _ROOM_FOR_TEXT * total:
+            axes.text(
+                left + seconds / 2, 0, f"{seconds / total:.0%}", ha="center", va="center", color="white"
+            )
+        left += seconds
+    axes.set_xlim(0, left)
+    axes.set_yticks([])
+    axes.set_xlabel("time (seconds)")
+    name = os.path.basename(os.path.normpath(profile.source))
+    axes.set_title(
+        f"{name}: {profile.num_frames} frames one by one, in one thread; "
+        f"{profile.decoded_per_frame:.1f} decoded for each",
+        fontsize=10,
+        loc="left",
+    )
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.legend(loc="outside lower left", ncols=5, frameon=False, fontsize=8)
+    return figure
+
+
+def _draw_rows(axes: Axes, rows: list[Any], readers: list[str]) -> None:
+    lanes = [lane for lane in LANES if any(row.threads == lane for row in rows)]
+    most = max((row.high or 0 for row in rows), default=0) or 1.0
+    for row in rows:
+        place = readers.index(row.reader) + _BAR * (lanes.index(row.threads) - (len(lanes) - 1) / 2)
+        rate = row.frames_per_second
+        if rate is None:
+            axes.text(0.02 * most, place, "fails", va="center", fontsize=7, color=WRONG)
+            continue
+        hatch: dict[str, Any] = {"hatch": "////", "edgecolor": WRONG} if row.wrong_frames else {}
+        axes.barh(place, rate, _BAR, color=LANES[row.threads], **hatch)
+        spread = np.array([[rate - row.low], [row.high - rate]])
+        axes.errorbar(rate, place, xerr=spread, color="black", linewidth=1, capsize=2)
+        if row.wrong_frames:
+            words = f" {row.wrong_frames}/{row.checked_frames} wrong"
+            axes.text(row.high, place, words, va="center", fontsize=7, color=WRONG)
+    axes.set_xlim(0, 1.05 * most if not any(row.wrong_frames for row in rows) else 1.35 * most)
+    axes.set_yticks(range(len(readers)), readers)
+    axes.set_ylim(len(readers) - 0.4, -0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _handles(report: Any) -> list[Patch]:
+    lanes = [lane for lane in LANES if any(row.threads == lane for row in report)]
+    handles = [Patch(color=LANES[lane], label=lane) for lane in lanes]
+    if any(row.wrong_frames for row in report):
+        handles.append(Patch(facecolor="white", edgecolor=WRONG, hatch="////", label="returns wrong frames"))
+    return handles
+
+
+def _speed(row: Any) -> tuple[bool, float]:
+    """This library first, then the fastest."""
+    return row.reader != "pvio_lab", -(row.frames_per_second or 0.0)
+
+
+def _seconds(value: float) -> str:
+    """0.0123 -> '12.3 ms'."""
+    return f"{1e3 * value:.3g} ms" if value < 1 else f"{value:.3g} s"

@@ -1,0 +1,53 @@
+"""Reports of measurements as tables for notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+from itertools import groupby
+from typing import Any
+
+from ..measure.doctor import COLUMNS as DOCTOR_COLUMNS
+from ..measure.doctor import cells as doctor_cells
+from ..measure.profile import keyframes_text, phase_cells
+from ..measure.report import COLUMNS, sparse_cells
+from .tables import PALE, TEXT, box, row_html, table_html
+
+WIDTH = 960
+_NUMBERS = (3, 4, 5, 6)
+
+
+def throughput_table(report: Any) -> str:
+    """One table a file; readers whose frames are wrong, or that fail, are in the colour of errors."""
+    parts = []
+    for source, group in groupby(report, key=lambda row: row.source):
+        rows = list(group)
+        lines = [
+            row_html(cells, wrong=bool(row.wrong_frames or row.error), right=_NUMBERS)
+            for row, cells in zip(rows, sparse_cells(rows), strict=True)
+        ]
+        parts.append(_line(source) + table_html(COLUMNS, lines, right=_NUMBERS))
+    parts += map(_line, report.remarks)
+    return box(f"Frames per second, {report.num_cores} cores", *parts, width=WIDTH)
+
+
+def profile_table(profile: Any) -> str:
+    """The phases, and the advice."""
+    lines = [row_html(cells, right=(1, 2, 3)) for cells in phase_cells(profile)]
+    table = table_html(("phase", "seconds", "ms a frame", "share"), lines, right=(1, 2, 3))
+    heading = f"{profile.num_frames} frames of {profile.source}, one by one, in one thread"
+    advice = f'<div style="{TEXT}; font-weight: 600; margin: 4px 0 0">{escape(profile.advice)}</div>'
+    return box(heading, table, _line(keyframes_text(profile)), advice)
+
+
+def doctor_table(report: Any) -> str:
+    """One line a part; what is wrong comes with its cure."""
+    lines = []
+    for row in report:
+        *cells, details = doctor_cells(row)
+        cure = f"; to cure it: {row.cure}" if row.cure else ""
+        lines.append(row_html([*cells, details + cure], wrong=row.state in ("broken", "warning")))
+    return box(f"Installation: {report.summary}", table_html(DOCTOR_COLUMNS, lines), width=WIDTH)
+
+
+def _line(text: str) -> str:
+    return f'<div style="{PALE}; margin: 6px 0 2px; overflow-wrap: anywhere">{escape(text)}</div>'

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from optional import needs
+
+from pvio_lab.measure import doctor as module
+from pvio_lab.measure import probes
+from pvio_lab.measure.doctor import DoctorReport, DoctorRow, doctor
+from pvio_lab.measure.probes import PACKAGES, answer, ffmpeg_release
+
+BAD = {
+    "absent": "raise ModuleNotFoundError('no module')",
+    "raises": "raise OSError('libav is not there\\nand more')",
+    "strange": "class Odd(Exception): pass\nraise Odd",
+    "exits": "raise SystemExit(3)",
+    "noise": "print('hello'); __version__ = '7'",
+}
+
+
+@pytest.fixture(scope="module")
+def report():
+    return doctor()
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """Puts a module in place of OpenCV's, and gives its row."""
+
+    def put(code):
+        (tmp_path / "cv2.py").write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+        return module._package_row("OpenCV")
+
+    return put
+
+
+def rows(report):
+    return {row.part: row for row in report}
+
+
+def test_everything_is_looked_at(report):
+    assert {*PACKAGES, "video encoders", "pvio_lab", "Python", "platform", "cores"} <= set(rows(report))
+
+
+def test_what_is_needed_works_here(report):
+    assert report.problems == ()
+    found = rows(report)
+    assert found["decord"].version.startswith("decord2 ")
+    assert "FFmpeg" in found["decord"].detail
+    assert "libavcodec" in found["PyAV"].detail
+    assert os.path.exists(found["imageio-ffmpeg"].detail.split(" at ")[1].split(";")[0])
+    assert "libx264" in found["video encoders"].detail
+
+
+@pytest.mark.peers
+def test_the_peers_are_found(report):
+    for name in ("torchcodec.decoders", "cv2", "imageio"):
+        needs(name)
+    found = rows(report)
+    assert [found[name].state for name in ("torchcodec", "OpenCV", "imageio")] == ["ok"] * 3
+    assert "FFmpeg" in found["torchcodec"].detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("raises", "OSError: libav is not there"),
+        ("strange", "Odd"),
+        ("exits", "importing it crashes (exit code 3)"),
+    ],
+)
+def test_a_broken_package_says_why_and_how_to_cure_it(broken, kind, words):
+    row = broken(BAD[kind])
+    assert (row.state, row.detail) == ("broken", words)
+    assert row.cure == 'pip install --force-reinstall "pvio_lab[peers]"'
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_package_that_crashes(broken):
+    assert broken("import os; os.kill(os.getpid(), 11)").detail == "importing it crashes (SIGSEGV)"
+
+
+def test_a_package_that_hangs(broken, monkeypatch):
+    monkeypatch.setattr(module, "_PROBE_SECONDS", 0.5)
+    assert broken("import time; time.sleep(600)").detail == "importing it takes more than 0.5 s"
+
+
+def test_a_package_that_prints_and_has_no_details(broken):
+    row = broken(BAD["noise"])
+    assert row.state == "ok"
+    assert "AttributeError" in row.detail
+
+
+def test_a_package_that_is_not_installed(monkeypatch):
+    absent = replace(PACKAGES["PyAV"], module="no_such_module", distributions=("no-such-package",))
+    monkeypatch.setitem(PACKAGES, "PyAV", absent)
+    assert answer("PyAV") == {"absent": "ModuleNotFoundError: No module named 'no_such_module'"}
+    monkeypatch.setattr(module, "_ask", answer)
+    row = module._package_row("PyAV")
+    assert (row.state, row.cure) == ("absent", 'pip install "av>=17"')
+
+
+@pytest.mark.parametrize(
+    ("platform", "library", "cure"),
+    [
+        ("linux", None, "sudo apt-get install ffmpeg"),
+        ("darwin", None, "brew install ffmpeg"),
+        ("win32", None, "conda install -c conda-forge ffmpeg"),
+        ("linux", "libavcodec.so.59", 'pip install --force-reinstall "pvio_lab[peers]"'),
+    ],
+)
+def test_what_cures_torchcodec(monkeypatch, platform, library, cure):
+    monkeypatch.setattr(module.sys, "platform", platform)
+    monkeypatch.setattr(module.ctypes.util, "find_library", lambda name: library)
+    assert module._cure("torchcodec", PACKAGES["torchcodec"], "broken") == cure
+
+
+def test_the_old_decord_is_doubted(monkeypatch):
+    monkeypatch.setattr(module, "_ask", lambda name: {"version": "decord2 3.4.0, decord 0.6.0"})
+    row = module._package_row("decord")
+    assert row.state == "warning"
+    assert row.cure.startswith("pip uninstall -y decord")
+
+
+def test_a_part_of_the_machine_that_cannot_be_looked_at(monkeypatch):
+    monkeypatch.setitem(module.MACHINE, "cores", lambda part: 1 / 0)
+    row = module._machine_row("cores")
+    assert (row.state, row.detail) == ("broken", "ZeroDivisionError: division by zero")
+
+
+def test_memory_and_the_limit_of_a_container(tmp_path):
+    assert module._memory("memory", tmp_path) is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 4194304 kB\nMemAvailable: 2097152 kB\n")
+    assert module._memory("memory", tmp_path).detail == "2.0 GiB free"
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("1073741824\n")
+    assert module._memory("memory", tmp_path).detail == "2.0 GiB free; this container may use 1.0 GiB"
+
+
+def test_little_shared_memory_is_a_warning(monkeypatch, tmp_path):
+    usage = SimpleNamespace(disk_usage=lambda folder: (2**26, 0, 2**26))
+    monkeypatch.setattr(module, "shutil", usage)
+    row = module._shared_memory("shared memory", str(tmp_path))
+    assert (row.state, row.version) == ("warning", "0.06 GiB")
+    assert "--shm-size" in row.cure
+    assert module._shared_memory("shared memory", str(tmp_path / "nowhere")) is None
+
+
+def test_the_release_of_a_libavcodec():
+    assert ffmpeg_release(62) == "FFmpeg 8 (libavcodec 62)"
+    assert ffmpeg_release(99) == "libavcodec 99"
+
+
+@pytest.mark.parametrize(
+    "library",
+    ["a.libs/libavcodec-c3f15378.so.62.28.101", "a/.dylibs/libavcodec.62.28.101.dylib", "a/avcodec-62.dll"],
+)
+def test_ffmpeg_is_found_inside_a_wheel(tmp_path, library):
+    (tmp_path / "a").mkdir()
+    (tmp_path / library).parent.mkdir(exist_ok=True)
+    (tmp_path / library).touch()
+    found = probes._bundled_ffmpeg(SimpleNamespace(__file__=str(tmp_path / "a/__init__.py")))
+    assert found == "FFmpeg 8 (libavcodec 62) inside"
+
+
+REPORT = DoctorReport(
+    (
+        DoctorRow("PyAV", "ok", "av 18", "reads", "/lib/av", "FFmpeg 8"),
+        DoctorRow("decord", "broken", detail="no <library>", cure="pip install decord2"),
+        DoctorRow("OpenCV", "absent", cure="pip install opencv", is_needed=False),
+    )
+)
+
+
+def test_the_report_as_text():
+    assert [row.part for row in REPORT.problems] == ["decord"]
+    assert repr(REPORT).splitlines() == [
+        "DoctorReport(not in order: decord)",
+        "part    state   version  for    details",
+        "PyAV    ok      av 18    reads  FFmpeg 8; /lib/av",
+        "decord  broken                  no <library>",
+        "OpenCV  absent",
+        "decord is broken; to cure it: pip install decord2",
+        "OpenCV is absent; to cure it: pip install opencv",
+    ]
+
+
+def test_the_report_as_html_and_dicts():
+    html = REPORT._repr_html_()
+    assert "no &lt;library&gt;; to cure it: pip install decord2" in html
+    assert html.count("jp-error-color") == 5
+    assert REPORT.to_dicts()[0]["path"] == "/lib/av"
