@@ -367,14 +367,14 @@ def test_only_its_own_dataset():
     ("arguments", "error", "match"),
     [
         ({"paths": "clip.mp4"}, TypeError, "list of paths"),
-        ({"paths": []}, ValueError, "no paths"),
+        ({"paths": []}, ValueError, "paths is empty"),
         ({"paths": [3]}, TypeError, "not int: 3"),
         ({"paths": ["a"], "width": 0}, ValueError, "width"),
         ({"paths": ["a"], "step": 0}, ValueError, "step"),
         ({"paths": ["a"], "dtype": torch.int32}, ValueError, "torch.int32"),
         ({"paths": ["a"], "dtype": np.uint8}, TypeError, "torch.dtype"),
         ({"paths": ["a"], "transform": 3}, TypeError, "transform=3"),
-        ({"paths": ["a"], "on_error": "ignore"}, ValueError, "'raise' or 'skip'"),
+        ({"paths": ["a"], "on_error": "ignore"}, ValueError, "'raise', 'skip'"),
     ],
 )
 def test_wrong_datasets(arguments, error, match):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import VideoError
 from ..read.frames import Frames
 from .chunks import Batch, Part
 from .files import Check, Lane
 from .memory import BatchMemory
+from .trouble import BROKEN
 
 if TYPE_CHECKING:
     import torch
@@ -22,10 +22,6 @@ Delivered = dict[str, Any]
 Done = tuple[Delivered, list["Loss"]]
 """What the consumer gets, and what is missing in it."""
 Transform = Callable[[Any], Any]
-
-
-# What a broken or missing file raises.
-ERRORS = (VideoError, OSError, ValueError)
 
 
 class Loss(NamedTuple):
@@ -85,7 +81,7 @@ class PartReader:
         """Fills the rows; for each that could not be filled, the error."""
         try:
             lane = self._lane(part, threads)
-        except ERRORS as error:  # nothing of this file can be read
+        except BROKEN as error:  # nothing of this file can be read
             if not self._is_tolerant:
                 raise
             return dict.fromkeys(range(len(rows)), error)
@@ -96,7 +92,7 @@ class PartReader:
                 for pixels in lane.frames(part.numbers[done:], self._check):
                     rows[done] = pixels
                     done += 1
-            except ERRORS as error:
+            except BROKEN as error:
                 if not self._is_tolerant:
                     raise
                 lost[done] = error

@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from ..errors import VideoError
-
-# What a file can be blamed for. Anything else is a mistake in a program, and never skipped.
-BROKEN = (VideoError, OSError, ValueError)
+from .trouble import BROKEN
 
 
 class BrokenVideos:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from ..read.cpus import num_cpus
 from ..read.frames import Frames
 from ..read.numbers import integer, not_negative_integer, positive_integer
 from ..read.times import frame_rate
-from .broken import BROKEN, BrokenVideos, shared, shared_zeros
+from .broken import BrokenVideos, shared, shared_zeros
 from .checks import checked_dtype, checked_paths, checked_size, checked_stride, one_of
 from .clip_plan import (
     ClipShape,
@@ -29,8 +29,8 @@ from .clip_plan import (
     steady_timeline,
 )
 from .readers import Reader, Readers, timeline_of
+from .trouble import BROKEN, OnError
 
-OnError = Literal["raise", "skip"]
 Clip = dict[str, Any]
 
 

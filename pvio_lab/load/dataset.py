@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import Any, get_args
@@ -13,6 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ..read.cpus import num_cpus
 from ..read.numbers import positive_integer
 from .batches import Finisher, Transform
+from .checks import checked_dtype, checked_paths, checked_size, one_of
 from .epoch import Epoch, Recipe
 from .files import MediaFile, Wanted, media_file
 from .inline import make_batches
@@ -63,12 +63,9 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         if transform is not None and not callable(transform):
             raise TypeError(f"transform={transform!r} must be a function of a batch of frames")
         self.as_image_dirs, self.transform = as_image_dirs, transform
-        self.width = None if width is None else positive_integer(width, "width")
-        self.height = None if height is None else positive_integer(height, "height")
+        self.width, self.height = checked_size(width, "width"), checked_size(height, "height")
         self.dtype, self.step = checked_dtype(dtype), positive_integer(step, "step")
-        if on_error not in get_args(OnError):
-            raise ValueError(f"on_error={on_error!r} must be 'raise' or 'skip'")
-        self.on_error = on_error
+        self.on_error: OnError = one_of(on_error, get_args(OnError), "on_error")
         self.trouble = Trouble()
 
     @property
@@ -131,25 +128,3 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     def finisher(self, memory: BatchMemory, *, is_pinned: bool = False) -> Finisher:
         """What makes tensors of batches."""
         return Finisher(self.dtype, self.transform, memory, is_pinned=is_pinned)
-
-
-def checked_paths(paths: Any) -> tuple[str, ...]:
-    """The paths as text; at least one."""
-    if isinstance(paths, str | PathLike):
-        raise TypeError(f"paths={paths!r} must be a list of paths, even if it is only one: [{paths!r}]")
-    found = list(paths)
-    for path in found:
-        if not isinstance(path, str | PathLike):
-            raise TypeError(f"each of the paths must be a path or a URL, not {type(path).__name__}: {path!r}")
-    if not found:
-        raise ValueError("there are no paths: a dataset needs at least one video")
-    return tuple(os.fspath(path) for path in found)
-
-
-def checked_dtype(dtype: Any) -> torch.dtype:
-    """uint8, or a floating-point type."""
-    if not isinstance(dtype, torch.dtype):
-        raise TypeError(f"dtype={dtype!r} must be a torch.dtype, such as torch.uint8 or torch.float32")
-    if dtype != torch.uint8 and not dtype.is_floating_point:
-        raise ValueError(f"dtype={dtype} must be torch.uint8 or a floating-point type, such as torch.float32")
-    return dtype

@@ -10,10 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from .batches import ERRORS
 from .chunks import Batch, Piece, cut, form_batches, share
 from .files import MediaFile
-from .trouble import Trouble
+from .trouble import BROKEN, Trouble
 
 Order = Literal["grouped", "shuffled"]
 
@@ -94,7 +93,7 @@ class Epoch:
                 if self._recipe.is_shuffled:
                     pieces = [pieces[which] for which in self._random.permutation(len(pieces))]
                 yield from pieces
-        except ERRORS as error:
+        except BROKEN as error:
             self.error = error
 
     def _windows(self) -> Iterator[list[MediaFile]]:
@@ -118,7 +117,7 @@ class Epoch:
                 file.open()
             if self._recipe.is_shuffled:
                 file.close()  # it may be long until its turn
-        except ERRORS as error:
+        except BROKEN as error:
             if self._trouble is None:
                 raise
             self._trouble.of_file(file.path, error)

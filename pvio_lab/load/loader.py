@@ -14,7 +14,8 @@ import torch
 
 from ..read.cpus import num_cpus
 from ..read.numbers import not_negative_integer, positive_integer
-from .batches import ERRORS, Delivered, Done
+from .batches import Delivered, Done
+from .checks import one_of
 from .chunks import Batch, Piece, form_batches
 from .crew import Crew
 from .dataset import VideoCollectionDataset
@@ -23,7 +24,7 @@ from .files import MediaFile
 from .inline import make_batches
 from .memory import BatchMemory
 from .processes import BatchReader, check_transform, process_batches, warn_of_shared_memory
-from .trouble import Skipped
+from .trouble import BROKEN, Skipped
 
 WorkerKind = Literal["thread", "process"]
 
@@ -109,10 +110,10 @@ class VideoCollectionDataLoader:
             raise TypeError(f"VideoCollectionDataLoader has no option {name}=: {hint}")
         self.dataset, self.drop_last = dataset, bool(drop_last)
         self.batch_size = positive_integer(batch_size, "batch_size")
-        self.worker_kind: WorkerKind = _one_of(worker_kind, WorkerKind, "worker_kind")
+        self.worker_kind: WorkerKind = one_of(worker_kind, get_args(WorkerKind), "worker_kind")
         self.num_workers = num_cpus() if num_workers == "auto" else _workers(num_workers)
         self.prefetch = positive_integer(prefetch, "prefetch")
-        self.order: Order = _one_of(order, Order, "order")
+        self.order: Order = one_of(order, get_args(Order), "order")
         self.seed = not_negative_integer(seed, "seed")
         self.max_bytes = positive_integer(
             _MAX_BYTES[self.worker_kind] if max_bytes is None else max_bytes, "max_bytes"
@@ -268,7 +269,7 @@ class VideoCollectionDataLoader:
         try:
             _ = file.num_frames
             file.close()
-        except ERRORS as error:
+        except BROKEN as error:
             if self.dataset.on_error == "raise":
                 raise
             self.dataset.trouble.of_file(file.path, error)
@@ -286,12 +287,6 @@ def _workers(value: Any) -> int:
         return not_negative_integer(value, "num_workers")
     except (TypeError, ValueError) as error:
         raise type(error)(f"{error}, or 'auto'") from None
-
-
-def _one_of(value: Any, kind: Any, name: str) -> Any:
-    if value not in get_args(kind):
-        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, get_args(kind)))}")
-    return value
 
 
 def _can_pin(pin_memory: bool) -> bool:

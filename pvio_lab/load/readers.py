@@ -7,9 +7,7 @@ import threading
 from collections import OrderedDict, deque
 
 import numpy as np
-from av.video.frame import VideoFrame
 
-from ..read.convert import Converter, Turn
 from ..read.forking import survive_forks
 from ..read.frames import Frames
 from ..read.images import ImageSequence
@@ -80,7 +78,7 @@ class Readers:
     def read(self, reader: Reader, numbers: Numbers) -> Frames:
         """These frames, in the size of all frames."""
         if isinstance(reader, ImageSequence):
-            return self._scaled(reader[numbers])
+            return reader[numbers]
         try:
             return reader[numbers]
         finally:
@@ -98,7 +96,7 @@ class Readers:
 
     def _open(self, source: str, num_threads: int | None) -> Reader:
         if not is_url(source) and os.path.isdir(source):
-            return ImageSequence(source)
+            return ImageSequence(source, width=self._width, height=self._height)
         # Random clips seldom meet a frame again, so that none is kept.
         return VideoReader(
             source, width=self._width, height=self._height, num_threads=num_threads, cache_bytes=0
@@ -111,22 +109,7 @@ class Readers:
             self._awake.append(reader)
             tired = self._awake.popleft() if len(self._awake) > _MAX_AWAKE else None
         if tired is not None:
-            _rest(tired)
-
-    def _scaled(self, frames: Frames) -> Frames:
-        """Images in the size that a video of theirs would have."""
-        height, width = frames.shape[1:3]
-        size = (
-            self._width or max(1, round((self._height or height) * width / height)),
-            self._height or max(1, round((self._width or width) * height / width)),
-        )
-        if size == (width, height):
-            return frames
-        converter = Converter(size, Turn(0, None))
-        scaled = np.empty((len(frames), size[1], size[0], 3), np.uint8)
-        for row, frame in enumerate(frames):
-            scaled[row] = converter.convert(VideoFrame.from_ndarray(frame, format="rgb24"))
-        return scaled
+            tired.rest()
 
 
 def timeline_of(reader: Reader) -> Timeline:
@@ -135,16 +118,6 @@ def timeline_of(reader: Reader) -> Timeline:
         return Timeline(np.arange(len(reader)) / reader.fps, len(reader) / reader.fps)
     pts = reader.index.pts_seconds
     return Timeline(pts, float(pts[-1] + reader.index.duration_seconds[-1]))
-
-
-def _rest(reader: VideoReader) -> None:
-    """Gives files and decoders back until the next read; not while another thread reads."""
-    fetcher = reader._fetcher
-    if fetcher.lock.acquire(blocking=False):
-        try:
-            fetcher.rest()
-        finally:
-            fetcher.lock.release()
 
 
 def _num_bytes(reader: Reader) -> int:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Literal
 
+from ..errors import VideoError
+
 OnError = Literal["raise", "skip"]
+
+# What a file can be blamed for. Anything else is a mistake in a program, and never skipped.
+BROKEN = (VideoError, OSError, ValueError)
 
 
 @dataclass(frozen=True)

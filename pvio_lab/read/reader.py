@@ -147,6 +147,14 @@ class VideoReader(FrameReader):
         parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
         return self._batches(parts) if step > 0 else ((part, self._read(part)) for part in parts)
 
+    def rest(self) -> None:
+        """Gives threads and the file back until the next read, unless another thread reads just now."""
+        if self._fetcher.lock.acquire(blocking=False):
+            try:
+                self._fetcher.rest()
+            finally:
+                self._fetcher.lock.release()
+
     def close(self) -> None:
         """Gives memory, threads and the file back. The facts and the index stay."""
         self._is_closed = True
