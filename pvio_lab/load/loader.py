@@ -219,12 +219,13 @@ class VideoCollectionDataLoader:
         return make_batches(batches, finisher, _all_threads(), **self._habits())
 
     def _by_threads(self, epoch: Epoch, batches: Iterator[Batch]) -> Generator[Done]:
+        num_ahead = self.prefetch * self.num_workers
         return Crew(
             batches,
             self.num_workers,
             max_bytes=self.max_bytes,
-            num_ahead=self.prefetch * self.num_workers,
-            finisher=self.dataset.finisher(BatchMemory(), is_pinned=self.pin_memory),
+            num_ahead=num_ahead,
+            finisher=self.dataset.finisher(BatchMemory(num_ahead), is_pinned=self.pin_memory),
             help_plan=epoch.help,
             **self._habits(),
         ).results()

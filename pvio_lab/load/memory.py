@@ -25,11 +25,14 @@ class BatchMemory:
 
     New memory has to be zeroed by the system, which can take as long as decoding. Only the last few blocks
     that were handed over are remembered, so a consumer that collects batches keeps what it holds, no more.
+
+    Args:
+        num_ahead: How many batches are handed over before the consumer asks for them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_ahead: int = 0) -> None:
         self._lock = Lock()
-        self._used: deque[NDArray[Any]] = deque(maxlen=_KEPT)
+        self._used: deque[NDArray[Any]] = deque(maxlen=num_ahead + _KEPT)
 
     def take(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Memory to fill, that nobody else refers to."""
