@@ -32,7 +32,10 @@ _HOMES = {
     "VideoInfo": "read.facts",
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
+    "WorkerChoice": "measure.worker_report",
+    "WorkerReport": "measure.worker_report",
     "available_encoders": "write.probe",
+    "compare_workers": "measure.workers",
     "concatenate_video_files": "write.concat",
     "decode_video_frames": "read.functions",
     "doctor": "measure.doctor",
@@ -46,6 +49,7 @@ _HOMES = {
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
+    "suggest_workers": "measure.suggest",
     "write_frames_to_video": "write.functions",
 }
 
@@ -66,7 +70,11 @@ if TYPE_CHECKING:
     from .measure.profile import ReadProfile as ReadProfile
     from .measure.profile import profile_reads as profile_reads
     from .measure.report import ThroughputReport as ThroughputReport
+    from .measure.suggest import suggest_workers as suggest_workers
     from .measure.throughput import measure_throughput as measure_throughput
+    from .measure.worker_report import WorkerChoice as WorkerChoice
+    from .measure.worker_report import WorkerReport as WorkerReport
+    from .measure.workers import compare_workers as compare_workers
     from .read.facts import AudioInfo as AudioInfo
     from .read.facts import VideoInfo as VideoInfo
     from .read.functions import decode_video_frames as decode_video_frames

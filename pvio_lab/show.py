@@ -15,10 +15,13 @@ _DRAWN_BY = {
     "read_profile": "pvio_lab.view.reports:profile_table",
     "scan": "pvio_lab.view.card:scan_table",
     "throughput": "pvio_lab.view.reports:throughput_table",
+    "worker_choice": "pvio_lab.view.reports:choice_table",
+    "workers": "pvio_lab.view.reports:workers_table",
 }
 _PLOTTED_BY = {
     "read_profile": "pvio_lab.view.report_plots:plot_profile",
     "throughput": "pvio_lab.view.report_plots:plot_throughput",
+    "workers": "pvio_lab.view.worker_plots:plot_workers",
 }
 
 
@@ -28,7 +31,7 @@ def html(kind: str, obj: Any) -> str:
 
 
 def plot(kind: str, obj: Any) -> Any:
-    """The figure that shows `obj`, drawn as `kind`: "read_profile" or "throughput"."""
+    """The figure that shows `obj`, drawn as `kind`, such as "throughput" or "workers"."""
     return _found(_PLOTTED_BY[kind])(obj)
 
 

@@ -33,7 +33,10 @@ PUBLIC = [
     "VideoInfo",
     "VideoReader",
     "VideoWriter",
+    "WorkerChoice",
+    "WorkerReport",
     "available_encoders",
+    "compare_workers",
     "concatenate_video_files",
     "decode_video_frames",
     "doctor",
@@ -47,6 +50,7 @@ PUBLIC = [
     "read_frames_from_video",
     "sample_indices",
     "scan_videos",
+    "suggest_workers",
     "write_frames_to_video",
 ]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     import torch
 
 Delivered = dict[str, Any]
-Done = tuple[Delivered, list["Loss"]]
-"""What the consumer gets, and what is missing in it."""
 Transform = Callable[[Any], Any]
 
 
@@ -30,6 +30,30 @@ class Loss(NamedTuple):
     path: str
     number: int
     error: Exception
+
+
+class Spent(NamedTuple):
+    """Where the time of the workers went, in seconds."""
+
+    decode: float = 0.0
+    """Reading, decoding and converting to RGB."""
+    transform: float = 0.0
+    """Making tensors of the wanted type, and the transform."""
+
+    def plus(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(self.decode + other.decode, self.transform + other.transform)
+
+
+class Done(NamedTuple):
+    """A finished batch."""
+
+    delivered: Delivered
+    """What the consumer gets."""
+    losses: list[Loss]
+    """What is missing in it."""
+    spent: Spent
+    """How long it took."""
 
 
 class Filling:
@@ -43,17 +67,27 @@ class Filling:
     def __init__(self, plan: Batch, rows: Frames):
         self.plan, self.rows = plan, rows
         self.lost: dict[int, Loss] = {}
+        self._lock, self._seconds = Lock(), 0.0
 
     def fill(self, part: Part, reader: PartReader, threads: int = 1) -> None:
         """Reads one part into its rows; what cannot be read is noted."""
         rows = self.rows[part.row : part.row + len(part.numbers)]
-        for place, error in reader.read(part, rows, threads).items():
-            self.lost[part.row + place] = Loss(part.file.path, part.numbers[place], error)
+        begin = time.perf_counter()
+        lost = reader.read(part, rows, threads)
+        with self._lock:
+            self._seconds += time.perf_counter() - begin
+            for place, error in lost.items():
+                self.lost[part.row + place] = Loss(part.file.path, part.numbers[place], error)
 
     def paths_and_numbers(self) -> list[tuple[str, int]]:
         """Where each row comes from; lost ones are left out."""
         every = ((part.file.path, number) for part in self.plan.parts for number in part.numbers)
         return [origin for row, origin in enumerate(every) if row not in self.lost]
+
+    @property
+    def seconds(self) -> float:
+        """How long reading took, over all workers."""
+        return self._seconds
 
     def take_frames(self) -> Frames:
         """The rows that were read; they are not kept here."""
@@ -136,14 +170,15 @@ class Finisher:
 
     def finish(self, filling: Filling) -> Done:
         """What the consumer gets; the rows go with it."""
-        origins = filling.paths_and_numbers()
+        begin, origins = time.perf_counter(), filling.paths_and_numbers()
         frames = self._typed(filling.take_frames()).movedim(-1, 1)
         delivered = {
             "frames": self._pinned(frames if self._transform is None else self._transform(frames)),
             "video_paths": [path for path, _ in origins],
             "frame_indices": [number for _, number in origins],
         }
-        return delivered, list(filling.lost.values())
+        spent = Spent(filling.seconds, time.perf_counter() - begin)
+        return Done(delivered, list(filling.lost.values()), spent)
 
     def _typed(self, frames: Frames) -> torch.Tensor:
         import torch

@@ -84,7 +84,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         epoch = self.epoch(recipe, 0, cuts=False, ahead=0)
         threads = 1 if worker else num_cpus()
         finisher = self.finisher(BatchMemory())
-        for batch, losses in make_batches(
+        for batch, losses, _ in make_batches(
             epoch.batches(), finisher, threads, num_kept=1, is_tolerant=self.on_error == "skip"
         ):
             for loss in losses:

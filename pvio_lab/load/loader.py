@@ -14,7 +14,7 @@ import torch
 
 from ..read.cpus import num_cpus
 from ..read.numbers import not_negative_integer, positive_integer
-from .batches import Delivered, Done
+from .batches import Delivered, Done, Spent
 from .checks import one_of
 from .chunks import Batch, Piece, form_batches
 from .crew import Crew
@@ -123,6 +123,7 @@ class VideoCollectionDataLoader:
         self._rank, self._world_size = _checked_rank(rank, world_size)
         self._epoch = self._start = 0
         self._position = {"epoch": 0, "batches": 0}
+        self._spent = Spent()
         if self.worker_kind == "process" and self.num_workers:
             check_transform(dataset.transform, multiprocessing_context)
 
@@ -130,6 +131,11 @@ class VideoCollectionDataLoader:
     def skipped(self) -> tuple[Skipped, ...]:
         """The videos of which something was left out so far, with their errors."""
         return self.dataset.skipped
+
+    @property
+    def spent(self) -> Spent:
+        """Where the workers' time went for the batches of the newest loop so far."""
+        return self._spent
 
     def __len__(self) -> int:
         """How many batches this rank has in the next epoch. Each file must have been opened once for that."""
@@ -143,7 +149,7 @@ class VideoCollectionDataLoader:
         return sum(1 for _ in batches)
 
     def __iter__(self) -> Iterator[Delivered]:
-        epoch, start = self._epoch, self._start
+        epoch, start, self._spent = self._epoch, self._start, Spent()
         self._epoch, self._start = epoch + 1, 0
         self._position = {"epoch": epoch, "batches": start}
         return self._run(epoch, start, self._position)
@@ -183,9 +189,10 @@ class VideoCollectionDataLoader:
         try:
             with closing(self._made(epoch, islice(epoch.batches(), start, None))) as made:
                 while (done := next(made, None)) is not None:
-                    batch, losses = done
+                    batch, losses, spent = done
                     del done
                     position["batches"] += 1
+                    self._spent = self._spent.plus(spent)
                     for loss in losses:
                         self.dataset.trouble.of_frame(*loss)
                     if batch["frame_indices"] and not (losses and self.drop_last):

@@ -14,6 +14,8 @@ from .profile import profile_reads
 from .report import US
 from .throughput import measure_throughput
 
+KINDS = ("thread", "process")
+
 
 @dataclass(frozen=True)
 class Command:
@@ -76,6 +78,38 @@ def _profile(given: Namespace) -> Any:
     return profile_reads(given.file, numbers)
 
 
+def _workers_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a video file, its URL, or image directory")
+    parser.add_argument("--counts", nargs="+", type=int, default=[0, 1, 2, 4], metavar="N", help="(0 1 2 4)")
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", default=KINDS, help=_list(KINDS))
+    parser.add_argument("--batch-size", type=int, default=32, help="frames in a batch (%(default)s)")
+    parser.add_argument("--width", type=int, help="scale all frames")
+    parser.add_argument("--height", type=int, help="scale all frames")
+    parser.add_argument("--seconds", type=float, help="how long each piece takes (1), or the suggestion (5)")
+    parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
+    parser.add_argument("--suggest", action="store_true", help="only say which is best, by short probes")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _workers(given: Namespace) -> Any:
+    from ..load.dataset import VideoCollectionDataset
+    from .suggest import suggest_workers
+    from .workers import compare_workers
+
+    dataset = VideoCollectionDataset(given.files, width=given.width, height=given.height)
+    if given.suggest:
+        return suggest_workers(dataset, seconds=given.seconds or 5.0, batch_size=given.batch_size)
+    return compare_workers(
+        dataset,
+        num_workers=given.counts,
+        worker_kinds=given.kinds,
+        batch_size=given.batch_size,
+        seconds=given.seconds or 1.0,
+        repeats=given.repeats,
+        progress=not given.quiet,
+    )
+
+
 def _list(names: Any) -> str:
     return f"some of: {', '.join(names)} (all)"
 
@@ -88,6 +122,12 @@ COMMANDS = {
         _is_right,
     ),
     "profile": Command("where the time goes when frames are read one by one", _profile_arguments, _profile),
+    "workers": Command(
+        "frames per second of a loader at several numbers and kinds of workers",
+        _workers_arguments,
+        _workers,
+        lambda report: not all(row.error for row in report.rows),
+    ),
     "doctor": Command(
         "versions of everything that decodes or encodes, and what is missing",
         lambda parser: None,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import statistics
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from numbers import Real
 from os import PathLike
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +20,7 @@ from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
 from .pieces import PATTERNS, Pattern, Piece, Task
 from .report import Threads, ThroughputReport, ThroughputRow
+from .seconds import checked_seconds
 from .truth import Course, plan_course
 
 Sources = str | PathLike[str] | Iterable[str | PathLike[str]]
@@ -103,7 +102,7 @@ def throughput_steps(
     """The same, one result after the other as they come; closing the generator ends all processes."""
     chosen = _chosen(patterns, PATTERNS, "patterns")
     names = _chosen(PEERS if readers is None else readers, tuple(PEERS), "readers")
-    limit, count = _checked_seconds(seconds), positive_integer(repeats, "repeats")
+    limit, count = checked_seconds(seconds), positive_integer(repeats, "repeats")
     return run_steps(_openable(sources), chosen, names, limit, count, Child)
 
 
@@ -266,11 +265,3 @@ def _chosen(values: Iterable[Any], allowed: Sequence[Any], name: str) -> list[An
     if not chosen:
         raise ValueError(f"{name} is empty; choose from {', '.join(map(repr, allowed))}")
     return chosen
-
-
-def _checked_seconds(seconds: Any) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
-        raise TypeError(f"seconds={seconds!r} must be a number of seconds")
-    if not 0 < float(seconds) < math.inf:
-        raise ValueError(f"seconds={seconds!r} must be more than 0, and finite")
-    return float(seconds)

@@ -10,6 +10,8 @@ from ..measure.doctor import COLUMNS as DOCTOR_COLUMNS
 from ..measure.doctor import cells as doctor_cells
 from ..measure.profile import keyframes_text, phase_cells
 from ..measure.report import COLUMNS, sparse_cells
+from ..measure.worker_report import COLUMNS as WORKER_COLUMNS
+from ..measure.worker_report import cells as worker_cells
 from .tables import PALE, TEXT, box, row_html, table_html
 
 WIDTH = 960
@@ -47,6 +49,26 @@ def doctor_table(report: Any) -> str:
         cure = f"; to cure it: {row.cure}" if row.cure else ""
         lines.append(row_html([*cells, details + cure], wrong=row.state in ("broken", "warning")))
     return box(f"Installation: {report.summary}", table_html(DOCTOR_COLUMNS, lines), width=WIDTH)
+
+
+def workers_table(report: Any) -> str:
+    """One line a number and kind of workers."""
+    heading = f"Frames per second, batches of {report.batch_size}, {report.num_cores} cores"
+    return box(heading, _worker_lines(report), width=WIDTH)
+
+
+def choice_table(choice: Any) -> str:
+    """The suggestion, and what was tried for it."""
+    return box(str(choice), _worker_lines(choice), width=WIDTH)
+
+
+def _worker_lines(report: Any) -> str:
+    right = range(1, 8)
+    lines = [
+        row_html(cells, wrong=bool(row.error), right=right)
+        for row, cells in zip(report.rows, worker_cells(report), strict=True)
+    ]
+    return table_html(WORKER_COLUMNS, lines, right=right)
 
 
 def _line(text: str) -> str:
