@@ -420,3 +420,52 @@ def test_what_it_says_of_itself(paths):
     assert (
         repr(VideoCollectionDataset(paths)) == "VideoCollectionDataset(12 videos, step=1, dtype=torch.uint8)"
     )
+
+
+# --- many settings at once ---
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 40))]
+)
+def test_any_setting_gives_the_same_batches(paths, seed):
+    """Little memory, many workers, mixed sizes: whoever waits for whom, it ends, and well."""
+    chance = np.random.default_rng(seed)
+    chosen = [paths[which] for which in chance.integers(0, len(paths), 8)]
+    recipe = {
+        "batch_size": int(chance.integers(1, 90)),
+        "order": str(chance.choice(["grouped", "shuffled"])),
+        "drop_last": bool(chance.integers(0, 2)),
+        "dataset": {"step": int(chance.integers(1, 5)), "height": 48},
+    }
+    workers = {
+        "num_workers": int(chance.integers(1, 9)),
+        "prefetch": int(chance.integers(1, 3)),
+        "max_bytes": int(chance.integers(1, 2**22)),
+    }
+    expected = [
+        (batch["frame_indices"], int(batch["frames"].sum()))
+        for batch in make(chosen, **recipe, num_workers=0)
+    ]
+    found = [
+        (batch["frame_indices"], int(batch["frames"].sum())) for batch in make(chosen, **recipe, **workers)
+    ]
+    assert found == expected
+
+
+def rank_of_each(rank, folder, names):
+    torch.distributed.init_process_group(
+        "gloo", rank=rank, world_size=2, store=torch.distributed.FileStore(f"{folder}/store", 2)
+    )
+    found = flat(make([SAMPLES / name for name in names], num_workers=1))
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_ranks_are_known_where_torch_distributed_is_initialised(tmp_path):
+    names = ["gop2.mp4", "bframes.avi", "vp9.webm"]
+    torch.multiprocessing.spawn(rank_of_each, (tmp_path, names), nprocs=2)
+    shares = [pickle.loads((tmp_path / f"{rank}.pickle").read_bytes()) for rank in range(2)]
+    assert all(shares)
+    assert sorted(shares[0] + shares[1]) == sorted(every_frame([SAMPLES / name for name in names]))
