@@ -11,8 +11,8 @@ from ..load.loader import WorkerKind
 from .tables import rate_text, text_table
 
 COLUMNS = (
-    *("workers", "frames/s", "lowest-highest", "of the best", "first batch (ms)"),
-    *("decode", "transform", "hand-over (ms a frame)", "remark"),
+    *("workers", "frames/s", "lowest-highest", "of the best", "start (ms)"),
+    *("decode (ms)", "transform (ms)", "hand-over (ms)", "remark"),
 )
 PHASES = ("decode", "transform", "hand_over")
 
