@@ -76,6 +76,21 @@ def _profile(given: Namespace) -> Any:
     return profile_reads(given.file, numbers)
 
 
+def _bench_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a claim, or what its name begins with (all)"
+    )
+    parser.add_argument("--quick", action="store_true", help="a fraction of the work; only errors count")
+    parser.add_argument("--full", action="store_true", help="measure and print also what no claim is about")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _bench(given: Namespace) -> Any:
+    from .bench.run import run_bench
+
+    return run_bench(given.names, quick=given.quick, full=given.full, progress=not given.quiet)
+
+
 def _list(names: Any) -> str:
     return f"some of: {', '.join(names)} (all)"
 
@@ -88,6 +103,12 @@ COMMANDS = {
         _is_right,
     ),
     "profile": Command("where the time goes when frames are read one by one", _profile_arguments, _profile),
+    "bench": Command(
+        "what this project claims about speed and memory, and what is measured here",
+        _bench_arguments,
+        _bench,
+        lambda report: bool(report.is_good),
+    ),
     "doctor": Command(
         "versions of everything that decodes or encodes, and what is missing",
         lambda parser: None,
