@@ -7,6 +7,7 @@ processes of their own. So each child leads a group of processes, which ends wit
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import queue
@@ -65,7 +66,7 @@ class Child:
 
     def __init__(self, room: str, kind: str, arguments: tuple[Any, ...], folder: Path):
         names = {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
-        self._peak, self._is_busy, self._is_known = 0, True, False
+        self._peak, self._is_busy, self._is_known, self._is_closed = 0, True, False, False
         self._process = subprocess.Popen(
             program("pvio_lab.measure.bench.child", room, kind, json.dumps(arguments)),
             stdin=subprocess.PIPE,
@@ -107,8 +108,9 @@ class Child:
 
     def close(self) -> None:
         """Ends it, and all processes that it started; in the middle of a task it may clear up first."""
-        if self._process.returncode is not None:
+        if self._is_closed:
             return
+        self._is_closed = True
         if self._is_busy:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -128,6 +130,8 @@ class Child:
                 line = self._answers.get(timeout=_SAMPLE_SECONDS)
                 break
             self._peak = max(self._peak, tree_bytes(self._process.pid))
+            if self._process.poll() is not None and self._answers.empty():
+                self._answers.put(b"")  # its workers may keep the pipe open
         else:
             raise Failed(f"stopped: it took longer than {PATIENCE_SECONDS:g} s")
         if not line:
@@ -161,10 +165,12 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 def serve(room: str, kind: str, arguments: list[Any]) -> None:
     """The life of a child. What decoders print goes to stderr, so that stdout carries answers only."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with os.fdopen(os.dup(1), "wb") as answers:
+    # Read without a buffer: a worker that is forked meanwhile closes its stdin, and would wait for its lock.
+    with os.fdopen(os.dup(0), "rb", buffering=0) as questions, os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         tasks: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
-        threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+        threading.Thread(target=_listen, args=(questions, tasks), daemon=True).start()
         contender, answer = _made(room, kind, arguments)
         while True:
             answers.write(json.dumps(answer).encode() + b"\n")
@@ -173,8 +179,8 @@ def serve(room: str, kind: str, arguments: list[Any]) -> None:
             answer = _guarded(contender, task, given)
 
 
-def _listen(tasks: queue.SimpleQueue[list[Any]]) -> None:
-    for line in sys.stdin.buffer:
+def _listen(questions: io.FileIO, tasks: queue.SimpleQueue[list[Any]]) -> None:
+    for line in questions:
         tasks.put(json.loads(line))
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # the parent is gone, and nobody wants the answer

@@ -98,6 +98,7 @@ class Lab:
         """
         scores = {name: _Score(title, name, units) for name in entrants}
         ready: dict[str, Runner] = {}
+        warm_up = warm_up and not (fresh and self.is_quick)
 
         def runner(name: str) -> Runner:
             kind, *rest = entrants[name]

@@ -108,6 +108,9 @@ MANY = Benchmark(
     {"without remembered facts": ("many", True), "with remembered facts": ("many", False)},
     many,
 )
+_ALL_THREADS: Entrants = {
+    "torchcodec, exact, some kept, all threads": ("torchcodec clips", 0, "exact", True, num_cpus())
+}
 CLIPS = {
     workers: Benchmark(
         f"1,000 clips of 16 frames from 200 videos, {_workers(workers)}",
@@ -119,11 +122,10 @@ CLIPS = {
                 )
                 for mode, keeps in product(("exact", "approximate"), (False, True))
             },
-            **({"torchcodec, exact, some kept, all threads": _ALL_THREADS} if workers == 0 else {}),
+            **(_ALL_THREADS if workers == 0 else {}),
         },
         clips,
     )
     for workers in (0, 2)
-    for _ALL_THREADS in [("torchcodec clips", 0, "exact", True, num_cpus())]
 }
 BENCHMARKS = [COLLECTION, MANY, *CLIPS.values()]
