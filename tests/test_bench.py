@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -366,6 +367,17 @@ def test_an_interrupted_run_leaves_nothing(folders, monkeypatch, capsys):
     monkeypatch.setattr(sys.modules[__name__], "figures", stop)
     assert program.main(["bench", "--quiet"]) == 130
     assert capsys.readouterr().err.endswith("interrupted\n")
+    assert not folders[0].exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it ends a process at once")
+def test_sigterm_is_like_an_interrupt(folders, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys.modules[__name__], "figures", lambda *given: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(9)
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    assert program.main(["bench", "--quiet"]) == 130
+    assert signal.getsignal(signal.SIGTERM) is before
     assert not folders[0].exists()
 
 

@@ -28,8 +28,9 @@ from .memory import MB, peak_bytes, tree_bytes
 
 # So long may a task take,
 PATIENCE_SECONDS = 900.0
-# and its end, when it is interrupted.
+# and so long its end, and that of what it started.
 _FAREWELL_SECONDS = 5.0
+_FAREWELL_LOOKS = 100
 # So often is the memory of a contender and its processes looked at, from here, where it costs it nothing.
 _SAMPLE_SECONDS = 0.1
 
@@ -66,7 +67,7 @@ class Child:
 
     def __init__(self, room: str, kind: str, arguments: tuple[Any, ...], folder: Path):
         names = {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
-        self._peak, self._is_busy, self._is_known, self._is_closed = 0, True, False, False
+        self._peak, self._is_known, self._is_closed = 0, False, False
         self._process = subprocess.Popen(
             program("pvio_lab.measure.bench.child", room, kind, json.dumps(arguments)),
             stdin=subprocess.PIPE,
@@ -99,7 +100,6 @@ class Child:
         """
         self.start()
         assert self._process.stdin
-        self._is_busy = True
         with suppress(OSError):  # a dead process answers nothing either
             self._process.stdin.write(json.dumps([task, *arguments]).encode() + b"\n")
             self._process.stdin.flush()
@@ -107,14 +107,13 @@ class Child:
         return {**found, "MB": max(found["MB"], self._peak / MB)}
 
     def close(self) -> None:
-        """Ends it, and all processes that it started; in the middle of a task it may clear up first."""
+        """Ends it, and all processes that it started; they may clear up first, but not for long."""
         if self._is_closed:
             return
         self._is_closed = True
-        if self._is_busy:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_FAREWELL_SECONDS)
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_FAREWELL_SECONDS)
         _end_group(self._process)
         self._process.wait()
         self._listener.join()
@@ -136,7 +135,6 @@ class Child:
             raise Failed(f"stopped: it took longer than {PATIENCE_SECONDS:g} s")
         if not line:
             raise Failed(f"its process crashed ({exit_text(self._process.wait())})")
-        self._is_busy = False
         answer = json.loads(line)
         if "missing" in answer:
             raise Missing(answer["missing"])
@@ -154,9 +152,13 @@ class Child:
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         process.kill()
-    else:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+        for _ in range(_FAREWELL_LOOKS):  # what clears up after others ends a moment later than they do
+            os.killpg(process.pid, 0)
+            time.sleep(_FAREWELL_SECONDS / _FAREWELL_LOOKS)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 # --- over there ---

@@ -64,10 +64,9 @@ class _ParallelVideoIO(_Pass):
 
     def __init__(self, folder: str, workers: int):
         super().__init__(f"{folder}/copies")
+        options: dict[str, Any] = {"device": "cpu", "n_frame_counting_workers": 1, "progress_bar": False}
         make = import_module("pvio.torch_tools").SimpleVideoCollectionLoader
-        self._loader = make(
-            self._paths, batch_size=BATCH, num_workers=workers, device="cpu", progress_bar=False
-        )
+        self._loader = make(self._paths, batch_size=BATCH, num_workers=workers, **options)
 
     def _pass(self) -> int:
         return sum(len(batch["frames"]) for batch in self._loader)

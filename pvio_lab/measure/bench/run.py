@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,6 +42,7 @@ def run_bench(
 
     claims = chosen(CLAIMS, names)
     with (
+        _terminable(),
         TemporaryDirectory(prefix="pvio_bench_", ignore_cleanup_errors=True) as folder,
         tqdm(desc="measuring", unit="benchmark", leave=False, disable=not progress) as bar,
     ):
@@ -52,6 +56,19 @@ def run_bench(
             )
             bar.update()
     return _report(claims, figures, is_quick=quick, is_full=full)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does, so that neither leaves anything."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _needed(claims: Sequence[Claim], names: Sequence[str], *, is_full: bool) -> list[Benchmark]:
