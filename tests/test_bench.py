@@ -22,6 +22,7 @@ from pvio_lab.measure.bench.claims import BENCHMARKS, CLAIMS, Claim, chosen
 from pvio_lab.measure.bench.figures import Figure, best, find
 from pvio_lab.measure.bench.lab import Benchmark, Lab
 from pvio_lab.measure.bench.memory import open_files, peak_bytes, resident_bytes, tree_bytes
+from pvio_lab.measure.bench.others import Others
 from pvio_lab.measure.bench.report import BenchReport, BenchRow, judge
 from pvio_lab.measure.bench.run import run_bench
 from pvio_lab.measure.bench.turns import turns
@@ -305,6 +306,22 @@ def test_the_tables():
     assert repr(replace(report, is_full=True)).startswith(f"{report.table()}\n\nBenchReport")
     assert report.table().splitlines()[:2] == ["a race", "contender  median  lowest-highest  unit"]
     assert json.loads(json.dumps(report.to_dicts()))[0]["theirs"]["value"] == 4
+
+
+@pytest.mark.parametrize(("busy", "is_told"), [(None, False), (0.05, False), (1.23, True)])
+def test_other_programs_are_told(busy, is_told):
+    told = "careful: other programs kept 1.2 of 2 cores busy"
+    assert (told in repr(BenchReport((), num_cores=2, others_busy=busy))) == is_told
+
+
+def test_own_work_is_not_that_of_others(monkeypatch):
+    moments = iter([(10.0, 1.0, 100.0), (16.0, 5.0, 104.0)])
+    monkeypatch.setattr(Others, "_now", lambda self: next(moments))
+    assert Others().cores() == 0.5
+
+
+def test_others_on_this_machine():
+    assert Path("/proc/stat").exists() == (Others().cores() is not None)
 
 
 def test_the_claims_are_in_order():

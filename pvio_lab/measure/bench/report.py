@@ -14,6 +14,9 @@ from .figures import Figure, best, find
 Verdict = Literal["holds", "nearly", "does not hold", "not measured", "failed"]
 # Medians of the same work differ by some per cent from run to run.
 TOLERANCE = 0.1
+# So much of a processor may go to other programs.
+_MOST_DISTURBED = 0.1
+_DISTURBED = "careful: other programs kept {0.others_busy:.1f} of {0.num_cores} cores busy; measure again"
 _SPOILT: tuple[Verdict, ...] = ("does not hold", "failed")
 
 
@@ -90,6 +93,8 @@ class BenchReport:
     """A fraction of the work was done, so no number here is worth quoting."""
     is_full: bool = False
     """Print all figures, too."""
+    others_busy: float | None = None
+    """How many processors other programs kept busy meanwhile; None where the system does not tell."""
 
     @property
     def is_good(self) -> bool:
@@ -129,6 +134,7 @@ class BenchReport:
                 *([self.table(), ""] if self.is_full else []),
                 f"BenchReport({kept} of {len(self)} claims hold, {self.num_cores} cores{quick})",
                 text_table(columns, [row.cells() for row in self.rows], right=(2,)),
+                *([_DISTURBED.format(self)] if (self.others_busy or 0) > _MOST_DISTURBED else []),
             ]
         )
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from ...read.cpus import num_cpus
 from .claims import BENCHMARKS, CLAIMS, Claim, chosen
 from .figures import Figure
 from .lab import Benchmark, Lab
+from .others import Others
 from .report import BenchReport, BenchRow
 
 
@@ -40,7 +42,7 @@ def run_bench(
     """
     from tqdm.auto import tqdm
 
-    claims = chosen(CLAIMS, names)
+    claims, others = chosen(CLAIMS, names), Others()
     with (
         _terminable(),
         TemporaryDirectory(prefix="pvio_bench_", ignore_cleanup_errors=True) as folder,
@@ -55,7 +57,8 @@ def run_bench(
                 lab, benchmark.title, _entrants(benchmark, claims, is_full=full)
             )
             bar.update()
-    return _report(claims, figures, is_quick=quick, is_full=full)
+    report = _report(claims, figures, is_quick=quick, is_full=full)
+    return replace(report, others_busy=others.cores())
 
 
 @contextmanager
