@@ -110,6 +110,21 @@ def _workers(given: Namespace) -> Any:
     )
 
 
+def _bench_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a claim, or what its name begins with (all)"
+    )
+    parser.add_argument("--quick", action="store_true", help="a fraction of the work; only errors count")
+    parser.add_argument("--full", action="store_true", help="measure and print also what no claim is about")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _bench(given: Namespace) -> Any:
+    from .bench.run import run_bench
+
+    return run_bench(given.names, quick=given.quick, full=given.full, progress=not given.quiet)
+
+
 def _list(names: Any) -> str:
     return f"some of: {', '.join(names)} (all)"
 
@@ -127,6 +142,12 @@ COMMANDS = {
         _workers_arguments,
         _workers,
         lambda report: not all(row.error for row in report.rows),
+    ),
+    "bench": Command(
+        "what this project claims and what is measured here; exit code 1 if they differ by over a tenth",
+        _bench_arguments,
+        _bench,
+        lambda report: bool(report.is_good),
     ),
     "doctor": Command(
         "versions of everything that decodes or encodes, and what is missing",

@@ -1,0 +1,122 @@
+"""What this project claims, in one table; the README has the same figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from . import load, read, write
+from .lab import Benchmark
+
+BENCHMARKS = (*read.BENCHMARKS, *write.BENCHMARKS, *load.BENCHMARKS)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a number, or the ratio of two, is at least or at most so much."""
+
+    name: str
+    """What it is called on the command line."""
+    direction: Literal["at least", "at most"]
+    """On which side of the bound it is."""
+    bound: float
+    """The number that is claimed."""
+    benchmark: Benchmark
+    """What measures it."""
+    ours: str
+    """Whose figure it is; of several variants, the best."""
+    theirs: str = ""
+    """To whose it is related; of several variants, the best. Without it the figure stands by itself, and of
+    several variants the worst counts."""
+    unit: str = "frames/s"
+    """What is measured."""
+
+    @property
+    def is_relative(self) -> bool:
+        """Ratios hold on other machines, too; memory and counts nearly do, times do not."""
+        return bool(self.theirs) or not self.unit.startswith(("s", "ms"))
+
+    @property
+    def names(self) -> list[str]:
+        """Whose figures it needs."""
+        return [self.ours, *([self.theirs] if self.theirs else [])]
+
+
+_TC = "torchcodec"
+_CODEC_LOADER = "torchcodec in a DataLoader"
+_MANY = "with remembered facts"
+CLAIMS = (
+    Claim("read.random.320x240", "at least", 2.18, read.RANDOM["320x240"], "pvio_lab", _TC),
+    Claim("read.random.640x360", "at least", 2.10, read.RANDOM["640x360"], "pvio_lab", _TC),
+    Claim("read.random.1280x720", "at least", 1.85, read.RANDOM["1280x720"], "pvio_lab", _TC),
+    Claim("read.random.gop2", "at least", 2.10, read.RANDOM["640x480 GOP 2"], "pvio_lab", _TC),
+    Claim("read.order.320x240", "at least", 0.94, read.IN_ORDER["320x240"], "pvio_lab", _TC),
+    Claim("read.order.640x360", "at least", 0.97, read.IN_ORDER["640x360"], "pvio_lab", _TC),
+    Claim("read.order.1280x720", "at least", 1.39, read.IN_ORDER["1280x720"], "pvio_lab", _TC),
+    Claim("read.order.ffmpeg", "at least", 0.94, read.IN_ORDER["1280x720"], "pvio_lab", "ffmpeg"),
+    Claim("read.cold.640x360", "at most", 0.98, read.COLD["640x360"], "pvio_lab", _TC, "ms"),
+    Claim("read.cold.gop2", "at most", 1.83, read.COLD["640x480 GOP 2"], "pvio_lab", _TC, "ms"),
+    Claim("read.open.320x240", "at most", 2.35, read.OPEN["320x240"], "pvio_lab", "decord", "ms"),
+    Claim("read.step.640x360", "at most", 2.48, read.STEP["640x360"], "pvio_lab", _TC, "ms"),
+    Claim("read.facts.remembered", "at most", 80, read.FACTS, "remembered", unit="ms"),
+    Claim("read.memory.idle", "at most", 8, read.GROWTH, "idle", unit="MB more"),
+    Claim("read.memory.files", "at most", 50, read.GROWTH, "many files", unit="MB more"),
+    Claim("read.memory.batches", "at most", 50, read.GROWTH, "sparse batches", unit="MB more"),
+    Claim("write.medium.ffmpeg", "at least", 1.01, write.SPEED["medium"], "pvio_lab", "ffmpeg fed by hand"),
+    Claim("write.medium.imageio", "at least", 1.03, write.SPEED["medium"], "pvio_lab", "imageio"),
+    Claim("write.medium.pyav", "at least", 1.46, write.SPEED["medium"], "pvio_lab", "PyAV"),
+    Claim("write.fast.ffmpeg", "at least", 0.99, write.SPEED["ultrafast"], "pvio_lab", "ffmpeg fed by hand"),
+    Claim("write.fast.imageio", "at least", 1.08, write.SPEED["ultrafast"], "pvio_lab", "imageio"),
+    Claim("write.fast.pyav", "at least", 1.23, write.SPEED["ultrafast"], "pvio_lab", "PyAV"),
+    Claim("write.joining", "at most", 1.6, write.JOINING[100, False], "pvio_lab", "ffmpeg", "ms"),
+    Claim("write.memory", "at most", 23, write.MEMORY, "pvio_lab", unit="MB more"),
+    Claim("write.recording.dropped", "at most", 0, write.RECORDING, "ultrafast", unit="frames dropped"),
+    Claim("write.recording.median", "at most", 0.2, write.RECORDING, "ultrafast", unit="ms"),
+    Claim("write.recording.late", "at most", 1.5, write.RECORDING, "ultrafast", unit="ms, 99%"),
+    Claim("load.collection.uint8", "at least", 8, load.COLLECTION, "pvio_lab uint8", "parallel-video-io"),
+    Claim("load.collection.float", "at least", 2.5, load.COLLECTION, "pvio_lab float32", "parallel-video-io"),
+    Claim("load.collection.codec", "at least", 2, load.COLLECTION, "pvio_lab uint8", _CODEC_LOADER),
+    Claim("load.collection.ffmpeg", "at least", 1, load.COLLECTION, "pvio_lab uint8", "ffmpeg"),
+    Claim("load.collection.memory", "at most", 500, load.COLLECTION, "pvio_lab uint8", unit="MB"),
+    Claim(
+        "load.collection.threads",
+        "at least",
+        1.6,
+        load.COLLECTION,
+        "pvio_lab uint8, 2 workers",
+        "pvio_lab uint8, 1 worker",
+    ),
+    Claim(
+        "load.collection.bare",
+        "at least",
+        0.9,
+        load.COLLECTION,
+        "pvio_lab uint8, 0 workers",
+        "VideoReader.batches",
+    ),
+    Claim("load.many.memory", "at most", 25, load.MANY, _MANY, unit="MB more in the second pass"),
+    Claim("load.many.files", "at most", 0, load.MANY, _MANY, unit="open files more at the end"),
+    Claim("load.clips.0", "at least", 1, load.CLIPS[0], "pvio_lab", _TC, "clips/s"),
+    Claim("load.clips.2", "at least", 1, load.CLIPS[2], "pvio_lab", _TC, "clips/s"),
+)
+
+
+def chosen(claims: Iterable[Claim], names: Sequence[str]) -> list[Claim]:
+    """Those with one of these names, or whose names begin with one: "load" is all of "load.*".
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    claims = list(claims)
+    for name in names:
+        if not any(_fits(claim, name) for claim in claims):
+            all_names = ", ".join(dict.fromkeys(claim.name.rpartition(".")[0] for claim in claims))
+            raise ValueError(
+                f"there is no benchmark {name!r}; choose from {all_names}, or what they begin with"
+            )
+    return [claim for claim in claims if not names or any(_fits(claim, name) for name in names)]
+
+
+def _fits(claim: Claim, name: str) -> bool:
+    return claim.name == name or claim.name.startswith(f"{name}.")
