@@ -156,10 +156,14 @@ class _Many:
         import torch  # noqa: F401  loading it is nothing that a loader could hasten
 
         from ...load import loader
+        from ...read.metadata import get_video_metadata
 
-        for place in Path(folder).glob("*.metadata.json") if is_new else ():
-            place.unlink()
         self._paths, self._make = videos(folder), loader
+        for path in self._paths:
+            if is_new:
+                Path(f"{path}.metadata.json").unlink(missing_ok=True)
+            else:
+                get_video_metadata(path)
 
     def passes(self) -> dict[str, float]:
         from ...load.dataset import VideoCollectionDataset
