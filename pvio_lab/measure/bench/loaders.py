@@ -116,12 +116,16 @@ class _TorchCodecLoader(_Pass):
 class _BareLoop(_Pass):
     """`VideoReader.batches`, file after file."""
 
-    def _pass(self) -> int:
+    def __init__(self, folder: str):
         from ...read.reader import VideoReader
 
+        super().__init__(folder)
+        self._open = VideoReader
+
+    def _pass(self) -> int:
         count = 0
         for path in self._paths:
-            with VideoReader(path) as reader:
+            with self._open(path) as reader:
                 count += sum(len(frames) for _, frames in reader.batches(BATCH))
         return count
 
