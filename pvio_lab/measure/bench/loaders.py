@@ -116,12 +116,16 @@ class _TorchCodecLoader(_Pass):
 class _BareLoop(_Pass):
     """`VideoReader.batches`, file after file."""
 
-    def _pass(self) -> int:
+    def __init__(self, folder: str):
         from ...read.reader import VideoReader
 
+        super().__init__(folder)
+        self._open = VideoReader
+
+    def _pass(self) -> int:
         count = 0
         for path in self._paths:
-            with VideoReader(path) as reader:
+            with self._open(path) as reader:
                 count += sum(len(frames) for _, frames in reader.batches(BATCH))
         return count
 
@@ -156,10 +160,14 @@ class _Many:
         import torch  # noqa: F401  loading it is nothing that a loader could hasten
 
         from ...load import loader
+        from ...read.metadata import get_video_metadata
 
-        for place in Path(folder).glob("*.metadata.json") if is_new else ():
-            place.unlink()
         self._paths, self._make = videos(folder), loader
+        for path in self._paths:
+            if is_new:
+                Path(f"{path}.metadata.json").unlink(missing_ok=True)
+            else:
+                get_video_metadata(path)
 
     def passes(self) -> dict[str, float]:
         from ...load.dataset import VideoCollectionDataset

