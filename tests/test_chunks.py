@@ -95,6 +95,7 @@ def test_work_by_batch_is_bounded(pieces, batch_size, max_bytes):
     runs = list(by_batch(batches, max_bytes))
     assert [batch for run in runs for batch in run] == batches
     assert all(len(run) == 1 or sum(batch.num_bytes for batch in run) <= max_bytes for run in runs)
+    assert all(len(run) <= 3 for run in by_batch(batches, max_bytes, 3))
 
 
 def test_work_by_batch_is_cut_where_little_is_decoded_twice():
@@ -104,11 +105,23 @@ def test_work_by_batch_is_cut_where_little_is_decoded_twice():
     assert [len(run) for run in runs] == [8, 8, 8, 8]
 
 
-@given(st.lists(st.integers(1, 6), max_size=12), st.integers(1, 5))
-def test_turns_reach_every_worker_in_its_order(lengths, num_workers):
-    numbers = iter(range(sum(lengths)))
-    runs = [[Batch(next(numbers), (1, 1), ()) for _ in range(length)] for length in lengths]
-    turns = list(in_turns(runs, num_workers))
+@given(
+    st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), max_size=12),
+    st.integers(1, 5),
+    st.integers(1, 40),
+)
+def test_turns_reach_every_worker_in_its_order(sizes, num_workers, max_bytes):
+    lengths, numbers = [len(each) for each in sizes], iter(range(10**6))
+    part = Part(0, "a", range(1), 0, 0)
+    runs = [[Batch(next(numbers), (1, size), (part,)) for size in each] for each in sizes]
+    turns = list(in_turns(runs, num_workers, 3 * max_bytes))
+    next_one, waiting = 0, {}
+    for batch in filter(None, turns):
+        waiting[batch.number] = batch.num_bytes
+        while next_one in waiting:
+            del waiting[next_one]
+            next_one += 1
+        assert sum(waiting.values()) <= 3 * max_bytes
     assert sorted(batch.number for batch in turns if batch) == list(range(sum(lengths)))
     for worker in range(num_workers):
         own = [batch.number for batch in turns[worker::num_workers] if batch]

@@ -12,13 +12,15 @@ import textwrap
 import threading
 import time
 
+import numpy as np
 import psutil
 import pytest
 import torch
 from test_lifecycle import counts_files, needs_fork, wait_for
 from truth_frames import SAMPLES
 
-from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset
+from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset, write_frames_to_video
+from pvio_lab.load.crew import Slot
 from pvio_lab.read.decoder import Decoder
 from pvio_lab.read.engines import PyAVEngine
 
@@ -49,7 +51,7 @@ def _nothing_stays_behind():
     while psutil.Process().children() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not psutil.Process().children()
-    assert set(threading.enumerate()) <= threads
+    assert {thread for thread in threading.enumerate() if thread.name != "tqdm_monitor"} <= threads
     assert open_files() <= files
 
 
@@ -100,6 +102,88 @@ def test_a_worker_process_that_dies(paths):
         child.kill()
     with pytest.raises(RuntimeError, match=r"exited unexpectedly|killed by signal"):
         list(loop)
+
+
+@pytest.mark.parametrize("what", ["gradient", "function"])
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_result_that_cannot_be_sent_is_an_error(paths, what, num_workers):
+    def transform(frames):
+        if what == "function":
+            return {"frames": frames, "do": lambda: None}
+        return torch.nn.Linear(1, 1)(frames[:, :1, :1, :1].to(torch.float32))
+
+    loop = iter(make(paths, worker_kind="process", num_workers=num_workers, dataset={"transform": transform}))
+    with pytest.raises(ValueError, match=r"cannot go to another process: .*worker_kind='thread'"):
+        next(loop)
+
+
+def test_small_frames_do_not_take_all_open_files(tmp_path):
+    """Batches that wait for others take an open file each."""
+    path = tmp_path / "tiny.mp4"
+    write_frames_to_video(path, np.zeros((2000, 48, 64, 3), np.uint8), 30, gop=1000)
+    before, most = open_files(), 0
+    for _ in make([path] * 3, 4, worker_kind="process", num_workers=3):
+        most = max(most, open_files())
+    assert most - before < 150
+
+
+OTHER_THREAD = """
+    import sys, threading, time
+    from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset
+
+    def slowly(frames):
+        time.sleep(0.02)
+        return frames
+
+    def work():
+        loader = VideoCollectionDataLoader(
+            VideoCollectionDataset(sys.argv[2:], transform=slowly), 16, int(sys.argv[1])
+        )
+        print(sum(len(batch["frame_indices"]) for batch in loader))
+
+    threading.Thread(target=work).start()
+"""
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_loop_in_another_thread_outlives_the_main_one(paths, tmp_path, num_workers):
+    done = run(tmp_path, OTHER_THREAD, num_workers, *paths[:2])
+    assert (done.returncode, done.stdout.strip()) == (0, "360"), done.stderr
+
+
+def test_a_lost_loop_may_be_collected_by_its_own_worker(paths, monkeypatch):
+    """The collector runs where memory is allocated: here, in a worker that holds the plan."""
+    collected = []
+    real = Slot.__init__
+
+    def slot(self, *arguments):
+        if not gc.isenabled() and is_lost.is_set() and not collected:
+            collected.append(gc.collect())
+        real(self, *arguments)
+
+    class Trainer:
+        pass
+
+    is_lost = threading.Event()
+    monkeypatch.setattr(Slot, "__init__", slot)
+    gc.disable()
+    try:
+        trainer = Trainer()
+        dataset = {"transform": lambda frames: (time.sleep(0.01), frames)[1]}
+        loader = make(paths * 5, 2, num_workers=3, prefetch=1, max_bytes=2**40, dataset=dataset)
+        trainer.self, trainer.loop = trainer, iter(loader)
+        next(trainer.loop)
+        del trainer
+        is_lost.set()
+        deadline = time.monotonic() + 20
+        while not collected and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert collected
+    finally:
+        gc.enable()
+    while any("pvio_lab" in thread.name for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 INTERRUPTED = """

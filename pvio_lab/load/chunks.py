@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
@@ -145,41 +146,59 @@ def by_piece(batches: Iterable[Batch]) -> Iterator[list[Task]]:
         yield together
 
 
-def by_batch(batches: Iterable[Batch], max_bytes: int) -> Iterator[list[Batch]]:
+def by_batch(batches: Iterable[Batch], max_bytes: int, max_batches: int = 1_000_000) -> Iterator[list[Batch]]:
     """Batches for workers that cannot share one: cut where little has to be decoded twice.
 
     A batch that begins late in a piece makes its worker decode what comes before it; that is accepted where
     it is small beside what the worker did since the last cut, and where the frames would become too many.
     """
     together: list[Batch] = []
+    rows = num_bytes = 0
     for batch in batches:
-        rows = sum(each.num_rows for each in together)
         is_cheap = 8 * batch.parts[0].is_late <= rows
-        if together and (is_cheap or sum(each.num_bytes for each in [*together, batch]) > max_bytes):
+        is_full = len(together) >= max_batches or num_bytes + batch.num_bytes > max_bytes
+        if together and (is_cheap or is_full):
             yield together
-            together = []
+            together, rows, num_bytes = [], 0, 0
         together.append(batch)
+        rows, num_bytes = rows + batch.num_rows, num_bytes + batch.num_bytes
     if together:
         yield together
 
 
-def in_turns(runs: Iterable[list[Batch]], num_workers: int) -> Iterator[Batch | None]:
-    """A sequence whose k-th item is for worker k modulo `num_workers`; None where that one has none left.
+def in_turns(runs: Iterable[list[Batch]], num_workers: int, max_bytes: int = 2**62) -> Iterator[Batch | None]:
+    """A sequence whose k-th item is for worker k modulo `num_workers`; None where that one shall do nothing.
 
-    Each worker goes through its run, and then takes the next.
+    Each worker goes through its run, and then takes the next. One that would get too far ahead pauses.
 
     >>> runs = [[Batch(number, (1, 1), ()) for number in run] for run in ([0, 1, 2], [3], [4])]
     >>> [batch and batch.number for batch in in_turns(runs, 2)]
     [0, 3, 1, 4, 2, None]
+
+    Args:
+        runs: Batches that one worker makes, one after the other.
+        num_workers: How many workers there are.
+        max_bytes: How much may wait for batches that come before it.
     """
     source = iter(runs)
-    own: list[list[Batch]] = [[] for _ in range(num_workers)]
+    own: list[deque[Batch]] = [deque() for _ in range(num_workers)]
+    waiting: dict[int, int] = {}
+    next_one: int | None = None
     while True:
         turn: list[Batch | None] = []
         for run in own:
             if not run:
                 run.extend(next(source, ()))
-            turn.append(run.pop(0) if run else None)
-        if not any(turn):
+            if run and next_one is None:
+                next_one = run[0].number
+            is_next = bool(run) and run[0].number == next_one
+            has_room = bool(run) and sum(waiting.values()) + run[0].num_bytes <= max_bytes
+            turn.append(run.popleft() if is_next or has_room else None)
+            if (batch := turn[-1]) is not None:
+                waiting[batch.number] = batch.num_bytes
+            while next_one in waiting:
+                del waiting[next_one]
+                next_one += 1
+        if not any(turn) and not any(own):
             return
         yield from turn

@@ -76,6 +76,7 @@ class Crew:
         self._busy = 0
         self._plan_is_over = self._is_stopped = False
         self._accident: BaseException | None = None
+        self._consumer = threading.current_thread()
         self._threads = [
             threading.Thread(target=self._work, name=f"pvio_lab loader {n}") for n in range(num_threads)
         ]
@@ -83,6 +84,7 @@ class Crew:
 
     def results(self) -> Generator[Done]:
         """The batches in order; when the loop over them ends, so do the workers."""
+        self._consumer = threading.current_thread()
         try:
             for thread in self._threads:
                 thread.start()
@@ -99,6 +101,7 @@ class Crew:
 
     def _await_next(self) -> Slot | None:
         """The next batch in order, taken out; None after the last."""
+        self._consumer = threading.current_thread()
         with self._state:
             while True:
                 if self._accident is not None:
@@ -117,6 +120,8 @@ class Crew:
         with self._state:
             self._is_stopped = True
             self._state.notify_all()
+        if threading.current_thread() in self._threads:
+            return  # the garbage collector, which may run anywhere, found a loop that nobody refers to
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(_PATIENCE)
@@ -248,7 +253,8 @@ class Crew:
         return ahead <= 1 or (ahead <= self._num_ahead and (ahead + 1) * size <= self._max_bytes)
 
     def _check(self) -> None:
-        if self._is_stopped or not threading.main_thread().is_alive():
+        is_asked = threading.main_thread().is_alive() or self._consumer.is_alive()
+        if self._is_stopped or not is_asked:
             raise Stopped
 
 

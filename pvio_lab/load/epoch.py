@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Literal
 
 import numpy as np
@@ -146,7 +146,7 @@ class Ahead:
 
     def __init__(self, order: list[int], open_file: Callable[[int], MediaFile | None], distance: int):
         self._order, self._open_file, self._distance = order, open_file, distance
-        self._lock = Lock()
+        self._lock = RLock()  # closing may come from the garbage collector, in the middle of anything
         self._claimed = self._taken = 0
         self._results: dict[int, Future[MediaFile | None]] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from threading import Lock
+from threading import RLock
 from typing import NamedTuple, Protocol
 
 from ..read.convert import Converter, Turn
@@ -89,7 +89,7 @@ class VideoFile:
 
     def __init__(self, number: int, path: str, wanted: Wanted, threads: int):
         self.number, self.path, self._wanted, self._threads = number, path, wanted, threads
-        self._lock = Lock()
+        self._lock = RLock()
         self._info: VideoInfo | None = None
         self._layout: Layout | None = None
         self._turn: Turn | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import pickle
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 _SHARED_MEMORY = "/dev/shm"
+# So many batches in a row for one worker, at most: each that waits for others takes an open file.
+_MAX_RUN = 32
 Answer = tuple[int, Done | Exception] | None
 
 
@@ -45,7 +48,10 @@ class BatchReader:
             reader = PartReader(num_kept, lambda: None, is_tolerant=is_tolerant)
             self._tools = reader, Finisher(dtype, transform, SharedMemory(), is_pinned=False)
         try:
-            return plan.number, make_batch(plan, *self._tools, threads=1)
+            done = make_batch(plan, *self._tools, threads=1)
+            if self._settings[1] is not None:
+                _check_portable(done.delivered["frames"])
+            return plan.number, done
         except Exception as error:
             return plan.number, _portable(error)
 
@@ -74,7 +80,7 @@ def process_batches(
     import torch
     from torch.utils.data import DataLoader
 
-    turns = in_turns(by_batch(batches, max_bytes // num_workers), num_workers)
+    turns = in_turns(by_batch(batches, max_bytes // num_workers, _MAX_RUN), num_workers, max_bytes)
     loader: Any = DataLoader(
         reader,  # type: ignore[arg-type]
         batch_size=None,
@@ -150,6 +156,31 @@ def warn_of_shared_memory(num_bytes: int) -> None:
 
 def _as_it_is(answer: Any) -> Any:
     return answer
+
+
+class _Probe(pickle.Pickler):
+    """Pickles everything but the contents of tensors, which go another way."""
+
+    def persistent_id(self, obj: Any) -> str | None:
+        """Tensors are only looked at."""
+        import torch
+
+        if not isinstance(obj, torch.Tensor):
+            return None
+        if obj.requires_grad and not obj.is_leaf:
+            raise ValueError("it is a tensor with a gradient; call detach() on it")
+        return "tensor"
+
+
+def _check_portable(result: Any) -> None:
+    """Raises ValueError where a result could not be sent: torch would lose it, and wait for ever."""
+    try:
+        _Probe(io.BytesIO()).dump(result)
+    except Exception as error:
+        raise ValueError(
+            f"what the transform returned, {type(result).__name__}, cannot go to another process: {error}; "
+            "return tensors or plain values, or use worker_kind='thread'"
+        ) from error
 
 
 def _portable(error: Exception) -> Exception:
