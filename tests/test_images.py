@@ -264,3 +264,13 @@ def test_a_wrong_size(tmp_path, option, value):
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     with pytest.raises((ValueError, TypeError), match=option):
         ImageSequence(tmp_path, **{option: value})
+
+
+def test_images_of_several_sizes_come_out_at_the_one_asked_for(tmp_path):
+    for number, size in enumerate([(64, 48), (30, 20), (20, 10)]):
+        Image.new("RGB", size, (number, 0, 0)).save(tmp_path / f"{number}.png")
+    images = ImageSequence(tmp_path, width=20, height=10)
+    assert images[:].shape == (3, 10, 20, 3)
+    assert images[:][:, 0, 0, 0].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="give both width= and height="):
+        ImageSequence(tmp_path, width=20)[:]

@@ -469,3 +469,31 @@ def test_ranks_are_known_where_torch_distributed_is_initialised(tmp_path):
     shares = [pickle.loads((tmp_path / f"{rank}.pickle").read_bytes()) for rank in range(2)]
     assert all(shares)
     assert sorted(shares[0] + shares[1]) == sorted(every_frame([SAMPLES / name for name in names]))
+
+
+def test_the_length_of_a_rank_tells_what_is_broken(paths, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing\.mp4"):
+        len(make([paths[0], tmp_path / "missing.mp4"], rank=0, world_size=2))
+
+
+def test_a_state_of_other_videos_is_refused(paths):
+    state = make(paths[:2]).state_dict()
+    with pytest.raises(ValueError, match="sources="):
+        make(paths[1::-1]).load_state_dict(state)
+    with pytest.raises(ValueError, match="sources="):
+        make(paths[:2], dataset={"width": 64}).load_state_dict(state)
+
+
+def test_an_error_of_another_process_tells_where_it_was(paths):
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(iter(make(paths, worker_kind="process", dataset={"transform": fail})))
+    assert "in fail" in str(caught.value.__cause__)
+
+
+def test_a_way_to_start_that_does_not_exist(paths):
+    with pytest.raises(ValueError, match="multiprocessing_context='spwan' must be one of"):
+        make(paths, multiprocessing_context="spwan")
+
+
+def test_defaults_of_torch_are_no_error(paths):
+    assert len(make(paths[:1], shuffle=False, collate_fn=None)) == 4

@@ -14,6 +14,8 @@ from .chunks import Batch, Task, by_piece
 # Waiting is done in short pieces: on Windows a longer wait cannot be interrupted, and threads must see
 # that the program ends.
 _PATIENCE = 0.2
+# How long a worker waits for another one that plans, before it opens a file for the plan meanwhile.
+_HELP_SECONDS = 0.01
 
 
 class Stopped(Exception):
@@ -51,7 +53,8 @@ class Crew:
         finisher: Makes of a filled batch what the consumer gets.
         num_kept: How many files each worker keeps open.
         is_tolerant: Frames that cannot be read are left out.
-        help_plan: Something useful to do before more work is taken.
+        help_plan: Something useful to do while somebody else plans.
+        end_plan: Called when nothing more will be asked of the plan, so that whoever is planning stops.
     """
 
     def __init__(
@@ -65,9 +68,11 @@ class Crew:
         num_kept: int,
         is_tolerant: bool,
         help_plan: Callable[[], None],
+        end_plan: Callable[[], None],
     ):
         self._pieces, self._num_threads, self._max_bytes = by_piece(batches), num_threads, max_bytes
-        self._num_ahead, self._finisher, self._help_plan = num_ahead, finisher, help_plan
+        self._num_ahead, self._finisher = num_ahead, finisher
+        self._help_plan, self._end_plan = help_plan, end_plan
         self._num_kept, self._is_tolerant = num_kept, is_tolerant
         self._planning, self._state = threading.Lock(), threading.Condition()
         self._slots: dict[int, Slot] = {}
@@ -120,6 +125,7 @@ class Crew:
         with self._state:
             self._is_stopped = True
             self._state.notify_all()
+        self._end_plan()
         if threading.current_thread() in self._threads:
             return  # the garbage collector, which may run anywhere, found a loop that nobody refers to
         for thread in self._threads:
@@ -154,7 +160,10 @@ class Crew:
     def _take_piece(self) -> tuple[list[Task], int] | None:
         """The next piece of the plan, and how many threads shall decode it; None after the last."""
         self._help_plan()
-        with self._planning:
+        while not self._planning.acquire(timeout=_HELP_SECONDS):
+            self._check()
+            self._help_plan()
+        try:
             self._check()
             tasks = None if self._plan_is_over else next(self._pieces, None)
             if tasks is None:
@@ -168,6 +177,8 @@ class Crew:
             with self._state:
                 self._busy += threads
             return tasks, threads
+        finally:
+            self._planning.release()
 
     def _note(self, tasks: list[Task]) -> None:
         """From now on, the consumer knows about these batches."""
@@ -253,9 +264,13 @@ class Crew:
         return ahead <= 1 or (ahead <= self._num_ahead and (ahead + 1) * size <= self._max_bytes)
 
     def _check(self) -> None:
-        is_asked = threading.main_thread().is_alive() or self._consumer.is_alive()
-        if self._is_stopped or not is_asked:
+        if self._is_stopped or not self._is_asked():
             raise Stopped
+
+    def _is_asked(self) -> bool:
+        """The program goes on, or waits for the thread that asks for batches."""
+        consumer = self._consumer
+        return threading.main_thread().is_alive() or (consumer.is_alive() and not consumer.daemon)
 
 
 def _contents(slot: Slot) -> Done:

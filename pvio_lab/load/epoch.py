@@ -148,11 +148,14 @@ class Ahead:
         self._order, self._open_file, self._distance = order, open_file, distance
         self._lock = RLock()  # closing may come from the garbage collector, in the middle of anything
         self._claimed = self._taken = 0
+        self._is_closed = False
         self._results: dict[int, Future[MediaFile | None]] = {}
 
     def __iter__(self) -> Iterator[MediaFile | None]:
         for place in range(len(self._order)):
             with self._lock:
+                if self._is_closed:
+                    return
                 self._taken = place + 1
                 is_mine = self._claimed == place
                 if is_mine:
@@ -176,8 +179,9 @@ class Ahead:
                 raise
 
     def close(self) -> None:
-        """Closes what nobody took."""
+        """Closes what nobody took, and ends the iteration."""
         with self._lock:
+            self._is_closed = True
             waiting, self._results, self._claimed = list(self._results.values()), {}, len(self._order)
         for result in waiting:
             if result.done() and result.exception() is None and (file := result.result()) is not None:

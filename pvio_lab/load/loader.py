@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ _INSTEAD = {
     "batch_sampler": "use order=, batch_size= and the dataset's step=",
     "prefetch_factor": "use prefetch=",
     "generator": "use seed=",
+    "persistent_workers": "each loop has workers of its own",
 }
 
 
@@ -62,7 +64,8 @@ class VideoCollectionDataLoader:
             use, 0 makes them in the calling thread when they are asked for, with all processors decoding.
         worker_kind: "thread", or "process" for a transform that holds Python's lock.
         prefetch: How many finished batches may wait, for each worker.
-        drop_last: Leave out batches that have fewer frames than `batch_size`.
+        drop_last: Leave out batches that have fewer frames than `batch_size`; but with `on_error="skip"` one
+            that loses frames to damage still comes.
         order: "grouped" is file after file. "shuffled" shuffles pieces that can be decoded by themselves,
             from one keyframe to the next, among those of 64 files at a time, which are shuffled, too; each
             epoch differently.
@@ -105,7 +108,7 @@ class VideoCollectionDataLoader:
                 f"dataset must be a VideoCollectionDataset, not {type(dataset).__name__}: {dataset!r}; "
                 "for other datasets use torch.utils.data.DataLoader"
             )
-        for name in others:
+        for name in (name for name, value in others.items() if value not in (None, False)):
             hint = _INSTEAD.get(name, "see help(VideoCollectionDataLoader) for those there are")
             raise TypeError(f"VideoCollectionDataLoader has no option {name}=: {hint}")
         self.dataset, self.drop_last = dataset, bool(drop_last)
@@ -119,6 +122,9 @@ class VideoCollectionDataLoader:
             _MAX_BYTES[self.worker_kind] if max_bytes is None else max_bytes, "max_bytes"
         )
         self.pin_memory = _can_pin(pin_memory)
+        methods = multiprocessing.get_all_start_methods()
+        if multiprocessing_context is not None:
+            one_of(multiprocessing_context, tuple(methods), "multiprocessing_context")
         self.multiprocessing_context = multiprocessing_context
         self._rank, self._world_size = _checked_rank(rank, world_size)
         self._epoch = self._start = 0
@@ -141,7 +147,11 @@ class VideoCollectionDataLoader:
         """How many batches this rank has in the next epoch. Each file must have been opened once for that."""
         recipe, files = self._recipe(), self._open_all()
         if recipe.world_size > 1:
-            return sum(1 for _ in self._plan(recipe, self._epoch).batches())
+            with closing(self._plan(recipe, self._epoch)) as epoch:
+                count = sum(1 for _ in epoch.batches())
+            if epoch.error is not None:
+                raise epoch.error
+            return count
         pieces = (Piece(file, range(0, file.num_frames, recipe.step), file.size, 0) for file in files)
         batches = form_batches(
             pieces, recipe.batch_size, drop_last=recipe.drop_last, by_size=recipe.is_shuffled
@@ -168,7 +178,7 @@ class VideoCollectionDataLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the newest loop stands: what `load_state_dict` needs to go on after its last batch."""
-        return {**self._position, **asdict(self._recipe()), "num_sources": len(self.dataset.paths)}
+        return {**self._position, **asdict(self._recipe()), "sources": self.dataset.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The next loop goes on where `state_dict` was called.
@@ -195,7 +205,7 @@ class VideoCollectionDataLoader:
                     self._spent = self._spent.plus(spent)
                     for loss in losses:
                         self.dataset.trouble.of_frame(*loss)
-                    if batch["frame_indices"] and not (losses and self.drop_last):
+                    if batch["frame_indices"]:
                         yield batch
                     del batch
             if epoch.error is not None:
@@ -234,6 +244,7 @@ class VideoCollectionDataLoader:
             num_ahead=num_ahead,
             finisher=self.dataset.finisher(BatchMemory(num_ahead), is_pinned=self.pin_memory),
             help_plan=epoch.help,
+            end_plan=epoch.close,
             **self._habits(),
         ).results()
 

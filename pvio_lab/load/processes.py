@@ -7,9 +7,13 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
 from .batches import Done, Finisher, PartReader
@@ -92,11 +96,33 @@ def process_batches(
         pin_memory=is_pinned,
         generator=torch.Generator(),  # else the global one would be used, and changed
     )
-    answers = iter(loader)
+    answers: Any = None
     try:
+        with _interrupts_held():
+            answers = iter(loader)
         yield from _in_order(answers)
     finally:
-        answers._shutdown_workers()
+        with _interrupts_held():
+            if answers is not None:
+                answers._shutdown_workers()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits: while processes start, Python's fork hooks lose it, or torch those that it has begun."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if is_main and not sys.is_finalizing() else None
+    if before is None:
+        yield
+        return
+    arrived: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if arrived:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _in_order(answers: Iterator[Answer]) -> Generator[Done]:
@@ -118,7 +144,9 @@ def _in_order(answers: Iterator[Answer]) -> Generator[Done]:
 
 def check_transform(transform: Any, context: str | None) -> None:
     """Raises ValueError where a worker process would not find the transform."""
-    method = context or multiprocessing.get_start_method()
+    # Asked without allow_none, it would be fixed for the whole program.
+    method = context or multiprocessing.get_start_method(allow_none=True)
+    method = method or multiprocessing.get_all_start_methods()[0]
     if transform is None or method == "fork":
         return
     try:
@@ -183,10 +211,11 @@ def _check_portable(result: Any) -> None:
         ) from error
 
 
-def _portable(error: Exception) -> Exception:
-    """The error itself, if it can be sent; else its words."""
+def _portable(error: Exception) -> Any:
+    """The error itself, if it can be sent, else its words; it arrives with the traceback as its cause."""
+    trace = error.__traceback__
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    return ExceptionWithTraceback(error, trace)

@@ -40,7 +40,8 @@ class ImageSequence(FrameReader):
     """Frame-exact random access to a directory of images, in natural order: `2.png` before `10.png`.
 
     Frames are RGB: a palette is applied, gray becomes three equal channels, 16 bits become 8, transparency
-    is dropped, and an EXIF orientation is followed. All images must have one size. Images have no times of
+    is dropped, and an EXIF orientation is followed. All images must have one size, unless both `width` and
+    `height` are given. Images have no times of
     their own, so they follow each other at `fps`. Nothing is kept open, so there is nothing to close.
 
     >>> from pathlib import Path
@@ -86,6 +87,7 @@ class ImageSequence(FrameReader):
         self._fps = DEFAULT_FPS if fps is None else frame_rate(fps)
         self.paths = _find_images(self._directory, pattern)
         self._first = _first_header(self.paths)
+        self._is_fixed = None not in wanted
         self._size = scaled_size((self._first.width, self._first.height), *wanted)
 
     @property
@@ -178,13 +180,13 @@ class ImageSequence(FrameReader):
             raise
         except _DAMAGE as error:
             raise DecodeError(f"frame {number} cannot be decoded: {path}: {error}") from error
-        if frame.shape != (self._first.height, self._first.width, 3):
+        if frame.shape != (self._first.height, self._first.width, 3) and not self._is_fixed:
             raise ValueError(
                 f"frame {number}, {path}, is {frame.shape[1]}x{frame.shape[0]} and {self._first.path} is "
                 f"{self._first.width}x{self._first.height}: the images of a sequence must have one size; "
-                "resize them, or choose those that fit by pattern="
+                "give both width= and height=, or choose those that fit by pattern="
             )
-        if self._size == (self._first.width, self._first.height):
+        if self._size == frame.shape[1::-1]:
             return frame
         return np.asarray(Image.fromarray(frame).resize(self._size, Image.Resampling.BICUBIC))
 
