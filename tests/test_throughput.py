@@ -358,7 +358,7 @@ def test_the_report_as_html():
     assert html == REPORT._repr_html_()
     assert html.count("<table") == 2
     assert "not &lt;there&gt;" in html
-    wrong = [line for line in html.split("<tr>") if "jp-error-color" in line]
+    wrong = [line for line in html.split("<tr") if "jp-error-color" in line]
     assert ["slow" in line or "broken" in line for line in wrong] == [True, True]
 
 

@@ -33,15 +33,16 @@ def row_html(
     cells: Iterable[str], tag: str = "td", *, wrong: bool = False, right: Container[int] = ()
 ) -> str:
     """One line of a table; `right` are the columns that are set to the right, as numbers are."""
-    style = f"{CELL}; {LINE}; {WRONG if wrong else TEXT}"
-    return "".join(
-        ["<tr>", *(_cell(tag, style, cell, column in right) for column, cell in enumerate(cells)), "</tr>"]
-    )
+    line = f"{LINE}; background: transparent; {WRONG if wrong else TEXT}"
+    parts = (_cell(tag, cell, column in right) for column, cell in enumerate(cells))
+    return f'<tr style="{line}">{"".join(parts)}</tr>'
 
 
-def _cell(tag: str, style: str, text: str, is_right: bool) -> str:
-    right = "; text-align: right; white-space: nowrap" if is_right else ""
-    return f'<{tag} style="{style}{right}">{escape(text)}</{tag}>'
+def _cell(tag: str, text: str, is_right: bool) -> str:
+    """Every cell is stored with its style, so what a whole line has in common stands at the line."""
+    align = "text-align: right; white-space: nowrap" if is_right else "text-align: left"
+    style = f"{align}; vertical-align: top; padding: 3px 10px 3px 0; border: 0"
+    return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 
 def facts_html(facts: Facts) -> str:
