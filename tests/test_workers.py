@@ -12,7 +12,7 @@ import torch
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataset, compare_workers, suggest_workers
-from pvio_lab.load.batches import Spent
+from pvio_lab.load.progress import Progress
 from pvio_lab.measure.__main__ import main
 from pvio_lab.measure.suggest import first_settings, hold_tournament
 from pvio_lab.measure.worker_report import Setting, WorkerReport, WorkerRow
@@ -26,15 +26,15 @@ class FakeLoader:
 
     def __init__(self, rate, num_batches=50, startup=0.5):
         self.rate, self.num_batches, self.startup = rate, num_batches, startup
-        self.spent, self.is_closed = Spent(), False
+        self.progress, self.is_closed = Progress(), False
 
     def __iter__(self):
-        self.spent = Spent()
+        self.progress = Progress()
         FakeLoader.clock += self.startup
         try:
             for _ in range(self.num_batches):
                 FakeLoader.clock += 10 / self.rate
-                self.spent = self.spent.plus(Spent(6 / self.rate, 3 / self.rate))
+                self.progress.add(read=10, decode=6 / self.rate, finished=10, transform=3 / self.rate)
                 yield {"frame_indices": list(range(10))}
         finally:
             self.is_closed = True

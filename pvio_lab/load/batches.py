@@ -15,6 +15,7 @@ from ..read.frames import Frames
 from .chunks import Batch, Part
 from .files import Check, Lane
 from .memory import BatchMemory
+from .progress import Spent
 from .trouble import BROKEN
 
 if TYPE_CHECKING:
@@ -30,19 +31,6 @@ class Loss(NamedTuple):
     path: str
     number: int
     error: Exception
-
-
-class Spent(NamedTuple):
-    """Where the time of the workers went, in seconds."""
-
-    decode: float = 0.0
-    """Reading, decoding and converting to RGB."""
-    transform: float = 0.0
-    """Making tensors of the wanted type, and the transform."""
-
-    def plus(self, other: Spent) -> Spent:
-        """Both together."""
-        return Spent(self.decode + other.decode, self.transform + other.transform)
 
 
 class Done(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ..read.forking import survive_forks
 from .batches import Done, Filling, Finisher, PartReader
 from .chunks import Batch, Task, by_piece
+from .progress import Progress
 
 # Waiting is done in short pieces: on Windows a longer wait cannot be interrupted, and threads must see
 # that the program ends.
@@ -51,6 +53,7 @@ class Crew:
         max_bytes: How much uint8 frames may take that are not delivered yet.
         num_ahead: How many batches may be finished before they are asked for.
         finisher: Makes of a filled batch what the consumer gets.
+        progress: Is told what the workers have done.
         num_kept: How many files each worker keeps open.
         is_tolerant: Frames that cannot be read are left out.
         help_plan: Something useful to do while somebody else plans.
@@ -65,6 +68,7 @@ class Crew:
         max_bytes: int,
         num_ahead: int,
         finisher: Finisher,
+        progress: Progress,
         num_kept: int,
         is_tolerant: bool,
         help_plan: Callable[[], None],
@@ -73,7 +77,7 @@ class Crew:
         self._pieces, self._num_threads, self._max_bytes = by_piece(batches), num_threads, max_bytes
         self._num_ahead, self._finisher = num_ahead, finisher
         self._help_plan, self._end_plan = help_plan, end_plan
-        self._num_kept, self._is_tolerant = num_kept, is_tolerant
+        self._num_kept, self._is_tolerant, self._progress = num_kept, is_tolerant, progress
         self._planning, self._state = threading.Lock(), threading.Condition()
         self._slots: dict[int, Slot] = {}
         self._next: int | None = None
@@ -204,6 +208,7 @@ class Crew:
                 if slot.filling is None:
                     shape = (batch.num_rows, *batch.size, 3)
                     slot.filling = Filling(batch, self._finisher.memory.take(shape, np.uint8))
+            begin = time.perf_counter()
             try:
                 slot.filling.fill(part, reader, threads)
             except Stopped:
@@ -211,6 +216,7 @@ class Crew:
             except Exception as error:
                 self._fail(slot, error)
                 return
+            self._progress.add(read=len(part.numbers), decode=time.perf_counter() - begin)
             with self._state:
                 slot.num_missing -= 1
             self._finish_some()
@@ -245,6 +251,7 @@ class Crew:
             try:
                 assert slot.filling
                 slot.result = self._finisher.finish(slot.filling)
+                self._progress.add(finished=slot.plan.num_rows, transform=slot.result.spent.transform)
             except Exception as error:
                 self._fail(slot, error)
             with self._state:

@@ -18,6 +18,7 @@ from .epoch import Epoch, Recipe
 from .files import MediaFile, Wanted, media_file
 from .inline import make_batches
 from .memory import BatchMemory
+from .progress import Progress
 from .trouble import OnError, Skipped, Trouble
 
 
@@ -86,7 +87,12 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         threads = 1 if worker else num_cpus()
         finisher = self.finisher(BatchMemory())
         for batch, losses, _ in make_batches(
-            epoch.batches(), finisher, threads, num_kept=1, is_tolerant=self.on_error == "skip"
+            epoch.batches(),
+            finisher,
+            threads,
+            progress=Progress(),
+            num_kept=1,
+            is_tolerant=self.on_error == "skip",
         ):
             for loss in losses:
                 self.trouble.of_frame(*loss)

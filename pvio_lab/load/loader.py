@@ -15,7 +15,7 @@ import torch
 
 from ..read.cpus import num_cpus
 from ..read.numbers import not_negative_integer, positive_integer
-from .batches import Delivered, Done, Spent
+from .batches import Delivered, Done
 from .checks import one_of
 from .chunks import Batch, Piece, form_batches
 from .crew import Crew
@@ -25,6 +25,7 @@ from .files import MediaFile
 from .inline import make_batches
 from .memory import BatchMemory
 from .processes import BatchReader, check_transform, process_batches, warn_of_shared_memory
+from .progress import Progress
 from .trouble import BROKEN, Skipped
 
 WorkerKind = Literal["thread", "process"]
@@ -129,7 +130,7 @@ class VideoCollectionDataLoader:
         self._rank, self._world_size = _checked_rank(rank, world_size)
         self._epoch = self._start = 0
         self._position = {"epoch": 0, "batches": 0}
-        self._spent = Spent()
+        self._progress = Progress()
         if self.worker_kind == "process" and self.num_workers:
             check_transform(dataset.transform, multiprocessing_context)
 
@@ -139,9 +140,9 @@ class VideoCollectionDataLoader:
         return self.dataset.skipped
 
     @property
-    def spent(self) -> Spent:
-        """Where the workers' time went for the batches of the newest loop so far."""
-        return self._spent
+    def progress(self) -> Progress:
+        """What the workers of the newest loop have done, and where their time went."""
+        return self._progress
 
     def __len__(self) -> int:
         """How many batches this rank has in the next epoch. Each file must have been opened once for that."""
@@ -159,10 +160,10 @@ class VideoCollectionDataLoader:
         return sum(1 for _ in batches)
 
     def __iter__(self) -> Iterator[Delivered]:
-        epoch, start, self._spent = self._epoch, self._start, Spent()
+        epoch, start, self._progress = self._epoch, self._start, Progress()
         self._epoch, self._start = epoch + 1, 0
         self._position = {"epoch": epoch, "batches": start}
-        return self._run(epoch, start, self._position)
+        return self._run(epoch, start, self._position, self._progress)
 
     def __repr__(self) -> str:
         return (
@@ -194,15 +195,16 @@ class VideoCollectionDataLoader:
         self._position = {name: int(state[name]) for name in self._position}
         self._epoch, self._start = self._position["epoch"], self._position["batches"]
 
-    def _run(self, number: int, start: int, position: dict[str, int]) -> Generator[Delivered]:
+    def _run(
+        self, number: int, start: int, position: dict[str, int], progress: Progress
+    ) -> Generator[Delivered]:
         epoch = self._plan(self._recipe(), number)
         try:
-            with closing(self._made(epoch, islice(epoch.batches(), start, None))) as made:
+            with closing(self._made(epoch, islice(epoch.batches(), start, None), progress)) as made:
                 while (done := next(made, None)) is not None:
-                    batch, losses, spent = done
+                    batch, losses, _ = done
                     del done
                     position["batches"] += 1
-                    self._spent = self._spent.plus(spent)
                     for loss in losses:
                         self.dataset.trouble.of_frame(*loss)
                     if batch["frame_indices"]:
@@ -224,18 +226,18 @@ class VideoCollectionDataLoader:
             threads=1 if self.num_workers else _all_threads(),
         )
 
-    def _made(self, epoch: Epoch, batches: Iterator[Batch]) -> Generator[Done]:
+    def _made(self, epoch: Epoch, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
         if self.num_workers == 0:
-            return self._in_this_thread(batches)
+            return self._in_this_thread(batches, progress)
         if self.worker_kind == "thread":
-            return self._by_threads(epoch, batches)
-        return self._by_processes(batches)
+            return self._by_threads(epoch, batches, progress)
+        return self._by_processes(batches, progress)
 
-    def _in_this_thread(self, batches: Iterator[Batch]) -> Generator[Done]:
+    def _in_this_thread(self, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
         finisher = self.dataset.finisher(BatchMemory(), is_pinned=self.pin_memory)
-        return make_batches(batches, finisher, _all_threads(), **self._habits())
+        return make_batches(batches, finisher, _all_threads(), progress=progress, **self._habits())
 
-    def _by_threads(self, epoch: Epoch, batches: Iterator[Batch]) -> Generator[Done]:
+    def _by_threads(self, epoch: Epoch, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
         num_ahead = self.prefetch * self.num_workers
         return Crew(
             batches,
@@ -243,12 +245,13 @@ class VideoCollectionDataLoader:
             max_bytes=self.max_bytes,
             num_ahead=num_ahead,
             finisher=self.dataset.finisher(BatchMemory(num_ahead), is_pinned=self.pin_memory),
+            progress=progress,
             help_plan=epoch.help,
             end_plan=epoch.close,
             **self._habits(),
         ).results()
 
-    def _by_processes(self, batches: Iterator[Batch]) -> Generator[Done]:
+    def _by_processes(self, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
         first = next(batches, None)
         if first is None:
             return
@@ -259,6 +262,7 @@ class VideoCollectionDataLoader:
             chain([first], batches),
             BatchReader(self.dataset.dtype, self.dataset.transform, **self._habits()),
             self.num_workers,
+            progress=progress,
             prefetch=self.prefetch,
             max_bytes=self.max_bytes,
             context=self.multiprocessing_context,

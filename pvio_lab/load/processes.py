@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from .batches import Done, Finisher, PartReader
 from .chunks import Batch, by_batch, in_turns
-from .inline import make_batch
+from .inline import make_batch, note_batch
 from .memory import SharedMemory
+from .progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +66,7 @@ def process_batches(
     reader: BatchReader,
     num_workers: int,
     *,
+    progress: Progress,
     prefetch: int,
     max_bytes: int,
     context: str | None,
@@ -76,6 +78,7 @@ def process_batches(
         batches: The plan.
         reader: What the workers do.
         num_workers: How many there are.
+        progress: Is told what the workers have done.
         prefetch: How many batches each works ahead.
         max_bytes: How much uint8 frames may wait for those before them.
         context: How processes are started: "fork", "forkserver" or "spawn".
@@ -100,7 +103,7 @@ def process_batches(
     try:
         with _interrupts_held():
             answers = iter(loader)
-        yield from _in_order(answers)
+        yield from _in_order(answers, progress)
     finally:
         with _interrupts_held():
             if answers is not None:
@@ -125,13 +128,15 @@ def _interrupts_held() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _in_order(answers: Iterator[Answer]) -> Generator[Done]:
+def _in_order(answers: Iterator[Answer], progress: Progress) -> Generator[Done]:
     early: dict[int, Done | Exception] = {}
     number: int | None = None
     for answer in answers:
         if answer is not None:
             number = answer[0] if number is None else number
             early[answer[0]] = answer[1]
+            if isinstance(answer[1], Done):
+                note_batch(progress, answer[1])
         del answer
         while number in early:
             done = early.pop(number)

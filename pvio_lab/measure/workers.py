@@ -9,9 +9,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, get_args
 
-from ..load.batches import Spent
 from ..load.dataset import VideoCollectionDataset
 from ..load.loader import VideoCollectionDataLoader, WorkerKind
+from ..load.progress import Spent
 from ..read.cpus import num_cpus
 from ..read.numbers import not_negative_integer, positive_integer
 from .seconds import checked_seconds
@@ -130,8 +130,8 @@ def loader_maker(dataset: Any, batch_size: int, options: dict[str, Any]) -> Make
 class Sample(NamedTuple):
     """What one piece has shown."""
 
-    num_frames: int
-    """Frames that were counted."""
+    num_frames: float
+    """Frames that were made, whether delivered or waiting for those before them."""
     seconds: float
     """In so much time."""
     first_batch_seconds: float
@@ -190,7 +190,7 @@ def take_sample(loader: Any, seconds: float) -> Sample:
             total.num_frames + loop.num_frames,
             total.seconds + loop.seconds,
             first,
-            total.spent.plus(loop.spent),
+            Spent(*map(sum, zip(total.spent, loop.spent, strict=True))),
         )
     return total
 
@@ -201,16 +201,18 @@ def _one_loop(loader: Any, seconds: float) -> Sample:
         first = next(batches, None)
         if first is None:
             raise ValueError("there are no frames in these videos, so there is nothing to measure")
-        started, before, num_frames = time.perf_counter(), loader.spent, 0
-        for batch in batches:
-            num_frames += len(batch["frame_indices"])
+        progress = loader.progress
+        started, before, made_before = time.perf_counter(), progress.spent, progress.num_frames
+        is_alone = True
+        for _ in batches:
+            is_alone = False
             if time.perf_counter() - started >= seconds:
                 break
-        end, after = time.perf_counter(), loader.spent
-    if not num_frames:  # there is one batch only
+        end, after, made = time.perf_counter(), progress.spent, progress.num_frames
+    if is_alone:
         return Sample(len(first["frame_indices"]), end - begin, started - begin, after)
     spent = Spent(after.decode - before.decode, after.transform - before.transform)
-    return Sample(num_frames, end - started, started - begin, spent)
+    return Sample(made - made_before, end - started, started - begin, spent)
 
 
 def _settings(num_workers: Sequence[int], worker_kinds: Sequence[Any]) -> list[Setting]:
