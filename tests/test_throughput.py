@@ -47,7 +47,12 @@ def last_rows(given):
 
 
 def children():
-    return psutil.Process().children(recursive=True)
+    """Those of the measurement; other tests may have left the helpers of multiprocessing."""
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "pvio_lab.measure" in " ".join(child.cmdline())
+    ]
 
 
 # --- turns ---
