@@ -55,27 +55,25 @@ class Filling:
     def __init__(self, plan: Batch, rows: Frames):
         self.plan, self.rows = plan, rows
         self.lost: dict[int, Loss] = {}
-        self._lock, self._seconds = Lock(), 0.0
+        self.seconds = 0.0  # of reading, over all workers
+        self._lock = Lock()
 
-    def fill(self, part: Part, reader: PartReader, threads: int = 1) -> None:
-        """Reads one part into its rows; what cannot be read is noted."""
+    def fill(self, part: Part, reader: PartReader, threads: int = 1) -> float:
+        """Reads one part into its rows, notes what cannot be read, and returns how long it took."""
         rows = self.rows[part.row : part.row + len(part.numbers)]
         begin = time.perf_counter()
         lost = reader.read(part, rows, threads)
+        seconds = time.perf_counter() - begin
         with self._lock:
-            self._seconds += time.perf_counter() - begin
+            self.seconds += seconds
             for place, error in lost.items():
                 self.lost[part.row + place] = Loss(part.file.path, part.numbers[place], error)
+        return seconds
 
     def paths_and_numbers(self) -> list[tuple[str, int]]:
         """Where each row comes from; lost ones are left out."""
         every = ((part.file.path, number) for part in self.plan.parts for number in part.numbers)
         return [origin for row, origin in enumerate(every) if row not in self.lost]
-
-    @property
-    def seconds(self) -> float:
-        """How long reading took, over all workers."""
-        return self._seconds
 
     def take_frames(self) -> Frames:
         """The rows that were read; they are not kept here."""

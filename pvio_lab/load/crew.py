@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
@@ -208,15 +207,14 @@ class Crew:
                 if slot.filling is None:
                     shape = (batch.num_rows, *batch.size, 3)
                     slot.filling = Filling(batch, self._finisher.memory.take(shape, np.uint8))
-            begin = time.perf_counter()
             try:
-                slot.filling.fill(part, reader, threads)
+                seconds = slot.filling.fill(part, reader, threads)
             except Stopped:
                 raise
             except Exception as error:
                 self._fail(slot, error)
                 return
-            self._progress.add(read=len(part.numbers), decode=time.perf_counter() - begin)
+            self._progress.add(read=len(part.numbers), decode=seconds)
             with self._state:
                 slot.num_missing -= 1
             self._finish_some()

@@ -83,8 +83,8 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
             rank=worker.id if worker else 0,
             world_size=worker.num_workers if worker else 1,
         )
-        epoch = self.epoch(recipe, 0, cuts=False, ahead=0)
         threads = 1 if worker else num_cpus()
+        epoch = self.epoch(recipe, 0, cuts=False, ahead=0, threads=threads)
         finisher = self.finisher(BatchMemory())
         for batch, losses, _ in make_batches(
             epoch.batches(),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SHARED_MEMORY = "/dev/shm"
 # So many batches in a row for one worker, at most: each that waits for others takes an open file.
 _MAX_RUN = 32
+_CHILD_ENDED: int | None = getattr(signal, "SIGCHLD", None)
 Answer = tuple[int, Done | Exception] | None
 
 
@@ -101,31 +102,46 @@ def process_batches(
     )
     answers: Any = None
     try:
-        with _interrupts_held():
+        with _held(signal.SIGINT):
             answers = iter(loader)
-        yield from _in_order(answers, progress)
+        yield from _in_order(_received(answers), progress)
     finally:
-        with _interrupts_held():
+        with _held(signal.SIGINT), _held(_CHILD_ENDED):
             if answers is not None:
                 answers._shutdown_workers()
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits: while processes start, Python's fork hooks lose it, or torch those that it has begun."""
+def _held(number: int | None) -> Iterator[None]:
+    """The signal waits.
+
+    While processes start, Python's fork hooks lose a Ctrl-C, or torch those that it has begun; and while they
+    are ended, torch's handler would complain of a dead one in the midst of clearing up.
+    """
     is_main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT) if is_main and not sys.is_finalizing() else None
-    if before is None:
+    before = signal.getsignal(number) if number and is_main and not sys.is_finalizing() else None
+    if number is None or before is None:
         yield
         return
     arrived: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    signal.signal(number, lambda number, _: arrived.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     if arrived:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
+
+
+def _received(answers: Iterator[Answer]) -> Iterator[Answer]:
+    """What arrives; where a worker dies while it hands something over, torch says nothing that would help."""
+    try:
+        yield from answers
+    except (EOFError, ConnectionError, FileNotFoundError) as error:
+        raise RuntimeError(
+            f"a worker process exited unexpectedly, while it handed a batch over ({type(error).__name__}); "
+            "perhaps it was killed because memory ran out: take fewer workers, or a smaller batch_size"
+        ) from error
 
 
 def _in_order(answers: Iterator[Answer], progress: Progress) -> Generator[Done]:

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from ..read.program import ended_after, environment, exit_text, in_words, program
 from .peers import PEERS, Peer, load_peer
 from .pieces import Piece, Task, run_piece
-from .program import environment, exit_text, in_words, program
 
 # So long may loading a reader take, while others load beside it,
 STARTUP_SECONDS = 120.0
@@ -80,11 +80,14 @@ class Child:
 
     def _answer(self, limit: float) -> dict[str, Any]:
         assert self._process
-        line, expired = _read_line(self._process, limit)
+        process = self._process
+        assert process.stdout
+        with ended_after(process, limit) as expired:
+            line = process.stdout.readline()
         if not line.endswith(b"\n"):
-            process = self._process
             self.close()
-            raise ChildError(f"stopped: it took longer than {limit:g} s" if expired else _death(process))
+            is_late = expired.is_set()
+            raise ChildError(f"stopped: it took longer than {limit:g} s" if is_late else _death(process))
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise ChildError(answer["error"])
@@ -99,25 +102,6 @@ def _start(name: str, threads: int) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         env=environment(),
     )
-
-
-def _read_line(process: subprocess.Popen[bytes], limit: float) -> tuple[bytes, bool]:
-    """The next line, cut short when the process dies, and whether it was ended for taking too long."""
-    assert process.stdout
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        process.kill()
-
-    timer = threading.Timer(limit, expire)
-    timer.daemon = True
-    timer.start()
-    try:
-        return process.stdout.readline(), expired.is_set()
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def _death(process: subprocess.Popen[bytes]) -> str:

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from .. import __version__, show
 from ..read.cpus import num_cpus
+from ..read.program import environment, exit_text, in_words, program
 from .probes import PACKAGES, Package
-from .program import environment, exit_text, in_words, program
 from .tables import text_table
 
 State = Literal["ok", "warning", "absent", "broken"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,18 +31,18 @@ class Peer(Protocol):
         """Gives the file back, and ends whatever works in the background."""
 
 
-class OneByOne:
+class OneByOne(ABC):
     """For readers that take no list of frames."""
 
+    @abstractmethod
     def random(self, number: int) -> Frame:
         """See `Peer`."""
-        raise NotImplementedError
 
     def batch(self, numbers: Sequence[int]) -> Frame:
         """See `Peer`."""
         return np.stack([self.random(number) for number in numbers])
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most have nothing to give back)
         """See `Peer`."""
 
 

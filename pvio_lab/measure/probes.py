@@ -12,7 +12,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from .program import in_words
+from ..read.program import in_words
 
 # FFmpeg's releases by the version of their libavcodec.
 _FFMPEG_OF = {58: "4", 59: "5", 60: "6", 61: "7", 62: "8", 63: "9"}

@@ -16,11 +16,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import VideoError
+from .program import ended_after, environment, program
 from .promise import read_promise
 
 if TYPE_CHECKING:
@@ -102,14 +102,12 @@ class ScanProcess:
 
 def _start(log: IO[bytes]) -> subprocess.Popen[bytes]:
     """A worker that finds what this process finds, and no modules by chance in the current folder."""
-    package = str(Path(__file__).parents[2])
-    search = os.pathsep.join([package, *filter(None, sys.path)])
     return subprocess.Popen(
-        [sys.executable, "-m", "pvio_lab.read.scan_process"],
+        program("pvio_lab.read.scan_process"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        env={**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1"},
+        env=environment(),
     )
 
 
@@ -119,23 +117,11 @@ def _ask(
     """The answer, or None when the process dies before it, and whether it was ended for taking too long."""
     assert process.stdin
     assert process.stdout
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        process.kill()
-
-    timer = threading.Timer(limit, expire)
-    timer.daemon = True
-    timer.start()
-    try:
+    with ended_after(process, limit) as expired:
         with suppress(OSError):  # of a dead process there is nothing to read either
             process.stdin.write(json.dumps(job).encode() + b"\n")
             process.stdin.flush()
         line = process.stdout.readline()
-    finally:
-        timer.cancel()
-        timer.join()
     return json.loads(line) if line.endswith(b"\n") else None, expired.is_set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ _KEPT_DECODERS = 32
 # --- collection: all frames of some videos, in batches ---
 
 
-class _Pass:
+class _Pass(ABC):
     """One pass over all frames; what is made beforehand is not counted."""
 
     def __init__(self, folder: str):
@@ -38,8 +39,8 @@ class _Pass:
             raise RuntimeError(f"{found} frames came, not {expected}")
         return found
 
-    def _pass(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _pass(self) -> int: ...
 
 
 class _PvioLoader(_Pass):
@@ -209,7 +210,7 @@ def _observed(batches: Iterable[Any], begin: float) -> dict[str, float]:
 # --- clips: random clips of many videos, for training ---
 
 
-class _Clips:
+class _Clips(ABC):
     """Random clips through torch's DataLoader, in batches of 8; all contenders get the same items."""
 
     def __init__(self, folder: str, workers: int):
@@ -228,8 +229,8 @@ class _Clips:
             raise RuntimeError(f"{found} frames came, not {count * CLIP_FRAMES}")
         return {"clips/s": count / seconds}
 
-    def _dataset(self, per_video: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _dataset(self, per_video: int) -> Any: ...
 
 
 class _PvioClips(_Clips):

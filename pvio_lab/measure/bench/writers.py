@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib import import_module
@@ -29,7 +30,7 @@ def moving_frames(count: int, width: int = 1280, height: int = 720) -> list[Fram
     return [np.ascontiguousarray(wide[:, 7 * k % width :][:, :width]) for k in range(count)]
 
 
-class _Encoder:
+class _Encoder(ABC):
     """Has frames, and encodes them to H.264 in some way; the same preset and CRF for all."""
 
     def __init__(self, folder: str, count: int, preset: str):
@@ -45,8 +46,8 @@ class _Encoder:
         self._write()
         return len(self._frames)
 
-    def _write(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self) -> None: ...
 
 
 class _PvioLab(_Encoder):

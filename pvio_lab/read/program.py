@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 
 def program(module: str, *arguments: str) -> list[str]:
@@ -17,6 +21,25 @@ def environment() -> dict[str, str]:
     """What it has to know to find what this process finds, and no modules by chance in the current folder."""
     search = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
     return {**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1"}
+
+
+@contextmanager
+def ended_after(process: Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+    """Kills the process when it takes longer; the event tells whether that has happened."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def exit_text(code: int) -> str:
