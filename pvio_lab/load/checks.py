@@ -1,15 +1,26 @@
-"""The arguments of datasets: what is allowed, and what to do about what is not."""
+"""The arguments of datasets and loaders: what is allowed, and what to do about what is not."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from os import PathLike
 from typing import Any
 
 import torch
 
-from ..read.numbers import positive_integer
+from ..read.numbers import not_negative_integer, positive_integer
+
+_INSTEAD = {
+    "collate_fn": "batches are filled in place; use the dataset's transform= to change them",
+    "shuffle": "use order='shuffled'",
+    "sampler": "use order= and the dataset's step=",
+    "batch_sampler": "use order=, batch_size= and the dataset's step=",
+    "prefetch_factor": "use prefetch=",
+    "generator": "use seed=",
+    "persistent_workers": "each loop has workers of its own",
+}
 
 
 def checked_paths(paths: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
@@ -54,3 +65,26 @@ def one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
     if value not in allowed:
         raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
     return value
+
+
+def checked_workers(value: Any) -> int:
+    """How many workers, where it is not "auto"."""
+    try:
+        return not_negative_integer(value, "num_workers")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error}, or 'auto'") from None
+
+
+def can_pin(pin_memory: bool) -> bool:
+    """Pinned memory is wanted, and there is a GPU; a warning where there is none."""
+    if pin_memory and not torch.cuda.is_available():
+        warnings.warn("pin_memory=True has no effect: there is no GPU here", RuntimeWarning, stacklevel=3)
+        return False
+    return bool(pin_memory)
+
+
+def refuse_torch_options(options: dict[str, Any]) -> None:
+    """TypeError for an option of torch's DataLoader, with what to use instead of it."""
+    for name in (name for name, value in options.items() if value not in (None, False)):
+        hint = _INSTEAD.get(name, "see help(VideoCollectionDataLoader) for those there are")
+        raise TypeError(f"VideoCollectionDataLoader has no option {name}=: {hint}")

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
-import warnings
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any, Literal, get_args
 
-import torch
-
 from ..read.cpus import num_cpus
 from ..read.numbers import not_negative_integer, positive_integer
 from .batches import Delivered, Done
-from .checks import one_of
-from .chunks import Batch, Piece, form_batches
+from .checks import can_pin, checked_workers, one_of, refuse_torch_options
+from .chunks import Batch
+from .count import count_batches
 from .crew import Crew
 from .dataset import VideoCollectionDataset
 from .epoch import Epoch, Order, Recipe
-from .files import MediaFile
 from .inline import make_batches
 from .memory import BatchMemory
 from .processes import BatchReader, check_transform, process_batches, warn_of_shared_memory
 from .progress import Progress
-from .trouble import BROKEN, Skipped
+from .ranks import checked_rank, distributed_rank
+from .trouble import Skipped
 
 WorkerKind = Literal["thread", "process"]
 
@@ -34,15 +31,6 @@ WorkerKind = Literal["thread", "process"]
 _MAX_BYTES: dict[WorkerKind, int] = {"thread": 160 * 2**20, "process": 512 * 2**20}
 # A shuffled epoch comes back to the files of a window again and again.
 _KEPT_FILES: dict[Order, int] = {"grouped": 1, "shuffled": 8}
-_INSTEAD = {
-    "collate_fn": "batches are filled in place; use the dataset's transform= to change them",
-    "shuffle": "use order='shuffled'",
-    "sampler": "use order= and the dataset's step=",
-    "batch_sampler": "use order=, batch_size= and the dataset's step=",
-    "prefetch_factor": "use prefetch=",
-    "generator": "use seed=",
-    "persistent_workers": "each loop has workers of its own",
-}
 
 
 class VideoCollectionDataLoader:
@@ -109,25 +97,23 @@ class VideoCollectionDataLoader:
                 f"dataset must be a VideoCollectionDataset, not {type(dataset).__name__}: {dataset!r}; "
                 "for other datasets use torch.utils.data.DataLoader"
             )
-        for name in (name for name, value in others.items() if value not in (None, False)):
-            hint = _INSTEAD.get(name, "see help(VideoCollectionDataLoader) for those there are")
-            raise TypeError(f"VideoCollectionDataLoader has no option {name}=: {hint}")
+        refuse_torch_options(others)
         self.dataset, self.drop_last = dataset, bool(drop_last)
         self.batch_size = positive_integer(batch_size, "batch_size")
         self.worker_kind: WorkerKind = one_of(worker_kind, get_args(WorkerKind), "worker_kind")
-        self.num_workers = num_cpus() if num_workers == "auto" else _workers(num_workers)
+        self.num_workers = num_cpus() if num_workers == "auto" else checked_workers(num_workers)
         self.prefetch = positive_integer(prefetch, "prefetch")
         self.order: Order = one_of(order, get_args(Order), "order")
         self.seed = not_negative_integer(seed, "seed")
         self.max_bytes = positive_integer(
             _MAX_BYTES[self.worker_kind] if max_bytes is None else max_bytes, "max_bytes"
         )
-        self.pin_memory = _can_pin(pin_memory)
+        self.pin_memory = can_pin(pin_memory)
         methods = multiprocessing.get_all_start_methods()
         if multiprocessing_context is not None:
             one_of(multiprocessing_context, tuple(methods), "multiprocessing_context")
         self.multiprocessing_context = multiprocessing_context
-        self._rank, self._world_size = _checked_rank(rank, world_size)
+        self._rank = checked_rank(rank, world_size)
         self._epoch = self._start = 0
         self._position = {"epoch": 0, "batches": 0}
         self._progress = Progress()
@@ -146,18 +132,14 @@ class VideoCollectionDataLoader:
 
     def __len__(self) -> int:
         """How many batches this rank has in the next epoch. Each file must have been opened once for that."""
-        recipe, files = self._recipe(), self._open_all()
-        if recipe.world_size > 1:
-            with closing(self._plan(recipe, self._epoch)) as epoch:
-                count = sum(1 for _ in epoch.batches())
-            if epoch.error is not None:
-                raise epoch.error
-            return count
-        pieces = (Piece(file, range(0, file.num_frames, recipe.step), file.size, 0) for file in files)
-        batches = form_batches(
-            pieces, recipe.batch_size, drop_last=recipe.drop_last, by_size=recipe.is_shuffled
-        )
-        return sum(1 for _ in batches)
+        recipe = self._recipe()
+        if recipe.world_size == 1:
+            return count_batches(self.dataset, recipe)
+        with closing(self._plan(recipe, self._epoch)) as epoch:
+            count = sum(1 for _ in epoch.batches())
+        if epoch.error is not None:
+            raise epoch.error
+        return count
 
     def __iter__(self) -> Iterator[Delivered]:
         epoch, start, self._progress = self._epoch, self._start, Progress()
@@ -273,65 +255,12 @@ class VideoCollectionDataLoader:
         return {"num_kept": _KEPT_FILES[self.order], "is_tolerant": self.dataset.on_error == "skip"}
 
     def _recipe(self) -> Recipe:
-        rank, world_size = self._rank, self._world_size
-        if rank is None or world_size is None:
-            rank, world_size = _distributed_rank()
+        rank, world_size = self._rank or distributed_rank()
         return Recipe(
             self.batch_size, self.dataset.step, self.order, self.seed, rank, world_size, self.drop_last
         )
-
-    def _open_all(self) -> Iterator[MediaFile]:
-        """Every file that can be opened, with its facts: from the cache, or by several threads."""
-        with ThreadPoolExecutor(num_cpus()) as pool:
-            numbers = range(len(self.dataset.paths))
-            yield from (file for file in pool.map(self._with_facts, numbers) if file is not None)
-
-    def _with_facts(self, number: int) -> MediaFile | None:
-        """A file that knows how many frames it has and how large they are, and is not open any more."""
-        file = self.dataset.file(number)
-        try:
-            _ = file.num_frames
-            file.close()
-        except BROKEN as error:
-            if self.dataset.on_error == "raise":
-                raise
-            self.dataset.trouble.of_file(file.path, error)
-            return None
-        return file
 
 
 def _all_threads() -> int:
     """Some more than processors, so that none is idle while the calling thread converts."""
     return num_cpus() + 2 if num_cpus() > 1 else 1
-
-
-def _workers(value: Any) -> int:
-    try:
-        return not_negative_integer(value, "num_workers")
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{error}, or 'auto'") from None
-
-
-def _can_pin(pin_memory: bool) -> bool:
-    if pin_memory and not torch.cuda.is_available():
-        warnings.warn("pin_memory=True has no effect: there is no GPU here", RuntimeWarning, stacklevel=3)
-        return False
-    return bool(pin_memory)
-
-
-def _checked_rank(rank: int | None, world_size: int | None) -> tuple[int | None, int | None]:
-    if (rank is None) != (world_size is None):
-        raise ValueError(f"rank={rank!r} and world_size={world_size!r} must be given together, or neither")
-    if rank is None or world_size is None:
-        return None, None
-    if not_negative_integer(rank, "rank") >= positive_integer(world_size, "world_size"):
-        raise ValueError(f"rank={rank} must be less than world_size={world_size}")
-    return rank, world_size
-
-
-def _distributed_rank() -> tuple[int, int]:
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1

@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from ...read.cpus import num_cpus
+from .clip_loaders import __name__ as CLIP_ROOM
 from .figures import Figure
 from .lab import Benchmark, Entrants, Lab
 from .loaders import __name__ as ROOM
@@ -30,7 +31,7 @@ def clips(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     """1,000 random clips of 16 frames from 200 videos."""
     source = lab.place("clips", lambda folder: _make_clips(folder, lab))
     tasks = [("clips", lab.pick(1000, 40))] * lab.pick(3, 1)
-    return lab.compare(title, ROOM, entrants, source, tasks, ["clips/s", "MB"], fresh=True)
+    return lab.compare(title, CLIP_ROOM, entrants, source, tasks, ["clips/s", "MB"], fresh=True)
 
 
 MANY_UNITS = (
