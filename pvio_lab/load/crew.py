@@ -11,6 +11,7 @@ from ..read.forking import survive_forks
 from .batches import Done, Filling, Finisher, PartReader
 from .chunks import Batch, Task, by_piece
 from .progress import Progress
+from .window import Claim, Window
 
 # Waiting is done in short pieces: on Windows a longer wait cannot be interrupted, and threads must see
 # that the program ends.
@@ -26,8 +27,8 @@ class Stopped(Exception):
 class Slot:
     """A batch on its way through the crew."""
 
-    def __init__(self, plan: Batch, end: int):
-        self.plan, self.end = plan, end
+    def __init__(self, plan: Batch, begin: int):
+        self.plan, self.begin, self.end = plan, begin, begin + plan.num_bytes
         self.num_missing = len(plan.parts)
         self.filling: Filling | None = None
         self.is_being_finished = False
@@ -74,14 +75,14 @@ class Crew:
         end_plan: Callable[[], None],
     ):
         self._pieces, self._num_threads, self._max_bytes = by_piece(batches), num_threads, max_bytes
+        self._window = Window(max_bytes)
         self._num_ahead, self._finisher = num_ahead, finisher
         self._help_plan, self._end_plan = help_plan, end_plan
         self._num_kept, self._is_tolerant, self._progress = num_kept, is_tolerant, progress
         self._planning, self._state = threading.Lock(), threading.Condition()
         self._slots: dict[int, Slot] = {}
         self._next: int | None = None
-        self._planned_bytes = self._delivered_bytes = 0
-        self._busy = 0
+        self._planned_bytes = self._busy = 0
         self._plan_is_over = self._is_stopped = False
         self._accident: BaseException | None = None
         self._consumer = threading.current_thread()
@@ -117,7 +118,8 @@ class Crew:
                 slot = self._slots.get(self._next) if self._next is not None else None
                 if slot is not None and slot.is_over:
                     del self._slots[slot.plan.number]
-                    self._next, self._delivered_bytes = slot.plan.number + 1, slot.end
+                    self._next = slot.plan.number + 1
+                    self._window.deliver(slot.begin, slot.end)
                     self._state.notify_all()
                     return slot
                 if slot is None and self._plan_is_over:
@@ -143,12 +145,13 @@ class Crew:
         reader = PartReader(self._num_kept, self._check, is_tolerant=self._is_tolerant)
         try:
             while (piece := self._take_piece()) is not None:
-                tasks, threads = piece
+                tasks, threads, claim = piece
                 try:
-                    self._do(tasks, threads, reader)
+                    self._do(tasks, threads, claim, reader)
                 finally:
                     with self._state:
                         self._busy -= threads
+                        self._window.release(claim)
                         self._state.notify_all()
             self._wait_until(lambda: not self._slots)
         except Stopped:
@@ -160,8 +163,8 @@ class Crew:
         finally:
             reader.close()
 
-    def _take_piece(self) -> tuple[list[Task], int] | None:
-        """The next piece of the plan, and how many threads shall decode it; None after the last."""
+    def _take_piece(self) -> tuple[list[Task], int, Claim] | None:
+        """A piece of the plan, how many threads shall decode it, and its claim; None after the last."""
         self._help_plan()
         while not self._planning.acquire(timeout=_HELP_SECONDS):
             self._check()
@@ -174,24 +177,25 @@ class Crew:
                     self._plan_is_over = True
                     self._state.notify_all()
                 return None
-            self._note(tasks)
+            slots = self._note(tasks)
             threads = self._threads_for(tasks)
             self._wait_until(lambda: self._busy == 0 or self._busy + threads <= self._num_threads)
             with self._state:
                 self._busy += threads
-            return tasks, threads
+                return tasks, threads, self._window.claim(slots[0].begin, slots[-1].end)
         finally:
             self._planning.release()
 
-    def _note(self, tasks: list[Task]) -> None:
+    def _note(self, tasks: list[Task]) -> list[Slot]:
         """From now on, the consumer knows about these batches."""
         with self._state:
             for batch, _ in tasks:
                 if self._next is None:
                     self._next = batch.number
                 if batch.number not in self._slots:
-                    self._planned_bytes += batch.num_bytes
                     self._slots[batch.number] = Slot(batch, self._planned_bytes)
+                    self._planned_bytes += batch.num_bytes
+            return [self._slots[batch.number] for batch, _ in tasks]
 
     def _threads_for(self, tasks: list[Task]) -> int:
         """As many lanes as there is memory for share the threads."""
@@ -199,14 +203,11 @@ class Crew:
         num_lanes = min(self._num_threads, 1 + round(self._max_bytes / max(num_bytes, 1)))
         return self._num_threads // num_lanes
 
-    def _do(self, tasks: list[Task], threads: int, reader: PartReader) -> None:
+    def _do(self, tasks: list[Task], threads: int, claim: Claim, reader: PartReader) -> None:
         for batch, part in tasks:
             slot = self._slots[batch.number]
-            self._wait_until(lambda slot=slot: self._has_room(slot))  # type: ignore[misc]
-            with self._state:
-                if slot.filling is None:
-                    shape = (batch.num_rows, *batch.size, 3)
-                    slot.filling = Filling(batch, self._finisher.memory.take(shape, np.uint8))
+            self._wait_until(lambda slot=slot: self._has_memory(slot, claim))  # type: ignore[misc]
+            assert slot.filling
             try:
                 seconds = slot.filling.fill(part, reader, threads)
             except Stopped:
@@ -219,8 +220,16 @@ class Crew:
                 slot.num_missing -= 1
             self._finish_some()
 
-    def _has_room(self, slot: Slot) -> bool:
-        return slot.plan.number == self._next or slot.end - self._delivered_bytes <= self._max_bytes
+    def _has_memory(self, slot: Slot, claim: Claim) -> bool:
+        """Gives the batch memory as soon as there is room for it."""
+        if slot.filling is None:
+            if not self._window.has_room(claim, slot.begin, slot.end):
+                return False
+            self._window.hold(slot.begin, slot.end)
+            shape = (slot.plan.num_rows, *slot.plan.size, 3)
+            slot.filling = Filling(slot.plan, self._finisher.memory.take(shape, np.uint8))
+        claim.reached = slot.end
+        return True
 
     def _fail(self, slot: Slot, error: Exception) -> None:
         """The loop will end at this batch, so nothing more is planned."""

@@ -28,7 +28,7 @@ from .trouble import Skipped
 WorkerKind = Literal["thread", "process"]
 
 # Processes cannot share a batch, so each makes more of them in a row.
-_MAX_BYTES: dict[WorkerKind, int] = {"thread": 160 * 2**20, "process": 512 * 2**20}
+_MAX_BYTES: dict[WorkerKind, int] = {"thread": 144 * 2**20, "process": 512 * 2**20}
 # A shuffled epoch comes back to the files of a window again and again.
 _KEPT_FILES: dict[Order, int] = {"grouped": 1, "shuffled": 8}
 
@@ -61,7 +61,7 @@ class VideoCollectionDataLoader:
         seed: Of the shuffling.
         pin_memory: Put batches into memory that a GPU can read by itself.
         max_bytes: How much frames may take, as uint8, that are decoded and not finished or not delivered;
-            160 MiB for threads, 512 MiB of shared memory for processes when left out. One batch may be
+            144 MiB for threads, 512 MiB of shared memory for processes when left out. One batch may be
             larger. Workers can be at different places of one video only as far as this reaches.
         multiprocessing_context: How processes are started: "fork", "forkserver" or "spawn".
         rank: Of how many ranks this is which; `torch.distributed` knows, where it is initialised.
