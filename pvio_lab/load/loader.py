@@ -61,8 +61,8 @@ class VideoCollectionDataLoader:
         seed: Of the shuffling.
         pin_memory: Put batches into memory that a GPU can read by itself.
         max_bytes: How much frames may take, as uint8, that are decoded and not finished or not delivered;
-            144 MiB for threads, 512 MiB of shared memory for processes when left out. One batch may be
-            larger. Workers can be at different places of one video only as far as this reaches.
+            144 MiB for threads, 512 MiB of shared memory for processes when left out. One batch may
+            come on top of it. Workers can be at different places of one video only as far as this reaches.
         multiprocessing_context: How processes are started: "fork", "forkserver" or "spawn".
         rank: Of how many ranks this is which; `torch.distributed` knows, where it is initialised.
         world_size: How many ranks share the frames; each frame is on exactly one of them. They have about the

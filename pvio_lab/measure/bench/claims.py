@@ -95,10 +95,13 @@ CLAIMS = (
         "pvio_lab uint8, 0 workers",
         "VideoReader.batches",
     ),
+    Claim("load.drawings.uint8", "at least", 9, load.DRAWINGS, "pvio_lab uint8", "parallel-video-io"),
+    Claim("load.drawings.float", "at least", 4.5, load.DRAWINGS, "pvio_lab float32", "parallel-video-io"),
+    Claim("load.drawings.codec", "at least", 2.1, load.DRAWINGS, "pvio_lab uint8", _CODEC_LOADER),
     Claim("load.many.memory", "at most", 25, load.MANY, _MANY, unit="MB more in the second pass"),
     Claim("load.many.files", "at most", 0, load.MANY, _MANY, unit="open files more at the end"),
-    Claim("load.clips.0", "at least", 1, load.CLIPS[0], "pvio_lab", _TC, "clips/s"),
-    Claim("load.clips.2", "at least", 0.8, load.CLIPS[2], "pvio_lab", _TC, "clips/s"),
+    Claim("load.clips.0", "at least", 1.5, load.CLIPS[0], "pvio_lab", _TC, "clips/s"),
+    Claim("load.clips.2", "at least", 1.1, load.CLIPS[2], "pvio_lab", _TC, "clips/s"),
 )
 
 

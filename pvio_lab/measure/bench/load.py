@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from functools import partial
 from pathlib import Path
 
 from ...read.cpus import num_cpus
@@ -15,9 +15,10 @@ from .media import copies, make_clip, videos
 # --- what is measured ---
 
 
-def collection(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
+def collection(lab: Lab, title: str, entrants: Entrants, *, is_drawn: bool) -> list[Figure]:
     """12 videos in batches of 32; for each turn a new process, and one pass."""
-    source, tasks = lab.place("collection", lambda folder: _make_collection(folder, lab)), [("epoch",)]
+    name, tasks = "drawings" if is_drawn else "collection", [("epoch",)]
+    source = lab.place(name, lambda folder: _make_collection(folder, lab, is_drawn))
     return lab.compare(title, ROOM, entrants, source, tasks * lab.pick(5, 1), ["frames/s", "MB"], fresh=True)
 
 
@@ -30,7 +31,7 @@ def many(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
 def clips(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     """1,000 random clips of 16 frames from 200 videos."""
     source = lab.place("clips", lambda folder: _make_clips(folder, lab))
-    tasks = [("clips", lab.pick(1000, 40))] * lab.pick(3, 1)
+    tasks = [("clips", lab.pick(1000, 40))] * lab.pick(2, 1)
     return lab.compare(title, CLIP_ROOM, entrants, source, tasks, ["clips/s", "MB"], fresh=True)
 
 
@@ -45,10 +46,11 @@ MANY_UNITS = (
 )
 
 
-def _make_collection(folder: Path, lab: Lab) -> None:
-    frames = 320
+def _make_collection(folder: Path, lab: Lab, is_drawn: bool) -> None:
+    frames, picture, noise = (320, "testsrc", 0) if is_drawn else (320, "testsrc2", 6)
     for number in range(lab.pick(12, 3)):
-        make_clip(folder / f"{number:02}_{frames}.mp4", "640x360", frames, seed=100 * number)
+        path = folder / f"{number:02}_{frames}.mp4"
+        make_clip(path, "640x360", frames, seed=100 * number, noise=noise, picture=picture)
     (folder / "copies").mkdir()
     for path in map(Path, videos(folder)):
         copies(path, [folder / "copies" / path.name])
@@ -78,6 +80,7 @@ def _workers(count: int) -> str:
     return f"{count} worker{'s' * (count != 1)}"
 
 
+_BESIDE_DRAWINGS = ("pvio_lab uint8", "pvio_lab float32", "parallel-video-io", "torchcodec", "ffmpeg")
 COLLECTION = Benchmark(
     "12 videos of 640x360, batches of 32",
     {
@@ -102,7 +105,12 @@ COLLECTION = Benchmark(
         "ffmpeg, all threads": ("ffmpeg", 1),
         "ffmpeg, a process for each core": ("ffmpeg", 0),
     },
-    collection,
+    partial(collection, is_drawn=False),
+)
+DRAWINGS = Benchmark(
+    "12 drawn videos of 640x360 without noise, batches of 32",
+    {name: entrant for name, entrant in COLLECTION.entrants.items() if name.startswith(_BESIDE_DRAWINGS)},
+    partial(collection, is_drawn=True),
 )
 MANY = Benchmark(
     "2,000 small videos, batches of 32",
@@ -110,7 +118,13 @@ MANY = Benchmark(
     many,
 )
 _ALL_THREADS: Entrants = {
-    "torchcodec, exact, some kept, all threads": ("torchcodec clips", 0, "exact", True, num_cpus())
+    "torchcodec, approximate, all threads": (
+        "torchcodec clips",
+        0,
+        "approximate",
+        True,
+        num_cpus(),
+    )
 }
 CLIPS = {
     workers: Benchmark(
@@ -121,7 +135,7 @@ CLIPS = {
                 f"torchcodec, {mode}, {'some kept' if keeps else 'opened each time'}": (
                     ("torchcodec clips", workers, mode, keeps)
                 )
-                for mode, keeps in product(("exact", "approximate"), (False, True))
+                for mode, keeps in (("exact", False), ("approximate", True))
             },
             **(_ALL_THREADS if workers == 0 else {}),
         },
@@ -129,4 +143,4 @@ CLIPS = {
     )
     for workers in (0, 2)
 }
-BENCHMARKS = [COLLECTION, MANY, *CLIPS.values()]
+BENCHMARKS = [COLLECTION, DRAWINGS, MANY, *CLIPS.values()]

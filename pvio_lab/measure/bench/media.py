@@ -17,10 +17,18 @@ def ffmpeg(*arguments: object) -> None:
     subprocess.run(command, check=True)
 
 
-def make_clip(path: Path, size: str, frames: int, options: str = X264, seed: int = 0, noise: int = 6) -> Path:
+def make_clip(
+    path: Path,
+    size: str,
+    frames: int,
+    options: str = X264,
+    seed: int = 0,
+    noise: int = 6,
+    picture: str = "testsrc2",
+) -> Path:
     """A moving picture, with some noise as cameras have it; another seed, another video."""
     grain = f",noise=alls={noise}:allf=t:all_seed={seed}" if noise else ""
-    source = f"testsrc2=size={size}:rate=30,trim=start_frame={seed},setpts=PTS-STARTPTS{grain}"
+    source = f"{picture}=size={size}:rate=30,trim=start_frame={seed},setpts=PTS-STARTPTS{grain}"
     ffmpeg("-f", "lavfi", "-i", source, "-frames:v", frames, *options.split(), path)
     return path
 
