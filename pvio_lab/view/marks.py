@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..read.numbers import integer
 from ..write.target import Target
+from . import mark_steps
 from .history import History
 from .mark_files import (
     Contents,
@@ -21,14 +22,9 @@ from .mark_files import (
     checked_range,
     marks_text,
     read_marks,
-    with_colours,
 )
 
-# Marks are kept under the number of the frame, or as a RangeMark; beside them there is this.
-_COLOURS, _EXTRA = "colours", "extra"
 _LABELS_SHOWN = 5
-
-_Values = Mapping[Hashable, Any]
 
 
 class Marks:
@@ -49,9 +45,9 @@ class Marks:
     To iterate over it gives the numbers of all marked frames, also those in ranges, sorted and each once; so
     `sample_indices(reader, only=marks)` takes them, and `len(marks)` counts them. Ranges are half-open:
     `end` is one past the last frame. Each method that changes something is one step for `undo`, and returns
-    whether it has changed anything. A label gets a colour when it is first used, one that people with any kind
-    of colour vision can tell from the others; it keeps it, also while nothing is marked with it. Threads may
-    share the object.
+    whether it has changed anything. A label gets a colour when it is first used, one that people with any
+    kind of colour vision can tell from the others; it keeps it, also while nothing is marked with it.
+    Threads may share the object.
 
     Args:
         num_frames: How many frames the video has; what is not in it cannot be marked. None does not check.
@@ -59,7 +55,7 @@ class Marks:
 
     def __init__(self, num_frames: int | None = None):
         self.num_frames = num_frames
-        self._history = History(_values(Contents()))
+        self._history = History(mark_steps.values_of(Contents()))
         self._lock = threading.RLock()
         self._observers: list[tuple[Callable[[Marks], object]]] = []
 
@@ -107,13 +103,8 @@ class Marks:
             ValueError: `index` is negative, or `label` is empty.
         """
         number = checked_index(index, self.num_frames)
-        new = () if label is None else (checked_label(label),)
-        return self._change(
-            lambda now: {
-                number: _each_once((*now.get(number, ()), *new)),
-                _COLOURS: with_colours(now[_COLOURS], new),
-            }
-        )
+        labels = () if label is None else (checked_label(label),)
+        return self._change(mark_steps.add_frame, number, labels)
 
     def add_range(self, start: int, end: int, label: str) -> bool:
         """Marks the frames from `start` up to, not including, `end`.
@@ -122,8 +113,7 @@ class Marks:
             IndexError: It is not in the video.
             ValueError: There are no frames in it, a number is negative, or `label` is empty.
         """
-        new = checked_range(start, end, label, self.num_frames)
-        return self._change(lambda now: {new: True, _COLOURS: with_colours(now[_COLOURS], [label])})
+        return self._change(mark_steps.add_range, checked_range(start, end, label, self.num_frames))
 
     def remove_frame(self, index: int, label: str | None = None) -> bool:
         """Takes a label from a marked frame, and with the last one, or for None, the mark itself.
@@ -131,15 +121,7 @@ class Marks:
         Raises:
             ValueError: The frame is not marked, or not so. Ranges do not count.
         """
-        number = integer(index, "index")
-
-        def step(now: _Values) -> _Values:
-            labels = now.get(number)
-            if labels is None or (label is not None and label not in labels):
-                raise ValueError(f"frame {number} is not marked{'' if label is None else f' as {label!r}'}")
-            return {number: None if label is None else _without(labels, label)}
-
-        return self._change(step)
+        return self._change(mark_steps.remove_frame, integer(index, "index"), label)
 
     def remove_range(self, start: int, end: int, label: str) -> bool:
         """Removes a range as it was added.
@@ -148,13 +130,7 @@ class Marks:
             ValueError: There is no such range.
         """
         gone = RangeMark(integer(start, "start"), integer(end, "end"), label)
-
-        def step(now: _Values) -> _Values:
-            if gone not in now:
-                raise ValueError(f"no range from {gone.start} to {gone.end} is marked as {label!r}")
-            return {gone: None}
-
-        return self._change(step)
+        return self._change(mark_steps.remove_range, gone)
 
     def remove_label(self, label: str) -> bool:
         """Removes a label with its colour, and the marks that have no other.
@@ -162,17 +138,7 @@ class Marks:
         Raises:
             ValueError: There is no such label.
         """
-
-        def step(now: _Values) -> _Values:
-            _check_known(label, now)
-            frames, ranges = _marks_with(label, now)
-            return {
-                **{index: _without(labels, label) for index, labels in frames},
-                **dict.fromkeys(ranges),
-                _COLOURS: tuple(pair for pair in now[_COLOURS] if pair[0] != label),
-            }
-
-        return self._change(step)
+        return self._change(mark_steps.remove_label, label)
 
     def rename(self, old: str, new: str) -> bool:
         """Gives a label another name everywhere. One that exists takes the marks over and keeps its colour.
@@ -180,21 +146,7 @@ class Marks:
         Raises:
             ValueError: There is no label `old`, or `new` is empty.
         """
-        checked_label(new)
-
-        def step(now: _Values) -> _Values:
-            _check_known(old, now)
-            frames, ranges = _marks_with(old, now)
-            pairs = tuple((new if label == old else label, colour) for label, colour in now[_COLOURS])
-            others = tuple(pair for pair in now[_COLOURS] if pair[0] != old)
-            return {
-                **{i: _each_once(new if each == old else each for each in labels) for i, labels in frames},
-                **dict.fromkeys(ranges),
-                **{RangeMark(each.start, each.end, new): True for each in ranges},
-                _COLOURS: others if new in dict(others) else pairs,
-            }
-
-        return self._change(step)
+        return self._change(mark_steps.rename, old, checked_label(new))
 
     def recolour(self, label: str, colour: str) -> bool:
         """Gives a label another colour, such as "#0072B2".
@@ -202,17 +154,11 @@ class Marks:
         Raises:
             ValueError: There is no such label, or it is no such colour.
         """
-        checked_colour(colour)
-
-        def step(now: _Values) -> _Values:
-            _check_known(label, now)
-            return {_COLOURS: tuple((dict(now[_COLOURS]) | {label: colour}).items())}
-
-        return self._change(step)
+        return self._change(mark_steps.recolour, label, checked_colour(colour))
 
     def clear(self) -> bool:
         """Removes all marks and labels."""
-        return self._change(lambda now: {**_nothing(now), _EXTRA: now[_EXTRA]})
+        return self._change(mark_steps.clear)
 
     def replace(self, other: Marks) -> bool:
         """Takes over what other marks hold, in one step: `marks.replace(Marks.load(path))`.
@@ -225,7 +171,7 @@ class Marks:
             checked_index(index, self.num_frames)
         for each in new.ranges:
             checked_range(each.start, each.end, each.label, self.num_frames)
-        return self._change(lambda now: {**_nothing(now), **_values(new)})
+        return self._change(mark_steps.replace, new)
 
     def undo(self) -> bool:
         """Takes the last step back; False where there is none."""
@@ -278,7 +224,7 @@ class Marks:
                 file, the place in it, and what is wrong.
         """
         marks = cls(num_frames)
-        marks._history = History(_values(read_marks(Path(path), num_frames)))
+        marks._history = History(mark_steps.values_of(read_marks(Path(path), num_frames)))
         return marks
 
     def __iter__(self) -> Iterator[int]:
@@ -302,13 +248,7 @@ class Marks:
 
     def _contents(self) -> Contents:
         with self._lock:
-            now = dict(self._history.values)
-        return Contents(
-            frames={key: now[key] for key in now if isinstance(key, int)},
-            ranges=frozenset(key for key in now if isinstance(key, RangeMark)),
-            colours=now[_COLOURS],
-            extra=now[_EXTRA],
-        )
+            return mark_steps.contents_of(self._history.values)
 
     def _spans(self) -> list[range]:
         """The marked frames as ranges that are sorted and do not touch."""
@@ -321,8 +261,8 @@ class Marks:
                 spans.append(range(start, end))
         return spans
 
-    def _change(self, step: Callable[[_Values], _Values]) -> bool:
-        return self._notify_if(lambda: self._history.change(step(self._history.values)))
+    def _change(self, step: Callable[..., mark_steps.Values], *arguments: Any) -> bool:
+        return self._notify_if(lambda: self._history.change(step(self._history.values, *arguments)))
 
     def _notify_if(self, act: Callable[[], bool]) -> bool:
         """Does it, and tells the observers if anything has changed; they may come back from other threads."""
@@ -337,37 +277,6 @@ class Marks:
         if errors:
             raise errors[0]
         return has_changed
-
-
-def _values(contents: Contents) -> dict[Hashable, Any]:
-    ranges = dict.fromkeys(contents.ranges, True)
-    return {**contents.frames, **ranges, _COLOURS: contents.colours, _EXTRA: contents.extra}
-
-
-def _nothing(now: _Values) -> dict[Hashable, Any]:
-    """What removes every mark there is."""
-    return {**dict.fromkeys(now), **_values(Contents())}
-
-
-def _marks_with(label: str, now: _Values) -> tuple[list[tuple[int, tuple[str, ...]]], list[RangeMark]]:
-    """The marked frames and the ranges that have this label."""
-    frames = [(key, labels) for key, labels in now.items() if isinstance(key, int) and label in labels]
-    return frames, [key for key in now if isinstance(key, RangeMark) and key.label == label]
-
-
-def _without(labels: tuple[str, ...], label: str) -> tuple[str, ...] | None:
-    """The other labels; None, which removes the mark, where there is no other."""
-    return tuple(each for each in labels if each != label) or None
-
-
-def _each_once(labels: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(labels))
-
-
-def _check_known(label: str, now: _Values) -> None:
-    known = dict(now[_COLOURS])
-    if label not in known:
-        raise ValueError(f"there is no label {label!r}; there are {', '.join(map(repr, known)) or 'none'}")
 
 
 def _count(number: int, what: str) -> str:
