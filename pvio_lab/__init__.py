@@ -16,6 +16,7 @@ _HOMES = {
     "EncodeError": "errors",
     "EncoderInfo": "write.encoders",
     "EpisodeVideo": "write.camera",
+    "FrameBrowser": "view.browser",
     "FrameIndex": "read.index",
     "FrameStats": "write.stats",
     "FrameTimestampError": "errors",
@@ -35,6 +36,7 @@ _HOMES = {
     "WorkerChoice": "measure.worker_report",
     "WorkerReport": "measure.worker_report",
     "available_encoders": "write.probe",
+    "browse": "view.browser",
     "compare_workers": "measure.workers",
     "concatenate_video_files": "write.concat",
     "decode_video_frames": "read.functions",
@@ -87,6 +89,8 @@ if TYPE_CHECKING:
     from .read.sampling import sample_indices as sample_indices
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
+    from .view.browser import FrameBrowser as FrameBrowser
+    from .view.browser import browse as browse
     from .view.plots import filmstrip as filmstrip
     from .view.plots import plot_gops as plot_gops
     from .write.camera import EpisodeVideo as EpisodeVideo

@@ -1,0 +1,322 @@
+"""`browse`: look at the frames of videos, one by one or playing."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from .exports import Cancelled, export_range, save_frame
+from .latest import Latest
+from .marks import Marks
+from .pictures import Pixels, difference, jpeg, png, thumbnail
+from .player import Player
+from .tracks import Shot, Track
+
+_STATIC = Path(__file__).parent / "static"
+# After so long without a move, the picture is sent once more, exact.
+_REST_SECONDS = 0.2
+_STRIP_TILES, _STRIP_HEIGHT = 12, 48
+
+
+def browse(source_or_sources: Any, *, start: int = 0) -> FrameBrowser:
+    """Shows the frames of a video, or of several side by side, in a notebook.
+
+    >>> browser = browse("data_samples/gop2.mp4", start=7)
+    >>> browser
+    FrameBrowser('gop2.mp4', index=7)
+    >>> browser.close()
+
+    Args:
+        source_or_sources: A path, a URL, an open reader, or a list of them. A list is shown side by side,
+            the others at the time of the first, or at its frame number with `browser.lock = "frame"`.
+        start: The frame to begin at; a negative one counts from the end.
+
+    Returns:
+        The browser; `browser.index` is the frame that is shown, and moves it.
+
+    Raises:
+        IndexError: There is no frame `start`.
+        ValueError: There is nothing to show.
+    """
+    is_many = isinstance(source_or_sources, list | tuple)
+    sources = list(source_or_sources) if is_many else [source_or_sources]
+    if not sources:
+        raise ValueError("there are no videos to show: the list is empty")
+    tracks: list[Track] = []
+    try:
+        tracks.extend(map(Track, sources))
+        first = len(tracks[0])
+        if not -first <= start < first:
+            raise IndexError(f"there is no frame {start}: {tracks[0].name} has {first}")
+        return FrameBrowser(tracks, start % first)
+    except BaseException:
+        for track in tracks:
+            track.close()
+        raise
+
+
+class FrameBrowser(anywidget.AnyWidget):
+    """A widget that shows frames. Its attributes move the view, and the view moves them.
+
+    Args:
+        tracks: The videos, side by side.
+        start: The first frame that is shown.
+    """
+
+    _esm = _STATIC / "browser.js"
+    _css = _STATIC / "browser.css"
+
+    index = traitlets.Int(0, help="The frame that is shown, of the first video.").tag(sync=True)
+    playing = traitlets.Bool(False, help="It plays now.").tag(sync=True)
+    rate = traitlets.Float(1.0, min=0.01, max=64, help="How fast it plays: 1 is real time.").tag(sync=True)
+    loop = traitlets.Bool(False, help="After the last frame, playing goes on with the first.").tag(sync=True)
+    difference = traitlets.Bool(False, help="Shows what changed since the frame before.").tag(sync=True)
+    lock = traitlets.Enum(["time", "frame"], "time", help="What several videos have in common.").tag(
+        sync=True
+    )
+    error = traitlets.Unicode("", help="What went wrong last.").tag(sync=True)
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    sizes: Any = traitlets.List().tag(sync=True)
+    _times = traitlets.Bytes(b"").tag(sync=True)
+    _keyframes = traitlets.Bytes(b"").tag(sync=True)
+    _marks = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, tracks: list[Track], start: int = 0):
+        self._tracks, self._shots = tracks, list[Shot]()
+        self._player: Player | None = None
+        self._strip: tuple[list[int], list[bytes]] | None = None
+        self.marks = Marks(len(tracks[0]))
+        self._marks_path = Path(f"{Path(tracks[0].name).stem}.marks.json")
+        self._exporting: threading.Thread | None = None
+        self._is_cancelled = threading.Event()
+        first = tracks[0]
+        self._pictures: Latest[int] = Latest(
+            self._show, self._fail, "pvio_lab frames", rest=self._show_exactly, rest_seconds=_REST_SECONDS
+        )
+        self._strips: Latest[None] = Latest(lambda _: self._make_strip(), self._fail, "pvio_lab filmstrip")
+        super().__init__(
+            index=start,
+            names=[track.name for track in tracks],
+            sizes=[track.size for track in tracks],
+            _times=first.times.astype("<f8").tobytes(),
+            _keyframes=first.keyframes.astype("<i4").tobytes(),
+        )
+        self.on_msg(self._on_message)
+        self.observe(self._on_move, ["index", "difference", "lock"])
+        self.marks.observe(self._send_marks)
+
+    def __repr__(self) -> str:
+        return f"FrameBrowser({', '.join(map(repr, self.names))}, index={self.index})"
+
+    @property
+    def frame(self) -> Pixels:
+        """The pixels of the frame that is shown, of the first video: exact, as the reader gives them."""
+        return np.array(self._tracks[0].reader[self.index])
+
+    def play(self) -> None:
+        """Plays from here in real time; frames it is too late for are skipped."""
+        self.pause()
+        self.playing = True
+        self._player = Player(
+            self._tracks[0], self.index, self.rate, is_looped=self.loop, show=self._show, end=self._on_end
+        )
+
+    def pause(self) -> None:
+        """Stops playing."""
+        player, self._player = self._player, None
+        if player is not None:
+            player.stop()
+
+    def close(self) -> None:
+        """Ends what works for this browser, and closes what it opened."""
+        self.pause()
+        self._is_cancelled.set()
+        self._pictures.close()
+        self._strips.close()
+        for track in self._tracks:
+            track.close()
+        super().close()
+
+    @traitlets.validate("index")
+    def _valid_index(self, proposal: Any) -> int:
+        last = len(self._tracks[0]) - 1
+        return int(min(max(proposal["value"], 0), last))
+
+    # --- what the page asks for ---
+
+    def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        try:
+            getattr(self, f"_do_{content.pop('do')}")(**content)
+        except Exception as error:
+            self._fail(error)
+
+    def _do_hello(self) -> None:
+        self._send_marks()
+        self._pictures.ask(self.index)
+        self._strips.ask(None)
+
+    def _do_play(self) -> None:
+        self.error = ""
+        self.play()
+
+    def _do_pause(self) -> None:
+        self.pause()
+
+    def _do_seen(self, index: int) -> None:
+        player = self._player
+        if player is not None:
+            player.seen()
+
+    def _do_pixel(self, pane: int, x: int, y: int) -> None:
+        shots = self._shots
+        if pane < len(shots):
+            rgb = shots[pane].pixels[y, x].tolist()
+            self.send({"is": "pixel", "pane": pane, "x": x, "y": y, "rgb": rgb})
+
+    def _do_mark(self, index: int, label: str) -> None:
+        self.marks.add_frame(index, label)
+
+    def _do_mark_range(self, start: int, stop: int, label: str) -> None:
+        self.marks.add_range(start, stop, label)
+
+    def _do_unmark(self, start: int, stop: int | None, label: str) -> None:
+        if stop is None:
+            self.marks.remove_frame(start, label)
+        else:
+            self.marks.remove_range(start, stop, label)
+
+    def _do_rename(self, old: str, new: str) -> None:
+        self.marks.rename(old, new)
+
+    def _do_undo(self) -> None:
+        self.marks.undo()
+
+    def _do_redo(self) -> None:
+        self.marks.redo()
+
+    def _do_save_marks(self) -> None:
+        self._note(f"saved: {self.marks.save(self._marks_path)}")
+
+    def _do_load_marks(self) -> None:
+        self.marks.replace(Marks.load(self._marks_path, num_frames=len(self._tracks[0])))
+
+    def _do_export(self, start: int, stop: int, path: str) -> None:
+        if self._exporting is not None and self._exporting.is_alive():
+            raise ValueError("an export is running; wait for it, or cancel it")
+        self.error = ""
+        self._is_cancelled.clear()
+        self._exporting = threading.Thread(
+            target=self._export, args=(start, stop, path), name="pvio_lab export", daemon=True
+        )
+        self._exporting.start()
+
+    def _do_cancel(self) -> None:
+        self._is_cancelled.set()
+
+    def _export(self, start: int, stop: int, path: str) -> None:
+        def tell(done: int, total: int) -> None:
+            self.send({"is": "export", "done": done, "total": total})
+
+        try:
+            written = export_range(
+                self._tracks[0].reader,
+                start,
+                stop,
+                path,
+                progress=tell,
+                is_cancelled=self._is_cancelled.is_set,
+            )
+            self._note(f"saved: {written}")
+        except Cancelled:
+            self._note("cancelled; nothing was written")
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self.send({"is": "export", "done": 0, "total": 1, "isOver": True})
+
+    def _do_save_frame(self) -> None:
+        track, number = self._tracks[0], self.index
+        path = Path(f"{Path(track.name).stem}_{number:06}.png")
+        save_frame(track.reader, number, path)
+        self._note(f"saved: {path}")
+
+    # --- what the page gets ---
+
+    def _on_move(self, _: Any) -> None:
+        if self._player is None:
+            self.error = ""
+            self._pictures.ask(self.index)
+
+    def _on_end(self, failure: Exception | None) -> None:
+        self._player = None
+        shown = self._shots[0].number if self._shots else self.index
+        self.index, self.playing = shown, False
+        if failure is not None:
+            self._fail(failure)
+        self._pictures.ask(self.index)
+
+    def _show(self, number: int) -> None:
+        self._deliver(self._shots_of(number), is_exact=False)
+
+    def _show_exactly(self) -> None:
+        if self._shots and self._player is None:
+            self._deliver(self._shots, is_exact=True)
+
+    def _shots_of(self, number: int) -> list[Shot]:
+        first, *others = self._tracks
+        shot = first.shot(number)
+        by_time = self.lock == "time"
+        numbers = [
+            track.number_at(shot.seconds) if by_time else min(number, len(track) - 1) for track in others
+        ]
+        return [shot, *(track.shot(each) for track, each in zip(others, numbers, strict=True))]
+
+    def _deliver(self, shots: list[Shot], *, is_exact: bool) -> None:
+        shown = [self._looked_at(track, shot) for track, shot in zip(self._tracks, shots, strict=True)]
+        self._shots = shots
+        facts = [
+            {
+                "number": shot.number,
+                "seconds": shot.seconds,
+                "keyframe": shot.is_keyframe,
+                "decoded": shot.num_decoded,
+                "width": shot.pixels.shape[1],
+                "height": shot.pixels.shape[0],
+            }
+            for shot in shots
+        ]
+        message = {"is": "picture", "index": shots[0].number, "exact": is_exact, "panes": facts}
+        message["playing"] = self._player is not None
+        self.send(message, [(png if is_exact else jpeg)(pixels) for pixels in shown])
+
+    def _looked_at(self, track: Track, shot: Shot) -> Pixels:
+        if not self.difference:
+            return shot.pixels
+        return difference(shot.pixels, track.reader[max(shot.number - 1, 0)])
+
+    def _make_strip(self) -> None:
+        if self._strip is None:
+            track = self._tracks[0]
+            numbers = np.unique(np.linspace(0, len(track) - 1, _STRIP_TILES).round().astype(int)).tolist()
+            self._strip = numbers, [thumbnail(track.reader[number], _STRIP_HEIGHT) for number in numbers]
+        numbers, pictures = self._strip
+        self.send({"is": "strip", "numbers": numbers}, pictures)
+
+    def _send_marks(self, _: object = None) -> None:
+        marks = self.marks
+        self._marks = {
+            "frames": [{"index": each.index, "labels": list(each.labels)} for each in marks.frames],
+            "ranges": [{"start": each.start, "end": each.end, "label": each.label} for each in marks.ranges],
+            "colors": dict(marks.colours),
+        }
+
+    def _note(self, text: str) -> None:
+        self.send({"is": "note", "text": text})
+
+    def _fail(self, error: Exception) -> None:
+        self.error = f"{type(error).__name__}: {error}"

@@ -1,0 +1,91 @@
+"""A video as the frame browser needs it: frames by number or time, and how far it is to others."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..read.functions import open_video
+from ..read.images import ImageSequence
+from ..read.times import frames_at
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame, and what there is to say about it."""
+
+    number: int
+    """Which frame of the video."""
+    seconds: float
+    """When it appears."""
+    is_keyframe: bool
+    """Decoding can begin there."""
+    num_decoded: int
+    """How many frames had to be decoded for it."""
+    pixels: NDArray[np.uint8]
+    """`(H, W, 3)`."""
+
+
+class Track:
+    """One video of a browser.
+
+    Args:
+        source: A path or URL, which is opened, and closed by `close`; or an open reader, which stays open.
+    """
+
+    def __init__(self, source: Any):
+        self._is_mine = isinstance(source, str | PathLike)
+        self.reader: Any = open_video(source) if self._is_mine else source
+        index = getattr(self.reader, "index", None)
+        count, fps = len(self.reader), float(self.reader.fps)
+        if not count:
+            raise ValueError(f"{source} has no frames to look at")
+        self.times: NDArray[np.float64] = np.arange(count) / fps if index is None else index.pts_seconds
+        self.durations = np.full(count, 1 / fps) if index is None else index.duration_seconds
+        self.keyframes = np.arange(count) if index is None else index.keyframes
+        self.name = os.path.basename(str(self.reader.info.path).rstrip("/")) or str(self.reader.info.path)
+        self.fps = fps
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return int(self.reader.shape[2]), int(self.reader.shape[1])
+
+    @property
+    def end(self) -> float:
+        """When the last frame goes."""
+        return float(self.times[-1] + self.durations[-1])
+
+    def number_at(self, seconds: float) -> int:
+        """The frame on screen at this time; before the begin the first one, after the end the last one."""
+        last = np.nextafter(self.times[-1] + max(self.durations[-1], 1e-6), 0)
+        return int(frames_at(self.times, self.durations, np.clip(seconds, self.times[0], last)))
+
+    def shot(self, number: int) -> Shot:
+        """This frame."""
+        before = self._num_decoded()
+        pixels = self.reader[number]
+        place = np.searchsorted(self.keyframes, number)
+        return Shot(
+            number,
+            float(self.times[number]),
+            bool(place < len(self.keyframes) and self.keyframes[place] == number),
+            self._num_decoded() - before,
+            pixels,
+        )
+
+    def close(self) -> None:
+        """Closes the reader, if it was opened here."""
+        if self._is_mine:
+            self.reader.close()
+
+    def _num_decoded(self) -> int:
+        return 0 if isinstance(self.reader, ImageSequence) else int(self.reader.num_decoded)

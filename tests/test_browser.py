@@ -1,0 +1,237 @@
+"""The frame browser without a page: what it sends is collected, and what a page would send is said to it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from truth_frames import SAMPLES, true_frames
+
+import pvio_lab as pv
+
+
+class Page:
+    """What a page does: it takes messages, and sends its own."""
+
+    def __init__(self, browser, monkeypatch):
+        self.browser, self.messages = browser, []
+        monkeypatch.setattr(browser, "send", self._take)
+
+    def _take(self, content, buffers=None):
+        self.messages.append((content, buffers or []))
+        if content["is"] == "picture":
+            self.say(do="seen", index=content["index"])
+
+    def say(self, **content):
+        self.browser._on_message(self.browser, content, [])
+
+    def pictures(self, *, exact):
+        return [content for content, _ in self.messages if content.get("exact") == exact]
+
+    def last(self):
+        """The last exact picture, once the view rests."""
+        wanted, deadline = self.browser.index, time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pictures = [(c, b) for c, b in self.messages if c["is"] == "picture"]
+            if pictures and pictures[-1][0]["exact"] and pictures[-1][0]["index"] == wanted:
+                return pictures[-1]
+            time.sleep(0.02)
+        raise AssertionError(f"frame {wanted} is not shown: {[c for c, _ in self.messages[-5:]]}")
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    browsers = []
+
+    def make(sources, **options):
+        browser = pv.browse(sources, **options)
+        browsers.append(browser)
+        return browser, Page(browser, monkeypatch)
+
+    yield make
+    for browser in browsers:
+        browser.close()
+
+
+@pytest.mark.parametrize("name", ["shapes.mp4", "bframes.avi", "rotated_90.mp4", "numbered"])
+def test_a_resting_view_shows_the_true_pixels(opened, name):
+    browser, page = opened(SAMPLES / name)
+    with pv.open_video(SAMPLES / name) as reader:
+        for index in (5, 3, len(reader) - 1):
+            browser.index = index
+            content, (png,) = page.last()
+            assert (pixels(png) == reader[index]).all()
+            assert content["panes"][0]["number"] == index
+            assert (browser.frame == reader[index]).all()
+    assert browser.error == ""
+
+
+def test_the_true_pixels_are_those_of_ffmpeg(opened):
+    browser, page = opened(SAMPLES / "open_gop_hevc.mp4")
+    truth = true_frames(SAMPLES / "open_gop_hevc.mp4")
+    browser.index = 40
+    assert np.abs(pixels(page.last()[1][0]).astype(int) - truth[40]).max() <= 2
+
+
+def test_facts_of_a_frame(opened):
+    browser, page = opened(SAMPLES / "shapes.mp4", start=250)
+    page.say(do="hello")
+    facts = page.last()[0]["panes"][0]
+    assert facts["keyframe"]
+    assert facts["seconds"] == pytest.approx(250 / 30)
+    assert (facts["width"], facts["height"]) == tuple(browser.sizes[0])
+
+
+def test_two_videos_go_together_by_time_or_by_number(opened):
+    browser, page = opened([SAMPLES / "shapes.mp4", SAMPLES / "gop2.mp4"], start=40)
+    with pv.VideoReader(SAMPLES / "gop2.mp4") as second:
+        times = second.index.pts_seconds
+    page.say(do="hello")
+    number = page.last()[0]["panes"][1]["number"]
+    assert times[number] <= 40 / 30 + 1e-6
+    assert number == len(times) - 1 or times[number + 1] > 40 / 30
+    browser.lock = "frame"
+    assert [pane["number"] for pane in page.last()[0]["panes"]] == [40, 40]
+
+
+def test_the_last_of_many_moves_is_shown(opened):
+    browser, page = opened(SAMPLES / "shapes.mp4")
+    for number in range(1, 200):
+        browser.index = number
+    assert page.last()[0]["index"] == 199
+    assert len(page.pictures(exact=False)) < 150
+
+
+def test_an_index_out_of_range_is_the_nearest_frame(opened):
+    browser, _ = opened(SAMPLES / "gop2.mp4")
+    browser.index = 10_000
+    assert browser.index == len(browser._tracks[0]) - 1
+    browser.index = -5
+    assert browser.index == 0
+
+
+def test_playing_keeps_real_time(opened):
+    browser, page = opened(SAMPLES / "shapes.mp4")
+    begin = time.monotonic()
+    browser.play()
+    time.sleep(2)
+    browser.pause()
+    seconds = time.monotonic() - begin
+    assert browser.index / 30 == pytest.approx(seconds, abs=0.5)
+    assert not browser.playing
+    assert page.last()[0]["index"] == browser.index
+
+
+def test_playing_ends_at_the_end(opened):
+    browser, page = opened(SAMPLES / "gop2.mp4", start=50)
+    browser.play()
+    deadline = time.monotonic() + 10
+    while browser.playing and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not browser.playing
+    assert browser.index == len(browser._tracks[0]) - 1
+    assert page.last()[0]["index"] == browser.index
+
+
+def test_pixel_values_are_those_of_the_reader(opened):
+    browser, page = opened(SAMPLES / "shapes.mp4", start=9)
+    page.say(do="hello")
+    page.last()
+    page.say(do="pixel", pane=0, x=300, y=200)
+    answer = next(content for content, _ in page.messages if content["is"] == "pixel")
+    assert answer["rgb"] == browser.frame[200, 300].tolist()
+
+
+def test_difference_to_the_frame_before(opened):
+    browser, page = opened(SAMPLES / "shapes.mp4", start=9)
+    browser.difference = True
+    with pv.VideoReader(SAMPLES / "shapes.mp4") as reader:
+        expected = np.abs(reader[9].astype(int) - reader[8])
+    assert (pixels(page.last()[1][0]) == expected).all()
+
+
+def test_marks(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    browser, page = opened(SAMPLES / "shapes.mp4")
+    page.say(do="mark", index=12, label="jump")
+    page.say(do="mark_range", start=20, stop=23, label="run")
+    assert list(browser.marks) == [12, 20, 21, 22]
+    assert browser._marks["frames"] == [{"index": 12, "labels": ["jump"]}]
+    page.say(do="rename", old="jump", new="hop")
+    page.say(do="save_marks")
+    page.say(do="unmark", start=20, stop=23, label="run")
+    page.say(do="unmark", start=12, stop=None, label="hop")
+    assert list(browser.marks) == []
+    page.say(do="undo")
+    assert list(browser.marks) == [12]
+    page.say(do="load_marks")
+    assert list(browser.marks) == [12, 20, 21, 22]
+    assert browser.marks.labels == ("hop", "run")
+    assert pv.sample_indices(browser._tracks[0].reader, only=browser.marks).tolist() == [12, 20, 21, 22]
+    assert browser.error == ""
+
+
+def test_export_and_save(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    browser, page = opened(SAMPLES / "shapes.mp4", start=3)
+    page.say(do="save_frame")
+    assert (pixels((tmp_path / "shapes_000003.png").read_bytes()) == browser.frame).all()
+    page.say(do="export", start=5, stop=15, path="part.mp4")
+    browser._exporting.join(60)
+    with pv.VideoReader("part.mp4") as written:
+        assert len(written) == 10
+    assert [content for content, _ in page.messages if content["is"] == "export"][-1]["isOver"]
+    assert browser.error == ""
+
+
+def test_what_goes_wrong_is_said(opened):
+    browser, page = opened(SAMPLES / "shapes.mp4")
+    page.say(do="mark", index=10_000, label="x")
+    assert "10,000" in browser.error or "10000" in browser.error
+    page.say(do="unheard of")
+    assert "unheard of" in browser.error
+
+
+def test_a_frame_that_cannot_be_decoded_is_said(opened, monkeypatch):
+    browser, _ = opened(SAMPLES / "shapes.mp4")
+
+    def fail(number):
+        raise pv.DecodeError("it is broken there")
+
+    monkeypatch.setattr(browser._tracks[0], "shot", fail)
+    browser.index = 7
+    browser._pictures.settle(5)
+    assert "it is broken there" in browser.error
+
+
+@pytest.mark.parametrize(
+    ("sources", "options", "error", "words"),
+    [
+        ([], {}, ValueError, "empty"),
+        (SAMPLES / "shapes.mp4", {"start": 10_000}, IndexError, "300"),
+        ("missing.mp4", {}, FileNotFoundError, "missing.mp4"),
+    ],
+)
+def test_errors_in_words(sources, options, error, words):
+    with pytest.raises(error, match=words):
+        pv.browse(sources, **options)
+
+
+def test_repr():
+    browser = pv.browse(SAMPLES / "gop2.mp4", start=-1)
+    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._tracks[0]) - 1})"
+    browser.close()
+
+
+def test_it_is_loaded_when_it_is_used():
+    code = "import sys, pvio_lab; assert not {'anywidget', 'ipywidgets'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
