@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+VIEW = ":scope > .jp-OutputArea > .jp-OutputArea-child > .lm-Panel.jp-OutputArea-output > *"
 BROKEN_WIDGETS = ("Error displaying widget", "Could not create a view", "Loading widget...")
 SECONDS = 180
 
@@ -33,7 +34,7 @@ HARMLESS: tuple[str, ...] = ()
 
 # `panel` is the notebook in front; `kernel` is what it talks to.
 PANEL = """
-const app = window.jupyterapp, panel = app.shell.currentWidget;
+const app = window.jupyterapp, panel = app?.shell?.currentWidget;
 const kernel = panel?.sessionContext?.session?.kernel;
 """
 READY = "return panel?.context?.isReady && panel.content?.model && kernel?.status === 'idle'"
@@ -42,8 +43,8 @@ IDLE = """return kernel?.status === 'idle' && kernel.connectionStatus === 'conne
 OUTPUTS = """return [...panel.content.model.cells].map(cell => ({
     type: cell.type, source: cell.sharedModel.getSource(), count: cell.executionCount ?? null,
     tags: cell.getMetadata('tags') ?? [], outputs: cell.outputs?.toJSON() ?? [] }))"""
-DISPLAYED = f"""return [...document.querySelectorAll('[data-mime-type="{WIDGET}"]')].every(
-    place => place.childElementCount > 0 && !place.textContent.includes('Loading widget...'))"""
+DISPLAYED = """return [...document.querySelectorAll('.lm-Panel.jp-OutputArea-output:not(.lm-mod-hidden)')]
+    .every(place => place.childElementCount > 0 && !place.textContent.includes('Loading widget...'))"""
 EVALUATE = """
 const seen = [], future = kernel.requestExecute({ code: argument, store_history: false });
 future.onIOPub = message => seen.push(message.content);
@@ -193,8 +194,8 @@ class LabPage:
         shown = self.cell(number).locator(".jp-Cell-outputWrapper")
         text = shown.text_content() or ""
         yield from (words for words in BROKEN_WIDGETS if words in text)
-        wanted = sum(WIDGET in each.get("data", {}) for each in cell["outputs"])
-        found = shown.locator(f'[data-mime-type="{WIDGET}"] > *').count()
+        wanted = sum(bool(each.get("data", {}).get(WIDGET, {}).get("model_id")) for each in cell["outputs"])
+        found = shown.locator(VIEW).count()
         if found < wanted:
             yield f"{found} of {wanted} widgets are displayed"
 
