@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,13 +37,14 @@ const app = window.jupyterapp, panel = app?.shell?.currentWidget;
 const kernel = panel?.sessionContext?.session?.kernel;
 """
 READY = "return panel?.context?.isReady && panel.content?.model && kernel?.status === 'idle'"
-IDLE = """return kernel?.status === 'idle' && kernel.connectionStatus === 'connected' &&
-    [...panel.content.model.cells].every(cell => cell.executionState !== 'running')"""
 OUTPUTS = """return [...panel.content.model.cells].map(cell => ({
     type: cell.type, source: cell.sharedModel.getSource(), count: cell.executionCount ?? null,
     tags: cell.getMetadata('tags') ?? [], outputs: cell.outputs?.toJSON() ?? [] }))"""
 DISPLAYED = """return [...document.querySelectorAll('.lm-Panel.jp-OutputArea-output:not(.lm-mod-hidden)')]
     .every(place => place.childElementCount > 0 && !place.textContent.includes('Loading widget...'))"""
+FINISHED = "() => window.finished || document.querySelector('.jp-Dialog')"
+# Requests are answered in turn. (A cell that may fail ends JupyterLab's own waiting, not the run.)
+LAST_IN_LINE = "await kernel.requestExecute({ code: '', silent: true, store_history: false }).done"
 EVALUATE = """
 const seen = [], future = kernel.requestExecute({ code: argument, store_history: false });
 future.onIOPub = message => seen.push(message.content);
@@ -89,27 +89,30 @@ class LabPage:
     def _wait(self, script: str, seconds: float = SECONDS) -> None:
         self.page.wait_for_function(f"() => {{ {PANEL} {script} }}", timeout=1000 * seconds)
 
-    def _command(self, name: str, seconds: float = SECONDS, **options: Any) -> None:
-        """Run one of JupyterLab's commands to its end, saying yes to what it asks."""
-        start = """window.commandDone = false;
-            const ended = app.commands.execute(...argument).catch(console.error);
-            ended.then(() => { window.commandDone = true; })"""
-        self._run(start, [name, options])
-        yes = self.page.locator(".jp-Dialog button.jp-mod-accept")
-        end = time.monotonic() + seconds
-        while not self.page.evaluate("window.commandDone"):
-            if yes.count():
-                yes.click()
-            if time.monotonic() > end:
-                raise TimeoutError(f"{name} takes more than {seconds} s")
-            self.page.wait_for_timeout(50)
+    def _finish(self, script: str, argument: Any = None, seconds: float = SECONDS) -> Any:
+        """The answer of JavaScript that may take long; None, if a dialog opens before."""
+        start = f"""window.finished = null;
+            (async () => {{ {script} }})().then(
+                value => {{ window.finished = {{ value }}; }},
+                error => {{ window.finished = {{ error: String(error) }}; }})"""
+        self._run(start, argument)
+        self.page.wait_for_function(FINISHED, timeout=1000 * seconds)
+        answer = self.page.evaluate("window.finished") or {}
+        assert "error" not in answer, answer["error"]
+        return answer.get("value")
 
-    def open_notebook(self, name_or_cells: str | list[str]) -> None:
-        """Open a notebook of the repository by its name, or a new one made of these code cells."""
+    def _command(self, name: str, seconds: float = SECONDS, **options: Any) -> None:
+        """Run one of JupyterLab's commands to its end."""
+        self._finish("await app.commands.execute(...argument)", [name, options], seconds)
+
+    def open_notebook(self, name_or_cells: str | list[str], may_fail: Collection[int] = ()) -> None:
+        """Open a notebook of the repository by its name, or a new one of code cells, some of which may fail."""
         number = next(self._count)
         name = name_or_cells
         if not isinstance(name, str):
             cells = [nbformat.v4.new_code_cell(source) for source in name_or_cells]
+            for cell in may_fail:
+                cells[cell].metadata.tags = ["raises-exception"]
             name = f"made_{number}.ipynb"
             notebook = nbformat.v4.new_notebook(cells=cells)
             notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
@@ -129,16 +132,17 @@ class LabPage:
         self.wait_idle(seconds)
 
     def wait_idle(self, seconds: float = SECONDS) -> None:
-        """Until the kernel rests, no cell runs, and no widget is still to come."""
-        self._wait(IDLE, seconds)
+        """Until the kernel has answered every request, and no widget is still to come."""
+        self._finish(LAST_IN_LINE, seconds=seconds)
         for _ in range(100):  # a widget that never comes is for `problems` to tell
             if self._run(DISPLAYED):
                 break
             self.page.wait_for_timeout(100)
-        self._wait(IDLE, seconds)
 
     def restart_kernel(self) -> None:
         self._command("kernelmenu:restart")
+        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        self.page.wait_for_function("() => window.finished")
         self._wait(READY)
 
     def save(self) -> None:
@@ -172,7 +176,7 @@ class LabPage:
     def evaluate_in_kernel(self, code: str) -> str:
         """Run code in the notebook's kernel, but in no cell; what it prints, and its last value."""
         texts = []
-        for content in self._run(EVALUATE, code):
+        for content in self._finish(EVALUATE, code):
             if "ename" in content:
                 raise AssertionError("\n".join(content["traceback"]))
             texts.append(content.get("text") or content.get("data", {}).get("text/plain", ""))
@@ -181,6 +185,7 @@ class LabPage:
     def problems(self) -> list[str]:
         """Everything wrong with the notebook, in words: none, if all cells ran and all is displayed."""
         found = [f"console: {text}" for text in self.console_errors]
+        found += [f"dialog: {text}" for text in self.page.locator(".jp-Dialog").all_inner_texts()]
         for number, cell in enumerate(self.cells()):
             if cell["type"] == "code":
                 found += [f"cell {number}: {text}" for text in self._cell_problems(number, cell)]

@@ -70,6 +70,13 @@ def test_an_exception_is_found(lab):
     assert [each["text"] for each in lab.outputs(0)] == ["before\n"]
 
 
+def test_a_run_goes_on_behind_a_cell_that_may_fail(lab):
+    lab.open_notebook(["import time", "1 / 0", "time.sleep(3)", "'end'"], may_fail=[1])
+    lab.run_all()
+    assert lab.problems() == []
+    assert lab.outputs(3)[0]["data"]["text/plain"] == "'end'"
+
+
 def test_one_cell_is_run(lab):
     lab.open_notebook(["number = 1", "number += 1", "number"])
     for cell in (0, 1, 1, 2):
