@@ -1,0 +1,224 @@
+"""A notebook in a real JupyterLab in a real Chromium, for tests marked `browser`.
+
+def test_it(lab):
+    lab.open_notebook(["import ipywidgets", "ipywidgets.IntSlider()"])
+    lab.run_all()
+    assert lab.problems() == []
+    lab.cell(1).locator(".noUi-handle").press("ArrowRight")
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+
+if TYPE_CHECKING:
+    from lab_server import Server
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+VIEW = ":scope > .jp-OutputArea > .jp-OutputArea-child > .lm-Panel.jp-OutputArea-output > *"
+BROKEN_WIDGETS = ("Error displaying widget", "Could not create a view", "Loading widget...")
+SECONDS = 180
+
+# What JupyterLab itself logs as an error, though nothing is wrong; each entry says when.
+HARMLESS: tuple[str, ...] = ()
+
+# `panel` is the notebook in front; `kernel` is what it talks to.
+PANEL = """
+const app = window.jupyterapp, panel = app?.shell?.currentWidget;
+const kernel = panel?.sessionContext?.session?.kernel;
+"""
+READY = "return panel?.context?.isReady && panel.content?.model && kernel?.status === 'idle'"
+OUTPUTS = """return [...panel.content.model.cells].map(cell => ({
+    type: cell.type, source: cell.sharedModel.getSource(), count: cell.executionCount ?? null,
+    tags: cell.getMetadata('tags') ?? [], outputs: cell.outputs?.toJSON() ?? [] }))"""
+DISPLAYED = """return [...document.querySelectorAll('.lm-Panel.jp-OutputArea-output:not(.lm-mod-hidden)')]
+    .every(place => place.childElementCount > 0 && !place.textContent.includes('Loading widget...'))"""
+FINISHED = "() => window.finished || document.querySelector('.jp-Dialog')"
+# Requests are answered in turn. (A cell that may fail ends JupyterLab's own waiting, not the run.)
+LAST_IN_LINE = "await kernel.requestExecute({ code: '', silent: true, store_history: false }).done"
+EVALUATE = """
+const seen = [], future = kernel.requestExecute({ code: argument, store_history: false });
+future.onIOPub = message => seen.push(message.content);
+await future.done;
+return seen"""
+
+
+@dataclass
+class LabPage:
+    """JupyterLab in a page of its own; a notebook is opened by `open_notebook`.
+
+    Attributes:
+        page: Playwright's page, for what is not here.
+        server: The JupyterLab behind it.
+        console_errors: What the page logged as an error or raised, but for what is HARMLESS.
+    """
+
+    page: Page
+    server: Server
+    console_errors: list[str] = field(default_factory=list)
+
+    _count = itertools.count()
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(30_000)
+        self.page.on("console", self._logged)
+        self.page.on("pageerror", lambda error: self._note(f"uncaught: {error.stack or error}"))
+        self.page.on("dialog", lambda dialog: dialog.accept())  # "leave this page?"
+
+    def _logged(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._note(f"{message.text} ({message.location.get('url', '')})")
+
+    def _note(self, text: str) -> None:
+        if not any(re.search(pattern, text) for pattern in HARMLESS):
+            self.console_errors.append(text)
+
+    def _run(self, script: str, argument: Any = None) -> Any:
+        """The answer of JavaScript that sees `app`, `panel`, `kernel` and `argument`."""
+        return self.page.evaluate(f"async argument => {{ {PANEL} {script} }}", argument)
+
+    def _wait(self, script: str, seconds: float = SECONDS) -> None:
+        self.page.wait_for_function(f"() => {{ {PANEL} {script} }}", timeout=1000 * seconds)
+
+    def _finish(self, script: str, argument: Any = None, seconds: float = SECONDS) -> Any:
+        """The answer of JavaScript that may take long; None, if a dialog opens before."""
+        start = f"""window.finished = null;
+            (async () => {{ {script} }})().then(
+                value => {{ window.finished = {{ value }}; }},
+                error => {{ window.finished = {{ error: String(error) }}; }})"""
+        self._run(start, argument)
+        self.page.wait_for_function(FINISHED, timeout=1000 * seconds)
+        answer = self.page.evaluate("window.finished") or {}
+        assert "error" not in answer, answer["error"]
+        return answer.get("value")
+
+    def _command(self, name: str, seconds: float = SECONDS, **options: Any) -> None:
+        """Run one of JupyterLab's commands to its end."""
+        self._finish("await app.commands.execute(...argument)", [name, options], seconds)
+
+    def open_notebook(self, name_or_cells: str | list[str], may_fail: Collection[int] = ()) -> None:
+        """Open a notebook of the repository by its name, or a new one of code cells, some of which may fail."""
+        number = next(self._count)
+        name = name_or_cells
+        if not isinstance(name, str):
+            cells = [nbformat.v4.new_code_cell(source) for source in name_or_cells]
+            for cell in may_fail:
+                cells[cell].metadata.tags = ["raises-exception"]
+            name = f"made_{number}.ipynb"
+            notebook = nbformat.v4.new_notebook(cells=cells)
+            notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(notebook, self.server.root / "notebooks" / name)
+        place = f"lab/workspaces/test{number}/tree/notebooks/{name}"
+        self.page.goto(f"{self.server.url}/{place}?token={self.server.token}")
+        self._wait(READY)
+
+    def run_all(self, seconds: float = SECONDS) -> None:
+        """Run all cells, to the last or to the first that fails."""
+        self._command("notebook:run-all-cells", seconds)
+        self.wait_idle(seconds)
+
+    def run_cell(self, number: int, seconds: float = SECONDS) -> None:
+        self._run("panel.content.deselectAll(); panel.content.activeCellIndex = argument", number)
+        self._command("notebook:run-cell", seconds)
+        self.wait_idle(seconds)
+
+    def wait_idle(self, seconds: float = SECONDS) -> None:
+        """Until the kernel has answered every request, and no widget is still to come."""
+        self._finish(LAST_IN_LINE, seconds=seconds)
+        for _ in range(100):  # a widget that never comes is for `problems` to tell
+            if self._run(DISPLAYED):
+                break
+            self.page.wait_for_timeout(100)
+
+    def restart_kernel(self) -> None:
+        self._command("kernelmenu:restart")
+        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        self.page.wait_for_function("() => window.finished")
+        self._wait(READY)
+
+    def save(self) -> None:
+        self._command("docmanager:save")
+
+    def reload(self, save: bool = True) -> None:
+        """Load the page anew; the kernel goes on."""
+        if save:
+            self.save()
+        self.page.reload()
+        self._wait(READY)
+
+    def theme(self, name: str) -> None:
+        """Switch to 'light' or 'dark'."""
+        self._command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
+        light = str(name == "light").lower()
+        self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
+
+    def cell(self, number: int) -> Locator:
+        """A cell in the page, counted from 0, text cells included."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell").nth(number)
+
+    def cells(self) -> list[dict[str, Any]]:
+        """The cells as JupyterLab has them: 'type', 'source', 'count', 'tags' and 'outputs'."""
+        return list(self._run(OUTPUTS))
+
+    def outputs(self, number: int) -> list[dict[str, Any]]:
+        """A cell's outputs, as in the notebook's file."""
+        return list(self.cells()[number]["outputs"])
+
+    def evaluate_in_kernel(self, code: str) -> str:
+        """Run code in the notebook's kernel, but in no cell; what it prints, and its last value."""
+        texts = []
+        for content in self._finish(EVALUATE, code):
+            if "ename" in content:
+                raise AssertionError("\n".join(content["traceback"]))
+            texts.append(content.get("text") or content.get("data", {}).get("text/plain", ""))
+        return "".join(texts).strip()
+
+    def problems(self) -> list[str]:
+        """Everything wrong with the notebook, in words: none, if all cells ran and all is displayed."""
+        found = [f"console: {text}" for text in self.console_errors]
+        found += [f"dialog: {text}" for text in self.page.locator(".jp-Dialog").all_inner_texts()]
+        for number, cell in enumerate(self.cells()):
+            if cell["type"] == "code":
+                found += [f"cell {number}: {text}" for text in self._cell_problems(number, cell)]
+        return found
+
+    def _cell_problems(self, number: int, cell: dict[str, Any]) -> Iterator[str]:
+        if cell["count"] is None and cell["source"].strip():
+            yield "was not run"
+        if "raises-exception" not in cell["tags"]:
+            yield from (f"{each['ename']}: {each['evalue']}" for each in cell["outputs"] if "ename" in each)
+        shown = self.cell(number).locator(".jp-Cell-outputWrapper")
+        text = shown.text_content() or ""
+        yield from (words for words in BROKEN_WIDGETS if words in text)
+        wanted = sum(bool(each.get("data", {}).get(WIDGET, {}).get("model_id")) for each in cell["outputs"])
+        found = shown.locator(VIEW).count()
+        if found < wanted:
+            yield f"{found} of {wanted} widgets are displayed"
+
+    def screenshot(self, path: str | Path) -> None:
+        self.page.screenshot(path=path)
+
+    def close(self) -> None:
+        """End the kernels; the next page begins with a light theme."""
+        if self.page.evaluate("'jupyterapp' in window"):
+            if self.page.locator('body[data-jp-theme-light="false"]').count():
+                self.theme("light")
+            self._run("await app.serviceManager.sessions.shutdownAll()")
+
+
+@pytest.fixture
+def lab(server: Server, browser: Browser) -> Iterator[LabPage]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = LabPage(context.new_page(), server)
+    yield page
+    page.close()
+    context.close()
