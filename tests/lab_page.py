@@ -106,7 +106,7 @@ class LabPage:
         self._finish("await app.commands.execute(...argument)", [name, options], seconds)
 
     def open_notebook(self, name_or_cells: str | list[str], may_fail: Collection[int] = ()) -> None:
-        """Open a notebook of the repository by its name, or a new one of code cells, some of which may fail."""
+        """Open a notebook of the repository by its name, or a new one of code cells; some may fail."""
         number = next(self._count)
         name = name_or_cells
         if not isinstance(name, str):

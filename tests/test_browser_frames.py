@@ -1,0 +1,190 @@
+"""The frame browser in a real JupyterLab: the barcode in the picture on the screen says which frame it is."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+
+import numpy as np
+import pytest
+from page_scripts import DRAG, HOLD, PICTURE, PLAY, STEPS
+from PIL import Image
+from truth_frames import read_number
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+CLIP = "'../data_samples/shapes.mp4'"
+
+
+def seen(lab, pane=0):
+    """The number in the picture that is on the screen."""
+    _, _, data = lab.page.evaluate(PICTURE, pane).partition(",")
+    picture = Image.open(io.BytesIO(base64.b64decode(data)))
+    drawn = picture.crop(picture.getchannel("A").getbbox())  # without what is left free beside it
+    return read_number(np.asarray(drawn.convert("RGB")))
+
+
+def open_browser(lab, sources=CLIP, **options):
+    words = "".join(f", {name}={value!r}" for name, value in options.items())
+    lab.open_notebook(["import pvio_lab as pv", f"browser = pv.browse({sources}{words})\nbrowser"])
+    lab.run_all()
+    return rested(lab, options.get("start", 0))
+
+
+def rested(lab, number):
+    """The browser, once it shows this frame, exactly."""
+    lab.page.wait_for_selector(f".pvio-browser[data-shown='{number}'][data-exact=true]")
+    return lab.page.locator(".pvio-browser").first
+
+
+def in_kernel(lab, code):
+    return lab.evaluate_in_kernel(f"print({code})").strip()
+
+
+def test_keys_and_buttons_show_the_frame_they_name(lab):
+    root = open_browser(lab, start=7)
+    assert seen(lab) == 7
+    root.focus()
+    keys = {
+        "ArrowRight": 8, "ArrowLeft": 7, "Shift+ArrowRight": 17, "Shift+ArrowLeft": 7, "k": 250, "j": 0,
+        "End": 299, "Home": 0,
+    }  # fmt: skip
+    for key, number in keys.items():
+        root.press(key)
+        rested(lab, number)
+        assert seen(lab) == number, key
+        assert in_kernel(lab, "browser.index") == str(number)
+    buttons = {"second-on": 30, "ten-on": 40, "on": 41, "second-back": 11, "ten-back": 1, "keyframe-on": 250}
+    for name, number in buttons.items():
+        root.locator(f"[data-do={name}]").click()
+        rested(lab, number)
+        assert seen(lab) == number, name
+    assert len(lab.cells()) == 2
+    assert lab.problems() == []
+
+
+def test_numbers_times_and_thumbnails(lab):
+    root = open_browser(lab)
+    root.get_by_label("Frame number", exact=True).fill("137")
+    root.get_by_label("Frame number", exact=True).press("Enter")
+    rested(lab, 137)
+    assert seen(lab) == 137
+    root.get_by_label("Time, minutes:seconds").fill("0:02.5")
+    root.get_by_label("Time, minutes:seconds").press("Enter")
+    rested(lab, 75)
+    assert seen(lab) == 75
+    root.locator(".pvio-thumb").last.click()
+    rested(lab, 299)
+    assert seen(lab) == 299
+
+
+def test_python_moves_the_view_and_two_displays_agree(lab):
+    lab.open_notebook(["import pvio_lab as pv", f"browser = pv.browse({CLIP})\nbrowser", "browser"])
+    lab.run_all()
+    rested(lab, 0)
+    lab.evaluate_in_kernel("browser.index = 42")
+    rested(lab, 42)
+    assert lab.page.locator(".pvio-browser[data-shown='42']").count() == 2
+    assert (seen(lab, 0), seen(lab, 1)) == (42, 42)
+
+
+def test_side_by_side(lab):
+    open_browser(lab, f"[{CLIP}, '../data_samples/gop2.mp4']", start=20)
+    assert (seen(lab, 0), seen(lab, 1)) == (20, 20)
+
+
+def test_zoom_pan_and_pixels(lab):
+    root = open_browser(lab, start=5)
+    box = root.locator(".pvio-picture").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    lab.page.mouse.move(x, y)
+    lab.page.wait_for_selector(".pvio-pixel:has-text('x ')")
+    words = root.locator(".pvio-pixel").text_content().replace(",", "").replace(":", "").split()
+    column, row, *rgb = map(int, words[1:2] + words[3:])
+    assert in_kernel(lab, f"browser.frame[{row}, {column}].tolist()") == str(rgb)
+    before = lab.page.evaluate(PICTURE, 0)
+    lab.page.mouse.wheel(0, -600)
+    zoomed = lab.page.evaluate(PICTURE, 0)
+    assert zoomed != before
+    lab.page.mouse.down()
+    lab.page.mouse.move(x + 60, y + 30)
+    lab.page.mouse.up()
+    assert lab.page.evaluate(PICTURE, 0) != zoomed
+    root.locator("[data-do=fit]").click()
+    assert seen(lab) == 5
+
+
+def test_marks_and_export(lab):
+    root = open_browser(lab, start=5)
+    root.focus()
+    root.press("m")
+    root.locator("[data-do=range]").click()
+    root.press("Shift+ArrowRight")
+    rested(lab, 15)
+    root.locator("[data-do=range]").click()
+    lab.page.wait_for_selector(".pvio-chip:has-text('5 to 15')")
+    assert in_kernel(lab, "list(browser.marks)") == str(list(range(5, 16)))
+    root.get_by_text("Export frames").click()
+    root.get_by_label("File to write").fill("part.mp4")
+    root.locator("[data-do=export]").click()
+    lab.page.wait_for_selector(".pvio-state:has-text('saved')")
+    assert in_kernel(lab, "len(pv.open_video('part.mp4'))") == "11"
+    root.locator("[data-do=undo]").click()
+    lab.page.wait_for_function("document.querySelectorAll('.pvio-chip').length === 1")
+
+
+def test_an_error_is_said_in_place(lab):
+    root = open_browser(lab)
+    root.get_by_text("Export frames").click()
+    root.get_by_label("File to write").fill("missing_folder/part.mp4")
+    root.locator("[data-do=export]").click()
+    lab.page.wait_for_selector(".pvio-state.pvio-wrong:has-text('missing_folder')")
+    lab.evaluate_in_kernel("browser._fail(ValueError('broken'))")
+    lab.page.wait_for_selector(".pvio-state.pvio-wrong:has-text('broken')")
+
+
+def test_a_busy_kernel_delays_and_loses_nothing(lab):
+    root = open_browser(lab)
+    lab.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+                      ".requestExecute({ code: 'import time; time.sleep(3)' })")  # fmt: skip
+    root.focus()
+    for _ in range(5):
+        root.press("ArrowRight")
+    rested(lab, 5)
+    assert seen(lab) == 5
+
+
+def test_playing_keeps_time(lab):
+    open_browser(lab)
+    begin = time.monotonic()
+    shown = lab.page.evaluate(PLAY, 6)
+    assert time.monotonic() - begin < 15
+    (first_time, first), (last_time, last) = shown[0], shown[-1]
+    assert len(shown) / 6 >= 25
+    assert abs((last_time - first_time) / 1000 - (last - first) / 30) < 0.1
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_the_slider_never_ends_on_an_old_frame(lab, is_slow):
+    open_browser(lab)
+    if is_slow:
+        lab.evaluate_in_kernel(
+            "import time\ntrack = browser._tracks[0]\nshot = track.shot\n"
+            "track.shot = lambda number: (time.sleep(0.1), shot(number))[1]"
+        )
+    numbers = [37 * number % 300 for number in range(80)]
+    result = lab.page.evaluate(DRAG, [numbers, 16])
+    assert result["last"] == numbers[-1]
+    assert seen(lab) == numbers[-1]
+    assert result["rate"] >= (5 if is_slow else 10)
+
+
+def test_steps_are_quick(lab, record_property):
+    open_browser(lab)
+    times = lab.page.evaluate(STEPS, [["ArrowRight"] * 70 + ["ArrowLeft"] * 50, 30])[20:]
+    held = lab.page.evaluate(HOLD, ["ArrowRight", 3])
+    record_property("median ms", float(np.median(times)))
+    print(f"median {np.median(times):.0f} ms, 95% {np.percentile(times, 95):.0f} ms, held {held}")
+    assert np.median(times) < 100
+    assert held["rate"] >= 15
+    assert held["late"] < 300
