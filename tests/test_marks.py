@@ -522,6 +522,12 @@ def test_what_is_wrong_in_a_file_is_said(data, words, tmp_path):
         loaded(data, tmp_path, num_frames=100)
 
 
+def test_a_long_mistake_is_told_in_short(tmp_path):
+    with pytest.raises(ValueError, match="must be a list") as error:
+        loaded({"frames": "x" * 10_000}, tmp_path)
+    assert len(str(error.value)) < 300 + len(str(tmp_path))
+
+
 def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"\x00\xff\xfe")
     with pytest.raises(ValueError, match=r"clip\.mp4 is no file of marks"):
