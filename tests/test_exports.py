@@ -200,6 +200,12 @@ def test_a_cancelled_export_leaves_nothing(reader, tmp_path, name, after):
     assert names_in(tmp_path) == []
 
 
+def test_what_is_cancelled_before_it_begins_reads_nothing(reader, tmp_path, monkeypatch):
+    monkeypatch.setattr(VideoReader, "batches", None)
+    with pytest.raises(Cancelled, match="after 0 of 9 frames"):
+        export_range(reader, 3, 12, tmp_path / "part.mp4", is_cancelled=lambda: True)
+
+
 @pytest.mark.parametrize("name", ["part.mp4", "part.gif"])
 def test_a_cancelled_export_leaves_the_old_file(reader, tmp_path, name):
     (tmp_path / name).write_bytes(b"old")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
@@ -339,6 +339,7 @@ def apply(marks, step):
         return False
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, max_size=30))
 def test_every_step_can_be_undone_and_redone(steps):
     marks, states = Marks(), [state(Marks())]
@@ -357,6 +358,7 @@ def test_every_step_can_be_undone_and_redone(steps):
     assert not marks.redo()
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, max_size=20), st.lists(st.booleans(), max_size=30))
 def test_back_and_forth_in_any_order(steps, moves):
     marks, states = Marks(), [state(Marks())]
@@ -370,6 +372,7 @@ def test_back_and_forth_in_any_order(steps, moves):
         assert state(marks) == states[place]
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, max_size=30))
 def test_the_labels_of_all_marks_are_known(steps):
     marks = Marks()
@@ -383,6 +386,7 @@ def test_the_labels_of_all_marks_are_known(steps):
 # The numbers of the frames
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, max_size=20))
 def test_iterating_gives_each_marked_frame_once_in_order(steps):
     marks = Marks()
@@ -522,6 +526,12 @@ def test_what_is_wrong_in_a_file_is_said(data, words, tmp_path):
         loaded(data, tmp_path, num_frames=100)
 
 
+def test_a_long_mistake_is_told_in_short(tmp_path):
+    with pytest.raises(ValueError, match="must be a list") as error:
+        loaded({"frames": "x" * 10_000}, tmp_path)
+    assert len(str(error.value)) < 300 + len(str(tmp_path))
+
+
 def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"\x00\xff\xfe")
     with pytest.raises(ValueError, match=r"clip\.mp4 is no file of marks"):
@@ -543,16 +553,23 @@ def test_labels_in_any_script_are_readable_in_the_file(tmp_path):
     assert Marks.load(tmp_path / "marks.json") == marks
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder for all examples of a property."""
+    return tmp_path_factory.mktemp("marks")
+
+
 TEXT = st.text(min_size=1, max_size=6).filter(str.strip)
 
 
+@settings(deadline=None)
 @given(
     frames=st.lists(st.tuples(st.integers(0, 10**6), st.none() | TEXT), max_size=8),
     ranges=st.lists(st.tuples(st.integers(0, 99), st.integers(100, 10**9), TEXT), max_size=5),
     colour=st.none() | st.from_regex("#[0-9a-fA-F]{6}", fullmatch=True),
 )
-def test_round_trip(tmp_path_factory, frames, ranges, colour):
-    marks, path = Marks(), tmp_path_factory.mktemp("marks") / "marks.json"
+def test_round_trip(files, frames, ranges, colour):
+    marks, path = Marks(), files / "marks.json"
     for frame in frames:
         marks.add_frame(*frame)
     for each in ranges:
@@ -566,9 +583,10 @@ def test_round_trip(tmp_path_factory, frames, ranges, colour):
     assert again.save(path).read_bytes() == text
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, max_size=30))
-def test_round_trip_after_any_steps(tmp_path_factory, steps):
-    marks, path = Marks(), tmp_path_factory.mktemp("marks") / "marks.json"
+def test_round_trip_after_any_steps(files, steps):
+    marks, path = Marks(), files / "marks.json"
     for step in steps:
         apply(marks, step)
     assert state(Marks.load(marks.save(path))) == state(marks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,7 +164,7 @@ def _entries(data: dict[str, Any], key: str, names: tuple[str, ...], make: Calla
     """What `make` makes of each entry of a list; errors say which one it was."""
     entries, made = data.get(key, []), []
     if not isinstance(entries, list):
-        raise ValueError(f'"{key}" must be a list, not {entries!r}')
+        raise ValueError(f'"{key}" must be a list, not {reprlib.repr(entries)}')
     for place, entry in enumerate(entries):
         try:
             made.append(make(**_checked_entry(entry, names)))
@@ -175,7 +176,9 @@ def _entries(data: dict[str, Any], key: str, names: tuple[str, ...], make: Calla
 def _checked_entry(entry: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """An object with just these keys: what else it says could not follow when the mark is changed."""
     if not isinstance(entry, dict) or set(entry) != set(names):
-        raise ValueError(f"it must be an object with {', '.join(names)} and nothing else, not {entry!r}")
+        raise ValueError(
+            f"it must be an object with {', '.join(names)} and nothing else, not {reprlib.repr(entry)}"
+        )
     return entry
 
 
@@ -187,7 +190,9 @@ def _label_list(labels: Any) -> list[str]:
 
 def _colours(colours: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(colours, dict):
-        raise TypeError(f'"colors" must be an object of labels and their colours, not {colours!r}')
+        raise TypeError(
+            f'"colors" must be an object of labels and their colours, not {reprlib.repr(colours)}'
+        )
     return tuple((checked_label(label), checked_colour(colour)) for label, colour in colours.items())
 
 
