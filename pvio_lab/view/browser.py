@@ -114,9 +114,14 @@ class FrameBrowser(anywidget.AnyWidget):
         return f"FrameBrowser({', '.join(map(repr, self.names))}, index={self.index})"
 
     @property
+    def reader(self) -> Any:
+        """The open reader of the first video."""
+        return self._tracks[0].reader
+
+    @property
     def frame(self) -> Pixels:
         """The pixels of the frame that is shown, of the first video: exact, as the reader gives them."""
-        return np.array(self._tracks[0].reader[self.index])
+        return np.array(self.reader[self.index])
 
     def play(self) -> None:
         """Plays from here in real time; frames it is too late for are skipped."""
