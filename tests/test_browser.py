@@ -186,7 +186,7 @@ def test_export_and_save(opened, tmp_path, monkeypatch):
     page.say(do="save_frame")
     assert (pixels((tmp_path / "shapes_000003.png").read_bytes()) == browser.frame).all()
     page.say(do="export", start=5, stop=15, path="part.mp4")
-    browser._exporting.join(60)
+    browser._exporter.wait(60)
     with pv.VideoReader("part.mp4") as written:
         assert len(written) == 10
     assert [content for content, _ in page.messages if content["is"] == "export"][-1]["isOver"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from .exports import Cancelled, export_range, save_frame
+from .exporter import Exporter
+from .exports import save_frame
 from .latest import Latest
 from .marks import Marks
 from .pictures import Pixels, difference, jpeg, png, thumbnail
@@ -18,6 +18,7 @@ from .player import Player
 from .tracks import Shot, Track
 
 _STATIC = Path(__file__).parent / "static"
+_SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
 # After so long without a move, the picture is sent once more, exact.
 _REST_SECONDS = 0.2
 _STRIP_TILES, _STRIP_HEIGHT = 12, 48
@@ -68,7 +69,7 @@ class FrameBrowser(anywidget.AnyWidget):
         start: The first frame that is shown.
     """
 
-    _esm = _STATIC / "browser.js"
+    _esm = "\n".join((_STATIC / name).read_text("utf-8") for name in _SCRIPTS)
     _css = _STATIC / "browser.css"
 
     index = traitlets.Int(0, help="The frame that is shown, of the first video.").tag(sync=True)
@@ -92,8 +93,7 @@ class FrameBrowser(anywidget.AnyWidget):
         self._strip: tuple[list[int], list[bytes]] | None = None
         self.marks = Marks(len(tracks[0]))
         self._marks_path = Path(f"{Path(tracks[0].name).stem}.marks.json")
-        self._exporting: threading.Thread | None = None
-        self._is_cancelled = threading.Event()
+        self._exporter = Exporter(self._tell, self._note, self._fail)
         first = tracks[0]
         self._pictures: Latest[int] = Latest(
             self._show, self._fail, "pvio_lab frames", rest=self._show_exactly, rest_seconds=_REST_SECONDS
@@ -140,7 +140,7 @@ class FrameBrowser(anywidget.AnyWidget):
     def close(self) -> None:
         """Ends what works for this browser, and closes what it opened."""
         self.pause()
-        self._is_cancelled.set()
+        self._exporter.close()
         self._pictures.close()
         self._strips.close()
         for track in self._tracks:
@@ -211,38 +211,11 @@ class FrameBrowser(anywidget.AnyWidget):
         self.marks.replace(Marks.load(self._marks_path, num_frames=len(self._tracks[0])))
 
     def _do_export(self, start: int, stop: int, path: str) -> None:
-        if self._exporting is not None and self._exporting.is_alive():
-            raise ValueError("an export is running; wait for it, or cancel it")
         self.error = ""
-        self._is_cancelled.clear()
-        self._exporting = threading.Thread(
-            target=self._export, args=(start, stop, path), name="pvio_lab export", daemon=True
-        )
-        self._exporting.start()
+        self._exporter.start(self.reader, start, stop, path)
 
     def _do_cancel(self) -> None:
-        self._is_cancelled.set()
-
-    def _export(self, start: int, stop: int, path: str) -> None:
-        def tell(done: int, total: int) -> None:
-            self.send({"is": "export", "done": done, "total": total})
-
-        try:
-            written = export_range(
-                self._tracks[0].reader,
-                start,
-                stop,
-                path,
-                progress=tell,
-                is_cancelled=self._is_cancelled.is_set,
-            )
-            self._note(f"saved: {written}")
-        except Cancelled:
-            self._note("cancelled; nothing was written")
-        except Exception as error:
-            self._fail(error)
-        finally:
-            self.send({"is": "export", "done": 0, "total": 1, "isOver": True})
+        self._exporter.cancel()
 
     def _do_save_frame(self) -> None:
         track, number = self._tracks[0], self.index
@@ -319,6 +292,9 @@ class FrameBrowser(anywidget.AnyWidget):
             "ranges": [{"start": each.start, "end": each.end, "label": each.label} for each in marks.ranges],
             "colors": dict(marks.colours),
         }
+
+    def _tell(self, done: int, total: int, *, is_over: bool) -> None:
+        self.send({"is": "export", "done": done, "total": total, "isOver": is_over})
 
     def _note(self, text: str) -> None:
         self.send({"is": "note", "text": text})

@@ -1,0 +1,88 @@
+// What one keeps: marks, and frames written to files.
+
+const KEEP = {
+  /** Marks, and what can be written from here. */
+  buildKeep() {
+    this.label = element("input", { type: "text", class: "pvio-label", value: "mark", "aria-label": "Label of new marks", title: "Label of new marks" });
+    const marks = element("div", { class: "pvio-row", role: "toolbar", "aria-label": "Marks" },
+      element("label", {}, "Label ", this.label),
+      this.button("mark", "Mark frame", "Mark this frame (M)"),
+      this.button("range", "Range from here", "A range begins or ends at this frame"),
+      this.button("undo", "Undo", "Take the last change of the marks back"),
+      this.button("redo", "Redo", "Do it again"),
+      this.button("save-marks", "Save marks", "Write the marks to a file beside the notebook"),
+      this.button("load-marks", "Load marks", "Read the marks from that file"));
+    this.buttons.mark.onclick = () => this.mark();
+    this.buttons.range.onclick = () => this.markRange();
+    for (const name of ["undo", "redo"]) this.buttons[name].onclick = () => this.say({ do: name });
+    this.buttons["save-marks"].onclick = () => this.say({ do: "save_marks" });
+    this.buttons["load-marks"].onclick = () => this.say({ do: "load_marks" });
+    const stem = this.model.get("names")[0].replace(/\.[^.]*$/, "");
+    this.from = element("input", { type: "number", class: "pvio-number", min: 0, "aria-label": "First frame to export", value: 0 });
+    this.to = element("input", { type: "number", class: "pvio-number", min: 0, "aria-label": "Last frame to export", value: 0 });
+    this.file = element("input", { type: "text", class: "pvio-file", "aria-label": "File to write: .mp4, .gif, or a new folder", title: ".mp4, .gif, or the name of a new folder for PNG files", value: `${stem}_part.mp4` });
+    this.progress = element("progress", { class: "pvio-progress", max: 1, value: 0, "aria-label": "Export", hidden: "" });
+    const row = element("div", { class: "pvio-row" },
+      element("label", {}, "Frames ", this.from), element("label", {}, "to ", this.to), element("label", {}, "into ", this.file),
+      this.button("export", "Export", "Write these frames to a video, an animation or a folder of pictures"),
+      this.button("cancel", "Cancel", "Stop writing; nothing is left behind"), this.progress);
+    this.buttons.cancel.hidden = true;
+    this.buttons.export.onclick = () =>
+      this.say({ do: "export", start: Number(this.from.value), stop: Number(this.to.value) + 1, path: this.file.value });
+    this.buttons.cancel.onclick = () => this.say({ do: "cancel" });
+    return [marks, element("details", {}, element("summary", {}, "Export frames"), row)];
+  },
+
+  mark() {
+    this.say({ do: "mark", index: this.wanted, label: this.label.value });
+  },
+
+  markRange() {
+    const isEnd = this.rangeFrom !== undefined;
+    if (isEnd) {
+      const [start, end] = [Math.min(this.rangeFrom, this.wanted), Math.max(this.rangeFrom, this.wanted)];
+      this.say({ do: "mark_range", start, stop: end + 1, label: this.label.value });
+      [this.from.value, this.to.value] = [start, end];
+    }
+    this.rangeFrom = isEnd ? undefined : this.wanted;
+    this.buttons.range.textContent = isEnd ? "Range from here" : `Range ${this.rangeFrom} to here`;
+    this.buttons.range.setAttribute("aria-pressed", !isEnd);
+  },
+
+  onExport({ done, total, isOver }) {
+    this.progress.hidden = this.buttons.cancel.hidden = Boolean(isOver);
+    this.buttons.export.disabled = !isOver;
+    this.progress.max = total;
+    this.progress.value = done;
+  },
+
+  showMarks() {
+    const { frames = [], ranges = [], colors = {} } = this.model.get("_marks");
+    const marks = [
+      ...frames.flatMap(({ index, labels }) => labels.map((label) => ({ start: index, stop: null, label }))),
+      ...ranges.map(({ start, end, label }) => ({ start, stop: end, label })),
+    ].sort((a, b) => a.start - b.start);
+    this.marks.replaceChildren(...marks.map((mark) => this.chip(mark, colors[mark.label] ?? "#e69f00")));
+    this.drawRuler();
+  },
+
+  chip({ start, stop, label }, color) {
+    const where = stop === null ? `${start}` : `${start} to ${stop - 1}`;
+    const jump = element("button", { type: "button", class: "pvio-button", title: `Go to frame ${start}` }, `${where} ${label}`);
+    jump.onclick = () => this.go(start);
+    const rename = element("button", { type: "button", class: "pvio-button", title: `Rename ${label}, everywhere`, "aria-label": `Rename ${label}` }, "✎");
+    const drop = element("button", { type: "button", class: "pvio-button", title: "Remove this mark", "aria-label": `Remove the mark ${label} of ${where}` }, "×");
+    drop.onclick = () => this.say({ do: "unmark", start, stop, label });
+    const chip = element("span", { class: "pvio-chip" }, jump, rename, drop);
+    rename.onclick = () => {
+      const field = element("input", { type: "text", class: "pvio-label", value: label, "aria-label": `New name of ${label}` });
+      const done = () => (field.value && field.value !== label ? this.say({ do: "rename", old: label, new: field.value }) : this.showMarks());
+      field.addEventListener("keydown", (event) => { if (event.key === "Enter") field.blur(); });
+      field.addEventListener("blur", done);
+      chip.replaceChildren(field);
+      field.focus();
+    };
+    chip.style.borderColor = color;
+    return chip;
+  },
+};
