@@ -106,7 +106,12 @@ class LabPage:
         self._finish("await app.commands.execute(...argument)", [name, options], seconds)
 
     def open_notebook(self, name_or_cells: str | list[str], may_fail: Collection[int] = ()) -> None:
-        """Open a notebook of the repository by its name, or a new one of code cells; some may fail."""
+        """Open a notebook of the repository by its name, or a new one of these code cells.
+
+        Args:
+            name_or_cells: "00_start_here.ipynb", or the cells' sources.
+            may_fail: The new cells, counted from 0, that get the tag `raises-exception`.
+        """
         number = next(self._count)
         name = name_or_cells
         if not isinstance(name, str):

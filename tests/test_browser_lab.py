@@ -70,6 +70,12 @@ def test_an_exception_is_found(lab):
     assert [each["text"] for each in lab.outputs(0)] == ["before\n"]
 
 
+def test_a_kernel_that_dies_is_found(lab):
+    lab.open_notebook(["import os; os._exit(3)", "1"])
+    lab.run_all()
+    assert any(problem.startswith("dialog: Kernel Restarting") for problem in lab.problems())
+
+
 def test_a_run_goes_on_behind_a_cell_that_may_fail(lab):
     lab.open_notebook(["import time", "1 / 0", "time.sleep(3)", "'end'"], may_fail=[1])
     lab.run_all()
