@@ -25,6 +25,7 @@ _HOMES = {
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "StreamingVideoEncoder": "write.recorder",
+    "ThroughputProfiler": "view.profiler",
     "ThroughputReport": "measure.report",
     "VideoCollectionDataLoader": "load.loader",
     "VideoCollectionDataset": "load.dataset",
@@ -33,6 +34,7 @@ _HOMES = {
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
     "WorkerChoice": "measure.worker_report",
+    "WorkerExplorer": "view.explorer",
     "WorkerReport": "measure.worker_report",
     "available_encoders": "write.probe",
     "compare_workers": "measure.workers",
@@ -40,12 +42,14 @@ _HOMES = {
     "decode_video_frames": "read.functions",
     "doctor": "measure.doctor",
     "encode_video_frames": "write.functions",
+    "explore_workers": "view.explorer",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
     "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
     "profile_reads": "measure.profile",
+    "profile_throughput": "view.profiler",
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
@@ -87,8 +91,12 @@ if TYPE_CHECKING:
     from .read.sampling import sample_indices as sample_indices
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
+    from .view.explorer import WorkerExplorer as WorkerExplorer
+    from .view.explorer import explore_workers as explore_workers
     from .view.plots import filmstrip as filmstrip
     from .view.plots import plot_gops as plot_gops
+    from .view.profiler import ThroughputProfiler as ThroughputProfiler
+    from .view.profiler import profile_throughput as profile_throughput
     from .write.camera import EpisodeVideo as EpisodeVideo
     from .write.concat import concatenate_video_files as concatenate_video_files
     from .write.encoders import EncoderInfo as EncoderInfo
