@@ -46,7 +46,12 @@ def _draw_rates(axes: Axes, rows: list[Any], report: Any) -> None:
             axes.errorbar(counts, rates, spread, color=colour, marker=marker, capsize=3, label=label)
     _draw_alone(axes, rows)
     chosen = report.suggested
-    ring = {"markersize": 15, "markerfacecolor": "none", "markeredgecolor": SUGGESTED, "markeredgewidth": 2}
+    ring: dict[str, Any] = {
+        "markersize": 15,
+        "markerfacecolor": "none",
+        "markeredgecolor": SUGGESTED,
+        "markeredgewidth": 2,
+    }
     axes.plot(chosen.num_workers, chosen.frames_per_second, "o", label="suggested", linestyle="none", **ring)
     _draw_ideal(axes, rows, report.num_cores)
     axes.set_xlabel("workers")
