@@ -138,6 +138,7 @@ def test_a_transform_that_fails_is_in_the_rows(panel):
     assert panel.wait(60)
     assert all("no such colour" in each.error for each in panel.report)
     assert panel.picture.value == ""
+    assert "Nothing could be measured: " in panel.advice.value
     assert "no such colour" in panel.table.value
 
 
@@ -206,6 +207,8 @@ def test_a_stop_cuts_a_piece_short(collection, kind):
     [
         (ROWS, 2, "take 2 threads: 1,780 frames/s; as fast as 4 threads"),
         ([row(0, 1000.0), row(1, 900.0)], 0, "take the calling thread: 1,000 frames/s"),
+        ([row(0, 950.0), row(1, 1000.0)], 0, "take the calling thread: 950 frames/s; as fast as 1 thread"),
+        ([row(0, 950.0, high=960.0), row(1, 1000.0)], 1, "take 1 thread: 1,000 frames/s; 1.05 times"),
         ([row(2, 500.0), row(2, 800.0, "process")], 2, "take 2 processes: 800 frames/s"),
     ],
 )

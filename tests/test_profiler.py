@@ -92,7 +92,7 @@ def test_a_whole_run(panel):
     assert (panel.bar.value, panel.bar.max, panel.bar.bar_style) == (16, 16, "success")
     assert isinstance(panel.report, ThroughputReport)
     assert len(panel.report) == 8
-    assert panel.profile.advice in panel.advice.value
+    assert f"at random: {panel.profile.advice}" in panel.advice.value
     assert 'role="img" aria-label="Bar chart of frames per second. pvio_lab, random' in panel.picture.value
     assert "<table" in panel.table.value
     assert panel.text.value == repr(panel.report)
@@ -147,6 +147,17 @@ def test_an_error_shows_in_the_widget(panel, monkeypatch):
     assert "It did not work: the disk is &lt;gone&gt; (RuntimeError)" in panel.status.value
     assert panel.bar.bar_style == "danger"
     assert not panel.start_button.disabled
+
+
+def test_no_reader_loads(panel, monkeypatch):
+    def make(name, threads):
+        return FakeRunner([], name, threads, load_error="no library")
+
+    monkeypatch.setattr(throughput, "Child", make)
+    panel.start_button.click()
+    assert panel.wait(60)
+    assert "Nothing could be measured" in panel.status.value
+    assert "left out: pyav: no library" in panel.table.value
 
 
 def test_nothing_chosen_is_said(panel):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..measure.peers import PEERS, missing_peers
-from ..measure.pieces import PATTERNS
+from ..measure.pieces import PATTERNS, Pattern
 from ..measure.profile import ReadProfile, profile_pattern
 from ..measure.report import ThroughputReport, ThroughputRow
 from ..measure.stopping import Stop
@@ -47,12 +47,13 @@ class ThroughputProfiler(MeasurePanel):
     report: ThroughputReport | None
     """What was measured; it grows while it runs."""
     profile: ReadProfile | None
-    """Where this library's time goes, in the first of the chosen patterns."""
+    """Where this library's time goes frame by frame: in order, or at random if more is chosen."""
 
     def __init__(self, source: Sources):
         files = named_files(source)
         missing = missing_peers()
         self.profile = None
+        self._order: Pattern = "random"
         self.file = dropdown("file", _files(files), "Which file is measured")
         self.patterns = Choices("patterns", {name: name for name in PATTERNS}, PATTERNS)
         installed = [name for name in PEERS if name not in missing]
@@ -79,7 +80,8 @@ class ThroughputProfiler(MeasurePanel):
         yield Moment(0, 0, "Opening the video ...")
         steps = throughput_steps(files, **options, stop=stop)
         yield Moment(0, 0, "Looking where the time goes ...")
-        self.profile = profile_pattern(files[0], options["patterns"][0])
+        self._order = "sequential" if options["patterns"] == ["sequential"] else "random"
+        self.profile = profile_pattern(files[0], self._order)
         self.advice.value = self._advice()
         if stop.is_wanted:
             return
@@ -100,7 +102,11 @@ class ThroughputProfiler(MeasurePanel):
         return f"Bar chart of frames per second. {rates}.", self._advice()
 
     def _advice(self) -> str:
-        return sentence_html(self.profile.advice) if self.profile else ""
+        if self.profile is None:
+            return ""
+        order = "in order" if self._order == "sequential" else "at random"
+        name = os.path.basename(self.profile.source)
+        return sentence_html(f"{name}, frame by frame, {order}: {self.profile.advice}")
 
 
 def _files(files: list[str]) -> dict[str, list[str]]:

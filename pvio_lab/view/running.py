@@ -158,7 +158,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
             with closing(work(stop)) as moments:
                 for moment in moments:
                     self._show(moment, time.perf_counter() - begin)
-            self._draw()
+            self._draw(is_last=True)
         except Exception as error:
             self.error = error
         self._end(moment, time.perf_counter() - begin, stop.is_wanted)
@@ -174,10 +174,10 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         if time.perf_counter() - self._drawn > _DRAW_EVERY_SECONDS:
             self._draw()
 
-    def _draw(self) -> None:
+    def _draw(self, *, is_last: bool = False) -> None:
         """The report as it is now."""
         self._drawn = time.perf_counter()
-        if self.report is None or not len(self.report):
+        if self.report is None or not (len(self.report) or is_last):
             return
         words, self.advice.value = self._words()
         if any(row.frames_per_second is not None for row in self.report):
@@ -214,6 +214,9 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
             self._say(
                 f"Stopped after {pieces}{kept}." if moment.total else "Stopped before anything was measured."
             )
+        elif not moment.total:
+            self.bar.bar_style = "danger"
+            self._say("Nothing could be measured.", wrong=True)
         else:
             self.bar.bar_style = "success"
             self._say(f"Done: {pieces} in {seconds:.0f} s.")
@@ -224,9 +227,10 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self.status.value = f'<div role="{role}" style="{style}">{escape(words)}</div>'
 
 
-def sentence_html(words: str) -> str:
+def sentence_html(words: str, *, wrong: bool = False) -> str:
     """A sentence that matters."""
-    return f'<div style="{TEXT}; font-weight: 600; line-height: 1.4; margin: 4px 0">{escape(words)}</div>'
+    style = f"{WRONG if wrong else TEXT}; font-weight: 600; line-height: 1.4; margin: 4px 0"
+    return f'<div style="{style}; overflow-wrap: anywhere">{escape(words)}</div>'
 
 
 def _joined(*parts: str) -> str:

@@ -47,7 +47,7 @@ def _draw_rates(axes: Axes, rows: list[Any], report: Any) -> None:
     _draw_alone(axes, rows)
     chosen = report.suggested
     ring: dict[str, Any] = {
-        "markersize": 15,
+        "markersize": 14,
         "markerfacecolor": "none",
         "markeredgecolor": SUGGESTED,
         "markeredgewidth": 2,
@@ -58,7 +58,7 @@ def _draw_rates(axes: Axes, rows: list[Any], report: Any) -> None:
     axes.set_ylabel("frames per second")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, labelspacing=0.9)
 
 
 def _draw_alone(axes: Axes, rows: list[Any]) -> None:
