@@ -204,7 +204,7 @@ class Counter(MeasurePanel):
 
         return work
 
-    def _words(self):
+    def _words(self, is_last):
         return "", ""
 
 

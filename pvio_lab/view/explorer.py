@@ -98,7 +98,7 @@ class WorkerExplorer(MeasurePanel):
             self.report = WorkerReport(tuple(rows.values()), options["batch_size"], num_cpus())
             yield Moment(step.done, step.total, str(step.row.setting))
 
-    def _words(self) -> tuple[str, str]:
+    def _words(self, is_last: bool) -> tuple[str, str]:
         able = [row for row in self.report or () if row.frames_per_second is not None]
         if self.report is None or not able:
             errors = dict.fromkeys(row.error for row in self.report or () if row.error)
@@ -106,7 +106,8 @@ class WorkerExplorer(MeasurePanel):
         rates = "; ".join(f"{row.setting}: {rate_text(row.frames_per_second)}" for row in able)
         suggestion = self.report.suggestion
         words = f"Frames per second against the number of workers. {rates}. Suggested: {suggestion}."
-        return words, sentence_html(f"{suggestion[0].upper()}{suggestion[1:]}.")
+        sentence = f"{suggestion[0].upper()}{suggestion[1:]}." if is_last else f"So far: {suggestion}."
+        return words, sentence_html(sentence)
 
 
 def _transforms(dataset: VideoCollectionDataset, transforms: Transforms) -> dict[str, Any]:

@@ -147,8 +147,8 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         """What to do with the controls as they are now; it sets `report` as it goes."""
 
     @abstractmethod
-    def _words(self) -> tuple[str, str]:
-        """The picture in words, and a sentence to draw from the report."""
+    def _words(self, is_last: bool) -> tuple[str, str]:
+        """The picture in words, and a sentence to draw from the report; more may come before the last one."""
 
     # --- in the thread ---
 
@@ -179,7 +179,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self._drawn = time.perf_counter()
         if self.report is None or not (len(self.report) or is_last):
             return
-        words, self.advice.value = self._words()
+        words, self.advice.value = self._words(is_last)
         if any(row.frames_per_second is not None for row in self.report):
             self.picture.value = figure_html(self.report.plot(), words)
         self.table.value = self.report._repr_html_()

@@ -56,6 +56,7 @@ def _draw_rates(axes: Axes, rows: list[Any], report: Any) -> None:
     _draw_ideal(axes, rows, report.num_cores)
     axes.set_xlabel("workers")
     axes.set_ylabel("frames per second")
+    axes.margins(0.09)  # room for the ring
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8, frameon=False, labelspacing=0.9)
