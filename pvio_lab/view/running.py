@@ -180,11 +180,15 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         if self.report is None or not (len(self.report) or is_last):
             return
         words, self.advice.value = self._words(is_last)
-        if any(row.frames_per_second is not None for row in self.report):
+        if self._has_rates:
             self.picture.value = figure_html(self.report.plot(), words)
         self.table.value = self.report._repr_html_()
         self.text.value, self.tsv.value = repr(self.report), tsv_text(self.report.to_dicts())
         self.tables.layout.display = ""
+
+    @property
+    def _has_rates(self) -> bool:
+        return any(row.frames_per_second is not None for row in self.report or ())
 
     # --- before and after ---
 
@@ -214,7 +218,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
             self._say(
                 f"Stopped after {pieces}{kept}." if moment.total else "Stopped before anything was measured."
             )
-        elif not moment.total:
+        elif not self._has_rates:
             self.bar.bar_style = "danger"
             self._say("Nothing could be measured.", wrong=True)
         else:
