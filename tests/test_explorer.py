@@ -118,7 +118,8 @@ def test_the_suggestion_is_told_and_drawn(panel):
     assert len(panel.tsv.value.splitlines()) == 5
 
 
-def test_a_stop_in_the_middle_keeps_the_rows(panel, fake):
+def test_a_stop_in_the_middle_keeps_the_rows(panel, fake, monkeypatch):
+    monkeypatch.setattr("pvio_lab.view.running._DRAW_EVERY_SECONDS", 0.0)
     gate, _ = fake
     panel.batch_size.value = 7
     panel.start_button.click()
@@ -142,6 +143,25 @@ def test_a_transform_that_fails_is_in_the_rows(panel):
     assert panel.bar.bar_style == "danger"
     assert "Nothing could be measured: " in panel.advice.value
     assert "no such colour" in panel.table.value
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_exception_after_some_rows_keeps_them(panel, monkeypatch):
+    whole = explorer_module.worker_steps
+
+    def steps(*args, **options):
+        for step in whole(*args, **options):
+            if step.done == 3:
+                raise MemoryError("full")
+            yield step
+
+    monkeypatch.setattr(explorer_module, "worker_steps", steps)
+    panel.start_button.click()
+    with pytest.raises(MemoryError):
+        panel.wait(30)
+    assert "It did not work: full (MemoryError)" in panel.status.value
+    assert panel.report.rows == tuple(ROWS[:2])
+    assert panel.text.value == repr(panel.report)
 
 
 def test_an_exception_shows_in_the_widget(panel):

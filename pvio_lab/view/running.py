@@ -158,10 +158,14 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
             with closing(work(stop)) as moments:
                 for moment in moments:
                     self._show(moment, time.perf_counter() - begin)
+        except Exception as error:  # shown below the buttons, and raised by `wait`
+            self.error = error
+        try:
             self._draw(is_last=True)
         except Exception as error:
-            self.error = error
-        self._end(moment, time.perf_counter() - begin, stop.is_wanted)
+            self.error = self.error or error
+        self._say_end(moment, time.perf_counter() - begin, stop.is_wanted)
+        self._rest()
 
     def _show(self, moment: Moment, seconds: float) -> None:
         if moment.total:
@@ -202,11 +206,13 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self._drawn = 0.0
         self._say("Starting ...")
 
-    def _end(self, moment: Moment, seconds: float, is_stopped: bool) -> None:
-        self.is_running = False
+    def _rest(self) -> None:
         for part in _fields(self.controls):
             part.disabled = False
+        self.is_running = False
         self.start_button.disabled, self.stop_button.disabled = False, True
+
+    def _say_end(self, moment: Moment, seconds: float, is_stopped: bool) -> None:
         pieces = f"{moment.done} of {moment.total} pieces"
         if self.error is not None:
             self.bar.bar_style = "danger"
