@@ -83,7 +83,7 @@ def test_what_can_be_chosen(collection):
 
 def test_the_choices_reach_the_measurement(panel, fake):
     _, asked = fake
-    panel.transform.value = slowly
+    panel.transform.value = "slowly"
     panel.start_button.click()
     assert panel.wait(30)
     transform, options = asked[0]
@@ -131,11 +131,12 @@ def test_a_stop_in_the_middle_keeps_the_rows(panel, fake, monkeypatch):
     assert panel.wait(30)
     assert "Stopped after 3 of 4 pieces; what was measured is kept" in panel.status.value
     assert panel.report.rows == tuple(ROWS[:3])
+    assert "So far: take" in panel.advice.value
     assert panel.bar.bar_style == "warning"
 
 
 def test_a_transform_that_fails_is_in_the_rows(panel):
-    panel.transform.value = broken
+    panel.transform.value = "broken"
     panel.start_button.click()
     assert panel.wait(60)
     assert all("no such colour" in each.error for each in panel.report)
@@ -185,7 +186,7 @@ def test_closing_ends_thread_and_workers(panel):
     before = set(psutil.Process().children(recursive=True))
     panel.counts.choose([1])
     panel.kinds.choose(["process"])
-    panel.seconds.value, panel.transform.value = 60.0, slowly
+    panel.seconds.value, panel.transform.value = 60.0, "slowly"
     panel.start_button.click()
     deadline = time.monotonic() + 60
     while not started(before) and time.monotonic() < deadline:
@@ -205,8 +206,8 @@ def test_a_dataset_keeps_its_own_transform(collection):
     dataset = VideoCollectionDataset(collection, transform=slowly)
     panel = explore_workers(dataset, transforms={"broken": broken})
     assert [name for name, _ in panel.transform.options] == ["the dataset's own", "none", "broken"]
-    assert panel.transform.value is slowly
-    panel.transform.value = None
+    assert panel.transform.value == "the dataset's own"
+    panel.transform.value = "none"
     panel._work()
     assert dataset.transform is slowly
     panel.close()

@@ -58,7 +58,7 @@ class WorkerExplorer(MeasurePanel):
     """What was measured; it grows while it runs."""
 
     def __init__(self, dataset: VideoCollectionDataset, transforms: Transforms):
-        self._dataset = dataset
+        self._dataset, self._transforms = dataset, _transforms(dataset, transforms)
         cores = num_cpus()
         counts = sorted({0, 1, 2, 4, cores, cores + 1, 2 * cores})
         shown = {"none, the calling thread" if not count else str(count): count for count in counts}
@@ -69,7 +69,9 @@ class WorkerExplorer(MeasurePanel):
         self.seconds = seconds_field(0.5)
         self.repeats = count_field("repeats", "How many pieces for each number and kind", 3, 20)
         self.transform = dropdown(
-            "transform", _transforms(dataset, transforms), "What is done with each batch in the workers"
+            "transform",
+            {name: name for name in self._transforms},
+            "What is done with each batch in the workers",
         )
         numbers = line(self.batch_size, self.seconds, self.repeats)
         count = len(dataset.paths)
@@ -78,7 +80,7 @@ class WorkerExplorer(MeasurePanel):
 
     def _work(self) -> Work:
         dataset = copy.copy(self._dataset)
-        dataset.transform = self.transform.value
+        dataset.transform = self._transforms[self.transform.value]
         options: dict[str, Any] = {
             "num_workers": self.counts.chosen,
             "worker_kinds": self.kinds.chosen,
@@ -98,7 +100,7 @@ class WorkerExplorer(MeasurePanel):
             self.report = WorkerReport(tuple(rows.values()), options["batch_size"], num_cpus())
             yield Moment(step.done, step.total, str(step.row.setting))
 
-    def _words(self, is_last: bool) -> tuple[str, str]:
+    def _words(self, is_whole: bool) -> tuple[str, str]:
         able = [row for row in self.report or () if row.frames_per_second is not None]
         if self.report is None or not able:
             errors = dict.fromkeys(row.error for row in self.report or () if row.error)
@@ -106,7 +108,7 @@ class WorkerExplorer(MeasurePanel):
         rates = "; ".join(f"{row.setting}: {rate_text(row.frames_per_second)}" for row in able)
         suggestion = self.report.suggestion
         words = f"Frames per second against the number of workers. {rates}. Suggested: {suggestion}."
-        sentence = f"{suggestion[0].upper()}{suggestion[1:]}." if is_last else f"So far: {suggestion}."
+        sentence = f"{suggestion[0].upper()}{suggestion[1:]}." if is_whole else f"So far: {suggestion}."
         return words, sentence_html(sentence)
 
 

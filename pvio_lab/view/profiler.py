@@ -94,7 +94,7 @@ class ThroughputProfiler(MeasurePanel):
             self.report = ThroughputReport.of(rows.values(), step.missing, num_cpus())
             yield Moment(step.done, step.total, f"{row.reader}, {row.pattern}, {row.threads}" if row else "")
 
-    def _words(self, is_last: bool) -> tuple[str, str]:
+    def _words(self, is_whole: bool) -> tuple[str, str]:
         rates = "; ".join(
             f"{row.reader}, {row.pattern}, {row.threads}: {rate_text(row.frames_per_second)}"
             for row in self.report or ()

@@ -147,8 +147,8 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         """What to do with the controls as they are now; it sets `report` as it goes."""
 
     @abstractmethod
-    def _words(self, is_last: bool) -> tuple[str, str]:
-        """The picture in words, and a sentence to draw from the report; more may come before the last one."""
+    def _words(self, is_whole: bool) -> tuple[str, str]:
+        """The picture in words, and a sentence to draw from the report, which may not be the whole yet."""
 
     # --- in the thread ---
 
@@ -161,7 +161,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         except Exception as error:  # shown below the buttons, and raised by `wait`
             self.error = error
         try:
-            self._draw(is_last=True)
+            self._draw(is_end=True, is_whole=not stop.is_wanted and self.error is None)
         except Exception as error:
             self.error = self.error or error
         self._say_end(moment, time.perf_counter() - begin, stop.is_wanted)
@@ -178,12 +178,12 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         if time.perf_counter() - self._drawn > _DRAW_EVERY_SECONDS:
             self._draw()
 
-    def _draw(self, *, is_last: bool = False) -> None:
+    def _draw(self, *, is_end: bool = False, is_whole: bool = False) -> None:
         """The report as it is now."""
         self._drawn = time.perf_counter()
-        if self.report is None or not (len(self.report) or is_last):
+        if self.report is None or not (len(self.report) or is_end):
             return
-        words, self.advice.value = self._words(is_last)
+        words, self.advice.value = self._words(is_whole)
         if self._has_rates:
             self.picture.value = figure_html(self.report.plot(), words)
         self.table.value = self.report._repr_html_()

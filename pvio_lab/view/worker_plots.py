@@ -59,7 +59,8 @@ def _draw_rates(axes: Axes, rows: list[Any], report: Any) -> None:
     axes.margins(0.09)  # room for the ring
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8, frameon=False, labelspacing=0.9)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22), "ncols": 2}
+    axes.legend(fontsize=8, frameon=False, labelspacing=0.9, **place)
 
 
 def _draw_alone(axes: Axes, rows: list[Any]) -> None:
