@@ -142,7 +142,8 @@ def test_a_transform_that_fails_is_in_the_rows(panel):
     assert all("no such colour" in each.error for each in panel.report)
     assert panel.picture.value == ""
     assert panel.bar.bar_style == "danger"
-    assert "Nothing could be measured: " in panel.advice.value
+    assert "Nothing could be measured" in panel.status.value
+    assert "no such colour" in panel.advice.value
     assert "no such colour" in panel.table.value
 
 

@@ -104,7 +104,7 @@ class WorkerExplorer(MeasurePanel):
         able = [row for row in self.report or () if row.frames_per_second is not None]
         if self.report is None or not able:
             errors = dict.fromkeys(row.error for row in self.report or () if row.error)
-            return "", sentence_html(f"Nothing could be measured: {'; '.join(errors)}", wrong=True)
+            return "", sentence_html("; ".join(errors), wrong=True)
         rates = "; ".join(f"{row.setting}: {rate_text(row.frames_per_second)}" for row in able)
         suggestion = self.report.suggestion
         words = f"Frames per second against the number of workers. {rates}. Suggested: {suggestion}."
