@@ -26,6 +26,7 @@ _HOMES = {
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "StreamingVideoEncoder": "write.recorder",
+    "ThroughputProfiler": "view.profiler",
     "ThroughputReport": "measure.report",
     "VideoCollectionDataLoader": "load.loader",
     "VideoCollectionDataset": "load.dataset",
@@ -34,6 +35,7 @@ _HOMES = {
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
     "WorkerChoice": "measure.worker_report",
+    "WorkerExplorer": "view.explorer",
     "WorkerReport": "measure.worker_report",
     "available_encoders": "write.probe",
     "browse": "view.browser",
@@ -42,12 +44,14 @@ _HOMES = {
     "decode_video_frames": "read.functions",
     "doctor": "measure.doctor",
     "encode_video_frames": "write.functions",
+    "explore_workers": "view.explorer",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
     "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
     "profile_reads": "measure.profile",
+    "profile_throughput": "view.profiler",
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
@@ -91,8 +95,12 @@ if TYPE_CHECKING:
     from .read.scan import scan_videos as scan_videos
     from .view.browser import FrameBrowser as FrameBrowser
     from .view.browser import browse as browse
+    from .view.explorer import WorkerExplorer as WorkerExplorer
+    from .view.explorer import explore_workers as explore_workers
     from .view.plots import filmstrip as filmstrip
     from .view.plots import plot_gops as plot_gops
+    from .view.profiler import ThroughputProfiler as ThroughputProfiler
+    from .view.profiler import profile_throughput as profile_throughput
     from .write.camera import EpisodeVideo as EpisodeVideo
     from .write.concat import concatenate_video_files as concatenate_video_files
     from .write.encoders import EncoderInfo as EncoderInfo

@@ -74,6 +74,9 @@ class FakeRunner:
             return run_piece(FakePeer(self._frames, self._change), task)
         return Piece(int(result), 1.0, 1.0, [], np.zeros((0, 1, 1, 3), np.uint16), (0, 0))
 
+    def kill(self):
+        self._log.append(("kill", *self._who))
+
     def close(self):
         self._log.append(("close", *self._who))
 

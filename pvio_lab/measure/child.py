@@ -68,6 +68,11 @@ class Child:
             self._process.stdin.flush()
         return _unpacked(self._answer(10 * task.seconds + PATIENCE_SECONDS))
 
+    def kill(self) -> None:
+        """Ends the process under the hands of a thread that waits for its answer; close it, too."""
+        if process := self._process:
+            process.kill()
+
     def close(self) -> None:
         """Ends the process."""
         process, self._process = self._process, None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -231,6 +232,15 @@ PEERS = {
     "opencv": PeerKind("cv2", ("opencv-python-headless", "opencv-python"), OpenCV),
     "imageio": PeerKind("imageio.v3", ("imageio",), ImageIO),
 }
+
+
+def missing_peers() -> dict[str, str]:
+    """The readers that are not installed, and how to install them. Nothing is imported."""
+    return {
+        name: f'pip install "{kind.distributions[0]}"'
+        for name, kind in PEERS.items()
+        if find_spec(kind.module.partition(".")[0]) is None
+    }
 
 
 def load_peer(name: str) -> str:

@@ -22,9 +22,12 @@ from ..read.opening import Opened, open_file
 from ..read.plan import plan_runs
 from ..read.sources import local_path
 from .advice import Facts, advise
+from .pieces import Pattern
 from .tables import text_table
 
 PHASES = ("open", "seek", "decode", "convert", "copy")
+# So many frames tell how long more would take, and so many are enough.
+_FEW, _MANY = 4, 64
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,21 @@ def profile_reads(source: str | PathLike[str], indices: Any) -> ReadProfile:
     """
     is_directory = isinstance(source, str | PathLike) and os.path.isdir(source)
     return (_profile_images if is_directory else _profile_video)(source, indices)
+
+
+def profile_pattern(source: str | PathLike[str], pattern: Pattern, *, seconds: float = 1.0) -> ReadProfile:
+    """Profiles as many frames as can be read in about this time: in order ("sequential"), or anywhere.
+
+    >>> profile_pattern("data_samples/gop2.mp4", "random", seconds=0.1).num_frames <= 64
+    True
+    """
+    with open_video(source) as reader:
+        length = len(reader)
+    order = np.arange(length) if pattern == "sequential" else np.random.default_rng(0).permutation(length)
+    few = profile_reads(source, order[:_FEW])
+    reading = (few.total_seconds - few.open_seconds) / few.num_frames
+    count = min(_MANY, int(seconds / max(reading, 1e-9)))
+    return profile_reads(source, order[:count]) if count > 2 * _FEW else few
 
 
 class Clock:

@@ -10,7 +10,7 @@ from ..load.dataset import VideoCollectionDataset
 from ..read.cpus import num_cpus
 from .seconds import checked_seconds
 from .tables import rate_text
-from .worker_report import Setting, WorkerChoice
+from .worker_report import AS_FAST, Setting, WorkerChoice, cost
 from .workers import MakeLoader, WorkerTally, loader_maker
 
 # Each round: which share of the time it takes, how much slower than the best one may be to take part, and how
@@ -18,8 +18,6 @@ from .workers import MakeLoader, WorkerTally, loader_maker
 _ROUNDS = ((0.35, 0.0, 99), (0.3, 0.8, 5), (0.35, 0.92, 3))
 # Processes are tried in other numbers where the first try came so near to the best.
 _NEAR = 0.75
-# Of those that are as fast as the best, within what can be measured, the least costly is taken.
-_AS_FAST = 0.98
 
 
 def suggest_workers(
@@ -104,8 +102,8 @@ def _choice(tallies: list[WorkerTally], cores: int) -> WorkerChoice:
     if not able:
         errors = {str(tally.setting): tally.error for tally in tallies}
         raise ValueError(f"nothing could be measured: {errors}")
-    as_fast = [tally for tally in able if _rate(tally) >= _AS_FAST * _rate(able[0])]
-    best = min(as_fast, key=lambda tally: (tally.setting.worker_kind == "process", tally.setting.num_workers))
+    as_fast = [tally for tally in able if _rate(tally) >= AS_FAST * _rate(able[0])]
+    best = min(as_fast, key=lambda tally: cost(tally.setting))
     rows = sorted((tally.row() for tally in tallies), key=lambda row: -(row.frames_per_second or 0.0))
     return WorkerChoice(
         best.setting.num_workers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
@@ -34,3 +35,17 @@ def rate_text(rate: float | None) -> str:
     if rate is None:
         return "-"
     return f"{rate:,.0f}" if rate >= 20 else f"{rate:.1f}"
+
+
+def tsv_text(dicts: Sequence[dict[str, Any]]) -> str:
+    r"""Lines for a spreadsheet, with tabs between the cells.
+
+    >>> tsv_text([{"reader": "pyav", "low": None}, {"reader": "opencv", "low": 1.5}])
+    'reader\tlow\npyav\t\nopencv\t1.5'
+    """
+    lines = [list(dicts[0]), *(line.values() for line in dicts)] if dicts else []
+    return "\n".join("\t".join(map(_cell, line)) for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else " ".join(str(value).split())

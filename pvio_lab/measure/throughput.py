@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import statistics
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from os import PathLike
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,7 @@ from .peers import PEERS
 from .pieces import PATTERNS, Pattern, Piece, Task
 from .report import Threads, ThroughputReport, ThroughputRow
 from .seconds import checked_seconds
+from .stopping import Stop
 from .truth import Course, plan_course
 
 Sources = str | PathLike[str] | Iterable[str | PathLike[str]]
@@ -98,12 +100,13 @@ def throughput_steps(
     readers: Sequence[str] | None = None,
     seconds: float = 1.0,
     repeats: int = 3,
+    stop: Stop | None = None,
 ) -> Generator[ThroughputStep]:
-    """The same, one result after the other as they come; closing the generator ends all processes."""
+    """The same, one result after the other as they come; closing it, or `stop`, ends all processes."""
     chosen = _chosen(patterns, PATTERNS, "patterns")
     names = _chosen(PEERS if readers is None else readers, tuple(PEERS), "readers")
     limit, count = checked_seconds(seconds), positive_integer(repeats, "repeats")
-    return run_steps(_openable(sources), chosen, names, limit, count, Child)
+    return run_steps(_openable(sources), chosen, names, limit, count, Child, stop)
 
 
 # --- one after the other ---
@@ -117,6 +120,9 @@ class Runner(Protocol):
 
     def run(self, task: Task) -> Piece:
         """Measures one piece."""
+
+    def kill(self) -> None:
+        """Makes what it is at fail; called from another thread."""
 
     def close(self) -> None:
         """Ends it."""
@@ -138,26 +144,33 @@ def run_steps(
     seconds: float,
     repeats: int,
     make_runner: Callable[[str, int], Runner],
+    stop: Stop | None = None,
 ) -> Generator[ThroughputStep]:
     """Starts the readers, and lets them take turns."""
-    cores, lanes = num_cpus(), []
-    try:
+    stop, lanes = stop or Stop(), list[Lane]()
+    with ExitStack() as endings:
         for name in names:
-            lanes.append(Lane(name, "1 thread", make_runner(name, 1)))
-            if cores > 1:
-                lanes.append(Lane(name, "all cores", make_runner(name, cores)))
+            for threads, count in _thread_counts():
+                runner = make_runner(name, count)
+                endings.callback(runner.close)
+                endings.enter_context(stop.ends(runner.kill))
+                lanes.append(Lane(name, threads, runner))
         able, missing = _loaded(lanes)
+        if stop.is_wanted:
+            return
         total, done = len(files) * len(patterns) * repeats * len(able), 0
         yield ThroughputStep(done, total, None, missing)
         for file in files if able else ():
             course = plan_course(file, tuple(patterns), seconds)
             for pattern in patterns:
-                for row in _take_turns(able, course, pattern, repeats):
+                for row in _take_turns(able, course, pattern, repeats, stop):
                     done += 1
                     yield ThroughputStep(done, total, row, missing)
-    finally:
-        for lane in lanes:
-            lane.runner.close()
+
+
+def _thread_counts() -> list[tuple[Threads, int]]:
+    cores = num_cpus()
+    return [("1 thread", 1), ("all cores", cores)] if cores > 1 else [("1 thread", 1)]
 
 
 def _loaded(lanes: Sequence[Lane]) -> tuple[list[Lane], dict[str, str]]:
@@ -172,14 +185,17 @@ def _loaded(lanes: Sequence[Lane]) -> tuple[list[Lane], dict[str, str]]:
 
 
 def _take_turns(
-    lanes: Sequence[Lane], course: Course, pattern: Pattern, repeats: int
+    lanes: Sequence[Lane], course: Course, pattern: Pattern, repeats: int, stop: Stop
 ) -> Generator[ThroughputRow]:
     """In each repeat another one goes first; one that fails is not asked again."""
     tallies = [Tally(lane, course, pattern) for lane in lanes]
     for repeat in range(repeats):
         first = repeat % len(tallies)
         for tally in tallies[first:] + tallies[:first]:
-            tally.measure()
+            if not stop.is_wanted:
+                tally.measure()
+            if stop.is_wanted:  # and what failed then, failed because of it
+                return
             yield tally.row()
 
 
@@ -245,15 +261,26 @@ def _notes(piece: Piece, course: Course, colours_db: float) -> list[str]:
 
 
 def _openable(sources: Sources) -> list[str]:
-    """Each source once; every one of them is opened now, as an error after minutes would be too late."""
+    """Every one of them is opened now, as an error after minutes would be too late."""
+    names = named_files(sources)
+    for name in names:
+        VideoReader(local_path(name), num_threads=1).close()
+    return names
+
+
+def named_files(sources: Sources) -> list[str]:
+    """Each source once; they are there, but may be no videos."""
     given = [sources] if isinstance(sources, str | PathLike) else list(sources)
     names = list(dict.fromkeys(source if isinstance(source, str) else os.fspath(source) for source in given))
     if not names:
         raise ValueError("sources is empty; name at least one video file")
     for name in names:
-        if not is_url(name) and os.path.isdir(name):
+        if is_url(name):
+            continue
+        if os.path.isdir(name):
             raise ValueError(f"{name} is a directory; readers are compared on video files, so name these")
-        VideoReader(local_path(name), num_threads=1).close()
+        if not os.path.exists(name):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     return names
 
 

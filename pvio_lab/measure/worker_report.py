@@ -15,6 +15,10 @@ COLUMNS = (
     *("decode (ms)", "transform (ms)", "hand-over (ms)", "remark"),
 )
 PHASES = ("decode", "transform", "hand_over")
+# Of those that are as fast as the best, within what can be measured, the least costly is taken.
+AS_FAST = 0.98
+# So slow, what varies as much may be as fast.
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class Setting:
             return "the calling thread"
         plural = {"thread": "threads", "process": "processes"}[self.worker_kind]
         return f"{self.num_workers} {plural if self.num_workers > 1 else self.worker_kind}"
+
+
+def cost(setting: Setting) -> tuple[bool, int]:
+    """What is small is cheap: threads before processes, few before many."""
+    return setting.worker_kind == "process", setting.num_workers
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,32 @@ class WorkerReport:
             errors = {str(row.setting): row.error for row in self.rows}
             raise ValueError(f"nothing could be measured: {errors}")
         return max(able, key=lambda row: row.frames_per_second or 0.0)
+
+    @property
+    def suggested(self) -> WorkerRow:
+        """The least costly of those that are as fast as the fastest, within what can be measured.
+
+        Raises:
+            ValueError: None could be measured.
+        """
+        most = self.best.frames_per_second or 0.0
+        as_fast = (row for row in self.rows if _is_as_fast(row, most))
+        return min(as_fast, key=lambda row: cost(row.setting))
+
+    @property
+    def suggestion(self) -> str:
+        """Which workers to take, and why, in a sentence.
+
+        Raises:
+            ValueError: None could be measured.
+        """
+        best, chosen = self.best, self.suggested
+        rate = chosen.frames_per_second or 0.0
+        reasons = [] if chosen is best else [f"as fast as {best.setting}, within what can be measured"]
+        alone = next((row for row in self.rows if not row.num_workers), chosen)
+        if alone is not chosen and alone.frames_per_second:
+            reasons.append(f"{rate / alone.frames_per_second:.2f} times as fast as {alone.setting}")
+        return "; ".join([f"take {chosen.setting}: {rate_text(rate)} frames/s", *reasons])
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
@@ -159,6 +194,12 @@ def cells(report: Any) -> Iterator[tuple[str, ...]]:
             *(_milliseconds(row, phase) for phase in PHASES),
             row.error or ("best" if rate == most else ""),
         )
+
+
+def _is_as_fast(row: WorkerRow, most: float) -> bool:
+    """Within what can be measured, or as its own repeats differ, if that is not by much."""
+    rate = row.frames_per_second or 0.0
+    return rate >= AS_FAST * most or (rate >= _NEARLY * most and (row.high or 0.0) >= most)
 
 
 def _milliseconds(row: WorkerRow, phase: str) -> str:

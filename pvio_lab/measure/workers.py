@@ -15,6 +15,7 @@ from ..load.progress import Spent
 from ..read.cpus import num_cpus
 from ..read.numbers import not_negative_integer, positive_integer
 from .seconds import checked_seconds
+from .stopping import Stop
 from .worker_report import Setting, WorkerReport, WorkerRow
 
 MakeLoader = Callable[[Setting], Any]
@@ -95,24 +96,28 @@ def worker_steps(
     batch_size: int = 32,
     seconds: float = 1.0,
     repeats: int = 3,
+    stop: Stop | None = None,
     **loader_options: Any,
 ) -> Generator[WorkerStep]:
-    """The same, one result after the other as they come; closing the generator ends all workers."""
+    """The same, one result after the other as they come; closing it, or `stop`, ends all workers."""
     settings = _settings(num_workers, worker_kinds)
     make = loader_maker(dataset, batch_size, loader_options)
     make(settings[0])  # wrong options are an error now, not a row
-    return run_steps(settings, make, checked_seconds(seconds), positive_integer(repeats, "repeats"))
+    return run_steps(settings, make, checked_seconds(seconds), positive_integer(repeats, "repeats"), stop)
 
 
 def run_steps(
-    settings: Sequence[Setting], make: MakeLoader, seconds: float, repeats: int
+    settings: Sequence[Setting], make: MakeLoader, seconds: float, repeats: int, stop: Stop | None = None
 ) -> Generator[WorkerStep]:
     """In each repeat another one goes first; one that fails is not asked again."""
-    tallies = [WorkerTally(setting) for setting in settings]
+    stop, tallies = stop or Stop(), [WorkerTally(setting) for setting in settings]
     for repeat in range(repeats):
         first = repeat % len(tallies)
         for turn, tally in enumerate(tallies[first:] + tallies[:first]):
-            tally.measure(make, seconds)
+            if not stop.is_wanted:
+                tally.measure(make, seconds, stop)
+            if stop.is_wanted:
+                return
             yield WorkerStep(repeat * len(tallies) + turn + 1, repeats * len(tallies), tally.row())
 
 
@@ -148,12 +153,12 @@ class WorkerTally:
         self.samples: list[Sample] = []
         self.error: str | None = None
 
-    def measure(self, make: MakeLoader, seconds: float) -> None:
+    def measure(self, make: MakeLoader, seconds: float, stop: Stop | None = None) -> None:
         """One more piece, unless there was an error."""
         if self.error is None:
             try:
                 with _without_advice():
-                    self.samples.append(take_sample(make(self.setting), seconds))
+                    self.samples.append(take_sample(make(self.setting), seconds, stop or Stop()))
             except Exception as error:
                 self.error = f"{type(error).__name__}: {error}"
 
@@ -180,11 +185,11 @@ class WorkerTally:
         )
 
 
-def take_sample(loader: Any, seconds: float) -> Sample:
-    """Goes over the loader again and again until the time is up."""
-    total = Sample(0, 0.0, 0.0, Spent())
-    while total.seconds < seconds:
-        loop = _one_loop(loader, seconds - total.seconds)
+def take_sample(loader: Any, seconds: float, stop: Stop | None = None) -> Sample:
+    """Goes over the loader again and again until the time is up, or somebody wants it to stop."""
+    stop, total = stop or Stop(), Sample(0, 0.0, 0.0, Spent())
+    while total.seconds < seconds and not stop.is_wanted:
+        loop = _one_loop(loader, seconds - total.seconds, stop)
         first = total.first_batch_seconds or loop.first_batch_seconds
         total = Sample(
             total.num_frames + loop.num_frames,
@@ -195,7 +200,7 @@ def take_sample(loader: Any, seconds: float) -> Sample:
     return total
 
 
-def _one_loop(loader: Any, seconds: float) -> Sample:
+def _one_loop(loader: Any, seconds: float, stop: Stop) -> Sample:
     begin = time.perf_counter()
     with closing(iter(loader)) as batches:
         first = next(batches, None)
@@ -206,7 +211,7 @@ def _one_loop(loader: Any, seconds: float) -> Sample:
         is_alone = True
         for _ in batches:
             is_alone = False
-            if time.perf_counter() - started >= seconds:
+            if stop.is_wanted or time.perf_counter() - started >= seconds:
                 break
         end, after, made = time.perf_counter(), progress.spent, progress.num_frames
     if is_alone:

@@ -12,6 +12,7 @@ from .plots import WIDTH_INCHES, NotebookFigure
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
 KINDS = {"thread": ("#0072B2", "o", "threads"), "process": ("#D55E00", "s", "processes")}
+SUGGESTED = "#CC79A7"
 PHASES = {"decode": "#0072B2", "transform": "#E69F00", "hand_over": "#999999"}
 _FEW_MILLISECONDS = FuncFormatter(lambda value, _: f"{value:.3g}")
 
@@ -44,12 +45,22 @@ def _draw_rates(axes: Axes, rows: list[Any], report: Any) -> None:
             counts = [row.num_workers for row in several]
             axes.errorbar(counts, rates, spread, color=colour, marker=marker, capsize=3, label=label)
     _draw_alone(axes, rows)
+    chosen = report.suggested
+    ring: dict[str, Any] = {
+        "markersize": 14,
+        "markerfacecolor": "none",
+        "markeredgecolor": SUGGESTED,
+        "markeredgewidth": 2,
+    }
+    axes.plot(chosen.num_workers, chosen.frames_per_second, "o", label="suggested", linestyle="none", **ring)
     _draw_ideal(axes, rows, report.num_cores)
     axes.set_xlabel("workers")
     axes.set_ylabel("frames per second")
+    axes.margins(0.09)  # room for the ring
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8, frameon=False)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22), "ncols": 2}
+    axes.legend(fontsize=8, frameon=False, labelspacing=0.9, **place)
 
 
 def _draw_alone(axes: Axes, rows: list[Any]) -> None:
