@@ -21,7 +21,11 @@ STEPS = """async ([keys, pause]) => {
 _WATCH = """
   const root = document.querySelector('.pvio-browser'), seen = [];
   const wait = ms => new Promise(done => setTimeout(done, ms));
-  const watch = new MutationObserver(() => seen.push([performance.now(), Number(root.dataset.shown)]));
+  const note = () => {
+    const number = Number(root.dataset.shown);
+    if (seen.at(-1)?.[1] !== number) seen.push([performance.now(), number]);
+  };
+  const watch = new MutationObserver(note);
   watch.observe(root, { attributes: true, attributeFilter: ['data-shown'] });
   const begin = performance.now();
 """

@@ -72,7 +72,8 @@ class FrameBrowser(anywidget.AnyWidget):
     _esm = "\n".join((_STATIC / name).read_text("utf-8") for name in _SCRIPTS)
     _css = _STATIC / "browser.css"
 
-    index = traitlets.Int(0, help="The frame that is shown, of the first video.").tag(sync=True)
+    index = traitlets.Int(0, help="The frame that is shown, of the first video.")
+    index.tag(sync=True, echo_update=False)
     playing = traitlets.Bool(False, help="It plays now.").tag(sync=True)
     rate = traitlets.Float(1.0, min=0.01, max=64, help="How fast it plays: 1 is real time.").tag(sync=True)
     loop = traitlets.Bool(False, help="After the last frame, playing goes on with the first.").tag(sync=True)
@@ -168,6 +169,9 @@ class FrameBrowser(anywidget.AnyWidget):
     def _do_play(self) -> None:
         self.error = ""
         self.play()
+
+    def _do_nothing(self) -> None:
+        """The page only confirms what it got."""
 
     def _do_pause(self) -> None:
         self.pause()

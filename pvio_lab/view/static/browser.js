@@ -37,6 +37,7 @@ class View {
     this.off.forEach((off) => off());
     this.resizing.disconnect();
     clearInterval(this.watch);
+    clearInterval(this.knocking);
   }
 
   // --- what it is made of ---
@@ -150,6 +151,21 @@ class View {
     if (this.model.get("index") === this.wanted && this.shown === this.wanted) return;
     this.asked = this.asked || performance.now();
     this.set("index", this.wanted);
+    this.knock();
+  }
+
+  /**
+   * Until the picture is here: the server sends a message on only when the page has confirmed the one before,
+   * and a page with nothing to say waits 40 ms with that.
+   */
+  knock() {
+    if (this.knocking) return;
+    let left = MOST_KNOCKS;
+    this.knocking = setInterval(() => {
+      if (this.asked && left-- > 0) return this.say({ do: "nothing" });
+      clearInterval(this.knocking);
+      this.knocking = null;
+    }, KNOCK_MS);
   }
 
   set(name, value) {

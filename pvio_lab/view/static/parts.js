@@ -19,6 +19,8 @@ const KEYS = {
 };
 const RATES = [0.25, 0.5, 1, 2, 4];
 const BUSY_MS = 400;
+const KNOCK_MS = 8;
+const MOST_KNOCKS = 20;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
