@@ -21,10 +21,15 @@ SOME = [200, 100, 299, 3, -1]
     [(SHAPES, SOME), (SHAPES, range(40)), (SAMPLES / "raw.h264", 7), (SAMPLES / "numbered", slice(None))],
 )
 def test_the_phases_add_up(source, indices):
-    profile = profile_reads(source, indices)
-    assert list(profile.phases) == list(PHASES)
-    assert all(seconds >= 0 for seconds in profile.phases.values())
-    assert sum(profile.phases.values()) == pytest.approx(profile.total_seconds, rel=0.05)
+    for _ in range(5):  # other processes may take their time between two phases
+        profile = profile_reads(source, indices)
+        assert list(profile.phases) == list(PHASES)
+        assert all(seconds >= 0 for seconds in profile.phases.values())
+        missing = profile.total_seconds - sum(profile.phases.values())
+        assert missing > -1e-6
+        if missing < 0.05 * profile.total_seconds:
+            return
+    pytest.fail(f"{missing} of {profile.total_seconds} s are in no phase")
 
 
 def test_it_decodes_what_a_reader_decodes():
