@@ -198,7 +198,7 @@ def test_the_slider_never_ends_on_an_old_frame(lab, is_slow):
 
 
 def test_steps_do_not_pile_up(lab):
-    """On a machine that is busy with other things as well; a quiet one shows twice as many pictures or more."""
+    """On a machine that is busy with other things, too; a quiet one shows twice as many pictures or more."""
     root = open_browser(lab)
 
     def attempt():
