@@ -114,7 +114,7 @@ def test_the_last_of_many_moves_is_shown(opened):
 def test_an_index_out_of_range_is_the_nearest_frame(opened):
     browser, _ = opened(SAMPLES / "gop2.mp4")
     browser.index = 10_000
-    assert browser.index == len(browser._tracks[0]) - 1
+    assert browser.index == len(browser._stage.tracks[0]) - 1
     browser.index = -5
     assert browser.index == 0
 
@@ -131,6 +131,18 @@ def test_playing_keeps_real_time(opened):
     assert page.last()[0]["index"] == browser.index
 
 
+def test_another_speed_counts_at_once(opened):
+    browser, _ = opened(SAMPLES / "shapes.mp4")
+    browser.rate = 0.25
+    browser.play()
+    time.sleep(0.5)
+    browser.rate = 4.0
+    time.sleep(1)
+    browser.pause()
+    assert browser.index > 60
+    assert not browser.playing
+
+
 def test_playing_ends_at_the_end(opened):
     browser, page = opened(SAMPLES / "gop2.mp4", start=50)
     browser.play()
@@ -138,7 +150,7 @@ def test_playing_ends_at_the_end(opened):
     while browser.playing and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not browser.playing
-    assert browser.index == len(browser._tracks[0]) - 1
+    assert browser.index == len(browser._stage.tracks[0]) - 1
     assert page.last()[0]["index"] == browser.index
 
 
@@ -176,7 +188,7 @@ def test_marks(opened, tmp_path, monkeypatch):
     page.say(do="load_marks")
     assert list(browser.marks) == [12, 20, 21, 22]
     assert browser.marks.labels == ("hop", "run")
-    assert pv.sample_indices(browser._tracks[0].reader, only=browser.marks).tolist() == [12, 20, 21, 22]
+    assert pv.sample_indices(browser._stage.tracks[0].reader, only=browser.marks).tolist() == [12, 20, 21, 22]
     assert browser.error == ""
 
 
@@ -207,7 +219,7 @@ def test_a_frame_that_cannot_be_decoded_is_said(opened, monkeypatch):
     def fail(number):
         raise pv.DecodeError("it is broken there")
 
-    monkeypatch.setattr(browser._tracks[0], "shot", fail)
+    monkeypatch.setattr(browser._stage.tracks[0], "shot", fail)
     browser.index = 7
     browser._pictures.settle(5)
     assert "it is broken there" in browser.error
@@ -228,7 +240,7 @@ def test_errors_in_words(sources, options, error, words):
 
 def test_repr():
     browser = pv.browse(SAMPLES / "gop2.mp4", start=-1)
-    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._tracks[0]) - 1})"
+    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._stage.tracks[0]) - 1})"
     browser.close()
 
 

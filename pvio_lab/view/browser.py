@@ -13,15 +13,15 @@ from .exporter import Exporter
 from .exports import save_frame
 from .latest import Latest
 from .marks import Marks
-from .pictures import Pixels, difference, jpeg, png, thumbnail
+from .pictures import Pixels
 from .player import Player
+from .stage import Stage
 from .tracks import Shot, Track
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
 # After so long without a move, the picture is sent once more, exact.
 _REST_SECONDS = 0.2
-_STRIP_TILES, _STRIP_HEIGHT = 12, 48
 
 
 def browse(source_or_sources: Any, *, start: int = 0) -> FrameBrowser:
@@ -89,9 +89,8 @@ class FrameBrowser(anywidget.AnyWidget):
     _marks = traitlets.Dict().tag(sync=True)
 
     def __init__(self, tracks: list[Track], start: int = 0):
-        self._tracks, self._shots = tracks, list[Shot]()
+        self._stage, self._shots = Stage(tracks), list[Shot]()
         self._player: Player | None = None
-        self._strip: tuple[list[int], list[bytes]] | None = None
         self.marks = Marks(len(tracks[0]))
         self._marks_path = Path(f"{Path(tracks[0].name).stem}.marks.json")
         self._exporter = Exporter(self._tell, self._note, self._fail)
@@ -99,7 +98,7 @@ class FrameBrowser(anywidget.AnyWidget):
         self._pictures: Latest[int] = Latest(
             self._show, self._fail, "pvio_lab frames", rest=self._show_exactly, rest_seconds=_REST_SECONDS
         )
-        self._strips: Latest[None] = Latest(lambda _: self._make_strip(), self._fail, "pvio_lab filmstrip")
+        self._strips: Latest[None] = Latest(lambda _: self._show_strip(), self._fail, "pvio_lab filmstrip")
         super().__init__(
             index=start,
             names=[track.name for track in tracks],
@@ -109,6 +108,7 @@ class FrameBrowser(anywidget.AnyWidget):
         )
         self.on_msg(self._on_message)
         self.observe(self._on_move, ["index", "difference", "lock"])
+        self.observe(self._on_rate, ["rate", "loop"])
         self.marks.observe(self._send_marks)
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class FrameBrowser(anywidget.AnyWidget):
     @property
     def reader(self) -> Any:
         """The open reader of the first video."""
-        return self._tracks[0].reader
+        return self._stage.tracks[0].reader
 
     @property
     def frame(self) -> Pixels:
@@ -128,9 +128,11 @@ class FrameBrowser(anywidget.AnyWidget):
         """Plays from here in real time; frames it is too late for are skipped."""
         self.pause()
         self.playing = True
+        first = self._stage.tracks[0]
         self._player = Player(
-            self._tracks[0], self.index, self.rate, is_looped=self.loop, show=self._show, end=self._on_end
+            first, self.index, self.rate, is_looped=self.loop, show=self._show, end=self._on_end
         )
+        self._player.start()
 
     def pause(self) -> None:
         """Stops playing."""
@@ -141,16 +143,16 @@ class FrameBrowser(anywidget.AnyWidget):
     def close(self) -> None:
         """Ends what works for this browser, and closes what it opened."""
         self.pause()
+        self._stage.hurry()
         self._exporter.close()
         self._pictures.close()
         self._strips.close()
-        for track in self._tracks:
-            track.close()
+        self._stage.close()
         super().close()
 
     @traitlets.validate("index")
     def _valid_index(self, proposal: Any) -> int:
-        last = len(self._tracks[0]) - 1
+        last = len(self._stage.tracks[0]) - 1
         return int(min(max(proposal["value"], 0), last))
 
     # --- what the page asks for ---
@@ -212,7 +214,7 @@ class FrameBrowser(anywidget.AnyWidget):
         self._note(f"saved: {self.marks.save(self._marks_path)}")
 
     def _do_load_marks(self) -> None:
-        self.marks.replace(Marks.load(self._marks_path, num_frames=len(self._tracks[0])))
+        self.marks.replace(Marks.load(self._marks_path, num_frames=len(self._stage.tracks[0])))
 
     def _do_export(self, start: int, stop: int, path: str) -> None:
         self.error = ""
@@ -222,7 +224,7 @@ class FrameBrowser(anywidget.AnyWidget):
         self._exporter.cancel()
 
     def _do_save_frame(self) -> None:
-        track, number = self._tracks[0], self.index
+        track, number = self._stage.tracks[0], self.index
         path = Path(f"{Path(track.name).stem}_{number:06}.png")
         save_frame(track.reader, number, path)
         self._note(f"saved: {path}")
@@ -234,6 +236,10 @@ class FrameBrowser(anywidget.AnyWidget):
             self.error = ""
             self._pictures.ask(self.index)
 
+    def _on_rate(self, _: Any) -> None:
+        if self._player is not None:
+            self.play()
+
     def _on_end(self, failure: Exception | None) -> None:
         self._player = None
         shown = self._shots[0].number if self._shots else self.index
@@ -243,50 +249,22 @@ class FrameBrowser(anywidget.AnyWidget):
         self._pictures.ask(self.index)
 
     def _show(self, number: int) -> None:
-        self._deliver(self._shots_of(number), is_exact=False)
+        self._shots = self._stage.shots(number, by_time=self.lock == "time")
+        self._deliver(is_exact=False)
 
     def _show_exactly(self) -> None:
         if self._shots and self._player is None:
-            self._deliver(self._shots, is_exact=True)
+            self._deliver(is_exact=True)
 
-    def _shots_of(self, number: int) -> list[Shot]:
-        first, *others = self._tracks
-        shot = first.shot(number)
-        by_time = self.lock == "time"
-        numbers = [
-            track.number_at(shot.seconds) if by_time else min(number, len(track) - 1) for track in others
-        ]
-        return [shot, *(track.shot(each) for track, each in zip(others, numbers, strict=True))]
-
-    def _deliver(self, shots: list[Shot], *, is_exact: bool) -> None:
-        shown = [self._looked_at(track, shot) for track, shot in zip(self._tracks, shots, strict=True)]
-        self._shots = shots
-        facts = [
-            {
-                "number": shot.number,
-                "seconds": shot.seconds,
-                "keyframe": shot.is_keyframe,
-                "decoded": shot.num_decoded,
-                "width": shot.pixels.shape[1],
-                "height": shot.pixels.shape[0],
-            }
-            for shot in shots
-        ]
+    def _deliver(self, *, is_exact: bool) -> None:
+        shots = self._shots
+        pictures = self._stage.pictures(shots, is_exact=is_exact, is_difference=self.difference)
+        facts = [shot.facts for shot in shots]
         message = {"is": "picture", "index": shots[0].number, "exact": is_exact, "panes": facts}
-        message["playing"] = self._player is not None
-        self.send(message, [(png if is_exact else jpeg)(pixels) for pixels in shown])
+        self.send(message | {"playing": self._player is not None}, pictures)
 
-    def _looked_at(self, track: Track, shot: Shot) -> Pixels:
-        if not self.difference:
-            return shot.pixels
-        return difference(shot.pixels, track.reader[max(shot.number - 1, 0)])
-
-    def _make_strip(self) -> None:
-        if self._strip is None:
-            track = self._tracks[0]
-            numbers = np.unique(np.linspace(0, len(track) - 1, _STRIP_TILES).round().astype(int)).tolist()
-            self._strip = numbers, [thumbnail(track.reader[number], _STRIP_HEIGHT) for number in numbers]
-        numbers, pictures = self._strip
+    def _show_strip(self) -> None:
+        numbers, pictures = self._stage.strip()
         self.send({"is": "strip", "numbers": numbers}, pictures)
 
     def _send_marks(self, _: object = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from ..read.sampling import sample_indices
+from .pictures import to_jpeg
 from .stills import Still, stills
 from .tables import PALE, WRONG, Facts, box, facts_html, row_html, table_html
 
@@ -93,16 +93,10 @@ def _jpegs(shown: Sequence[Still]) -> list[str]:
     """The pictures as base64, as good as together they may be."""
     pictures: list[bytes] = []
     for quality in QUALITIES:
-        pictures = [_jpeg(still, quality) for still in shown]
+        pictures = [to_jpeg(still.picture, quality) for still in shown]
         if sum(map(len, pictures)) <= MAX_PICTURE_BYTES:
             break
     return [base64.b64encode(picture).decode() for picture in pictures]
-
-
-def _jpeg(still: Still, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    still.picture.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
 
 
 def _info_facts(info: Any) -> Facts:

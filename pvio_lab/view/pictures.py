@@ -12,10 +12,15 @@ Pixels = NDArray[np.uint8]
 JPEG_QUALITY = 85
 
 
-def jpeg(frame: Pixels, quality: int = JPEG_QUALITY) -> bytes:
+def jpeg(frame: Pixels) -> bytes:
     """Small and quick, but not exact."""
+    return to_jpeg(Image.fromarray(frame), JPEG_QUALITY)
+
+
+def to_jpeg(picture: Image.Image, quality: int) -> bytes:
+    """The same of a picture."""
     file = BytesIO()
-    Image.fromarray(frame).save(file, "JPEG", quality=quality)
+    picture.save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
@@ -29,10 +34,3 @@ def png(frame: Pixels) -> bytes:
 def difference(frame: Pixels, before: Pixels) -> Pixels:
     """How far each value is from the one in the frame before; black is no difference."""
     return np.asarray(np.maximum(frame, before) - np.minimum(frame, before))
-
-
-def thumbnail(frame: Pixels, height: int) -> bytes:
-    """A small picture of the frame."""
-    picture = Image.fromarray(frame)
-    picture.thumbnail((4 * height, height))
-    return jpeg(np.asarray(picture), 75)

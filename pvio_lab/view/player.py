@@ -15,11 +15,11 @@ _PATIENCE = 1.0
 
 
 class Player:
-    """One run of playing, in a thread of its own; `stop` ends it.
+    """One run of playing, in a thread of its own, from `start` to `stop`.
 
     Args:
         track: What is played.
-        start: The first frame.
+        first: The first frame.
         rate: How fast: 1 is real time.
         is_looped: After the last frame comes the first one.
         show: Shows a frame.
@@ -29,7 +29,7 @@ class Player:
     def __init__(
         self,
         track: Track,
-        start: int,
+        first: int,
         rate: float,
         *,
         is_looped: bool,
@@ -41,9 +41,11 @@ class Player:
         self._unseen = 0
         self._state = threading.Condition()
         self._is_stopped = False
-        at_end = start >= len(track) - 1
-        self._from = float(track.times[0 if at_end else start])
+        self._from = float(track.times[0 if first >= len(track) - 1 else first])
         self._thread = threading.Thread(target=self._work, name="pvio_lab player", daemon=True)
+
+    def start(self) -> None:
+        """Begins to play."""
         self._thread.start()
 
     def seen(self) -> None:

@@ -30,6 +30,13 @@ class Shot:
     pixels: NDArray[np.uint8]
     """`(H, W, 3)`."""
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the pixels, for a page."""
+        height, width, _ = self.pixels.shape
+        about = {"number": self.number, "seconds": self.seconds, "keyframe": self.is_keyframe}
+        return about | {"decoded": self.num_decoded, "width": width, "height": height}
+
 
 class Track:
     """One video of a browser.
@@ -48,7 +55,8 @@ class Track:
         self.times: NDArray[np.float64] = np.arange(count) / fps if index is None else index.pts_seconds
         self.durations = np.full(count, 1 / fps) if index is None else index.duration_seconds
         self.keyframes = np.arange(count) if index is None else index.keyframes
-        self.name = os.path.basename(str(self.reader.info.path).rstrip("/")) or str(self.reader.info.path)
+        self.path = str(self.reader.info.path)
+        self.name = os.path.basename(self.path.rstrip("/")) or self.path
         self.fps = fps
 
     def __len__(self) -> int:
@@ -70,7 +78,8 @@ class Track:
         return int(frames_at(self.times, self.durations, np.clip(seconds, self.times[0], last)))
 
     def shot(self, number: int) -> Shot:
-        """This frame."""
+        """This frame, or the last one if there are not so many."""
+        number = min(number, len(self) - 1)
         before = self._num_decoded()
         pixels = self.reader[number]
         place = np.searchsorted(self.keyframes, number)
