@@ -72,9 +72,11 @@ def test_numbers_times_and_thumbnails(lab):
     root.get_by_label("Time, minutes:seconds").press("Enter")
     rested(lab, 75)
     assert seen(lab) == 75
-    root.locator(".pvio-thumb").last.click()
-    rested(lab, 299)
-    assert seen(lab) == 299
+    thumb = root.locator(".pvio-thumb").last
+    number = int(thumb.get_attribute("title").split()[-1])
+    thumb.click()
+    rested(lab, number)
+    assert seen(lab) == number > 200
 
 
 def test_python_moves_the_view_and_two_displays_agree(lab):

@@ -11,12 +11,10 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import VideoError
-from ..read.sampling import sample_indices
 from .pictures import to_jpeg
-from .stills import Still, stills
+from .stills import Still, spread, stills
 from .tables import PALE, WRONG, Facts, box, facts_html, row_html, table_html
 
 NUM_STILLS = 6
@@ -67,7 +65,7 @@ def _strip_html(reader: Any) -> str:
 
 def _decodable(reader: Any) -> tuple[list[Still], str]:
     """Small pictures of some frames, and what is wrong with those that are missing."""
-    numbers = _spread(reader)
+    numbers = spread(reader, NUM_STILLS)
     try:
         return stills(reader, numbers, STILL_SIZE), ""
     except (VideoError, ValueError, OSError) as error:
@@ -77,16 +75,6 @@ def _decodable(reader: Any) -> tuple[list[Still], str]:
         with suppress(VideoError, ValueError, OSError):
             shown += stills(reader, [number], STILL_SIZE)
     return shown, trouble
-
-
-def _spread(reader: Any) -> NDArray[np.int64]:
-    """Frames spread over the video; keyframes where there are enough of them, as these are read at once."""
-    numbers = sample_indices(reader, num_frames=NUM_STILLS)
-    keyframes = np.asarray(getattr(getattr(reader, "index", None), "keyframes", ()), np.int64)
-    if not keyframes.size:
-        return numbers
-    before = keyframes[np.maximum(np.searchsorted(keyframes, numbers, side="right") - 1, 0)]
-    return before if np.unique(before).size == numbers.size else numbers
 
 
 def _jpegs(shown: Sequence[Still]) -> list[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
-
 from .pictures import Pixels, difference, jpeg, png, to_jpeg
-from .stills import opened, stills
+from .stills import opened, spread, stills
 from .tracks import Shot, Track
 
 _STRIP_TILES, _STRIP_SIZE = 12, (192, 48)
@@ -43,9 +41,8 @@ class Stage:
         """Small pictures along the first video, by a decoder of their own: nobody waits for it."""
         track = self.tracks[0]
         if not self._strip:
-            numbers = np.unique(np.linspace(0, len(track) - 1, _STRIP_TILES).round().astype(int)).tolist()
             with opened(track.path) as reader:
-                for number in numbers:
+                for number in spread(reader, min(_STRIP_TILES, len(track))).tolist():
                     if self._is_ending.is_set():
                         break
                     (still,) = stills(reader, [number], _STRIP_SIZE)

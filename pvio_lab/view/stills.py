@@ -9,10 +9,11 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from ..read.functions import open_video
+from ..read.sampling import sample_indices
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ def stills(reader: Any, numbers: ArrayLike, max_size: tuple[int, int]) -> list[S
         Still(int(number), float(time), _scaled(frame, max_size))
         for number, time, frame in zip(numbers, times, frames, strict=True)
     ]
+
+
+def spread(reader: Any, count: int) -> NDArray[np.int64]:
+    """Frames spread over the video; keyframes where there are enough of them, as these are read at once."""
+    numbers = sample_indices(reader, num_frames=count)
+    keyframes = np.asarray(getattr(getattr(reader, "index", None), "keyframes", ()), np.int64)
+    if not keyframes.size:
+        return numbers
+    before = keyframes[np.maximum(np.searchsorted(keyframes, numbers, side="right") - 1, 0)]
+    return before if np.unique(before).size == numbers.size else numbers
 
 
 @contextmanager
