@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,10 +221,17 @@ class LabPage:
             self._run("await app.serviceManager.sessions.shutdownAll()")
 
 
-@pytest.fixture
-def lab(server: Server, browser: Browser) -> Iterator[LabPage]:
+@contextmanager
+def opened_page(server: Server, browser: Browser) -> Iterator[LabPage]:
+    """A page with nothing in it yet."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = LabPage(context.new_page(), server)
     yield page
     page.close()
     context.close()
+
+
+@pytest.fixture
+def lab(server: Server, browser: Browser) -> Iterator[LabPage]:
+    with opened_page(server, browser) as page:
+        yield page

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,10 +111,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    find_chromium()
-    home = tmp_path_factory.mktemp("lab")
+@contextmanager
+def serving(home: Path) -> Iterator[Server]:
+    """A JupyterLab with its files in this new folder."""
     port = _free_port()
     server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16), home / "root", home / "log.txt")
     _copy_files(server.root)
@@ -128,7 +128,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         give_up = time.monotonic() + 60
         while not _answers(server):
             if process.poll() is not None or time.monotonic() > give_up:
-                pytest.fail(f"JupyterLab does not start: {server.log.read_text()[-3000:]}")
+                raise RuntimeError(f"JupyterLab does not start: {server.log.read_text()[-3000:]}")
             time.sleep(0.2)
         yield server
     finally:
@@ -136,10 +136,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             _end(process)
 
 
-@pytest.fixture(scope="module")  # not of the session: while it lives, no other test can use asyncio.run
-def browser() -> Iterator[Browser]:
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A Chromium without a window."""
     program = find_chromium()
     with needs("playwright.sync_api").sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    find_chromium()
+    with serving(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")  # not of the session: while it lives, no other test can use asyncio.run
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser

@@ -18,6 +18,22 @@ STEPS = """async ([keys, pause]) => {
   return times;
 }"""
 
+# Sets the frame field to these numbers, one after the other, and waits for each picture to be drawn.
+JUMPS = """async numbers => {
+  const root = document.querySelector('.pvio-browser'), times = [];
+  const field = root.querySelector('.pvio-number'), wait = ms => new Promise(done => setTimeout(done, ms));
+  for (const number of numbers) {
+    const begin = performance.now();
+    field.value = number;
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+    while (Number(root.dataset.shown) !== number) await wait(0);
+    await new Promise(requestAnimationFrame);
+    times.push(performance.now() - begin);
+    await wait(400);
+  }
+  return times;
+}"""
+
 _WATCH = """
   const root = document.querySelector('.pvio-browser'), seen = [];
   const wait = ms => new Promise(done => setTimeout(done, ms));
