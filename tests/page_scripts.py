@@ -1,38 +1,50 @@
 """What runs in the page to time the frame browser: nothing between a key and the picture is left out."""
 
-# Presses keys one after the other, and waits for each picture to be drawn: milliseconds for each.
-STEPS = """async ([keys, pause]) => {
+# `act`, and how long until another picture is drawn, in milliseconds.
+_TIME = """
   const root = document.querySelector('.pvio-browser'), times = [];
   const wait = ms => new Promise(done => setTimeout(done, ms));
-  for (const key of keys) {
+  const time = async act => {
     const before = root.dataset.shown, begin = performance.now();
-    root.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
-    while (root.dataset.shown === before) {
-      if (performance.now() - begin > 10000) throw new Error('no picture');
-      await wait(0);
-    }
-    await new Promise(requestAnimationFrame);
+    await new Promise((done, fail) => {
+      const late = setTimeout(() => fail(new Error('no picture')), 10000);
+      const watch = new MutationObserver(() => {
+        if (root.dataset.shown === before) return;
+        watch.disconnect();
+        clearTimeout(late);
+        requestAnimationFrame(done);
+      });
+      watch.observe(root, { attributes: true, attributeFilter: ['data-shown'] });
+      act();
+    });
     times.push(performance.now() - begin);
-    await wait(pause);
-  }
-  return times;
-}"""
+  };
+"""
 
-# Sets the frame field to these numbers, one after the other, and waits for each picture to be drawn.
-JUMPS = """async numbers => {
-  const root = document.querySelector('.pvio-browser'), times = [];
-  const field = root.querySelector('.pvio-number'), wait = ms => new Promise(done => setTimeout(done, ms));
-  for (const number of numbers) {
-    const begin = performance.now();
-    field.value = number;
-    field.dispatchEvent(new Event('change', { bubbles: true }));
-    while (Number(root.dataset.shown) !== number) await wait(0);
-    await new Promise(requestAnimationFrame);
-    times.push(performance.now() - begin);
-    await wait(400);
-  }
+# Presses keys one after the other, with pauses of `pause` to twice as many ms: how long each took.
+STEPS = f"""async ([keys, pause]) => {{
+  {_TIME}
+  for (const key of keys) {{
+    const press = new KeyboardEvent('keydown', {{ key, bubbles: true, cancelable: true }});
+    await time(() => root.dispatchEvent(press));
+    await wait(pause * (1 + Math.random()));  // or all would end at the same point between two redraws
+  }}
   return times;
-}"""
+}}"""
+
+# Sets the frame field to these numbers, one after the other: how long each took.
+JUMPS = f"""async numbers => {{
+  {_TIME}
+  const field = root.querySelector('.pvio-number');
+  for (const number of numbers) {{
+    await time(() => {{
+      field.value = number;
+      field.dispatchEvent(new Event('change', {{ bubbles: true }}));
+    }});
+    await wait(300 * (1 + Math.random()));
+  }}
+  return times;
+}}"""
 
 _WATCH = """
   const root = document.querySelector('.pvio-browser'), seen = [];
@@ -50,12 +62,13 @@ _WATCH = """
 DRAG = f"""async ([numbers, pause]) => {{
   {_WATCH}
   const slider = root.querySelector('.pvio-slider');
+  let end;
   for (const number of numbers) {{
+    if (end) await wait(pause);
     slider.value = number;
     slider.dispatchEvent(new Event('input', {{ bubbles: true }}));
-    await wait(pause);
+    end = performance.now();
   }}
-  const end = performance.now();
   while (Number(root.dataset.shown) !== numbers.at(-1) && performance.now() - end < 10000) await wait(0);
   const late = performance.now() - end;
   await wait(700);
@@ -66,11 +79,12 @@ DRAG = f"""async ([numbers, pause]) => {{
 # Holds a key down: 30 presses a second; what is shown after the release is late.
 HOLD = f"""async ([key, seconds]) => {{
   {_WATCH}
+  let end = begin;
   for (let number = 0; number < 30 * seconds; number++) {{
+    await wait(Math.max(0, begin + number * 1000 / 30 - performance.now()));
     root.dispatchEvent(new KeyboardEvent('keydown', {{ key, bubbles: true, cancelable: true }}));
-    await wait(Math.max(0, begin + (number + 1) * 1000 / 30 - performance.now()));
+    end = performance.now();
   }}
-  const end = performance.now();
   await wait(1000);
   const late = Math.max(0, ...seen.map(([time]) => time - end));
   return {{ rate: 1000 * seen.filter(([time]) => time <= end).length / (end - begin), late }};

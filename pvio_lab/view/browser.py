@@ -22,6 +22,9 @@ _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
 # After so long without a move, the picture is sent once more, exact.
 _REST_SECONDS = 0.2
+# The server of a notebook keeps the end of a message back until the page has confirmed the message before, which
+# may take 40 ms; it does not wait when more is to be sent than a packet holds, and this is more.
+_PUSH = bytes(65_536)
 
 
 def browse(source_or_sources: Any, *, start: int = 0) -> FrameBrowser:
@@ -172,9 +175,6 @@ class FrameBrowser(anywidget.AnyWidget):
         self.error = ""
         self.play()
 
-    def _do_nothing(self) -> None:
-        """The page only confirms what it got."""
-
     def _do_pause(self) -> None:
         self.pause()
 
@@ -262,6 +262,8 @@ class FrameBrowser(anywidget.AnyWidget):
         facts = [shot.facts for shot in shots]
         message = {"is": "picture", "index": shots[0].number, "exact": is_exact, "panes": facts}
         self.send(message | {"playing": self._player is not None}, pictures)
+        self.send({"is": "push"}, [_PUSH])
+        self.send({"is": "push"}, [bytes(65536)])
 
     def _show_strip(self) -> None:
         numbers, pictures = self._stage.strip()

@@ -37,7 +37,6 @@ class View {
     this.off.forEach((off) => off());
     this.resizing.disconnect();
     clearInterval(this.watch);
-    clearInterval(this.knocking);
   }
 
   // --- what it is made of ---
@@ -49,6 +48,7 @@ class View {
     this.slider = element("input", { type: "range", class: "pvio-slider", min: 0, step: 1, "aria-label": "Frame" });
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.ruler = element("canvas", { class: "pvio-ruler", "aria-hidden": "true" });
+    this.cursor = element("div", { class: "pvio-cursor" });
     this.strip = element("div", { class: "pvio-strip", role: "group", "aria-label": "Filmstrip" });
     this.buttons = {};
     const steps = STEPS.map(([name, text, title]) => this.button(name, text, title));
@@ -95,7 +95,7 @@ class View {
     this.root.setAttribute("data-lm-suppress-shortcuts", "true");
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", `Frames of ${names.join(", ")}`);
-    this.root.append(this.stage, element("div", { class: "pvio-line" }, this.slider, this.ruler), this.strip, place,
+    this.root.append(this.stage, element("div", { class: "pvio-line" }, this.slider, element("div", { class: "pvio-rail" }, this.ruler, this.cursor)), this.strip, place,
       moves, element("div", { class: "pvio-row", role: "toolbar", "aria-label": "Look and keep" }, ...toggles),
       ...keep, this.marks, this.state);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
@@ -151,21 +151,6 @@ class View {
     if (this.model.get("index") === this.wanted && this.shown === this.wanted) return;
     this.asked = this.asked || performance.now();
     this.set("index", this.wanted);
-    this.knock();
-  }
-
-  /**
-   * Until the picture is here: the server sends a message on only when the page has confirmed the one before,
-   * and a page with nothing to say waits 40 ms with that.
-   */
-  knock() {
-    if (this.knocking) return;
-    let left = MOST_KNOCKS;
-    this.knocking = setInterval(() => {
-      if (this.asked && left-- > 0) return this.say({ do: "nothing" });
-      clearInterval(this.knocking);
-      this.knocking = null;
-    }, KNOCK_MS);
   }
 
   set(name, value) {
@@ -221,14 +206,14 @@ class View {
 
   async onPicture(message, buffers) {
     const type = message.exact ? "image/png" : "image/jpeg";
-    const bitmaps = await Promise.all(buffers.map((buffer) => createImageBitmap(new Blob([buffer], { type }))));
+    const bitmaps = await Promise.all(buffers.map((buffer) => decoded(buffer, type)));
     bitmaps.forEach((bitmap, number) => this.panes[number].show(bitmap, message.panes[number]));
     if (this.shown !== message.index) this.note = "";
     this.shown = message.index;
     this.root.dataset.shown = message.index;
     this.root.dataset.exact = message.exact;
     if (this.shown === this.wanted) this.asked = 0;
-    this.say({ do: "seen", index: message.index });
+    if (message.playing) this.say({ do: "seen", index: message.index });
     if (this.model.get("playing")) {
       this.wanted = message.index;
       const now = performance.now();
@@ -256,7 +241,7 @@ class View {
         element("span", { class: "pvio-quiet" }, this.picture.playing ? this.shownRate()
           : decoded === 1 ? "1 frame decoded for it" : decoded ? `${decoded} frames decoded for it` : "remembered, nothing decoded"));
     }
-    this.drawRuler();
+    this.showCursor();
   }
 
   shownRate() {
@@ -316,8 +301,9 @@ class View {
     const width = (this.stage.clientWidth - gap * (this.panes.length - 1)) / this.panes.length;
     const height = Math.max(...sizes.map(([w, h]) => Math.min(width * h / w, 480)));
     for (const pane of this.panes) pane.canvas.style.height = `${Math.max(120, Math.round(height))}px`;
-    this.panes.forEach((pane) => pane.draw());
+    this.panes.forEach((pane) => pane.fill());
     this.drawRuler();
+    this.showCursor();
   }
 
   // --- keep ---

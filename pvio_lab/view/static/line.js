@@ -8,8 +8,8 @@ const LINE = {
     this.ruler.height = Math.round(box.height * dots);
     const context = this.ruler.getContext("2d"), style = getComputedStyle(this.root);
     context.scale(dots, dots);
-    const last = Math.max(1, this.times.length - 1), inset = 8;
-    const at = (number) => inset + number / last * (box.width - 2 * inset);
+    this.lineWidth = box.width;
+    const at = (number) => this.onLine(number);
     const colors = this.model.get("_marks").colors ?? {};
     for (const { start, end, label } of this.model.get("_marks").ranges ?? []) {
       context.fillStyle = colors[label] ?? "#e69f00";
@@ -26,8 +26,16 @@ const LINE = {
       context.fillStyle = colors[labels[0]] ?? "#e69f00";
       context.fillRect(at(index) - 1, 7, 3, 8);
     }
-    context.fillStyle = style.getPropertyValue("--pvio-accent");
-    context.fillRect(at(this.wanted) - 1, 0, 2, 15);
+  },
+
+  /** How far a frame is from the left of the ruler; the slider's knob leaves some room at both ends. */
+  onLine(number) {
+    const inset = 8;
+    return inset + number / Math.max(1, this.times.length - 1) * (this.lineWidth - 2 * inset);
+  },
+
+  showCursor() {
+    if (this.lineWidth) this.cursor.style.transform = `translateX(${this.onLine(this.wanted)}px)`;
   },
 
   onStrip(message, buffers) {

@@ -23,9 +23,15 @@ class Pane {
     this.draw();
   }
 
+  /** Takes the size it has on the page; to ask for that at each picture would cost more than to draw it. */
+  fill() {
+    this.box = this.canvas.getBoundingClientRect();
+    this.draw();
+  }
+
   /** CSS pixels for one pixel of the video, and where its corner is. */
   layout() {
-    const { width, height } = this.facts, box = this.canvas.getBoundingClientRect();
+    const { width, height } = this.facts, box = this.box;
     const fit = Math.min(box.width / width, box.height / height);
     const scale = this.view.zoom === null ? fit : this.view.zoom;
     const { x, y } = this.view.zoom === null ? { x: 0.5, y: 0.5 } : this.view.centre;
@@ -33,7 +39,7 @@ class Pane {
   }
 
   draw() {
-    if (!this.bitmap) return;
+    if (!this.bitmap || !this.box) return;
     const dots = window.devicePixelRatio || 1, { scale, left, top, box } = this.layout();
     const [width, height] = [Math.round(box.width * dots), Math.round(box.height * dots)];
     if (this.canvas.width !== width || this.canvas.height !== height) {
@@ -49,8 +55,8 @@ class Pane {
   }
 
   place(event) {
-    const { scale, left, top, box } = this.layout();
-    return [(event.clientX - box.left - left) / scale, (event.clientY - box.top - top) / scale, scale];
+    const { scale, left, top } = this.layout();
+    return [(event.offsetX - left) / scale, (event.offsetY - top) / scale, scale];
   }
 
   onWheel(event) {
@@ -58,7 +64,7 @@ class Pane {
     event.preventDefault();
     const [x, y, scale] = this.place(event), { box } = this.layout(), { width, height } = this.facts;
     const zoom = Math.min(64, Math.max(0.05, scale * Math.exp(-event.deltaY / 300)));
-    const [fromX, fromY] = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
+    const [fromX, fromY] = [event.offsetX - box.width / 2, event.offsetY - box.height / 2];
     this.view.setZoom(zoom, { x: (x - fromX / zoom) / width, y: (y - fromY / zoom) / height });
   }
 

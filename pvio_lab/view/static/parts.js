@@ -19,8 +19,6 @@ const KEYS = {
 };
 const RATES = [0.25, 0.5, 1, 2, 4];
 const BUSY_MS = 400;
-const KNOCK_MS = 8;
-const MOST_KNOCKS = 20;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -44,4 +42,13 @@ function clock(seconds) {
 function secondsOf(text) {
   const parts = text.trim().replace("−", "-").split(":").map(Number);
   return parts.some(Number.isNaN) || !text.trim() ? null : parts.reduce((sum, part) => 60 * sum + part, 0);
+}
+
+/** A picture that can be drawn. Where the page is not trusted (plain http from elsewhere), the quick way is not there. */
+async function decoded(buffer, type) {
+  if (!("ImageDecoder" in window)) return createImageBitmap(new Blob([buffer], { type }));
+  const decoder = new ImageDecoder({ data: buffer, type });
+  const { image } = await decoder.decode();
+  decoder.close();
+  return image;
 }
