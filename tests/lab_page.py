@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lab_server import Server
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
+WRONG = ".pvio-wrong, [role=alert]"  # where this project's widgets say what went wrong
 WIDGET = "application/vnd.jupyter.widget-view+json"
 VIEW = ":scope > .jp-OutputArea > .jp-OutputArea-child > .lm-Panel.jp-OutputArea-output > *"
 BROKEN_WIDGETS = ("Error displaying widget", "Could not create a view", "Loading widget...")
@@ -61,11 +62,13 @@ class LabPage:
         page: Playwright's page, for what is not here.
         server: The JupyterLab behind it.
         console_errors: What the page logged as an error or raised, but for what is HARMLESS.
+        is_troubled: Something is meant to go wrong; else the fixture `lab` looks for problems at the end.
     """
 
     page: Page
     server: Server
     console_errors: list[str] = field(default_factory=list)
+    is_troubled: bool = False
 
     _count = itertools.count()
 
@@ -203,6 +206,7 @@ class LabPage:
         if "raises-exception" not in cell["tags"]:
             yield from (f"{each['ename']}: {each['evalue']}" for each in cell["outputs"] if "ename" in each)
         shown = self.cell(number).locator(".jp-Cell-outputWrapper")
+        yield from (f"it says: {text}" for text in shown.locator(WRONG).all_inner_texts() if text)
         text = shown.text_content() or ""
         yield from (words for words in BROKEN_WIDGETS if words in text)
         wanted = sum(bool(each.get("data", {}).get(WIDGET, {}).get("model_id")) for each in cell["outputs"])
@@ -235,3 +239,4 @@ def opened_page(server: Server, browser: Browser) -> Iterator[LabPage]:
 def lab(server: Server, browser: Browser) -> Iterator[LabPage]:
     with opened_page(server, browser) as page:
         yield page
+        assert page.is_troubled or page.problems() == []

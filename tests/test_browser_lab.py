@@ -40,6 +40,12 @@ Made()
 """
 
 
+@pytest.fixture(autouse=True)
+def _trouble_is_made_here(request):
+    if "lab" in request.fixturenames:
+        request.getfixturevalue("lab").is_troubled = True
+
+
 def test_a_slider_calls_its_observer(lab):
     lab.open_notebook([SLIDER])
     lab.run_all()

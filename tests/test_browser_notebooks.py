@@ -16,5 +16,4 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(SECONDS + 100)]
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs_in_jupyterlab(lab, name):
     lab.open_notebook(name)
-    lab.run_all(SECONDS)
-    assert lab.problems() == []
+    lab.run_all(SECONDS)  # the fixture looks for problems

@@ -18,9 +18,9 @@ panel"""
 SETUP = "import shutil\nimport pvio_lab as pv\n_ = shutil.copy('../data_samples/shapes.mp4', 'clip.mp4')"
 
 
-def opened(lab, source, seconds=0.1, repeats=1):
+def opened(lab, source, *more, seconds=0.1, repeats=1):
     """A panel, with its buttons on the page."""
-    lab.open_notebook([SETUP, source.strip(), "panel.report"])
+    lab.open_notebook([SETUP, source.strip(), *more])
     lab.run_cell(0)
     lab.run_cell(1)
     lab.evaluate_in_kernel(f"panel.seconds.value, panel.repeats.value = {seconds}, {repeats}")
@@ -37,7 +37,7 @@ def said(cell, words, seconds=120):
 
 @pytest.mark.parametrize(("source", "label"), [(PROFILER, "Bar chart"), (EXPLORER, "Frames per second")])
 def test_it_measures_and_the_next_cell_has_the_report(lab, source, label):
-    cell = opened(lab, source)
+    cell = opened(lab, source, "panel.report")
     press(cell, "Start")
     said(cell, "Done: ")
     assert cell.locator(f"svg[role=img][aria-label^='{label}']").first.is_visible()
@@ -45,7 +45,6 @@ def test_it_measures_and_the_next_cell_has_the_report(lab, source, label):
     lab.run_cell(2)
     assert lab.outputs(2)[0]["output_type"] == "execute_result"
     assert int(lab.evaluate_in_kernel("len(panel.report)")) >= 2
-    assert lab.problems() == []
 
 
 @pytest.mark.parametrize("source", [PROFILER, EXPLORER])
@@ -61,6 +60,7 @@ def test_it_stops_and_keeps_what_it_has(lab, source):
 
 
 def test_an_error_is_said_in_place(lab):
+    lab.is_troubled = True
     cell = opened(lab, EXPLORER)
     lab.evaluate_in_kernel("panel.transform.value = 'broken'")
     press(cell, "Start")
@@ -78,6 +78,7 @@ def test_what_was_measured_stays_without_the_kernel(lab):
     press(cell, "Start")
     said(cell, "Done: ")
     cell.get_by_text("Run the cell to measure anew.").wait_for(state="attached")
+    lab.is_troubled = True
     lab.save()
     lab.restart_kernel()
     lab.reload(save=False)
