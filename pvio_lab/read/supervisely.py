@@ -112,7 +112,7 @@ def scaled_geometry(geometry: Json, scale: tuple[float, float]) -> Json:
     >>> scaled_geometry({"points": {"exterior": [[10, 20], [30, 40]], "interior": []}}, (0.5, 0.5))
     {'points': {'exterior': [[5, 10], [15, 20]], 'interior': []}}
     """
-    if scale == (1, 1):
+    if min(scale) == max(scale) == 1:
         return dict(geometry)
     scaled = dict(geometry)
     if "points" in geometry:

@@ -29,7 +29,10 @@ class Ahead(Generic[T]):
         self._lane: _Lane[T] = _Lane(asyncio.get_running_loop(), size)
         self._drop = weakref.finalize(self, self._lane.stop)
         # Not the object itself, which else could not be dropped.
-        threading.Thread(target=self._lane.run, args=(make,), name="pvio_lab ahead", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._lane.run, args=(make,), name="pvio_lab ahead", daemon=True
+        )
+        self._thread.start()
 
     def __aiter__(self) -> Ahead[T]:
         return self
@@ -47,6 +50,7 @@ class Ahead(Generic[T]):
         """Stops the thread, and waits until it has given everything back."""
         self._drop()
         await asyncio.shield(self._lane.ended)
+        self._thread.join()  # it has nothing left to do
 
 
 class _Lane(Generic[T]):

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from ..errors import VideoError
 from ..read.frames import Frames
 from .target import Target
 
@@ -93,18 +94,29 @@ def write_all(
 ) -> Generator[Path]:
     """Has frames written side by side; gives each path in order, when its file is there.
 
-    The next frame is only asked for when at most so many are waiting or being written. However it ends,
-    nothing is being written any more then.
+    The next frame is only asked for when at most so many are waiting or being written. Where one cannot
+    be decoded, those before it are still written. However it ends, nothing is being written any more then.
     """
     waiting: deque[Future[Path]] = deque()
+    trouble = None
+    jobs = iter(jobs)
     try:
-        for path, frame in jobs:
+        while True:
+            try:
+                path, frame = next(jobs)
+            except StopIteration:
+                break
+            except VideoError as error:  # what was decoded before is good
+                trouble = error
+                break
             waiting.append(pool.submit(save_whole, path, frame, write))
             del frame
             while waiting and (len(waiting) >= most_waiting or waiting[0].done()):
                 yield _result(waiting.popleft())
         while waiting:
             yield _result(waiting.popleft())
+        if trouble is not None:
+            raise trouble
     finally:
         for each in waiting:
             each.cancel()

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..errors import VideoError
 from ..read.frames import Frames
 from ..read.functions import open_video
 from ..read.numbers import frame_numbers, integer, positive_integer
@@ -105,8 +106,8 @@ def stream_video_frames_to_dir(
     """
     workers = positive_integer(max_write_workers, "max_write_workers")
     most_waiting = positive_integer(queue_size, "queue_size") + workers
-    path_of = _path_maker(source, output_dir, ext, image_writer)
     frames = _numbered(source, *_checked_range(start, end))
+    path_of = _path_maker(source, output_dir, ext, image_writer)
     jobs = ((path_of(number, count), frame) for number, count, frame in frames)
     paths = []
     with ThreadPoolExecutor(workers, "pvio_lab images") as pool, closing(frames):
@@ -134,9 +135,9 @@ async def async_stream_video_frames_to_dir(
     `progress_cb` is called in the loop, `image_writer` in threads. Cancelling it leaves whole files only.
     """
     workers = positive_integer(max_write_workers, "max_write_workers")
-    path_of = _path_maker(source, output_dir, ext, image_writer)
     frames = partial(_numbered, source, *_checked_range(start, end))
     stream = _stream(frames, positive_integer(queue_size, "queue_size"))
+    path_of = _path_maker(source, output_dir, ext, image_writer)
     loop, paths, waiting = asyncio.get_running_loop(), list[Path](), deque[asyncio.Future[Path]]()
 
     async def finish_one() -> None:
@@ -156,6 +157,10 @@ async def async_stream_video_frames_to_dir(
                     await finish_one()
             while waiting:
                 await finish_one()
+    except VideoError:  # what was decoded before is good
+        while waiting:
+            await finish_one()
+        raise
     finally:
         for each in waiting:
             each.cancel()
