@@ -41,7 +41,7 @@ def find_notes(
         return notes_of_numbers(annotations)
     path = Path(annotations)
     if path.is_dir():
-        return _notes_in([path / folder, *([path] if not folder else [])], Path(source))
+        return _notes_in([path / folder], Path(source))
     return read_notes(path)
 
 
