@@ -456,7 +456,22 @@ except KeyboardInterrupt:
         pixels(path)
 
 
+def forget_the_end(folder):
+    """Makes a manifest say what it says while a run is at work, or after it was killed."""
+    said = manifest(folder) | {"is_complete": False, "frames": []}
+    (folder / "gop2_frames.json").write_text(json.dumps(said))
+
+
+def test_images_of_a_killed_run_are_found_by_one_that_wants_others(tmp_path):
+    sample(CLIP, tmp_path, step=20)
+    forget_the_end(tmp_path)
+    sample(CLIP, tmp_path, step=30)
+    assert [frame["number"] for frame in manifest(tmp_path)["frames"]] == [0, 20, 30, 40]
+
+
 def test_half_files_of_killed_runs_are_removed_in_time(tmp_path):
+    sample(CLIP, tmp_path, num_frames=1)
+    forget_the_end(tmp_path)
     new, old = (
         tmp_path / ".gop2_frame_000001.png.aa.part.png",
         tmp_path / ".gop2_frame_000002.png.bb.part.png",

@@ -27,11 +27,15 @@ class Origin:
     """Width and height of the images."""
 
 
-def check_origin(path: Path, origin: Origin) -> None:
-    """Raises FileExistsError if a manifest is of other images, which must not be mixed with new ones."""
+def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
+    """What a manifest says, if there is one.
+
+    Raises:
+        FileExistsError: It is of other images, which must not be mixed with new ones.
+    """
     known = read_manifest(path)
     if known is None:
-        return
+        return None
     facts = json.loads(json.dumps(asdict(origin)))
     differences = [
         f"{key} {known.get(key)!r} -> {facts[key]!r}" for key in facts if known.get(key) != facts[key]
@@ -41,6 +45,7 @@ def check_origin(path: Path, origin: Origin) -> None:
             f"the images of {path} are others ({', '.join(differences)}); "
             "give another output_dir, or remove them and this file"
         )
+    return known
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
@@ -49,7 +54,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         data = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return data if isinstance(data, dict) else None
+    return data if isinstance(data, dict) and {"is_complete", "frames"} <= set(data) else None
 
 
 def write_manifest(

@@ -157,16 +157,15 @@ def _steps(
     with _opened(job, plan, threads) as (reader, video_size):
         yield {"num_frames": len(reader)}
         numbers = plan.policy.numbers(reader, notes)
+        target = (job.directory, job.stem)
         sampler = Sampler(
-            reader, job.source, video_size, job.directory, job.stem, notes, copies_notes=plan.copies_notes
+            reader, job.source, video_size, numbers, *target, notes, copies_notes=plan.copies_notes
         )
-        missing = sampler.missing(numbers)
-        kept = len(numbers) - len(missing)
+        missing = len(sampler.missing)
+        kept = len(numbers) - missing
         yield {"manifest": str(sampler.manifest), "num_images": kept, "num_kept": kept}
-        bar = tqdm(
-            total=len(missing), desc=job.stem, unit="frame", disable=not progress, delay=2, leave=False
-        )
-        with closing(sampler.write(numbers, missing, pool, _WAITING * num_cpus())) as written, bar:
+        bar = tqdm(total=missing, desc=job.stem, unit="frame", disable=not progress, delay=2, leave=False)
+        with closing(sampler.write(pool, _WAITING * num_cpus())) as written, bar:
             for count, _ in enumerate(written, kept + 1):
                 bar.update()
                 yield {"num_images": count}

@@ -31,6 +31,7 @@ class Sampler:
         reader: The video, with frames of the size of the images.
         source: How it was named.
         video_size: Width and height of the video.
+        numbers: Which frames shall have images, in order.
         directory: Where the images go; made if it is not there.
         stem: What their names begin with.
         notes: What is known about the frames.
@@ -46,6 +47,7 @@ class Sampler:
         reader: Any,
         source: str,
         video_size: tuple[int, int],
+        numbers: NDArray[np.int64],
         directory: Path,
         stem: str,
         notes: FrameNotes | None = None,
@@ -59,42 +61,29 @@ class Sampler:
         self._size = (reader.shape[2], reader.shape[1])
         self._origin = Origin(video_name(source), reader.info.size_bytes, len(reader), video_size, self._size)
         self.manifest = manifest_path(directory, stem)
-        check_origin(self.manifest, self._origin)
+        known = check_origin(self.manifest, self._origin)
         directory.mkdir(parents=True, exist_ok=True)
-        _remove_stale(directory, stem)
+        self._numbers, self._others = numbers, self._numbers_of(known)
+        self.missing = numbers[[not is_whole_png(self._path(number)) for number in numbers.tolist()]]
+        """The frames that have no image yet, or not all of it."""
 
-    def missing(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of the frames that have no image yet, or not all of it."""
-        there = self._images()
-        return numbers[
-            [number not in there or not is_whole_png(there[number]) for number in numbers.tolist()]
-        ]
-
-    def write(
-        self,
-        numbers: NDArray[np.int64],
-        missing: NDArray[np.int64],
-        pool: Executor,
-        most_waiting: int,
-    ) -> Generator[Path]:
+    def write(self, pool: Executor, most_waiting: int) -> Generator[Path]:
         """Writes the images that are missing; gives the path of each when it is there.
 
         However it ends, the manifest says what there is.
 
         Args:
-            numbers: Which frames shall have images, in order.
-            missing: Those that have none yet.
             pool: Has the images written.
             most_waiting: How many frames may wait for that.
         """
-        self._write_shares(np.setdiff1d(numbers, missing))
-        if missing.size:  # says whose the coming images are, even if this process is killed
+        self._write_shares(np.setdiff1d(self._numbers, self.missing))
+        if self.missing.size:  # says whose the coming images are, even if this process is killed
             self.write_manifest(is_complete=False)
         is_complete = False
-        paths = write_all(self._frames(missing), write_image, pool, most_waiting)
+        paths = write_all(self._frames(), write_image, pool, most_waiting)
         try:
             with closing(paths):
-                for number, path in zip(missing.tolist(), paths, strict=True):
+                for number, path in zip(self.missing.tolist(), paths, strict=True):
                     self._write_shares([number])
                     yield path
             is_complete = True
@@ -103,31 +92,36 @@ class Sampler:
 
     def write_manifest(self, *, is_complete: bool) -> None:
         """Writes down which images there are, also those of other runs."""
-        frames = [self._entry(number, path) for number, path in sorted(self._images().items())]
+        numbers = sorted({*self._numbers.tolist(), *self._others})
+        frames = [self._entry(number) for number in numbers if self._path(number).is_file()]
         write_manifest(
             self.manifest, self._origin, public_name(self._source), frames, is_complete=is_complete
         )
 
-    def _frames(self, numbers: NDArray[np.int64]) -> Iterator[tuple[Path, Frames]]:
-        stream = self._reader.stream(numbers)
-        for number in numbers.tolist():
+    def _frames(self) -> Iterator[tuple[Path, Frames]]:
+        stream = self._reader.stream(self.missing)
+        for number in self.missing.tolist():
             yield self._path(number), next(stream)
 
     def _path(self, number: int) -> Path:
         return self._directory / image_name(self._stem, number, len(self._reader))
 
-    def _images(self) -> dict[int, Path]:
-        """The frames that have an image."""
+    def _numbers_of(self, known: dict[str, Any] | None) -> set[int]:
+        """Which frames earlier runs have made images of; one that was stopped has made more than it says."""
+        if known is None:
+            return set()
+        if known["is_complete"]:
+            return {frame["number"] for frame in known["frames"]}
+        _remove_stale(self._directory, self._stem)
         pattern = re.compile(re.escape(f"{self._stem}_frame_") + r"(\d+)\.png")
         found = (pattern.fullmatch(path.name) for path in self._directory.iterdir())
-        numbers = (int(match[1]) for match in found if match)
-        return {number: self._path(number) for number in numbers if number < len(self._reader)}
+        return {int(match[1]) for match in found if match and int(match[1]) < len(self._reader)}
 
-    def _entry(self, number: int, path: Path) -> dict[str, Any]:
+    def _entry(self, number: int) -> dict[str, Any]:
         return {
             "number": number,
             "seconds": round(self._seconds(number), 6),
-            "file": path.name,
+            "file": self._path(number).name,
             "annotations": list(self._notes.labels_at(number)),
         }
 
