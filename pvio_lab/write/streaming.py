@@ -82,7 +82,7 @@ def stream_video_frames_to_dir(
     >>> [path.name for path in stream_video_frames_to_dir("data_samples/gop2.mp4", mkdtemp(), end=2)]
     ['gop2_frame_000000.png', 'gop2_frame_000001.png']
 
-    A slow disk makes the decoder wait: never more than `queue_size + max_write_workers + 1` frames are in
+    A slow disk makes the decoder wait: about `queue_size + max_write_workers` frames and no more are in
     memory. Each file appears under its name when it is complete, also when this is interrupted. It may be
     called where an event loop is running, as in a notebook; there, the twin below does not block the loop.
 
