@@ -23,6 +23,7 @@ _HOMES = {
     "ImageSequence": "read.images",
     "OpenError": "errors",
     "ReadProfile": "measure.profile",
+    "SampleReport": "write.sample_report",
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "StreamingVideoEncoder": "write.recorder",
@@ -37,6 +38,7 @@ _HOMES = {
     "WorkerChoice": "measure.worker_report",
     "WorkerExplorer": "view.explorer",
     "WorkerReport": "measure.worker_report",
+    "async_stream_video_frames_to_dir": "write.streaming",
     "available_encoders": "write.probe",
     "browse": "view.browser",
     "compare_workers": "measure.workers",
@@ -54,7 +56,11 @@ _HOMES = {
     "profile_throughput": "view.profiler",
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
+    "sample_video": "write.extract",
+    "sample_video_tree": "write.extract",
     "scan_videos": "read.scan",
+    "stream_video_frames": "write.streaming",
+    "stream_video_frames_to_dir": "write.streaming",
     "suggest_workers": "measure.suggest",
     "write_frames_to_video": "write.functions",
 }
@@ -104,11 +110,17 @@ if TYPE_CHECKING:
     from .write.camera import EpisodeVideo as EpisodeVideo
     from .write.concat import concatenate_video_files as concatenate_video_files
     from .write.encoders import EncoderInfo as EncoderInfo
+    from .write.extract import sample_video as sample_video
+    from .write.extract import sample_video_tree as sample_video_tree
     from .write.functions import encode_video_frames as encode_video_frames
     from .write.functions import write_frames_to_video as write_frames_to_video
     from .write.probe import available_encoders as available_encoders
     from .write.recorder import StreamingVideoEncoder as StreamingVideoEncoder
+    from .write.sample_report import SampleReport as SampleReport
     from .write.stats import FrameStats as FrameStats
+    from .write.streaming import async_stream_video_frames_to_dir as async_stream_video_frames_to_dir
+    from .write.streaming import stream_video_frames as stream_video_frames
+    from .write.streaming import stream_video_frames_to_dir as stream_video_frames_to_dir
     from .write.writer import VideoWriter as VideoWriter
 
 

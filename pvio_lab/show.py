@@ -13,6 +13,7 @@ _DRAWN_BY = {
     "doctor": "pvio_lab.view.reports:doctor_table",
     "info": "pvio_lab.view.card:info_table",
     "read_profile": "pvio_lab.view.reports:profile_table",
+    "samples": "pvio_lab.view.sample_table:sample_table",
     "scan": "pvio_lab.view.card:scan_table",
     "throughput": "pvio_lab.view.reports:throughput_table",
     "worker_choice": "pvio_lab.view.reports:choice_table",

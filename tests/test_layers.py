@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "errors": set(),
     "show": set(),
     "read": {"errors", "show"},
-    "write": {"errors", "read"},
+    "write": {"errors", "show", "read"},
     "load": {"errors", "read"},
     "measure": {"errors", "show", "read", "write", "load"},
     "view": {"errors", "read", "write", "load", "measure"},

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.numbers import frame_numbers
+from pvio_lab.read.numbers import ascending, frame_numbers
 
 lengths = st.integers(0, 50)
 maybe = st.none() | st.integers(-70, 70)
@@ -104,3 +104,14 @@ def test_a_long_key_is_not_repeated_in_full():
 def test_a_slice_without_progress():
     with pytest.raises(ValueError, match="zero"):
         frame_numbers(slice(None, None, 0), 10)
+
+
+def test_numbers_that_ascend():
+    assert ascending([0, 4, -1], 10).tolist() == [0, 4, 9]
+    assert ascending([], 10).tolist() == []
+
+
+@pytest.mark.parametrize("key", [[3, 3], [0, 5, 4], slice(None, None, -1)])
+def test_numbers_that_do_not_ascend(key):
+    with pytest.raises(ValueError, match=r"must ascend here, each once: \d comes after \d"):
+        ascending(key, 10)

@@ -505,3 +505,20 @@ def test_frames_in_one_line():
     assert fps == 30
     assert not wrong_frames(frames, truth("gop2.mp4")[[9, 0, -1]])
     assert read_frames_from_video(str(Path(SAMPLES, "numbered")))[0].shape == (12, 120, 160, 3)
+
+
+@pytest.mark.parametrize("name", ["bframes.avi", "open_gop_hevc.mp4", "raw.h264", "variable_rate.mp4"])
+def test_frames_far_apart_stream_exactly(name):
+    numbers = [2, 3, 29, 31, 60]
+    with VideoReader(SAMPLES / name) as reader:
+        frames = np.array(list(reader.stream(numbers)))
+    assert wrong_frames(frames, true_frames(SAMPLES / name)[numbers]) == []
+
+
+def test_a_stream_of_frames_that_are_not_there():
+    reader = VideoReader(SAMPLES / "gop2.mp4")
+    with pytest.raises(IndexError, match="frame 60 is out of range"):
+        reader.stream([0, 60])
+    reader.close()
+    with pytest.raises(ValueError, match="is closed"):
+        reader.stream([0])

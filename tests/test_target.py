@@ -223,3 +223,10 @@ def test_a_file_that_was_made_anew_is_removed_again(tmp_path):
     target.partial.write_bytes(b"late")
     target.discard()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_end_of_the_name_until_then(tmp_path):
+    with Target(tmp_path / "a.png", ending=".part.png") as target:
+        assert target.partial.name.endswith(".part.png")
+        assert target.partial.name.startswith(".a.png.")
+    assert names_in(tmp_path) == []

@@ -19,7 +19,7 @@ from ..errors import DecodeError, OpenError
 from .cpus import num_cpus
 from .facts import VideoInfo
 from .frames import FrameReader, Frames
-from .numbers import frame_numbers, positive_integer, scaled_size
+from .numbers import ascending, frame_numbers, positive_integer, scaled_size
 from .times import frame_rate, frames_at
 
 # What the ffmpeg program assumes for image files.
@@ -147,6 +147,11 @@ class ImageSequence(FrameReader):
         numbers, _ = frame_numbers(slice(start, stop, step), len(self))
         parts = (numbers[i : i + size] for i in range(0, len(numbers), size))
         return ((part, self._read(part)) for part in parts)
+
+    def stream(self, indices: Any) -> Iterator[Frames]:
+        """These frames one by one, each read when it is asked for; their numbers must ascend."""
+        numbers = ascending(indices, len(self)).tolist()
+        return (self._read(np.array([number]))[0] for number in numbers)
 
     def close(self) -> None:
         """Does nothing: no file stays open. Here because every reader has it."""

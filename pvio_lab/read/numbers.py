@@ -48,6 +48,20 @@ def frame_numbers(key: Any, length: int) -> tuple[NDArray[np.int64], bool]:
     return np.where(numbers < 0, numbers + length, numbers), array.ndim == 0
 
 
+def ascending(key: Any, length: int) -> NDArray[np.int64]:
+    """The frames that a key asks for, where they have to come in order, each once.
+
+    >>> ascending([2, 3, -1], 10)
+    array([2, 3, 9])
+    """
+    numbers, _ = frame_numbers(key, length)
+    falls = np.flatnonzero(np.diff(numbers) <= 0)
+    if falls.size:
+        before, after = numbers[falls[0] : falls[0] + 2].tolist()
+        raise ValueError(f"frame numbers must ascend here, each once: {after} comes after {before}")
+    return numbers
+
+
 def integer(value: Any, name: str) -> int:
     """An argument that must be an integer, Python's or numpy's; `name` is for the error message."""
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):

@@ -19,7 +19,7 @@ from .fetch import Fetcher, Geometry, stream
 from .frames import FrameReader, Frames
 from .index import FrameIndex
 from .metadata import describe
-from .numbers import frame_numbers, not_negative_integer, positive_integer, scaled_size
+from .numbers import ascending, frame_numbers, not_negative_integer, positive_integer, scaled_size
 from .opening import EngineName, open_file
 from .recycle import Recycler
 from .sources import local_path
@@ -146,6 +146,17 @@ class VideoReader(FrameReader):
         self._check_open()
         parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
         return self._batches(parts) if step > 0 else ((part, self._read(part)) for part in parts)
+
+    def stream(self, indices: Any) -> Iterator[Frames]:
+        """These frames one by one, each decoded when it is asked for, with flat memory.
+
+        Args:
+            indices: Their numbers, which must ascend; otherwise as in `reader[indices]`.
+        """
+        numbers = ascending(indices, len(self))
+        self._check_open()
+        pixels = stream(self.index.layout, self._geometry, self._threads, numbers)
+        return (np.ascontiguousarray(frame) for frame in pixels)
 
     def rest(self) -> None:
         """Gives threads and the file back until the next read, unless another thread reads just now."""

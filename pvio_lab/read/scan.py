@@ -137,7 +137,7 @@ def _find_videos(paths: Iterable[str | PathLike[str]]) -> list[str]:
         if not isinstance(path, str | PathLike):
             raise TypeError(f"scan_videos takes paths, not {type(path).__name__}: {path!r}")
         name = os.fspath(path)
-        inside = _videos_in(Path(name)) if os.path.isdir(name) else []
+        inside = videos_in(Path(name)) if os.path.isdir(name) else []
         for file in inside or [name]:
             found.setdefault(file if _is_url(file) else os.path.abspath(file), file)
     return list(found.values())
@@ -147,7 +147,8 @@ def _is_url(path: str) -> bool:
     return "://" in path or path.startswith("data:")
 
 
-def _videos_in(directory: Path) -> list[str]:
+def videos_in(directory: Path) -> list[str]:
+    """The videos of a directory and all its folders, told by extension, in natural order."""
     names = []
     for folder, folders, files in os.walk(directory):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from .mark_files import Contents, RangeMark, with_colours
+from ..read.mark_files import Contents, RangeMark, with_colours
 
 _COLOURS, _EXTRA = "colours", "extra"
 

@@ -8,11 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..read.numbers import integer
-from ..write.target import Target
-from . import mark_steps
-from .history import History
-from .mark_files import (
+from ..read.mark_files import (
     Contents,
     FrameMark,
     RangeMark,
@@ -23,6 +19,10 @@ from .mark_files import (
     marks_text,
     read_marks,
 )
+from ..read.numbers import integer
+from ..write.target import Target
+from . import mark_steps
+from .history import History
 
 _LABELS_SHOWN = 5
 

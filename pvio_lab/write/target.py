@@ -22,6 +22,7 @@ class Target:
     Args:
         path: The file that is wanted.
         overwrite: Whether it may replace a file that is there.
+        ending: What the name of the new file ends in until then, where something depends on that.
 
     Raises:
         FileExistsError: There is a file, and it may not be replaced.
@@ -29,13 +30,13 @@ class Target:
         PermissionError: The folder may not be written to.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = True):
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = True, ending: str = ".part"):
         self.path = Path(os.path.abspath(path))
         self._overwrite = overwrite
         self._place = Path(os.path.realpath(path))  # a link stays, and the file it leads to is replaced
         self._check()
         stem = os.fsencode(self._place.name)[:_LONGEST_STEM].decode(errors="ignore")  # no half characters
-        self.partial = self._place.with_name(f".{stem}.{uuid.uuid4().hex[:8]}.part")
+        self.partial = self._place.with_name(f".{stem}.{uuid.uuid4().hex[:8]}{ending}")
         self.partial.open("xb").close()  # fails at once where nothing may be written
         self._owner, self._is_committed = os.getpid(), False
         self._when_dropped = weakref.finalize(self, _remove, self.partial, self._owner)

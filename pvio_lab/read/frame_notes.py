@@ -1,0 +1,93 @@
+"""Which frames of a video carry what, whoever has written it down. Pure: no file is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .mark_files import Contents, RangeMark, checked_index, checked_label
+
+
+@dataclass(frozen=True)
+class FrameNotes:
+    """The annotated frames of one video.
+
+    >>> notes = FrameNotes({12: ("jump",)}, (RangeMark(3, 5, "run"),))
+    >>> notes.numbers()
+    [3, 4, 12]
+    >>> notes.labels_at(3), notes.labels_at(5)
+    (('run',), ())
+    """
+
+    frames: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """The labels of each frame that is annotated by itself; none is possible, too."""
+    ranges: tuple[RangeMark, ...] = ()
+    """Labels of frames that follow each other."""
+    always: tuple[str, ...] = ()
+    """Labels of the whole video. They hold on every frame, and make none an annotated one."""
+
+    def numbers(self) -> list[int]:
+        """The annotated frames, in order, each once."""
+        inside = (number for each in self.ranges for number in range(each.start, each.end))
+        return sorted({*self.frames, *inside})
+
+    def labels_at(self, number: int) -> tuple[str, ...]:
+        """What holds on this frame: its own labels, those of ranges, and those of the video, each once."""
+        around = [each.label for each in self.ranges if each.start <= number < each.end]
+        return tuple(dict.fromkeys((*self.frames.get(number, ()), *around, *self.always)))
+
+    def check(self, num_frames: int) -> None:
+        """Raises ValueError if something is about frames that the video does not have."""
+        last = max([*self.frames, *(each.end - 1 for each in self.ranges)], default=-1)
+        if last >= num_frames:
+            raise ValueError(f"frame {last} is annotated, and the video has {num_frames} frames")
+
+    def share(self, number: int, size: tuple[int, int]) -> dict[str, Any]:
+        """What belongs to one frame, for a file beside its image.
+
+        Args:
+            number: Which frame.
+            size: Width and height of the image.
+        """
+        return {"index": number, "labels": list(self.labels_at(number))}
+
+
+def notes_of_marks(contents: Contents) -> FrameNotes:
+    """The notes in a file of marks."""
+    return FrameNotes(contents.frames, tuple(sorted(contents.ranges)))
+
+
+def notes_of_numbers(annotations: Any) -> FrameNotes:
+    """The notes in an object: marks, a mapping from frame numbers to labels, or mere numbers.
+
+    >>> notes_of_numbers({7: ["jump"], 2: "run"}).labels_at(2)
+    ('run',)
+    >>> notes_of_numbers([3, 1, 3]).numbers()
+    [1, 3]
+
+    Raises:
+        TypeError: It is none of these.
+        ValueError: A number is negative, or a label is empty.
+    """
+    if not isinstance(annotations, Iterable) or isinstance(annotations, str | bytes):
+        raise TypeError(
+            f"annotations={annotations!r} must be a path, marks, a mapping from frame numbers to labels, "
+            "or frame numbers"
+        )
+    if isinstance(annotations, Mapping):
+        return FrameNotes({_number(key): _labels(value) for key, value in annotations.items()})
+    labels_at = getattr(annotations, "labels_at", lambda number: ())
+    numbers = [_number(each) for each in annotations]
+    return FrameNotes({number: _labels(labels_at(number)) for number in numbers})
+
+
+def _number(value: Any) -> int:
+    return checked_index(value, None)
+
+
+def _labels(labels: Any) -> tuple[str, ...]:
+    if labels is None:
+        return ()
+    each = [labels] if isinstance(labels, str) else labels
+    return tuple(dict.fromkeys(checked_label(label) for label in each))

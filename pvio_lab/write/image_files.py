@@ -1,0 +1,130 @@
+"""Frames become image files, several at a time: each appears under its name when it is complete."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor, Future, wait
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..errors import VideoError
+from ..read.frames import Frames
+from .target import Target
+
+ImageWriter = Callable[[Path, Frames], object]
+"""Writes a frame to a file; called by several threads at once."""
+
+# PNG files of level 1 are a fifth larger than those of Pillow's own level 6, and written twice as fast.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    ".png": {"compress_level": 1},
+    ".jpg": {"quality": 95},
+    ".jpeg": {"quality": 95},
+    ".webp": {"lossless": True, "quality": 50},
+}
+_LEAST_DIGITS = 6
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") -> str:
+    """The name of a frame's file; all of a video have as many digits, so that names sort as numbers do.
+
+    >>> image_name("clip", 12, 300)
+    'clip_frame_000012.png'
+    """
+    digits = max(_LEAST_DIGITS, len(str(num_frames - 1)))
+    return f"{stem}_frame_{number:0{digits}}{suffix}"
+
+
+def image_suffix(ext: str) -> str:
+    """The end of the names of image files that Pillow can write: 'png' -> '.png'.
+
+    Raises:
+        ValueError: It can write no such files.
+    """
+    suffix = checked_suffix(ext)
+    Image.init()
+    if Image.registered_extensions().get(suffix.lower()) not in Image.SAVE:
+        raise ValueError(
+            f"ext={ext!r} is no kind of image that can be written: png, jpg, webp, bmp, tiff and others are; "
+            "image_writer= writes what you like"
+        )
+    return suffix
+
+
+def checked_suffix(ext: str) -> str:
+    """The end of a name, with its dot."""
+    if not isinstance(ext, str):
+        raise TypeError(f"ext={ext!r} must be text such as 'png'")
+    suffix = f".{ext.lstrip('.')}"
+    if suffix == "." or any(sign in suffix for sign in "/\\\0"):
+        raise ValueError(f"ext={ext!r} must be the end of a file's name, such as 'png'")
+    return suffix
+
+
+def write_image(path: Path, frame: Frames) -> None:
+    """Writes a frame with Pillow; the end of the name decides how. Pixels are kept where the format can."""
+    Image.fromarray(frame).save(path, **_OPTIONS.get(path.suffix.lower(), {}))
+
+
+def save_whole(path: Path, frame: Frames, write: ImageWriter = write_image) -> Path:
+    """Has a frame written under another name beside it, and renames the file when it is complete."""
+    target = Target(path, ending=f".part{path.suffix}")  # writers go by the end of the name
+    with target:
+        write(target.partial, frame)
+        target.commit()
+    return path
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether there is a PNG file, and it has its end: a computer may have failed while it was written."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_PNG_END), os.SEEK_END)
+            return file.read() == _PNG_END
+    except OSError:  # it is not there, or shorter
+        return False
+
+
+def write_all(
+    jobs: Iterable[tuple[Path, Frames]], write: ImageWriter, pool: Executor, most_waiting: int
+) -> Generator[Path]:
+    """Has frames written side by side; gives each path in order, when its file is there.
+
+    The next frame is only asked for when at most so many are waiting or being written. Where one cannot
+    be decoded, those before it are still written. However it ends, nothing is being written any more then.
+    """
+    waiting: deque[Future[Path]] = deque()
+    trouble = None
+    jobs = iter(jobs)
+    try:
+        while True:
+            try:
+                path, frame = next(jobs)
+            except StopIteration:
+                break
+            except VideoError as error:  # what was decoded before is good
+                trouble = error
+                break
+            waiting.append(pool.submit(save_whole, path, frame, write))
+            del frame
+            while waiting and (len(waiting) >= most_waiting or waiting[0].done()):
+                yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+        if trouble is not None:
+            raise trouble
+    finally:
+        for each in waiting:
+            each.cancel()
+        wait(waiting)
+
+
+def _result(future: Future[Path]) -> Path:
+    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
+    while not wait([future], timeout=0.2).done:
+        pass
+    return future.result()

@@ -1,0 +1,207 @@
+"""Frames of a video one after the other: to an event loop, or to a directory of image files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import VideoError
+from ..read.frames import Frames
+from ..read.functions import open_video
+from ..read.numbers import frame_numbers, integer, positive_integer
+from .ahead import Ahead
+from .image_files import (
+    ImageWriter,
+    checked_suffix,
+    image_name,
+    image_suffix,
+    save_whole,
+    write_all,
+    write_image,
+)
+from .sample_names import video_name
+
+Source = str | os.PathLike[str]
+Progress = Callable[[int], object]
+
+
+def stream_video_frames(
+    source: Source, *, start: int = 0, end: int | None = None, queue_size: int = 32
+) -> AsyncGenerator[tuple[int, Frames]]:
+    """Pairs of frame number and frame for `async for`, decoded ahead by a thread while the loop does more.
+
+    >>> import asyncio
+    >>> async def shapes():
+    ...     return [(n, frame.shape) async for n, frame in stream_video_frames(path, start=8, end=10)]
+    >>> path = "data_samples/gop2.mp4"
+    >>> asyncio.run(shapes())
+    [(8, (240, 320, 3)), (9, (240, 320, 3))]
+
+    In a notebook, `async for` may stand in a cell as it is. The event loop is never kept waiting. A slow
+    loop makes the thread wait, so memory stays flat. Leaving the loop early ends the thread and closes the
+    file: at once with `contextlib.aclosing`, else when Python gets to it.
+
+    Args:
+        source: A video, its URL, or a directory of images.
+        start: The first frame; negative counts from the end, as in a slice.
+        end: One past the last frame, or None for all; as in a slice.
+        queue_size: How many decoded frames may wait.
+
+    Raises:
+        DecodeError: A frame cannot be decoded. It arrives in the loop, as the following ones do.
+        FileNotFoundError: There is no such file.
+        OpenError: It is no video.
+        ValueError: `queue_size` is less than 1.
+    """
+    frames = partial(_frames, source, *_checked_range(start, end))
+    return _stream(frames, positive_integer(queue_size, "queue_size"))
+
+
+def stream_video_frames_to_dir(
+    source: Source,
+    output_dir: Source,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    ext: str = "png",
+    progress_cb: Progress | None = None,
+    image_writer: ImageWriter | None = None,
+    max_write_workers: int = 4,
+    queue_size: int = 32,
+) -> list[Path]:
+    """Writes frames to image files named `<video>_frame_<number>.<ext>`, several at a time.
+
+    >>> from tempfile import mkdtemp
+    >>> [path.name for path in stream_video_frames_to_dir("data_samples/gop2.mp4", mkdtemp(), end=2)]
+    ['gop2_frame_000000.png', 'gop2_frame_000001.png']
+
+    A slow disk makes the decoder wait: about `queue_size + max_write_workers` frames and no more are in
+    memory. Each file appears under its name when it is complete, also when this is interrupted. It may be
+    called where an event loop is running, as in a notebook; there, the twin below does not block the loop.
+
+    Args:
+        source: A video, its URL, or a directory of images.
+        output_dir: The directory, made if it is not there. Files of these names are replaced.
+        start: The first frame; negative counts from the end, as in a slice.
+        end: One past the last frame, or None for all; as in a slice.
+        ext: The kind of image, such as "png", which keeps every pixel, or "jpg".
+        progress_cb: Called as `progress_cb(1)` when a file is there, such as `tqdm.update`.
+        image_writer: Writes the files instead: `image_writer(path, frame)`, called by several threads. The
+            path is a temporary one with the same end.
+        max_write_workers: How many files are written at the same time.
+        queue_size: How many decoded frames may wait for that.
+
+    Returns:
+        The paths, in the order of the frames.
+
+    Raises:
+        ValueError: There are no such image files, or a number is less than 1.
+    """
+    workers = positive_integer(max_write_workers, "max_write_workers")
+    most_waiting = positive_integer(queue_size, "queue_size") + workers
+    frames = _numbered(source, *_checked_range(start, end))
+    path_of = _path_maker(source, output_dir, ext, image_writer)
+    jobs = ((path_of(number, count), frame) for number, count, frame in frames)
+    paths = []
+    with ThreadPoolExecutor(workers, "pvio_lab images") as pool, closing(frames):
+        for path in write_all(jobs, image_writer or write_image, pool, most_waiting):
+            paths.append(path)
+            if progress_cb is not None:
+                progress_cb(1)
+    return paths
+
+
+async def async_stream_video_frames_to_dir(
+    source: Source,
+    output_dir: Source,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    ext: str = "png",
+    progress_cb: Progress | None = None,
+    image_writer: ImageWriter | None = None,
+    max_write_workers: int = 4,
+    queue_size: int = 32,
+) -> list[Path]:
+    """The same as `stream_video_frames_to_dir`, awaited; the event loop goes on meanwhile.
+
+    `progress_cb` is called in the loop, `image_writer` in threads. Cancelling it leaves whole files only.
+    """
+    workers = positive_integer(max_write_workers, "max_write_workers")
+    frames = partial(_numbered, source, *_checked_range(start, end))
+    stream = _stream(frames, positive_integer(queue_size, "queue_size"))
+    path_of = _path_maker(source, output_dir, ext, image_writer)
+    loop, paths, waiting = asyncio.get_running_loop(), list[Path](), deque[asyncio.Future[Path]]()
+
+    async def finish_one() -> None:
+        paths.append(await waiting[0])
+        waiting.popleft()
+        if progress_cb is not None:
+            progress_cb(1)
+
+    pool = ThreadPoolExecutor(workers, "pvio_lab images")
+    try:
+        async with aclosing(stream):
+            async for number, count, frame in stream:
+                save = partial(save_whole, path_of(number, count), frame, image_writer or write_image)
+                waiting.append(loop.run_in_executor(pool, save))
+                del frame, save
+                while waiting and (len(waiting) >= workers or waiting[0].done()):
+                    await finish_one()
+            while waiting:
+                await finish_one()
+    except VideoError:  # what was decoded before is good
+        while waiting:
+            await finish_one()
+        raise
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+    return paths
+
+
+async def _stream(make: Callable[[], Iterator[Any]], queue_size: int) -> AsyncGenerator[Any]:
+    ahead = Ahead(make, queue_size)
+    try:
+        async for item in ahead:
+            yield item
+            del item
+    finally:
+        await ahead.close()
+
+
+def _frames(source: Source, start: int, end: int | None) -> Generator[tuple[int, Frames]]:
+    for number, _, frame in _numbered(source, start, end):
+        yield number, frame
+        del frame
+
+
+def _numbered(source: Source, start: int, end: int | None) -> Generator[tuple[int, int, Frames]]:
+    """Number, how many frames there are, and the frame."""
+    with open_video(source) as reader:
+        numbers, _ = frame_numbers(slice(start, end), len(reader))
+        stream, count = reader.stream(numbers), len(reader)
+        for number in numbers.tolist():
+            yield number, count, next(stream)
+
+
+def _checked_range(start: int, end: int | None) -> tuple[int, int | None]:
+    return integer(start, "start"), None if end is None else integer(end, "end")
+
+
+def _path_maker(
+    source: Source, output_dir: Source, ext: str, image_writer: ImageWriter | None
+) -> Callable[[int, int], Path]:
+    """What gives each frame its path; the directory is made."""
+    suffix = image_suffix(ext) if image_writer is None else checked_suffix(ext)
+    directory, stem = Path(output_dir), Path(video_name(source)).stem
+    directory.mkdir(parents=True, exist_ok=True)
+    return lambda number, count: directory / image_name(stem, number, count, suffix)
