@@ -85,7 +85,9 @@ def _check_number(value: Any, name: str, *, above_zero: bool = False) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}={value!r} must be a number of seconds")
     if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
-        raise ValueError(f"{name}={value!r} must be {'more than' if above_zero else 'at least'} 0, and finite")
+        raise ValueError(
+            f"{name}={value!r} must be {'more than' if above_zero else 'at least'} 0, and finite"
+        )
 
 
 def _check_count(value: Any, name: str, *, least: int = 0) -> None:
