@@ -119,7 +119,7 @@ def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
         return name
     import fsspec
 
-    return str(fsspec.url_to_fs(name)[1])
+    return str(fsspec.url_to_fs(f"file{name[4:]}")[1])
 
 
 @contextmanager
