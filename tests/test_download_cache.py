@@ -171,12 +171,25 @@ def test_a_reader_keeps_its_file(server, fetching):
     with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
         for number in range(12):
             fetch(server, fetching, number)
-        reader.rest()
-        assert reader[30].any()
         assert os.path.exists(reader.info.path)
     for number in range(12):
         fetch(server, fetching, number)
     assert not os.path.exists(reader.info.path)
+
+
+@NO_LOCKS
+def test_a_reader_at_rest_lets_its_file_go(server, fetching):
+    with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
+        frame = reader[30]
+        reader.rest()
+        for number in range(12):
+            fetch(server, fetching, number)
+        assert not os.path.exists(reader.info.path)
+        assert (reader[30] == frame).all()
+        assert sum(1 for _ in reader) == 60
+        for number in range(12):
+            fetch(server, fetching, number)
+        assert os.path.exists(reader.info.path)
 
 
 @NO_LOCKS

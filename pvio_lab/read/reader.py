@@ -24,7 +24,7 @@ from .metadata import describe
 from .numbers import frame_numbers, not_negative_integer, positive_integer, scaled_size
 from .opening import EngineName, open_file
 from .recycle import Recycler
-from .sources import Fetching, fetched, shown
+from .sources import Fetched, Fetching, fetched, shown
 from .times import frames_at
 
 
@@ -82,10 +82,7 @@ class VideoReader(FrameReader):
             "fetching": fetching,
         }
         self._threads = num_threads or num_cpus()
-        held = ExitStack()
-        file = held.enter_context(fetched(source, fetching))
-        self._let_go = weakref.finalize(self, held.close)
-        opened = open_file(file.path, self._threads, engine)
+        opened = open_file(self._hold().path, self._threads, engine)
         try:
             self.index: FrameIndex = opened.index
             self.info: VideoInfo = describe(opened)
@@ -158,10 +155,14 @@ class VideoReader(FrameReader):
         return self._batches(parts) if step > 0 else ((part, self._read(part)) for part in parts)
 
     def rest(self) -> None:
-        """Gives threads and the file back until the next read, unless another thread reads just now."""
+        """Gives threads and the file back until the next read, unless another thread reads just now.
+
+        A cache may remove a download meanwhile; then the next read fetches it again.
+        """
         if self._fetcher.lock.acquire(blocking=False):
             try:
                 self._fetcher.rest()
+                self._let_go()
             finally:
                 self._fetcher.lock.release()
 
@@ -187,6 +188,20 @@ class VideoReader(FrameReader):
         finally:
             engine.close()
 
+    def _hold(self) -> Fetched:
+        """The file, which no cache removes until it is let go."""
+        held = ExitStack()
+        file = held.enter_context(fetched(self._source, self._options["fetching"]))
+        self._let_go = weakref.finalize(self, held.close)
+        return file
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError(f"this reader of {shown(self._source)} is closed; open a new one")
+        # While it was at rest, the file may have been removed from the cache.
+        if not self._let_go.alive and self._hold().attempts:
+            VideoReader.__init__(self, self._source, **self._options)
+
     def _make_fetcher(self, cache_bytes: int) -> Fetcher:
         if self.index.engine == "pyav":
             return Fetcher(self.index.layout, self._geometry, self._threads, cache_bytes, PyAVEngine)
@@ -209,10 +224,6 @@ class VideoReader(FrameReader):
                     row[:] = next(pixels)
                 yield part, memory.hand_over(frames)
                 del frames
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise ValueError(f"this reader of {shown(self._source)} is closed; open a new one")
 
 
 def _one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
