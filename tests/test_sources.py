@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import logging
 import os
@@ -15,6 +16,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from optional import needs
 from truth_frames import SAMPLES, true_frames, wrong_frames
 from unruly_server import serving
 
@@ -156,7 +158,7 @@ def test_nobody_listens(quick):
         ("nonsense://host/a.mp4", "nonsense://host/a.mp4 cannot be fetched: ValueError: Protocol not known"),
         ("data:video/mp4", "there is no comma in it"),
         ("data:video/mp4;base64,!", "what follows the comma is not base64"),
-        ("memory://nowhere.mp4", "memory://nowhere.mp4 cannot be fetched: FileNotFoundError"),
+        ("memory://nowhere.mp4", "memory://nowhere.mp4 cannot be fetched: there is no such file"),
     ],
 )
 def test_bad_urls_are_not_tried_again(source, said):
@@ -387,6 +389,51 @@ def test_fsspec_urls(tmp_path, keep):
     for source in ("memory://clip.mp4", f"zip://inside.mp4::{(tmp_path / 'videos.zip').as_uri()}"):
         with fetched(source, keep=keep) as file:
             assert Path(file.path).read_bytes() == DATA
+
+
+def test_an_archive_over_http(tmp_path, quick):
+    needs("aiohttp")
+    with ZipFile(tmp_path / "videos.zip", "w") as archive:
+        archive.write(CLIP, "inside.mp4")
+    with serving(tmp_path) as server:
+        with fetched(f"zip://inside.mp4::{server.url('ranges/videos.zip')}", quick) as file:
+            assert Path(file.path).read_bytes() == DATA
+        for words, is_temporary in (("stall", True), ("fail-9", True), ("status-404", False)):
+            url = f"zip://inside.mp4::{server.url(f'{words}/videos.zip', query='token=TOKEN')}"
+            with pytest.raises(SourceError, match=r"zip://inside.mp4::http://.*/videos.zip cannot") as caught:
+                local_path(url, quick)
+            assert caught.value.is_temporary == is_temporary, caught.value
+            assert not tells_secrets("".join(traceback.format_exception(caught.value)))
+
+
+def test_a_video_that_changes_meanwhile_is_never_mixed(tmp_path, quick):
+    shutil.copy(CLIP, tmp_path / "clip.mp4")
+    with serving(tmp_path) as server:
+        with opened_stream(server.url("ranges/cut-1/clip.mp4"), quick) as stream:
+            stream.read(1000)
+            (tmp_path / "clip.mp4").write_bytes(DATA + b"x")
+            with pytest.raises(SourceError, match="it has changed while it was read") as caught:
+                stream.read()
+        assert caught.value.is_temporary
+
+
+def test_a_full_disk_is_named(server, monkeypatch, cache_folder):
+    def truncate(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pvio_lab.read.download_cache.os.truncate", truncate)
+    with pytest.raises(SourceError, match=r"cache cannot be used: No space left on device; choose another"):
+        local_path(server.url("plain/gop2.mp4"))
+    assert not [path for path in cache_folder.iterdir() if path.is_dir()]
+
+
+def test_spaces_and_letters_of_any_alphabet(tmp_path, quick):
+    shutil.copy(CLIP, tmp_path / "ein schöner Clip.mp4")
+    with serving(tmp_path) as server:
+        for path in ("ein schöner Clip.mp4", "ein%20sch%C3%B6ner%20Clip.mp4"):
+            assert Path(local_path(server.url("") + path, quick)).read_bytes() == DATA
+    with pytest.raises(SourceError, match="the name of its host cannot be resolved"):
+        local_path("http://bücher.invalid/a.mp4", quick)
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -133,15 +133,22 @@ def _in_cache(source: str, fetching: Fetching) -> Iterator[Fetched]:
     with cache.held(source) as entry:
         facts, attempts, num_bytes = cache.find(entry), 0, 0
         if facts is None or fetching.revalidate:
-            facts, attempts, num_bytes = _download(source, fetching, cache, entry, facts)
+            with _writing(fetching):
+                facts, attempts, num_bytes = _download(source, fetching, cache, entry, facts)
         if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
             raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
         yield Fetched(str(entry / facts.file), attempts, num_bytes)
 
 
 def _opened_cache(fetching: Fetching) -> DownloadCache:
-    try:
+    with _writing(fetching):
         return DownloadCache(fetching)
+
+
+@contextmanager
+def _writing(fetching: Fetching) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SourceError(
             f"the cache folder {fetching.folder} cannot be used: {error.strerror}; choose another one by "
