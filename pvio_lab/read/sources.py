@@ -29,7 +29,7 @@ class Fetched:
     """A source that can be opened as a file."""
 
     path: str
-    """The file; in memory it has a path that only this process can open."""
+    """The file; in memory it has a path that processes of this machine can open."""
     attempts: int = 0
     """How often it was tried; 0 where nothing had to be fetched."""
     num_bytes: int = 0
@@ -197,7 +197,7 @@ def _in_memory(source: str, fetching: Fetching) -> Iterator[Fetched]:
         _copy(body, file)
         file.flush()
         body.close()
-        yield Fetched(f"/proc/self/fd/{descriptor}", body.attempts, body.num_read)
+        yield Fetched(f"/proc/{os.getpid()}/fd/{descriptor}", body.attempts, body.num_read)
 
 
 _KEEPERS: Mapping[Keep, Callable[[str, Fetching], AbstractContextManager[Fetched]]] = {
