@@ -84,7 +84,7 @@ def test_the_bound_holds(server, fetching, words):
 
 def test_what_was_used_least_lately_goes_first(server, fetching):
     for number in (0, 1, 2, 3, 0, 4, 0, 5):
-        fetch(server, fetching, number)
+        local_path(server.url(f"plain/{number}.bin"), fetching)  # and not read, which many systems note, too
         time.sleep(0.01)
     assert 0 in kept(fetching)
     assert not {1, 2} & set(kept(fetching))
@@ -94,7 +94,7 @@ def test_being_used_does_not_change_a_file(server, fetching):
     path = fetch(server, fetching, 0)
     before = os.stat(path)
     time.sleep(0.01)
-    fetch(server, fetching, 0)
+    local_path(server.url("plain/0.bin"), fetching)
     assert (os.stat(path).st_mtime_ns, os.stat(path).st_ino) == (before.st_mtime_ns, before.st_ino)
     assert os.stat(path).st_atime_ns > before.st_atime_ns
 
