@@ -50,8 +50,9 @@ class Policy:
             raise ValueError(f"sampling={sampling!r}: {error}") from None
 
     def numbers(self, reader: Any) -> Numbers:
-        """The numbers of the frames to take from this reader, sorted; a slow video has some more than once."""
-        return sample_indices(reader, **{self.name: self.value}, max_frames=self.max_frames)  # type: ignore[arg-type]
+        """The numbers of the frames to take from this reader, in order; of slow videos some come twice."""
+        chosen: dict[str, Any] = {self.name: self.value}
+        return sample_indices(reader, **chosen, max_frames=self.max_frames)
 
     @property
     def num_first(self) -> int | None:

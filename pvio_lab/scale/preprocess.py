@@ -70,13 +70,17 @@ def _crop(arguments: Any) -> Step:
         integer(each, "box") for each in _several(box, 4, "box", "(left, top, right, bottom)")
     )
     if not (0 <= left < right and 0 <= top < bottom):
-        raise ValueError(f"box={box!r} must be (left, top, right, bottom) with 0 <= left < right, 0 <= top < bottom")
+        raise ValueError(
+            f"box={box!r} must be (left, top, right, bottom) with 0 <= left < right, 0 <= top < bottom"
+        )
     return partial(_cropped, box=(left, top, right, bottom))
 
 
 def _cropped(picture: Picture, box: tuple[int, int, int, int]) -> Picture:
     if box[2] > picture.width or box[3] > picture.height:
-        raise ValueError(f"crop: box={box!r} reaches beyond the picture, which is {picture.width}x{picture.height}")
+        raise ValueError(
+            f"crop: box={box!r} reaches beyond the picture, which is {picture.width}x{picture.height}"
+        )
     return picture.crop(box)
 
 
