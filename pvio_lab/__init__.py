@@ -22,6 +22,8 @@ _HOMES = {
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
     "OpenError": "errors",
+    "PrepareVideoStage": "scale.ray_data",
+    "PrepareVideoUDF": "scale.ray_data",
     "ReadProfile": "measure.profile",
     "ScanReport": "read.scan",
     "SourceError": "errors",
@@ -32,6 +34,7 @@ _HOMES = {
     "VideoCollectionDataset": "load.dataset",
     "VideoError": "errors",
     "VideoInfo": "read.facts",
+    "VideoProcessor": "scale.prepare",
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
     "WorkerChoice": "measure.worker_report",
@@ -50,12 +53,15 @@ _HOMES = {
     "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
+    "prepare_videos": "scale.ray_data",
     "profile_reads": "measure.profile",
     "profile_throughput": "view.profiler",
     "read_frames_from_video": "read.functions",
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
     "suggest_workers": "measure.suggest",
+    "video_arrays": "scale.columns",
+    "video_sources": "scale.messages",
     "write_frames_to_video": "write.functions",
 }
 
@@ -93,6 +99,12 @@ if TYPE_CHECKING:
     from .read.sampling import sample_indices as sample_indices
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
+    from .scale.columns import video_arrays as video_arrays
+    from .scale.messages import video_sources as video_sources
+    from .scale.prepare import VideoProcessor as VideoProcessor
+    from .scale.ray_data import PrepareVideoStage as PrepareVideoStage
+    from .scale.ray_data import PrepareVideoUDF as PrepareVideoUDF
+    from .scale.ray_data import prepare_videos as prepare_videos
     from .view.browser import FrameBrowser as FrameBrowser
     from .view.browser import browse as browse
     from .view.explorer import WorkerExplorer as WorkerExplorer

@@ -25,12 +25,12 @@ _ERROR_COLUMN = "__inference_error__"
 _REQUIRED = {"messages": "Chat messages, OpenAI-style, with `video` and `video_url` items."}
 
 
-class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc, valid-type]
+class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
     """Prepares the videos of chats in batches `{data_column: [row, ...]}`, for Ray's `map_batches`.
 
     Each row gains `video`, the frames of each source in its `messages`, and `video_meta`, the `meta` of each;
-    see `VideoProcessor`. A row whose messages cannot be read gets one failed `video_meta`; a row that failed in
-    an earlier stage is passed on as it is.
+    see `VideoProcessor`. A row whose messages cannot be read gets one failed `video_meta`; a row that failed
+    in an earlier stage is passed on as it is.
 
     Args:
         data_column: The column of the rows.
@@ -83,7 +83,7 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc, valid-type]
         return self._limit
 
 
-class PrepareVideoStage(StatefulStage):  # type: ignore[misc, valid-type]
+class PrepareVideoStage(StatefulStage):  # type: ignore[misc]
     """`PrepareVideoUDF` as a stage of Ray's LLM processors.
 
     >>> stage = PrepareVideoStage(fn_constructor_kwargs={"sampling": {"uniform": 8}})
@@ -116,8 +116,8 @@ def prepare_videos(
     """Adds the videos of chats to a Ray dataset, as Arrow columns that can be written to Parquet.
 
     The column `video` has, for each source, the shape and the bytes of one array `(T, H, W, C)`, or
-    `(T, C, H, W)` with `pack_for_model="TCHW"`; `video_arrays(row["video"])` gives the arrays back. The column
-    `video_meta` has the `meta` of each source, as in `VideoProcessor.process`. Rows keep their other columns.
+    `(T, C, H, W)` with `pack_for_model="TCHW"`; `video_arrays(row["video"])` gives the arrays back. The
+    column `video_meta` has the `meta` of each source, as in `VideoProcessor.process`. Other columns stay.
 
     Args:
         ds: The dataset.

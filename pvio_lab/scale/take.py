@@ -90,7 +90,7 @@ def take(source: str | PathLike[str], wishes: Wishes, threads: int, check: Check
         front = Front(stream, stack.enter_context(_spool(wishes)), check)
 
         def attempts() -> int:
-            return int(getattr(stream, "attempts", 1))
+            return int(getattr(getattr(stream, "raw", None), "attempts", 1))
 
         if wishes.cache_mode == "auto" and needs_beginning_only(wishes.policy):
             try:
