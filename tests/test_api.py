@@ -17,6 +17,7 @@ PUBLIC = [
     "EncodeError",
     "EncoderInfo",
     "EpisodeVideo",
+    "Fetching",
     "FrameBrowser",
     "FrameIndex",
     "FrameStats",
