@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from faststart import faststart
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
 
 from pvio_lab import SourceError, VideoReader, write_frames_to_video
-from pvio_lab.scale.beginning import needs_beginning_only, open_beginning
+from pvio_lab.scale.beginning import Timed, needs_beginning_only, on_timeline, open_beginning
 from pvio_lab.scale.front import Front, NotStreamable
 from pvio_lab.scale.policies import Policy
 from pvio_lab.scale.spool import Spool
@@ -109,3 +112,19 @@ def test_which_policies_need_no_more():
     policies = [{"num_frames": 3}, {"fps": 1.0}, {"uniform": 3}]
     assert [needs_beginning_only(Policy.of(each)) for each in policies] == [True, False, False]
     assert [needs_beginning_only(Policy.of(each, 5)) for each in policies] == [True, True, False]
+
+
+@given(
+    gaps=st.lists(st.sampled_from([0.0000005, 0.01, 1 / 30, 0.1, 0.2, 0.7]), min_size=1, max_size=40),
+    fps=st.sampled_from([1.0, 3.0, 5.0, 10.0, 29.97, 30.0]),
+    count=st.integers(1, 20),
+    start=st.sampled_from([0.0, 1.4]),
+)
+def test_on_a_timeline_as_with_an_index(gaps, fps, count, start):
+    pts = start + np.cumsum([0.0, *gaps])
+    index = SimpleNamespace(pts_seconds=pts, duration_seconds=np.append(gaps, 0.1))
+    policy = Policy.of({"fps": fps}, count)
+    wanted = policy.numbers(SimpleNamespace(index=index, num_frames=len(pts))).tolist()
+    assume(pts[-1] > pts[0] + policy.last_seconds + 1e-5)
+    frames = (Timed(number, seconds, None) for number, seconds in enumerate(pts.tolist()))
+    assert [frame.number for frame in on_timeline(frames, policy)] == wanted

@@ -184,14 +184,25 @@ def test_a_server_that_says_nothing_is_given_up(server):
     assert results[0]["meta"]["attempts"] == 2
 
 
-def test_a_server_that_never_ends_is_given_up(tmp_path):
-    (tmp_path / "endless.mp4").write_bytes(bytes(50_000_000))
-    before = threading.active_count()
-    with serving(tmp_path) as server:
-        _, meta = one(server.url("drip/endless.mp4"), timeout_s=0.5, retries=0)
-        assert (meta["error_type"], meta["failed"]) == ("TimeoutError", True)
-        assert "timeout_s=0.5" in meta["error_message"]
-        _wait_until(lambda: threading.active_count() <= before + 2)  # the server's own; ours has stopped
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    """A server that needs half a minute for a file, and never pauses long."""
+    folder = tmp_path_factory.mktemp("endless")
+    with (folder / "endless.mp4").open("wb") as file:
+        file.truncate(100_000_000)
+    with serving(folder) as server:
+        yield server.url("drip/endless.mp4")
+
+
+def _has_ended():
+    return not any(thread.name == "pvio_lab_video" for thread in threading.enumerate())
+
+
+def test_a_server_that_never_ends_is_given_up(endless):
+    _, meta = one(endless, timeout_s=0.5, retries=0)
+    assert (meta["error_type"], meta["failed"]) == ("TimeoutError", True)
+    assert "timeout_s=0.5" in meta["error_message"]
+    _wait_until(_has_ended)
 
 
 def _wait_until(is_so, seconds=20):
@@ -211,6 +222,8 @@ def test_the_beginning_is_streamed(tmp_path):
             wanted = [0, 1, 2, 3] if "num_frames" in sampling else [0, 3, 6, 9]
             assert np.array_equal(frames, reader[wanted])
         assert server.num_sent("drip/noise.mp4") < reader.info.size_bytes / 2
+        one(server.url("plain/noise.mp4"), cache_mode="disk")
+        assert server.num_sent("plain/noise.mp4") == reader.info.size_bytes
 
 
 def test_downloads_leave_nothing_behind(server, tmp_path):
@@ -228,11 +241,27 @@ def test_kept_downloads_count_the_next_time(server, tmp_path):
 # Many at once
 
 
-def test_so_many_at_once_and_in_order(server):
+def test_the_order_is_that_of_the_sources(server):
     urls = [server.url(f"drip/{name}.mp4") for name in ["first", "last"] * 6]
     results = processor(max_concurrency=3).process_sync(urls)
     assert [result["meta"]["source"] for result in results] == urls
     assert all(numbers(result["frames"]) == [0, 1, 2] for result in results)
+
+
+def test_so_many_at_once(monkeypatch):
+    lock, running, most = threading.Lock(), set(), []
+
+    def slow(source, *_):
+        with lock:
+            running.add(source)
+            most.append(len(running))
+        time.sleep(0.05)
+        running.remove(source)
+        raise FileNotFoundError(source)
+
+    monkeypatch.setattr("pvio_lab.scale.prepare.take", slow)
+    processor(max_concurrency=3).process_sync([str(number) for number in range(12)])
+    assert max(most) == 3
 
 
 def test_the_event_loop_goes_on():
@@ -257,16 +286,16 @@ def test_also_inside_a_running_loop():
     assert numbers(frames) == [0, 1, 2]
 
 
-def test_a_cancelled_process_stops(server):
+def test_a_cancelled_process_stops(endless):
     async def cancelled():
-        task = asyncio.create_task(processor().process([server.url("drip/last.mp4")] * 4))
+        task = asyncio.create_task(processor().process([endless] * 3))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(cancelled())
-    _wait_until(lambda: not any(thread.name == "pvio_lab_video" for thread in threading.enumerate()))
+    _wait_until(_has_ended)
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path):

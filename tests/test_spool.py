@@ -3,7 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from pvio_lab.read.fetching import Fetching
+from pvio_lab.scale.policies import Policy
+from pvio_lab.scale.preprocess import Form
 from pvio_lab.scale.spool import Spool
+from pvio_lab.scale.take import Wishes, spool_for
 
 PIECES = [b"abc", b"defg", b"h"]
 
@@ -25,3 +29,12 @@ def test_little_stays_in_memory(tmp_path):
         assert "memfd" in os.readlink(spool.path)
         spool.write(b"e")
         assert str(tmp_path) in os.readlink(spool.path)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="there are no files in memory here")
+def test_where_downloads_go(tmp_path):
+    for cache_mode, place in (("auto", "memfd"), ("memory", "memfd"), ("disk", str(tmp_path))):
+        wishes = Wishes(Policy.of({"uniform": 1}), Form(), Fetching(cache_dir=tmp_path), cache_mode)
+        with spool_for(wishes) as spool:
+            spool.write(bytes(1_000_000))
+            assert place in os.readlink(spool.path)

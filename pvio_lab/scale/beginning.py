@@ -87,7 +87,7 @@ def _taken(
     container: InputContainer, stream: VideoStream, policy: Policy, threads: int, promised: int
 ) -> Iterator[tuple[int, float, Pixels]]:
     frames = _decoded(container, stream, threads, promised)
-    chosen = islice(frames, policy.num_first) if policy.num_first else _on_timeline(frames, policy)
+    chosen = islice(frames, policy.num_first) if policy.num_first else on_timeline(frames, policy)
     converter = None
     with closing(frames):
         for number, seconds, frame in chosen:
@@ -95,7 +95,7 @@ def _taken(
             yield number, seconds, converter.convert(frame)
 
 
-def _on_timeline(frames: Iterator[Timed], policy: Policy) -> Iterator[Timed]:
+def on_timeline(frames: Iterator[Timed], policy: Policy) -> Iterator[Timed]:
     """The frame on screen at each tick; known when the next one comes."""
     assert policy.max_frames is not None
     shown = next(frames)

@@ -87,7 +87,7 @@ def take(source: str | PathLike[str], wishes: Wishes, threads: int, check: Check
             return _read(file.path, wishes, threads, check, lambda: file.attempts)
     with ExitStack() as stack:
         stream = stack.enter_context(opened_stream(name, wishes.fetching))
-        front = Front(stream, stack.enter_context(_spool(wishes)), check)
+        front = Front(stream, stack.enter_context(spool_for(wishes)), check)
 
         def attempts() -> int:
             return int(getattr(getattr(stream, "raw", None), "attempts", 1))
@@ -106,7 +106,8 @@ def _comes_over_a_network(name: str) -> bool:
     return is_url(name) and not name.lower().startswith("file:")
 
 
-def _spool(wishes: Wishes) -> Spool:
+def spool_for(wishes: Wishes) -> Spool:
+    """Where a download goes."""
     limits = {"auto": _SMALL_BYTES, "disk": 0, "memory": math.inf}
     return Spool(wishes.fetching.cache_dir, memory_bytes=limits[wishes.cache_mode])
 
