@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from faststart import faststart
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
 
@@ -114,6 +114,7 @@ def test_which_policies_need_no_more():
     assert [needs_beginning_only(Policy.of(each, 5)) for each in policies] == [True, True, False]
 
 
+@settings(deadline=None)
 @given(
     gaps=st.lists(st.sampled_from([0.0000005, 0.01, 1 / 30, 0.1, 0.2, 0.7]), min_size=1, max_size=40),
     fps=st.sampled_from([1.0, 3.0, 5.0, 10.0, 29.97, 30.0]),
