@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import logging
 import os
@@ -13,8 +14,11 @@ import traceback
 from pathlib import Path
 from zipfile import ZipFile
 
+import av
 import numpy as np
 import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+from optional import needs
 from truth_frames import SAMPLES, true_frames, wrong_frames
 from unruly_server import serving
 
@@ -78,6 +82,17 @@ def test_frames_over_http_are_those_of_the_file(server):
 def test_every_way_to_keep_it_decodes(server, keep):
     with fetched(server.url("plain/gop2.mp4"), keep=keep) as file, VideoReader(file.path) as reader:
         assert not wrong_frames(reader[:], true_frames(CLIP))
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+def test_every_program_can_read_it(server, keep):
+    with (
+        fetched(server.url("plain/gop2.mp4"), keep=keep) as file,
+        VideoReader(file.path, engine="decord") as reader,
+    ):
+        command = [get_ffmpeg_exe(), "-v", "error", "-i", file.path, "-frames:v", "1", "-f", "null", "-"]
+        assert subprocess.run(command, check=False).returncode == 0
+        assert not wrong_frames(reader[[30]], true_frames(CLIP)[[30]])
 
 
 def test_what_was_fetched_is_not_fetched_again(server, cache_folder):
@@ -156,7 +171,7 @@ def test_nobody_listens(quick):
         ("nonsense://host/a.mp4", "nonsense://host/a.mp4 cannot be fetched: ValueError: Protocol not known"),
         ("data:video/mp4", "there is no comma in it"),
         ("data:video/mp4;base64,!", "what follows the comma is not base64"),
-        ("memory://nowhere.mp4", "memory://nowhere.mp4 cannot be fetched: FileNotFoundError"),
+        ("memory://nowhere.mp4", "memory://nowhere.mp4 cannot be fetched: there is no such file"),
     ],
 )
 def test_bad_urls_are_not_tried_again(source, said):
@@ -389,6 +404,51 @@ def test_fsspec_urls(tmp_path, keep):
             assert Path(file.path).read_bytes() == DATA
 
 
+def test_an_archive_over_http(tmp_path, quick):
+    needs("aiohttp")
+    with ZipFile(tmp_path / "videos.zip", "w") as archive:
+        archive.write(CLIP, "inside.mp4")
+    with serving(tmp_path) as server:
+        with fetched(f"zip://inside.mp4::{server.url('ranges/videos.zip')}", quick) as file:
+            assert Path(file.path).read_bytes() == DATA
+        for words, is_temporary in (("stall", True), ("fail-9", True), ("status-404", False)):
+            url = f"zip://inside.mp4::{server.url(f'{words}/videos.zip', query='token=TOKEN')}"
+            with pytest.raises(SourceError, match=r"zip://inside.mp4::http://.*/videos.zip cannot") as caught:
+                local_path(url, quick)
+            assert caught.value.is_temporary == is_temporary, caught.value
+            assert not tells_secrets("".join(traceback.format_exception(caught.value)))
+
+
+def test_a_video_that_changes_meanwhile_is_never_mixed(tmp_path, quick):
+    shutil.copy(CLIP, tmp_path / "clip.mp4")
+    with serving(tmp_path) as server:
+        with opened_stream(server.url("ranges/cut-1/clip.mp4"), quick) as stream:
+            stream.read(1000)
+            (tmp_path / "clip.mp4").write_bytes(DATA + b"x")
+            with pytest.raises(SourceError, match="it has changed while it was read") as caught:
+                stream.read()
+        assert caught.value.is_temporary
+
+
+def test_a_full_disk_is_named(server, monkeypatch, cache_folder):
+    def truncate(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pvio_lab.read.download_cache.os.truncate", truncate)
+    with pytest.raises(SourceError, match=r"cache cannot be used: No space left on device; choose another"):
+        local_path(server.url("plain/gop2.mp4"))
+    assert not [path for path in cache_folder.iterdir() if path.is_dir()]
+
+
+def test_spaces_and_letters_of_any_alphabet(tmp_path, quick):
+    shutil.copy(CLIP, tmp_path / "ein schöner Clip.mp4")
+    with serving(tmp_path) as server:
+        for path in ("ein schöner Clip.mp4", "ein%20sch%C3%B6ner%20Clip.mp4"):
+            assert Path(local_path(server.url("") + path, quick)).read_bytes() == DATA
+    with pytest.raises(SourceError, match="the name of its host cannot be resolved"):
+        local_path("http://bücher.invalid/a.mp4", quick)
+
+
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(ImportError, match=r"s3://bucket/a.mp4 needs a package .*: pip install s3fs"):
@@ -439,10 +499,10 @@ def test_a_stream_of_a_file():
 
 
 def test_a_stream_is_decoded_as_it_comes(server):
-    import av
-
-    with opened_stream(server.url("ranges/shapes.mp4")) as stream, av.open(stream) as container:
-        assert next(container.decode(video=0)).width == 640
+    """The index of this file is at its end, and most of it is never sent."""
+    with opened_stream(server.url("ranges/drip/shapes.mp4")) as stream, av.open(stream) as container:
+        frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert not wrong_frames(frame[None], true_frames(SAMPLES / "shapes.mp4")[:1])
 
 
 def test_nothing_stays_open(server):

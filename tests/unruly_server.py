@@ -100,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.behave("/".join(parts))
 
+    do_HEAD = do_GET
+
     def behave(self, name: str) -> None:
         if self.now("stall"):
             self.server.closing.wait()
@@ -140,18 +142,19 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self, file: Path) -> None:
         if not file.is_file():
             return self.refuse(404)
-        data, headers, code, begin = file.read_bytes(), {}, 200, 0
+        data, headers, code, begin, end = file.read_bytes(), {}, 200, 0, None
         if "versioned" in self.words:
             headers["ETag"] = f'"{hashlib.md5(data).hexdigest()}"'
             if self.headers.get("If-None-Match") == headers["ETag"]:
                 return self.start(304, headers)
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if "ranges" in self.words:
             headers["Accept-Ranges"] = "bytes"
+            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             if asked and int(asked[1]) < len(data):
                 begin, code = int(asked[1]), 206
-                headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
-        body = data[begin:]
+                end = min(int(asked[2] or len(data)) + 1, len(data))
+                headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(data)}"
+        body = data[begin:end]
         if "chunked" in self.words:
             headers["Transfer-Encoding"] = "chunked"
         elif "unsized" in self.words:
@@ -159,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             headers["Content-Length"] = str(len(body))
         self.start(code, headers)
-        return self.send(body)
+        return None if self.command == "HEAD" else self.send(body)
 
     def send(self, body: bytes) -> None:
         is_short = self.now("cut") or self.now("stall-body")

@@ -16,13 +16,11 @@ from .web import Answer, open_web
 Opener = Callable[[str, int, Fetching, "str | None"], Answer]
 
 _OPENERS: Mapping[str, Opener] = {"http": open_web, "https": open_web, "data": open_data}
-# Answers of these were checked; what else there is can reach anything this process can.
-_FOR_STRANGERS = frozenset(_OPENERS)
 _PIECE_BYTES = 2**20
 
 
 class Body(io.RawIOBase):
-    """Reads a source from the front, and elsewhere where the server can begin anywhere.
+    """Reads a source from the front, or from anywhere if the server can begin there.
 
     When the connection breaks, it is opened again at the byte where it broke; a server that always begins at
     the front is read up to there.
@@ -43,8 +41,9 @@ class Body(io.RawIOBase):
         self._tries, self._position = Tries(source, fetching), 0
         self._open = _opener_of(source)
         self._answer: Answer | None = None
+        self._first: Answer | None = None
         self.num_read = 0
-        first = self._tries.run(self._opened)
+        first = self._first = self._tries.run(self._opened)
         self.num_bytes, self.version, self._has_ranges = first.num_bytes, first.version, first.has_ranges
         self.is_known = first.is_known
 
@@ -113,7 +112,7 @@ class Body(io.RawIOBase):
         return piece
 
     def _opened(self) -> Answer:
-        known = self._known_version if self._answer is None and not self._position else None
+        known = None if self._first else self._known_version
         answer = self._open(self._source, self._position, self._fetching, known)
         try:
             self._check(answer)
@@ -126,8 +125,8 @@ class Body(io.RawIOBase):
 
     def _check(self, answer: Answer) -> None:
         _check_size(answer.num_bytes or 0, self._fetching)
-        if self._position and (answer.num_bytes, answer.version) != (self.num_bytes, self.version):
-            raise FetchError("it has changed while it was read; begin anew")
+        if self._first and (answer.num_bytes, answer.version) != (self._first.num_bytes, self._first.version):
+            raise FetchError("it has changed while it was read", is_temporary=True)
         if answer.start > self._position:
             raise FetchError(f"the server sent what comes after byte {answer.start}")
 

@@ -25,7 +25,7 @@ _BUSY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 _LONGEST_WAIT_SECONDS = 60.0
 # Their own kinds of errors, by the packages that fsspec stands on; all are about the connection.
 _TRANSPORTS = ("aiohttp", "botocore", "urllib3", "requests", "httpx")
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_FINAL = (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ def understood(error: BaseException, source: str, timeout_seconds: float) -> Fau
         return error.fault
     if isinstance(error, URLError) and isinstance(error.reason, BaseException):
         return understood(error.reason, source, timeout_seconds)
+    if isinstance(error, FileNotFoundError) and error.__cause__:  # what fsspec says to any trouble with HTTP
+        return understood(error.__cause__, source, timeout_seconds)
     if isinstance(error, socket.gaierror):
         return Fault("the name of its host cannot be resolved", error.errno != socket.EAI_NONAME)
     code = getattr(error, "status", None)
@@ -136,6 +138,7 @@ def _table(
         (UnicodeError, "it is no valid URL", False),
         (TimeoutError, f"nothing came for {timeout_seconds:g} seconds", True),
         (ssl.SSLCertVerificationError, "", False),
+        (FileNotFoundError, "there is no such file", False),
         (_FINAL, "", False),
         (http.client.HTTPException, "", True),
         (OSError, "", True),

@@ -29,7 +29,7 @@ class Fetched:
     """A source that can be opened as a file."""
 
     path: str
-    """The file; in memory it has a path that only this process can open."""
+    """The file; in memory it has a path that processes of this machine can open."""
     attempts: int = 0
     """How often it was tried; 0 where nothing had to be fetched."""
     num_bytes: int = 0
@@ -133,15 +133,22 @@ def _in_cache(source: str, fetching: Fetching) -> Iterator[Fetched]:
     with cache.held(source) as entry:
         facts, attempts, num_bytes = cache.find(entry), 0, 0
         if facts is None or fetching.revalidate:
-            facts, attempts, num_bytes = _download(source, fetching, cache, entry, facts)
+            with _writing(fetching):
+                facts, attempts, num_bytes = _download(source, fetching, cache, entry, facts)
         if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
             raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
         yield Fetched(str(entry / facts.file), attempts, num_bytes)
 
 
 def _opened_cache(fetching: Fetching) -> DownloadCache:
-    try:
+    with _writing(fetching):
         return DownloadCache(fetching)
+
+
+@contextmanager
+def _writing(fetching: Fetching) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SourceError(
             f"the cache folder {fetching.folder} cannot be used: {error.strerror}; choose another one by "
@@ -190,7 +197,7 @@ def _in_memory(source: str, fetching: Fetching) -> Iterator[Fetched]:
         _copy(body, file)
         file.flush()
         body.close()
-        yield Fetched(f"/proc/self/fd/{descriptor}", body.attempts, body.num_read)
+        yield Fetched(f"/proc/{os.getpid()}/fd/{descriptor}", body.attempts, body.num_read)
 
 
 _KEEPERS: Mapping[Keep, Callable[[str, Fetching], AbstractContextManager[Fetched]]] = {

@@ -143,7 +143,8 @@ def _without_user(url: str) -> tuple[str, str | None]:
     if not parts.hostname:
         raise FetchError("it is no valid URL: there is no host in it")
     user, _, host = parts.netloc.rpartition("@")
-    plain = quote(parts._replace(netloc=host, fragment="").geturl(), safe=_ALLOWED)
+    ascii_host = host if host.isascii() else host.encode("idna").decode()
+    plain = quote(parts._replace(netloc=ascii_host, fragment="").geturl(), safe=_ALLOWED)
     word = base64.b64encode(unquote(user).encode()).decode()
     return plain, f"Basic {word}" if user else None
 

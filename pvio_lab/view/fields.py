@@ -34,10 +34,11 @@ class Choices(widgets.Box):  # type: ignore[misc]
             )
             for words, value in options.items()
         }
-        parts = [_label(label), *self.boxes.values()]
+        parts = list(self.boxes.values())
         if note:
             parts.append(widgets.HTML(f'<span style="{PALE}">{escape(note)}</span>'))
-        super().__init__(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
+        ticks = widgets.Box(parts, layout={"flex_flow": "row wrap", "flex": "1 1 0", "min_width": "0"})
+        super().__init__([_label(label), ticks], layout={"align_items": "baseline"})
 
     @property
     def chosen(self) -> list[Any]:

@@ -16,6 +16,7 @@ from ..measure.seconds import time_left
 from ..measure.stopping import Stop
 from ..measure.tables import tsv_text
 from .drawings import figure_html
+from .keepsake import LIVE, STYLE, Keepsake, kept_html
 from .tables import PALE, TEXT, WRONG
 
 # Drawing takes time from the next piece's beginning, so it is not done for every one.
@@ -97,7 +98,10 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
             [self.start_button, self.stop_button, self.bar, self.status],
             layout={"flex_flow": "row wrap", "align_items": "center", "margin": "6px 0"},
         )
-        super().__init__([*controls, buttons, self.picture, self.advice, self.tables])
+        style = widgets.HTML(f"<style>{STYLE}</style>", layout={"display": "none"})
+        super().__init__([*controls, buttons, self.picture, self.advice, self.tables, style])
+        self.add_class(LIVE)
+        self._kept = Keepsake(self._kept_html)
         self.start_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self.stop())
         self._say("Ready.")
@@ -140,6 +144,9 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name})"
 
+    def _ipython_display_(self) -> None:
+        self._kept.display(self)
+
     # --- what the panels differ in ---
 
     @abstractmethod
@@ -165,6 +172,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         except Exception as error:
             self.error = self.error or error
         self._say_end(moment, time.perf_counter() - begin, stop.is_wanted)
+        self._kept.renew()
         self._rest()
 
     def _show(self, moment: Moment, seconds: float) -> None:
@@ -189,6 +197,13 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self.table.value = self.report._repr_html_()
         self.text.value, self.tsv.value = repr(self.report), tsv_text(self.report.to_dicts())
         self.tables.layout.display = ""
+
+    def _kept_html(self) -> str:
+        """What was measured, for a notebook without a kernel."""
+        if self.report is None or not self._has_rates:
+            return kept_html("Nothing was measured yet. Run the cell, then press Start.")
+        shown = (self.picture.value, self.advice.value, self.table.value)
+        return "".join(shown) + kept_html("Run the cell to measure anew.")
 
     @property
     def _has_rates(self) -> bool:

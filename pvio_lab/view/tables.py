@@ -40,8 +40,10 @@ def row_html(
 
 def _cell(tag: str, text: str, is_right: bool) -> str:
     """Every cell is stored with its style, so what a whole line has in common stands at the line."""
-    align = "text-align: right; white-space: nowrap" if is_right else "text-align: left"
-    style = f"{align}; vertical-align: top; padding: 3px 10px 3px 0; border: 0"
+    align = "text-align: right" if is_right else "text-align: left"
+    wrap = "; white-space: nowrap" if is_right and tag == "td" else ""
+    height = "top" if tag == "td" else "bottom"
+    style = f"{align}{wrap}; vertical-align: {height}; padding: 3px 8px 3px 0; border: 0"
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 
