@@ -79,7 +79,9 @@ def test_missing_readers_are_named(monkeypatch):
     monkeypatch.setattr(profiler_module, "missing_peers", lambda: {"opencv": 'pip install "it"'})
     panel = profile_throughput(CLIP)
     assert "opencv" not in panel.readers.boxes
-    assert "not installed: opencv (pip install &quot;it&quot;)" in panel.readers.children[-1].value
+    assert (
+        "not installed: opencv (pip install &quot;it&quot;)" in panel.readers.children[-1].children[-1].value
+    )
     panel.close()
 
 

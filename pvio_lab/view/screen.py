@@ -49,6 +49,7 @@ class Screen:
     def __init__(self, stage: Stage, look: Callable[[], Look], send: Send, fail: Callable[[Exception], None]):
         self._stage, self._look, self._send = stage, look, send
         self.shots: list[Shot] = []
+        self._taken: tuple[int, bool] | None = None
         self._push, self._is_watched = _PUSH_FAR, False
         self._pictures: Latest[int] = Latest(
             self.show, fail, "pvio_lab frames", rest=self._rest, rest_seconds=_REST_SECONDS
@@ -67,7 +68,7 @@ class Screen:
 
     def show(self, number: int) -> None:
         """Shows this frame, now."""
-        self.shots = self._stage.shots(number, by_time=self._look().by_time)
+        self._take(number)
         self._deliver(is_exact=False)
 
     def settle(self, seconds: float) -> bool:
@@ -91,6 +92,13 @@ class Screen:
         self._kept = Keepsake(lambda: self._kept_html(number()))
         return self._kept
 
+    def _take(self, number: int) -> list[Shot]:
+        """The frames to show; those that are there already are not asked for again."""
+        wish = number, self._look().by_time
+        if wish != self._taken:
+            self.shots, self._taken = self._stage.shots(number, by_time=wish[1]), wish
+        return self.shots
+
     def _rest(self) -> None:
         if self.shots and not self._look().is_playing:
             self._deliver(is_exact=True)
@@ -110,7 +118,7 @@ class Screen:
         self._send({"is": "strip", "numbers": numbers}, pictures)
 
     def _kept_html(self, number: int) -> str:
-        shots = self.shots or self._stage.shots(number, by_time=self._look().by_time)
+        shots = self.shots or self._take(number)
         named = zip(self._stage.tracks, shots, strict=True)
         frames = ", ".join(f"frame {shot.number} of {track.name}" for track, shot in named)
         words = f"{frames}, at {shots[0].seconds:.3f} s. Run the cell to browse."
