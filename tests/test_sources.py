@@ -25,6 +25,7 @@ from unruly_server import serving
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
 from pvio_lab.read.sources import fetched, local_path, opened_stream
+from pvio_lab.read.web import _opener
 
 CLIP = SAMPLES / "gop2.mp4"
 DATA = CLIP.read_bytes()
@@ -245,6 +246,7 @@ def test_private_addresses_are_refused_after_a_redirect_and_by_proxies(server, m
             "to-private.mp4", second.url("plain/gop2.mp4").replace("127.0.0.1", "127.0.0.2")
         )
         monkeypatch.setenv("http_proxy", second.url(""))
+        monkeypatch.setattr("pvio_lab.read.web._opener", _opener.__wrapped__)  # which remembers other proxies
         monkeypatch.setattr("pvio_lab.read.addresses.is_public", lambda address: address == "127.0.0.1")
         with pytest.raises(SourceError, match=r"127.0.0.2 is a private address"):
             local_path(url, Fetching(allow_private=False))
@@ -354,8 +356,10 @@ def test_a_change_on_the_server_is_noticed_when_asked_for(tmp_path, words, num_s
         url, path = server.url(f"{words}/clip.mp4"), f"{words}/clip.mp4"
         first = local_path(url, asking)
         with VideoReader(first) as reader:
+            inode = os.stat(first).st_ino
             assert local_path(url, asking) == first
-            assert reader[0].any()  # the same contents do not disturb who reads them
+            assert os.stat(first).st_ino == inode  # the same contents do not disturb who reads them
+            assert reader[0].any()
         assert (server.count(path), server.num_sent(path)) == (2, num_sent * len(DATA))
         shutil.copy(SAMPLES / "shapes.mp4", tmp_path / "clip.mp4")
         assert Path(local_path(url)).read_bytes() == DATA
