@@ -23,6 +23,8 @@ _HOMES = {
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
     "OpenError": "errors",
+    "PrepareVideoStage": "scale.ray_data",
+    "PrepareVideoUDF": "scale.ray_data",
     "ReadProfile": "measure.profile",
     "SampleReport": "write.sample_report",
     "ScanReport": "read.scan",
@@ -34,6 +36,7 @@ _HOMES = {
     "VideoCollectionDataset": "load.dataset",
     "VideoError": "errors",
     "VideoInfo": "read.facts",
+    "VideoProcessor": "scale.prepare",
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
     "WorkerChoice": "measure.worker_report",
@@ -53,6 +56,7 @@ _HOMES = {
     "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
+    "prepare_videos": "scale.ray_data",
     "profile_reads": "measure.profile",
     "profile_throughput": "view.profiler",
     "read_frames_from_video": "read.functions",
@@ -63,6 +67,8 @@ _HOMES = {
     "stream_video_frames": "write.streaming",
     "stream_video_frames_to_dir": "write.streaming",
     "suggest_workers": "measure.suggest",
+    "video_arrays": "scale.columns",
+    "video_sources": "scale.messages",
     "write_frames_to_video": "write.functions",
 }
 
@@ -101,6 +107,12 @@ if TYPE_CHECKING:
     from .read.sampling import sample_indices as sample_indices
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
+    from .scale.columns import video_arrays as video_arrays
+    from .scale.messages import video_sources as video_sources
+    from .scale.prepare import VideoProcessor as VideoProcessor
+    from .scale.ray_data import PrepareVideoStage as PrepareVideoStage
+    from .scale.ray_data import PrepareVideoUDF as PrepareVideoUDF
+    from .scale.ray_data import prepare_videos as prepare_videos
     from .view.browser import FrameBrowser as FrameBrowser
     from .view.browser import browse as browse
     from .view.explorer import WorkerExplorer as WorkerExplorer

@@ -24,6 +24,8 @@ PUBLIC = [
     "FrameTimestampError",
     "ImageSequence",
     "OpenError",
+    "PrepareVideoStage",
+    "PrepareVideoUDF",
     "ReadProfile",
     "SampleReport",
     "ScanReport",
@@ -35,6 +37,7 @@ PUBLIC = [
     "VideoCollectionDataset",
     "VideoError",
     "VideoInfo",
+    "VideoProcessor",
     "VideoReader",
     "VideoWriter",
     "WorkerChoice",
@@ -54,6 +57,7 @@ PUBLIC = [
     "measure_throughput",
     "open_video",
     "plot_gops",
+    "prepare_videos",
     "profile_reads",
     "profile_throughput",
     "read_frames_from_video",
@@ -64,6 +68,8 @@ PUBLIC = [
     "stream_video_frames",
     "stream_video_frames_to_dir",
     "suggest_workers",
+    "video_arrays",
+    "video_sources",
     "write_frames_to_video",
 ]
 

@@ -1,0 +1,50 @@
+"""A small Ray of its own for the tests of a module."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from optional import needs
+
+
+@pytest.fixture(scope="module")
+def ray_session() -> Iterator[ModuleType]:
+    """Ray on two processors of this machine, without a dashboard; its files go when it ends."""
+    ray = needs("ray")
+    needs("ray.data")
+    folder = tempfile.mkdtemp(prefix="ray_")  # short: Ray makes sockets in it, whose paths are limited
+    try:
+        start(ray, folder)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield ray
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(ray: ModuleType, folder: str, *, attempts: int = 4) -> None:
+    """Starts Ray, which gives itself half a minute: too little on a machine that has much to do."""
+    tests = Path(__file__).parent
+    search = os.pathsep.join(filter(None, [str(tests.parent), str(tests), os.environ.get("PYTHONPATH")]))
+    for attempt in range(attempts):
+        try:
+            ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                object_store_memory=512 * 2**20,
+                log_to_driver=False,
+                logging_level="ERROR",
+                _temp_dir=folder,
+                runtime_env={"env_vars": {"PYTHONPATH": search}},
+            )
+            return
+        except Exception as error:  # it has no kind of its own for this
+            ray.shutdown()
+            if "timed out during startup" not in str(error) or attempt == attempts - 1:
+                raise
