@@ -112,9 +112,11 @@ def write_all(
             waiting.append(pool.submit(save_whole, path, frame, write))
             del frame
             while waiting and (len(waiting) >= most_waiting or waiting[0].done()):
-                yield _result(waiting.popleft())
+                yield _result(waiting[0])
+                waiting.popleft()
         while waiting:
-            yield _result(waiting.popleft())
+            yield _result(waiting[0])
+            waiting.popleft()
         if trouble is not None:
             raise trouble
     finally:
