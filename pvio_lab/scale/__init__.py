@@ -1,0 +1,1 @@
+"""The same steps, for more videos than one machine can take."""
