@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 # Where each public name lives. Nothing is imported before it is used.
 _HOMES = {
     "AudioInfo": "read.facts",
+    "ClipCosts": "scale.costs",
     "ClipDataset": "load.clips",
     "DecodeError": "errors",
     "DoctorReport": "measure.doctor",
@@ -21,6 +22,8 @@ _HOMES = {
     "FrameStats": "write.stats",
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
+    "JobEstimate": "scale.estimate",
+    "JobReport": "scale.report",
     "OpenError": "errors",
     "ReadProfile": "measure.profile",
     "ScanReport": "read.scan",
@@ -31,6 +34,7 @@ _HOMES = {
     "VideoCollectionDataLoader": "load.loader",
     "VideoCollectionDataset": "load.dataset",
     "VideoError": "errors",
+    "VideoFrame": "scale.video_frame",
     "VideoInfo": "read.facts",
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
@@ -44,12 +48,15 @@ _HOMES = {
     "decode_video_frames": "read.functions",
     "doctor": "measure.doctor",
     "encode_video_frames": "write.functions",
+    "estimate_job": "scale.estimate",
     "explore_workers": "view.explorer",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
+    "measure_clips": "scale.sample",
     "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
+    "process_manifest": "scale.ray_job",
     "profile_reads": "measure.profile",
     "profile_throughput": "view.profiler",
     "read_frames_from_video": "read.functions",
@@ -93,6 +100,13 @@ if TYPE_CHECKING:
     from .read.sampling import sample_indices as sample_indices
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
+    from .scale.costs import ClipCosts as ClipCosts
+    from .scale.estimate import JobEstimate as JobEstimate
+    from .scale.estimate import estimate_job as estimate_job
+    from .scale.ray_job import process_manifest as process_manifest
+    from .scale.report import JobReport as JobReport
+    from .scale.sample import measure_clips as measure_clips
+    from .scale.video_frame import VideoFrame as VideoFrame
     from .view.browser import FrameBrowser as FrameBrowser
     from .view.browser import browse as browse
     from .view.explorer import WorkerExplorer as WorkerExplorer

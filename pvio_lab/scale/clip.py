@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -46,7 +46,9 @@ class Work:
 
     def __post_init__(self) -> None:
         if self.output not in get_args(Output):
-            raise ValueError(f"output={self.output!r} must be one of {', '.join(map(repr, get_args(Output)))}")
+            raise ValueError(
+                f"output={self.output!r} must be one of {', '.join(map(repr, get_args(Output)))}"
+            )
         unknown = sorted(set(self.sampling) - set(_SAMPLING))
         if unknown:
             raise ValueError(f"sampling has {unknown}; allowed are {', '.join(_SAMPLING)}")
@@ -138,7 +140,9 @@ def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
     if work.function is not None:
         return facts | _called(work.function, frames, row | facts)
     if save is not None:
-        return facts | {"images": [save(row, number, frame) for number, frame in zip(numbers, frames, strict=True)]}
+        return facts | {
+            "images": [save(row, number, frame) for number, frame in zip(numbers, frames, strict=True)]
+        }
     return facts | {"frames": frames}
 
 

@@ -47,7 +47,8 @@ class ClipCosts:
     @property
     def total_seconds(self) -> Seconds:
         """How long each clip took."""
-        return np.sum([getattr(self, f"{name}_seconds") for name in PHASES], axis=0)
+        total: Seconds = np.sum([getattr(self, f"{name}_seconds") for name in PHASES], axis=0)
+        return total
 
     @property
     def phases(self) -> dict[str, float]:

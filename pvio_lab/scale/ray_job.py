@@ -43,22 +43,22 @@ def process_manifest(
 ) -> JobReport:
     """Takes every clip of a manifest through Ray Data into Parquet shards; started again, it goes on.
 
-    Ray is used as it runs (`ray.init`, `RAY_ADDRESS`), or started on this machine for the time of the call. Each
-    core has one clip in work and decodes it with one thread. A clip that fails is a row with `error_type` and
-    `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's checkpoint and
+    Ray is used as it runs (`ray.init`, `RAY_ADDRESS`), or started on this machine for the time of the call.
+    Each core has one clip in work and decodes it with one thread. A clip that fails is a row with
+    `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's checkpoint and
     `manifest/` the clips with their numbers: the manifest as it was when the job first began.
 
     Args:
-        manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern as `"clips/**/*.mp4"`, or paths
-            and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say which
+        manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern as `"clips/**/*.mp4"`, or
+            paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say which
             part of the video a clip is; all other columns are carried along.
         output: A folder that all workers reach, also at a URL that pyarrow knows, as `s3://bucket/folder`.
-        make: "frames" for tensors in the column `frames`, "images" for PNG files in the folder `images/`, "info"
-            for facts of the video only.
+        make: "frames" for tensors in the column `frames`, "images" for PNG files in the folder `images/`,
+            "info" for facts of the video only.
         sampling: Which frames, as for `sample_indices`: one of `num_frames`, `fps`, `step`, `first`, and
             `max_frames`. `{"num_frames": 8}` when left out.
-        function: Makes the results instead: takes the frames `(n, H, W, 3)` and the row, or with `make="info"`
-            the open reader and the row, and returns a mapping. Ray must be able to pickle it.
+        function: Makes the results instead: takes the frames `(n, H, W, 3)` and the row, or, where `make` is
+            "info", the open reader and the row, and returns a mapping. Ray must be able to pickle it.
         schema: The types of what the function returns. Without it each shard has the types that were found.
         path_column: Which column of the manifest has the paths; its name becomes `path`.
         width: The width of the frames, as for `VideoReader`.
@@ -129,7 +129,9 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
     num_clips = int(noted.pop("num_clips"))
     if noted != asked:
         differing = [f"{key}={noted.get(key)!r}" for key in asked if noted.get(key) != asked[key]]
-        raise ValueError(f"{store.uri} has a job with {', '.join(differing)}; repeat it so, or take another folder")
+        raise ValueError(
+            f"{store.uri} has a job with {', '.join(differing)}; repeat it so, or take another folder"
+        )
     return num_clips
 
 

@@ -51,7 +51,9 @@ class JobReport:
         return f"JobReport({self.output!r}: {done}; {self.seconds:.3g} s on {self.num_cpus} cores)"
 
 
-def make_report(store: Store, *, num_before: int, begun_at: float, num_cpus: int, seconds: float) -> JobReport:
+def make_report(
+    store: Store, *, num_before: int, begun_at: float, num_cpus: int, seconds: float
+) -> JobReport:
     """Looks at the rows that a run has written."""
     rows = store.clips()
     names = [*(f"{name}_seconds" for name in PHASES), "begun_at"]

@@ -1,7 +1,7 @@
 """The folder of a job: which shards count, and what a killed run has left.
 
-A shard counts if Ray Data's checkpoint has a marker for it, which lists its clips. Ray writes the marker under
-a pending name, then the shard, and renames the marker last.
+A shard counts if Ray Data's checkpoint has a marker for it, which lists its clips. Ray writes the marker
+under a pending name, then the shard, and renames the marker last.
 """
 
 from __future__ import annotations
