@@ -25,6 +25,8 @@ _HOMES = {
     "JobEstimate": "scale.estimate",
     "JobReport": "scale.report",
     "OpenError": "errors",
+    "PrepareVideoStage": "scale.ray_data",
+    "PrepareVideoUDF": "scale.ray_data",
     "ReadProfile": "measure.profile",
     "ScanReport": "read.scan",
     "SourceError": "errors",
@@ -36,6 +38,7 @@ _HOMES = {
     "VideoError": "errors",
     "VideoFrame": "scale.video_frame",
     "VideoInfo": "read.facts",
+    "VideoProcessor": "scale.prepare",
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
     "WorkerChoice": "measure.worker_report",
@@ -56,6 +59,7 @@ _HOMES = {
     "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
+    "prepare_videos": "scale.ray_data",
     "process_manifest": "scale.ray_job",
     "profile_reads": "measure.profile",
     "profile_throughput": "view.profiler",
@@ -63,6 +67,8 @@ _HOMES = {
     "sample_indices": "read.sampling",
     "scan_videos": "read.scan",
     "suggest_workers": "measure.suggest",
+    "video_arrays": "scale.columns",
+    "video_sources": "scale.messages",
     "write_frames_to_video": "write.functions",
 }
 
@@ -107,6 +113,12 @@ if TYPE_CHECKING:
     from .scale.report import JobReport as JobReport
     from .scale.sample import measure_clips as measure_clips
     from .scale.video_frame import VideoFrame as VideoFrame
+    from .scale.columns import video_arrays as video_arrays
+    from .scale.messages import video_sources as video_sources
+    from .scale.prepare import VideoProcessor as VideoProcessor
+    from .scale.ray_data import PrepareVideoStage as PrepareVideoStage
+    from .scale.ray_data import PrepareVideoUDF as PrepareVideoUDF
+    from .scale.ray_data import prepare_videos as prepare_videos
     from .view.browser import FrameBrowser as FrameBrowser
     from .view.browser import browse as browse
     from .view.explorer import WorkerExplorer as WorkerExplorer

@@ -1,5 +1,7 @@
 """The errors of pvio_lab. Each message says what was wrong, the value, and what is allowed or what to do."""
 
+from typing import Any
+
 __all__ = ["DecodeError", "EncodeError", "FrameTimestampError", "OpenError", "SourceError", "VideoError"]
 
 
@@ -20,7 +22,20 @@ class EncodeError(VideoError):
 
 
 class SourceError(VideoError):
-    """A source cannot be fetched or cached."""
+    """A source cannot be fetched or cached.
+
+    >>> SourceError("the server answered 503", attempts=3, is_temporary=True).attempts
+    3
+
+    Args:
+        *args: The message.
+        attempts: How often it was tried; 0 where that was pointless.
+        is_temporary: Whether it may go well another time: a time-out, a reset, 429, 5xx.
+    """
+
+    def __init__(self, *args: Any, attempts: int = 0, is_temporary: bool = False):
+        super().__init__(*args)
+        self.attempts, self.is_temporary = attempts, is_temporary
 
 
 class FrameTimestampError(ValueError):

@@ -1,4 +1,5 @@
 from lab_page import lab
 from lab_server import browser, server
+from ray_session import ray_session
 
-__all__ = ["browser", "lab", "server"]
+__all__ = ["browser", "lab", "ray_session", "server"]

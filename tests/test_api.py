@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from optional import needs
 
 import pvio_lab as pv
 
@@ -26,6 +27,8 @@ PUBLIC = [
     "JobEstimate",
     "JobReport",
     "OpenError",
+    "PrepareVideoStage",
+    "PrepareVideoUDF",
     "ReadProfile",
     "ScanReport",
     "SourceError",
@@ -37,6 +40,7 @@ PUBLIC = [
     "VideoError",
     "VideoFrame",
     "VideoInfo",
+    "VideoProcessor",
     "VideoReader",
     "VideoWriter",
     "WorkerChoice",
@@ -57,6 +61,7 @@ PUBLIC = [
     "measure_throughput",
     "open_video",
     "plot_gops",
+    "prepare_videos",
     "process_manifest",
     "profile_reads",
     "profile_throughput",
@@ -64,8 +69,16 @@ PUBLIC = [
     "sample_indices",
     "scan_videos",
     "suggest_workers",
+    "video_arrays",
+    "video_sources",
     "write_frames_to_video",
 ]
+
+# The names that are not there without an optional package.
+NEEDS = {
+    **dict.fromkeys(["JobReport", "measure_clips", "process_manifest"], ["pyarrow"]),
+    "VideoFrame": ["datasets"],
+}
 
 
 def test_the_public_names_are_these():
@@ -74,6 +87,8 @@ def test_the_public_names_are_these():
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_imports_and_explains_itself(name):
+    for module in NEEDS.get(name, ()):
+        needs(module)
     value = getattr(pv, name)
     assert value.__name__ == name
     assert value.__doc__

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from contextlib import suppress
 from dataclasses import asdict, fields
 from os import PathLike
@@ -17,6 +16,7 @@ import numpy as np
 
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
+from .fetching import user_cache_folder
 from .index import FrameIndex
 from .opening import Opened, open_file
 from .sources import local_path
@@ -145,17 +145,7 @@ def _places(path: str) -> tuple[Path, Path]:
     """Beside the file, and in the user's cache folder under a name that no other file has."""
     absolute = os.path.abspath(path)
     name = hashlib.sha256(os.fsencode(absolute)).hexdigest()
-    return Path(f"{absolute}.metadata.json"), _cache_folder() / f"{name}.metadata.json"
-
-
-def _cache_folder() -> Path:
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "pvio_lab"
+    return Path(f"{absolute}.metadata.json"), user_cache_folder() / f"{name}.metadata.json"
 
 
 def _key(path: str) -> list[Any]:

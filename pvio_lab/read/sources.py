@@ -1,40 +1,200 @@
-"""A path, a URL or a data URI becomes a local file."""
+"""A path, a URL or a data URI becomes a local file, or a stream of bytes."""
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, BinaryIO, Literal
 
 from ..errors import SourceError
+from .addresses import is_url as is_url
+from .addresses import shown as shown
+from .body import Body
+from .download_cache import Download, DownloadCache, Facts, file_name
+from .fetching import Fetching as Fetching
+
+Keep = Literal["cache", "memory", "temporary"]
+
+_PIECE_BYTES = 2**18
 
 
-def is_url(source: str) -> bool:
-    """Anything with a scheme: http(s), s3, data ...; but not a drive letter."""
-    scheme, colon, _ = source.partition(":")
-    return bool(colon) and (source.startswith("data:") or ("://" in source and len(scheme) > 1))
+@dataclass(frozen=True)
+class Fetched:
+    """A source that can be opened as a file."""
+
+    path: str
+    """The file; in memory it has a path that only this process can open."""
+    attempts: int = 0
+    """How often it was tried; 0 where nothing had to be fetched."""
+    num_bytes: int = 0
+    """How many bytes were transferred; 0 where nothing had to be fetched."""
 
 
-def local_path(source: str | PathLike[str]) -> str:
-    """The local file of a source; what is not on this machine is fetched into the user's cache once.
+def local_path(source: str | PathLike[str], fetching: Fetching | None = None) -> str:
+    """The local file of a source; what is not on this machine is fetched into a cache once.
+
+    A URL is taken to mean one video: what was fetched is used again without asking, unless
+    `fetching.revalidate` is set. `$PVIO_LAB_CACHE` names the folder, `$PVIO_LAB_CACHE_BYTES` its bound.
 
     Raises:
+        ImportError: A package for this kind of URL is missing.
         SourceError: It cannot be fetched.
         TypeError: It is no path.
     """
+    with fetched(source, fetching) as file:
+        return file.path
+
+
+def fetched(
+    source: str | PathLike[str], fetching: Fetching | None = None, *, keep: Keep = "cache"
+) -> AbstractContextManager[Fetched]:
+    """A source as a file, which stays as long as the block runs.
+
+    >>> with fetched("data:text/plain,hello", keep="memory") as file:
+    ...     file.attempts, file.num_bytes, open(file.path).read()
+    (1, 5, 'hello')
+
+    Args:
+        source: A path or a URL; a local file is used where it is.
+        fetching: Limits, and the place of the cache.
+        keep: Where it goes: the cache on disk; memory (where the system has no such files, a temporary file);
+            or a temporary file. The last two are gone after the block.
+
+    Raises:
+        ImportError: A package for this kind of URL is missing.
+        SourceError: It cannot be fetched.
+        TypeError: It is no path.
+    """
+    if keep not in _KEEPERS:
+        raise ValueError(f"keep={keep!r} must be one of {', '.join(map(repr, _KEEPERS))}")
+    chosen = fetching or Fetching()
+    name = _local_name(source, chosen)
+    return _as_it_is(name) if name is not None else _KEEPERS[keep](os.fsdecode(source), chosen)
+
+
+@contextmanager
+def opened_stream(source: str | PathLike[str], fetching: Fetching | None = None) -> Iterator[BinaryIO]:
+    """A source as a binary file that is read from the front, without fetching the rest.
+
+    Where the server can begin anywhere, it can also seek. A broken connection is taken up again.
+
+    >>> with opened_stream("data:text/plain,hello") as stream:
+    ...     stream.read(4)
+    b'hell'
+
+    Raises:
+        ImportError: A package for this kind of URL is missing.
+        SourceError: It cannot be opened or read.
+        TypeError: It is no path.
+    """
+    chosen = fetching or Fetching()
+    name = _local_name(source, chosen)
+    if name is not None:
+        with open(name, "rb") as file:
+            yield file
+        return
+    with Body(os.fsdecode(source), chosen) as body, io.BufferedReader(body, _PIECE_BYTES) as stream:
+        yield stream
+
+
+def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
+    """The path of what is on this machine."""
     if not isinstance(source, str | PathLike):
         raise TypeError(f"a source must be a path or a URL, not {type(source).__name__}: {source!r}")
     name = os.fsdecode(source)
-    if not is_url(name):
+    is_file = name[:7].lower() == "file://" and "::" not in name
+    if is_url(name) and not is_file:
+        return None
+    if not fetching.allow_private:
+        raise SourceError(
+            f"{name} is on this machine, and allow_private=False; http, https and data are allowed"
+        )
+    if not is_file:
         return name
     import fsspec
 
-    if name.startswith("file://"):
-        return str(fsspec.url_to_fs(name)[1])
+    return str(fsspec.url_to_fs(name)[1])
+
+
+@contextmanager
+def _as_it_is(name: str) -> Iterator[Fetched]:
+    yield Fetched(name)
+
+
+@contextmanager
+def _in_cache(source: str, fetching: Fetching) -> Iterator[Fetched]:
+    cache = _opened_cache(fetching)
+    with cache.held(source) as entry:
+        facts, attempts, num_bytes = cache.find(entry), 0, 0
+        if facts is None or fetching.revalidate:
+            facts, attempts, num_bytes = _download(source, fetching, cache, entry, facts)
+        if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
+            raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
+        yield Fetched(str(entry / facts.file), attempts, num_bytes)
+
+
+def _opened_cache(fetching: Fetching) -> DownloadCache:
     try:
-        return str(fsspec.open_local(f"simplecache::{name}"))
-    except Exception as error:  # each transport has errors of its own
-        raise SourceError(f"{_short(name)} cannot be fetched: {error}") from error
+        return DownloadCache(fetching)
+    except OSError as error:
+        raise SourceError(
+            f"the cache folder {fetching.folder} cannot be used: {error.strerror}; choose another one by "
+            "cache_dir or PVIO_LAB_CACHE"
+        ) from None
 
 
-def _short(url: str) -> str:
-    return url if len(url) <= 120 else f"{url[:80]} ... ({len(url)} characters)"
+def _download(
+    source: str, fetching: Fetching, cache: DownloadCache, entry: Path, known: Facts | None
+) -> tuple[Facts, int, int]:
+    with Body(source, fetching, known.version if known else None) as body:
+        if body.is_known and known:
+            return known, body.attempts, 0
+        with cache.new(source, entry) as new, open(new.file, "r+b") as file:
+            size = _copy(body, file, new)
+            file.close()
+            return new.commit(size, body.version), body.attempts, body.num_read
+
+
+def _copy(body: Body, file: IO[bytes], download: Download | None = None) -> int:
+    if download and body.num_bytes:
+        download.expect(body.num_bytes)
+    size = 0
+    while piece := body.read(_PIECE_BYTES):
+        size += len(piece)
+        if download:
+            download.expect(size)
+        file.write(piece)
+    return size
+
+
+@contextmanager
+def _in_temporary_file(source: str, fetching: Fetching) -> Iterator[Fetched]:
+    with TemporaryDirectory(prefix="pvio_lab_") as folder, Body(source, fetching) as body:
+        path = Path(folder, file_name(source))
+        with path.open("wb") as file:
+            _copy(body, file)
+        body.close()
+        yield Fetched(str(path), body.attempts, body.num_read)
+
+
+@contextmanager
+def _in_memory(source: str, fetching: Fetching) -> Iterator[Fetched]:
+    descriptor = os.memfd_create("pvio_lab")
+    with open(descriptor, "wb") as file, Body(source, fetching) as body:
+        _copy(body, file)
+        file.flush()
+        body.close()
+        yield Fetched(f"/proc/self/fd/{descriptor}", body.attempts, body.num_read)
+
+
+_KEEPERS: Mapping[Keep, Callable[[str, Fetching], AbstractContextManager[Fetched]]] = {
+    "cache": _in_cache,
+    "memory": _in_memory if hasattr(os, "memfd_create") else _in_temporary_file,
+    "temporary": _in_temporary_file,
+}

@@ -1,1 +1,1 @@
-"""The same steps, for more videos than one machine can take."""
+"""The same steps for many videos, elsewhere: for multimodal models, and with Ray Data."""

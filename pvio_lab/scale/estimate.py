@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from .. import show
 from ..read.numbers import positive_integer
 from .costs import ClipCosts
-from .report import JobReport
+
+if TYPE_CHECKING:
+    from .report import JobReport
 
 _FEW = 30
 # Clips one after the other meet the same disturbances, so they are drawn together.
@@ -117,7 +119,7 @@ def estimate_job(
     Raises:
         ValueError: There are fewer than 30 clips in the sample, or an option is out of range.
     """
-    costs = sample_report.costs if isinstance(sample_report, JobReport) else sample_report
+    costs = sample_report if isinstance(sample_report, ClipCosts) else sample_report.costs
     measured = 0 if costs is None else len(costs)
     if costs is None or measured < _FEW:
         raise ValueError(

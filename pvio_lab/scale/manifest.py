@@ -8,12 +8,9 @@ from glob import glob, has_magic
 from os import PathLike
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import dataset, parquet
-from pyarrow.fs import FileSystem
-
 from ..read.images import natural_key
 from ..read.sources import is_url
+from .arrow import dataset, fs, pa, parquet
 
 Manifest = str | PathLike[str] | Iterable[str | PathLike[str] | Mapping[str, Any]]
 CLIP = "clip"
@@ -25,7 +22,7 @@ _ROWS = 65_536
 
 
 def freeze_manifest(
-    manifest: Manifest, folder: str, filesystem: FileSystem, *, path_column: str, reserved: Iterable[str]
+    manifest: Manifest, folder: str, filesystem: fs.FileSystem, *, path_column: str, reserved: Iterable[str]
 ) -> int:
     """Writes a manifest as Parquet files, with the column `clip`: 0, 1, 2 ... A run reads nothing else.
 

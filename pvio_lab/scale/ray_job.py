@@ -45,13 +45,13 @@ def process_manifest(
 
     Ray is used as it runs (`ray.init`, `RAY_ADDRESS`), or started on this machine for the time of the call.
     Each core has one clip in work and decodes it with one thread. A clip that fails is a row with
-    `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's checkpoint and
-    `manifest/` the clips with their numbers: the manifest as it was when the job first began.
+    `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
+    checkpoint and `manifest/` the clips with their numbers: the manifest as it was when the job first began.
 
     Args:
         manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern as `"clips/**/*.mp4"`, or
-            paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say which
-            part of the video a clip is; all other columns are carried along.
+            paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say
+            which part of the video a clip is; all other columns are carried along.
         output: A folder that all workers reach, also at a URL that pyarrow knows, as `s3://bucket/folder`.
         make: "frames" for tensors in the column `frames`, "images" for PNG files in the folder `images/`,
             "info" for facts of the video only.
@@ -93,10 +93,10 @@ def process_manifest(
 def _ray(progress: bool) -> Iterator[Any]:
     """Ray as it runs; if it does not, it is started, and ended again."""
     try:
-        import ray
-        import ray.data
+        import ray.data.checkpoint
     except ImportError as error:
-        raise ImportError('processing a manifest needs Ray: pip install "pvio_lab[ray]"') from error
+        words = 'processing a manifest needs Ray, with checkpoints: pip install "pvio_lab[ray]"'
+        raise ImportError(words) from error
     was_running = ray.is_initialized()
     if not was_running:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

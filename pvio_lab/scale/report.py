@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyarrow import dataset
 
+from .arrow import dataset
 from .clip import PHASES
 from .costs import ClipCosts
 from .store import Store

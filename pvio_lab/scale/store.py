@@ -15,11 +15,9 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import dataset
-from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ..read.sources import is_url
+from .arrow import dataset, fs, pa
 from .manifest import CLIP
 
 _PENDING = ".pending"
@@ -33,7 +31,7 @@ class Store:
 
     uri: str
     """The folder, as a path or URL."""
-    filesystem: FileSystem
+    filesystem: fs.FileSystem
     """What it is on."""
     root: str
     """The folder there."""
@@ -43,7 +41,7 @@ class Store:
         """The store in a local folder, or at a URL that pyarrow knows, as `s3://bucket/folder`."""
         name = os.fspath(output)
         uri = name if is_url(name) else os.path.abspath(name)
-        filesystem, root = FileSystem.from_uri(uri)
+        filesystem, root = fs.FileSystem.from_uri(uri)
         return cls(uri, filesystem, root.rstrip("/"))
 
     def __reduce__(self) -> Any:
@@ -60,8 +58,8 @@ class Store:
 
     def names(self, folder: str) -> list[str]:
         """The names of the files in a folder, sorted."""
-        found = self.filesystem.get_file_info(FileSelector(self.path(folder), allow_not_found=True))
-        return sorted(info.base_name for info in found if info.type == FileType.File)
+        found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
+        return sorted(info.base_name for info in found if info.type == fs.FileType.File)
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file under another name and renames it, so that there is never half of it."""

@@ -1,0 +1,138 @@
+"""URLs: what may be shown of one, and which addresses are public."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from os import PathLike
+from urllib.parse import unquote
+
+_URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>)\]]+")
+_SECRET = "***"
+# A secret shorter than this would blot out words that are none.
+_LEAST_SECRET = 4
+# Public by its number, but answered by the cloud's own machinery.
+_METADATA = {"168.63.129.16"}
+_NAT64 = 0x0064_FF9B << 96
+
+
+class PrivateAddressError(Exception):
+    """An address is not a public one; the message says which host has it."""
+
+
+def is_url(source: str) -> bool:
+    """Anything with a scheme: http(s), s3, data ...; but not a drive letter.
+
+    >>> is_url("s3://bucket/clip.mp4"), is_url("C://clip.mp4"), is_url("clip.mp4")
+    (True, False, False)
+    """
+    scheme, colon, _ = source.partition(":")
+    return bool(colon) and (scheme.lower() == "data" or ("://" in source and len(scheme) > 1))
+
+
+def shown(source: str | PathLike[str]) -> str:
+    """What may be shown of a source: of a URL the scheme, the host and the path, never who asks for it.
+
+    >>> shown("https://me:pass@host/a.mp4?token=1")
+    'https://host/a.mp4'
+    >>> shown("data:video/mp4;base64,AAAA")
+    'data:video/mp4 (26 characters)'
+    """
+    name = os.fsdecode(source)
+    if not is_url(name):
+        return name
+    if name[:5].lower() == "data:":
+        return f"data:{re.split('[;,]', name[5:85])[0]} ({len(name)} characters)"
+    return "::".join(_shown_link(link) for link in name.split("::"))
+
+
+def has_secrets(source: str | PathLike[str]) -> bool:
+    """Whether a source says more than may be shown."""
+    name = os.fsdecode(source)
+    return is_url(name) and name[:5].lower() != "data:" and shown(name) != name
+
+
+def without_secrets(text: str, source: str) -> str:
+    """What somebody else says about a source, fit to be shown.
+
+    >>> without_secrets("403 for http://host/a?token=abcd: abcd is old", "http://host/a?token=abcd")
+    '403 for http://host/a *** is old'
+    """
+    text = _URL.sub(lambda found: shown(found[0]), text)
+    for secret in sorted(_secrets(source), key=len, reverse=True):
+        text = text.replace(secret, _SECRET)
+    return text
+
+
+def is_public(address: str) -> bool:
+    """Whether a numerical address belongs to the internet, and to nobody's own network.
+
+    >>> is_public("1.1.1.1"), is_public("127.0.0.1"), is_public("::ffff:10.0.0.1")
+    (True, False, False)
+    """
+    number = _innermost(ip_address(address.partition("%")[0]))
+    return (
+        number.is_global
+        and not (number.is_multicast or number.is_reserved or number.is_unspecified)
+        and str(number) not in _METADATA
+    )
+
+
+def connect_publicly(address: tuple[str, int], timeout: float, *_: object) -> socket.socket:
+    """Connects to a host, if all its addresses are public; to one of those that were looked at.
+
+    A name may stand for another address a moment later, so that it is not asked for a second time.
+
+    Raises:
+        PrivateAddressError: One of them is not public.
+    """
+    host, port = address
+    found = [each[4][0] for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    if not all(is_public(str(each)) for each in found):
+        raise PrivateAddressError(f"{host} is a private address, and allow_private=False")
+    return _connect_to_first(list(dict.fromkeys(map(str, found))), port, timeout)
+
+
+def _connect_to_first(addresses: list[str], port: int, timeout: float) -> socket.socket:
+    for each in addresses[:-1]:
+        try:
+            return socket.create_connection((each, port), timeout)
+        except OSError:
+            continue
+    return socket.create_connection((addresses[-1], port), timeout)
+
+
+def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, if it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if int(address) >> 32 == _NAT64 >> 32:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _shown_link(link: str) -> str:
+    """One link of a chain such as `zip://clip.mp4::https://host/videos.zip`."""
+    scheme, separator, rest = link.partition("://")
+    if not separator:
+        return link
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _secrets(source: str) -> set[str]:
+    found: set[str] = set()
+    for link in source.split("::"):
+        rest = link.partition("://")[2]
+        before, _, after = rest.partition("?")
+        user = before.partition("/")[0].rpartition("@")[0]
+        words = [
+            user,
+            *user.split(":", 1),
+            after,
+            *(part.partition("=")[2] for part in re.split("[&#]", after)),
+        ]
+        found.update(form for word in words for form in (word, unquote(word)))
+    return {word for word in found if len(word) >= _LEAST_SECRET}

@@ -1,0 +1,255 @@
+"""A folder of downloads with a bound, shared by any number of processes."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import json
+import mimetypes
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote
+
+from ..errors import SourceError
+from .addresses import shown
+from .fetching import Fetching
+from .holds import alone_in, holds_in
+
+_FACTS = "facts.json"
+# Taken for the facts of an entry, and for those of the video that are remembered beside it.
+_EXTRA_BYTES = 4096
+# A clean-up looks at every entry, so that it makes room for many.
+_FILL_AFTER_CLEANING = 0.9
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is noted about a download."""
+
+    file: str
+    """Its name."""
+    num_bytes: int
+    """Its size; a file of another one was cut short."""
+    version: str | None
+    """What the server calls these contents, if it does."""
+
+
+class DownloadCache:
+    """Downloads by their URL. Each has a folder, named by a hash, which appears when it is complete.
+
+    All that is in the folder, downloads that are being made among it, stays within the bound: room is taken
+    before it is filled. What was not used for longest is removed, unless it is in use.
+
+    Args:
+        fetching: Where it is, how large it may become, and how long to wait for room.
+    """
+
+    def __init__(self, fetching: Fetching):
+        self._fetching, self._bound = fetching, fetching.cache_bytes
+        fetching.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(os.path.realpath(fetching.folder))
+        self._holds = holds_in(self.folder)
+
+    @contextmanager
+    def held(self, source: str) -> Iterator[Path]:
+        """Where the download of a source is, or will be; it is not removed while the block runs."""
+        # What was fetched from a private address is never found by those who may not go there.
+        key = f"{self._fetching.allow_private} {source}".encode("utf-8", "surrogatepass")
+        name = hashlib.sha256(key).hexdigest()[:40]
+        self._holds.take(name)
+        try:
+            yield self.folder / name
+        finally:
+            self._holds.drop(name)
+
+    def find(self, entry: Path) -> Facts | None:
+        """What is noted about an entry, if it is there and whole; it counts as used now."""
+        with suppress(OSError, ValueError, TypeError):
+            facts = Facts(**json.loads((entry / _FACTS).read_text("utf-8")))
+            stat = os.stat(entry / facts.file)
+            if stat.st_size == facts.num_bytes:
+                # The time of change stays: it tells whether a file is still the same.
+                os.utime(entry / facts.file, ns=(time.time_ns(), stat.st_mtime_ns))
+                return facts
+        return None
+
+    @contextmanager
+    def new(self, source: str, entry: Path) -> Iterator[Download]:
+        """A download to be filled; what is not committed at the end of the block is removed."""
+        name = f".{uuid.uuid4().hex}.part"
+        self._holds.take(name)
+        download = Download(self, source, entry, self.folder / name)
+        try:
+            yield download
+        finally:
+            download.discard()
+            self._holds.drop(name)
+
+    def take_room(self, count: int, partial: Path, size: int, source: str) -> None:
+        """Room for so many bytes more; the file to be filled is given its size, so that all can see it.
+
+        Raises:
+            SourceError: It does not fit, or all that is there stays in use.
+        """
+        if size + _EXTRA_BYTES > self._bound:
+            raise SourceError(f"{shown(source)} does not fit into the cache: {self._at_least(size)}")
+        deadline = time.monotonic() + self._fetching.timeout_seconds
+        while not self._try_to_take(count, partial, size):
+            if time.monotonic() > deadline:
+                raise SourceError(
+                    f"there is no room for {shown(source)}, as all is in use: {self._at_least(size)}",
+                    attempts=1,
+                    is_temporary=True,
+                )
+            time.sleep(0.1)
+
+    def replace(self, partial: Path, entry: Path) -> None:
+        """A complete download gets its name, instead of an older one."""
+        with alone_in(self.folder):
+            if entry.exists():
+                self._remove(entry)  # its room is found again at the next clean-up
+            os.rename(partial, entry)
+
+    def give_room(self, count: int) -> None:
+        """Room that is not needed any more."""
+        with alone_in(self.folder) as ledger:
+            _note(ledger, (_noted(ledger) or 0) - count)
+
+    def _try_to_take(self, count: int, partial: Path, size: int) -> bool:
+        with alone_in(self.folder) as ledger:
+            total = _noted(ledger)
+            if total is None or total + count > self._bound:
+                total = self._clean(self._bound - count)
+                _note(ledger, total)
+            if total + count > self._bound:
+                return False
+            _note(ledger, total + count)
+            os.truncate(partial, size)
+            return True
+
+    def _clean(self, limit: int) -> int:
+        """Removes what nobody uses, until the limit is kept; how many bytes are left."""
+        entries = sorted(_entries(self.folder), reverse=True)
+        total = sum(size for *_, size in entries)
+        goal = limit * _FILL_AFTER_CLEANING if total > limit else limit
+        while entries and (total > goal or not entries[-1][0]):
+            _, _, name, size = entries.pop()
+            with self._holds.unused(name) as is_unused:
+                if is_unused:
+                    self._remove(self.folder / name)
+                    total -= size
+        return total
+
+    def _remove(self, entry: Path) -> None:
+        """First out of the way, as one step: nobody finds half an entry."""
+        gone = self.folder / f".{uuid.uuid4().hex}.gone"
+        with suppress(OSError):
+            os.rename(entry, gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+    def _at_least(self, size: int) -> str:
+        return (
+            f"it takes {size} bytes, and cache_bytes={self._bound}; "
+            "allow more (also by PVIO_LAB_CACHE_BYTES), or keep it in memory or in a temporary file"
+        )
+
+
+class Download:
+    """A download that is being made.
+
+    Args:
+        cache: Where it will be.
+        source: Its URL.
+        entry: The name it will get.
+        partial: The name it has until then.
+    """
+
+    def __init__(self, cache: DownloadCache, source: str, entry: Path, partial: Path):
+        self._cache, self._source, self._entry, self._partial = cache, source, entry, partial
+        self._room = 0
+        partial.mkdir()
+        self.file = partial / file_name(source)
+        self.file.touch()
+
+    def expect(self, num_bytes: int) -> None:
+        """Takes room for a file of this size."""
+        room = num_bytes + _EXTRA_BYTES
+        if room > self._room:
+            self._cache.take_room(room - self._room, self.file, num_bytes, self._source)
+            self._room = room
+
+    def commit(self, num_bytes: int, version: str | None) -> Facts:
+        """It is complete, and gets its name; what is there and the same stays, as others may read it."""
+        os.truncate(self.file, num_bytes)
+        facts = Facts(self.file.name, num_bytes, version)
+        (self._partial / _FACTS).write_text(json.dumps(asdict(facts)), "utf-8")
+        if self._cache.find(self._entry) and filecmp.cmp(self.file, self._entry / facts.file, shallow=False):
+            os.replace(self._partial / _FACTS, self._entry / _FACTS)
+            self.discard()
+        else:
+            self._cache.replace(self._partial, self._entry)
+            self._room = 0
+        return facts
+
+    def discard(self) -> None:
+        """Removes what was not committed."""
+        if self._room or self._partial.exists():
+            shutil.rmtree(self._partial, ignore_errors=True)
+            self._cache.give_room(self._room)
+            self._room = 0
+
+
+def file_name(source: str) -> str:
+    """A name for a download that people recognize, and any system takes.
+
+    >>> file_name("https://host/videos/My%20clip.mp4?token=1"), file_name("data:video/mp4;base64,AAAA")
+    ('My_clip.mp4', 'data.mp4')
+    """
+    if source[:5].lower() == "data:":
+        kind = re.split("[;,]", source[5:85])[0]
+        return f"data{mimetypes.guess_extension(kind) or ''}"
+    path = unquote(shown(source).split("::")[0].partition("://")[2].partition("?")[0])
+    stem, suffix = os.path.splitext(
+        re.sub(r"[^\w.-]", "_", path.rstrip("/").rpartition("/")[2], flags=re.ASCII)
+    )
+    return f"{stem[:_LONGEST_NAME].lstrip('.') or 'video'}{suffix[:10]}"
+
+
+def _entries(folder: Path) -> Iterator[tuple[bool, float, str, int]]:
+    """All that is in the folder: whether it is complete, when it was used, its name, its size."""
+    for each in os.scandir(folder):
+        if each.is_dir(follow_symlinks=False):
+            stats = list(_stats(each.path))
+            size = sum(stat.st_size for stat in stats)
+            largest = max((stat.st_size for stat in stats), default=0)
+            used = max((stat.st_atime for stat in stats), default=0.0)
+            yield not each.name.startswith("."), used, each.name, max(size, largest + _EXTRA_BYTES)
+
+
+def _stats(folder: str) -> Iterator[os.stat_result]:
+    """Of the files in a folder, which may vanish meanwhile."""
+    with suppress(FileNotFoundError):
+        for each in os.scandir(folder):
+            with suppress(FileNotFoundError):
+                yield each.stat(follow_symlinks=False)
+
+
+def _noted(ledger: IO[bytes]) -> int | None:
+    ledger.seek(0)
+    text = ledger.read(32).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _note(ledger: IO[bytes], total: int) -> None:
+    ledger.truncate(0)  # it is open for appending, so that writing begins there
+    ledger.write(b"%d" % max(total, 0))
+    ledger.flush()

@@ -1,0 +1,76 @@
+"""Any other URL: fsspec does the transport, over the package for its scheme."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from typing import Any
+
+from .addresses import shown
+from .faults import FetchError
+from .fetching import Fetching
+from .web import Answer
+
+# What to install, where fsspec's own words do not say it in one.
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "hf": "huggingface_hub",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+    "smb": "smbprotocol",
+}
+
+
+def open_anywhere(source: str, offset: int, fetching: Fetching, known_version: str | None = None) -> Answer:
+    """Opens what fsspec can open, a chain such as `zip://clip.mp4::https://host/videos.zip` among it.
+
+    Raises:
+        FetchError: Private addresses are not allowed, so that only http(s) and data are.
+        ImportError: The package for this scheme is missing.
+    """
+    if not fetching.allow_private:
+        scheme = source.partition(":")[0]
+        raise FetchError(f"{scheme}: is not allowed with allow_private=False; http, https and data are")
+    import fsspec
+
+    try:
+        file = fsspec.open(source, "rb", **_limits(source, fetching)).open()
+    except ImportError as error:
+        words = _advice(source, str(error))
+    else:
+        if offset:
+            file.seek(offset)
+        return Answer(file, start=offset, num_bytes=getattr(file, "size", None), has_ranges=file.seekable())
+    raise ImportError(words)
+
+
+def _limits(source: str, fetching: Fetching) -> dict[str, Any]:
+    """The time limits of a link over http, where fsspec has none that end a stalled body in time."""
+    schemes = {link.partition("://")[0] for link in source.split("::")} & {"http", "https"}
+    if not schemes or importlib.util.find_spec("aiohttp") is None:
+        return {}
+    from aiohttp import ClientTimeout
+
+    seconds = fetching.timeout_seconds
+    limit = ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
+    return {scheme: {"client_kwargs": {"timeout": limit}} for scheme in schemes}
+
+
+def _advice(source: str, said: str) -> str:
+    schemes = [link.partition("://")[0] for link in source.split("::") if "://" in link]
+    named = re.search(r"[Ii]nstall ['\"]?([\w\[\]-]+)", said)
+    packages = [_PACKAGES[each] for each in schemes if each in _PACKAGES and _is_missing(_PACKAGES[each])]
+    wanted = packages[0] if packages else named[1] if named else "the package that reads it"
+    return f"{shown(source)} needs a package that is not installed: pip install {wanted}"
+
+
+def _is_missing(package: str) -> bool:
+    return importlib.util.find_spec(package) is None

@@ -1,0 +1,197 @@
+"""A real HTTP server on loopback that serves a folder, and misbehaves as the path asks.
+
+The path is any number of words, and then the file: `server.url("ranges/cut-1/shapes.mp4")`. The words:
+
+plain                nothing special
+ranges               serves ranges, and says so; without it every answer is the whole file
+chunked, unsized     the length is not told, and a chunked body or the end of the connection ends it
+versioned            an ETag of the file's contents, and 304 for whom it is known to
+stall, stall-body    nothing comes; nothing comes after the first half (until the server is closed)
+stall-N, stall-body-N    the same for the first N requests
+cut-N, reset-N       the first N answers end after the first half; the first N connections are broken
+fail-N               the first N answers are 500
+busy-N               the first N answers are 429 with `Retry-After: 0`
+status-CODE          each answer is this one
+redirect-N, loop     N redirects to the file; redirects without end
+drip                 64 KB at a time, with a short pause
+locked               401 without `user` and `secret`
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+WORDS = (
+    r"plain|ranges|chunked|unsized|versioned|stall(-body)?(-\d+)?|cut-\d+|reset-\d+|fail-\d+|busy-\d+"
+    r"|status-\d+|redirect-\d+|loop|drip|locked"
+)
+PASSWORD = "Basic " + base64.b64encode(b"user:secret").decode()
+
+
+class UnrulyServer(ThreadingHTTPServer):
+    """Counts what it is asked for, and notes what it is told."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, folder: str | Path):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = Path(folder)
+        self.closing = threading.Event()
+        self.counts: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        self.headers: dict[str, dict[str, str]] = {}
+        self.targets: dict[str, str] = {}
+        self.lock = threading.Lock()
+
+    def url(self, path: str, *, user: str = "", query: str = "") -> str:
+        """The address of a file: `url("ranges/cut-1/shapes.mp4")`."""
+        at, question = f"{user}@" if user else "", f"?{query}" if query else ""
+        return f"http://{at}127.0.0.1:{self.server_port}/{quote(path)}{question}"
+
+    def redirecting(self, path: str, target: str) -> str:
+        """An address that redirects to any other."""
+        self.targets[f"/{path}"] = target
+        return self.url(path)
+
+    def count(self, path: str) -> int:
+        """How often a path was asked for."""
+        return self.counts[f"/{path}"]
+
+    def num_sent(self, path: str) -> int:
+        """How many bytes of bodies were sent for a path."""
+        return self.sent[f"/{path}"]
+
+    def handle_error(self, *_: object) -> None:
+        """A client that goes away is no news."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: UnrulyServer
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        with self.server.lock:
+            self.server.counts[path] += 1
+            self.nth = self.server.counts[path]
+            self.server.headers[path] = dict(self.headers)
+        self.asked, self.words, parts = path, {}, path.strip("/").split("/")
+        while parts and re.fullmatch(WORDS, parts[0]):
+            word, _, number = (
+                parts.pop(0).rpartition("-")
+                if re.search(r"-\d+$", parts[0])
+                else (parts.pop(0), "", "1000000")
+            )
+            self.words[word] = int(number)
+        if path in self.server.targets:
+            self.redirect(self.server.targets[path])
+        else:
+            self.behave("/".join(parts))
+
+    def behave(self, name: str) -> None:
+        if self.now("stall"):
+            self.server.closing.wait()
+        elif self.now("reset"):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        elif "status" in self.words:
+            self.refuse(self.words["status"])
+        elif self.now("fail"):
+            self.refuse(500)
+        elif self.now("busy"):
+            self.refuse(429, {"Retry-After": "0"})
+        elif "locked" in self.words and self.headers.get("Authorization") != PASSWORD:
+            self.refuse(401)
+        elif "loop" in self.words:
+            self.redirect(self.asked)
+        elif self.words.get("redirect"):
+            count = self.words["redirect"]
+            self.redirect(self.asked.replace(f"redirect-{count}", f"redirect-{count - 1}"))
+        else:
+            self.serve(self.server.folder / name)
+
+    def now(self, word: str) -> bool:
+        return self.nth <= self.words.get(word, 0)
+
+    def refuse(self, code: int, headers: dict[str, str] | None = None) -> None:
+        self.start(code, {**(headers or {}), "Content-Length": "0"})
+
+    def redirect(self, target: str) -> None:
+        self.start(302, {"Location": target, "Content-Length": "0"})
+
+    def start(self, code: int, headers: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def serve(self, file: Path) -> None:
+        if not file.is_file():
+            return self.refuse(404)
+        data, headers, code, begin = file.read_bytes(), {}, 200, 0
+        if "versioned" in self.words:
+            headers["ETag"] = f'"{hashlib.md5(data).hexdigest()}"'
+            if self.headers.get("If-None-Match") == headers["ETag"]:
+                return self.start(304, headers)
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if "ranges" in self.words:
+            headers["Accept-Ranges"] = "bytes"
+            if asked and int(asked[1]) < len(data):
+                begin, code = int(asked[1]), 206
+                headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        body = data[begin:]
+        if "chunked" in self.words:
+            headers["Transfer-Encoding"] = "chunked"
+        elif "unsized" in self.words:
+            headers["Connection"] = "close"
+        else:
+            headers["Content-Length"] = str(len(body))
+        self.start(code, headers)
+        return self.send(body)
+
+    def send(self, body: bytes) -> None:
+        is_short = self.now("cut") or self.now("stall-body")
+        end = len(body) // 2 if is_short else len(body)
+        for offset in range(0, end, 65536):
+            piece = body[offset : min(offset + 65536, end)]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if "chunked" in self.words else piece)
+            with self.server.lock:
+                self.server.sent[self.asked] += len(piece)
+            if "drip" in self.words and self.server.closing.wait(0.02):
+                break
+        if self.now("stall-body"):
+            self.server.closing.wait()
+        elif "chunked" in self.words and not is_short:
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = is_short or "unsized" in self.words or self.now("stall-body")
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def serving(folder: str | Path) -> Iterator[UnrulyServer]:
+    """A server of a folder's files, for as long as the block runs."""
+    server = UnrulyServer(folder)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        server.shutdown()
+        thread.join()
+        with suppress(OSError):
+            server.server_close()
