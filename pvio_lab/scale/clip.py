@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -15,7 +15,7 @@ from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
 from ..read.sampling import sample_indices
-from ..read.sources import local_path
+from ..read.sources import fetched, shown
 from ..read.times import ROUNDING_SECONDS
 
 Output = Literal["frames", "images", "info"]
@@ -104,7 +104,7 @@ def process_clip(row: Row, work: Work, save: Callable[[Row, int, Any], str] | No
     >>> row = {"clip": 0, "path": "data_samples/shapes.mp4", "start_seconds": 2.0, "end_seconds": 3.0}
     >>> result = process_clip(row, Work(sampling={"num_frames": 3}))
     >>> result["frames"].shape, result["frame_indices"], result["error_type"]
-    ((3, 360, 640, 3), [60, 74, 89], None)
+    ((3, 360, 640, 3), [60, 75, 89], None)
     >>> process_clip({"clip": 1, "path": "missing.mp4"}, Work())["error_type"]
     'FileNotFoundError'
 
@@ -123,11 +123,12 @@ def process_clip(row: Row, work: Work, save: Callable[[Row, int, Any], str] | No
 
 
 def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
-    with clock.phase("transport"):
-        path = local_path(_path_of(row))
-    with clock.phase("open"):
-        reader = _open(path, work)
-    with reader:
+    with ExitStack() as stack:
+        with clock.phase("transport"):
+            file = stack.enter_context(fetched(_path_of(row)))
+        with clock.phase("open"):
+            reader = _open(file.path, work)
+            stack.callback(reader.close)
         facts = {f"video_{name}": getattr(reader.info, name) for name in _FACTS}
         if work.output == "info":
             return facts | _called(work.function, reader, row)
@@ -173,7 +174,7 @@ def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Any:
     numbers = sample_indices(reader, start=start or 0, end=end, **sampling)
     if not numbers.size:
         raise ValueError(
-            f"no frame of {row['path']} is between {start or 0} and {end}; it has {len(reader)} frames"
+            f"no frame of {shown(row['path'])} is between {start or 0} and {end}; it has {len(reader)} frames"
         )
     return numbers
 
@@ -181,6 +182,8 @@ def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Any:
 def _frames_between(reader: Any, start: float | None, end: float | None) -> tuple[int, int]:
     """From the frame on screen at the start up to, not including, the first one that appears at the end."""
     pts = _times(reader, np.arange(len(reader)))
+    if start is not None and start >= reader.info.start_seconds + reader.info.duration_seconds:
+        return len(pts), len(pts)
     first = 0 if start is None else np.searchsorted(pts, start + ROUNDING_SECONDS, side="right") - 1
     last = len(pts) if end is None else np.searchsorted(pts, end - ROUNDING_SECONDS, side="left")
     return max(0, int(first)), int(last)

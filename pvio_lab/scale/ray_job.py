@@ -15,6 +15,7 @@ from ..read.numbers import positive_integer
 from .clip import Function, Output, Row, Work, process_clip
 from .manifest import CLIP, Manifest, freeze_manifest
 from .report import JobReport, make_report
+from .results import column_types, packed, results_table
 from .store import Store
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def process_manifest(
             paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say
             which part of the video a clip is; all other columns are carried along.
         output: A folder that all workers reach, also at a URL that pyarrow knows, as `s3://bucket/folder`.
-        make: "frames" for tensors in the column `frames`, "images" for PNG files in the folder `images/`,
+        make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG files in the folder `images/`,
             "info" for facts of the video only.
         sampling: Which frames, as for `sample_indices`: one of `num_frames`, `fps`, `step`, `first`, and
             `max_frames`. `{"num_frames": 8}` when left out.
@@ -136,8 +137,6 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
 
 
 def _note(store: Store, manifest: Manifest, path_column: str, asked: Mapping[str, Any]) -> int:
-    from .ray_columns import column_types
-
     if any(store.names(folder) for folder in ("", "clips", "done")):
         raise ValueError(f"{store.uri} is not empty, and has no job; take another folder")
     # If this is cut short, there is no note yet, and the next run begins anew.
@@ -169,17 +168,15 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
         results = clips.map_batches(
             task, batch_size=size, batch_format="pyarrow", zero_copy_batch=True, num_cpus=1
         )
-        results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem)
+        results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem, compression="zstd")
 
 
 def _task(store: Store, work: Work, schema: pa.Schema | None) -> Callable[[pa.Table], pa.Table]:
     """What a worker does with some rows of the manifest."""
 
     def process(rows: pa.Table) -> pa.Table:
-        from .ray_columns import results_table
-
         save = _saver(store) if work.output == "images" else None
-        results = [process_clip(row, work, save) for row in rows.to_pylist()]
+        results = [packed(process_clip(row, work, save)) for row in rows.to_pylist()]
         return results_table(rows, results, work, schema)
 
     return process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -136,4 +137,6 @@ def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) 
 
 
 _READERS = _Readers()
-register_feature(VideoFrame, "VideoFrame")
+with warnings.catch_warnings():  # it says that registering may change
+    warnings.simplefilter("ignore")
+    register_feature(VideoFrame, "VideoFrame")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from ray.data.extensions import ArrowVariableShapedTensorArray
 
+from .arrow import pa
 from .clip import PHASES, Row, Work
 
 _FACTS = {
@@ -26,14 +25,17 @@ _ENDING = {
     **{f"{name}_seconds": pa.float64() for name in PHASES},
     "begun_at": pa.float64(),
 }
-_NO_FRAMES = np.zeros((0, 0, 0, 3), np.uint8)
+# As bytes, frames are written ten times as fast as a list of numbers, and may be more than 2 GB.
+_FRAMES = pa.struct([("shape", pa.list_(pa.int64())), ("data", pa.large_binary())])
 
 
 def column_types(work: Work) -> dict[str, Any]:
-    """The columns that a job adds, but for those of a function; None for frames, which are tensors."""
+    """The columns that a job adds, but for those of a function."""
     made: dict[str, Any] = {}
     if work.function is None:
-        made = {"frames": {"frames": None}, "images": {"images": pa.list_(pa.string())}}.get(work.output, {})
+        made = {"frames": {"frames": _FRAMES}, "images": {"images": pa.list_(pa.string())}}.get(
+            work.output, {}
+        )
     return _FACTS | (_SAMPLED if work.output != "info" else {}) | made | _ENDING
 
 
@@ -42,23 +44,24 @@ def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Sch
 
     Args:
         rows: As many rows of the manifest as there are results.
-        results: What `process_clip` returned.
+        results: What `process_clip` returned, packed.
         work: What was to be done.
         schema: The types of the columns of a function; found out from what it returned when left out.
     """
     types = column_types(work)
     given = {field.name: field.type for field in schema or ()}
     others = dict.fromkeys(name for result in results for name in result if name not in types)
-    for name, kind in (types | dict.fromkeys(others, None) | given).items():
-        rows = rows.append_column(name, _column([result.get(name) for result in results], name, kind))
+    for name, kind in (types | dict.fromkeys(others) | given).items():
+        rows = rows.append_column(name, pa.array([result.get(name) for result in results], kind))
     return rows
 
 
-def _column(values: list[Any], name: str, kind: pa.DataType | None) -> pa.Array:
-    is_tensor = name == "frames" or any(isinstance(value, np.ndarray) and value.ndim > 1 for value in values)
-    if kind is not None or not is_tensor:
-        return pa.array(values, kind)
-    arrays = [_NO_FRAMES if value is None else value for value in values]
-    tensors = np.empty(len(arrays), object)
-    tensors[:] = arrays
-    return ArrowVariableShapedTensorArray.from_numpy(tensors)
+def packed(result: Row) -> Row:
+    """A result as it is stored: arrays as lists, but frames as shape and bytes, for `video_arrays`."""
+    return {name: _stored(value, name == "frames") for name, value in result.items()}
+
+
+def _stored(value: Any, is_frames: bool) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    return {"shape": value.shape, "data": value.tobytes()} if is_frames else value.tolist()
