@@ -54,8 +54,8 @@ def process_manifest(
             paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say
             which part of the video a clip is; all other columns are carried along.
         output: A folder that all workers reach, also at a URL that pyarrow knows, as `s3://bucket/folder`.
-        make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG files in the folder `images/`,
-            "info" for facts of the video only.
+        make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG files in the
+            folder `images/`, "info" for facts of the video only.
         sampling: Which frames, as for `sample_indices`: one of `num_frames`, `fps`, `step`, `first`, and
             `max_frames`. `{"num_frames": 8}` when left out.
         function: Makes the results instead: takes the frames `(n, H, W, 3)` and the row, or, where `make` is

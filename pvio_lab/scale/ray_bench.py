@@ -39,7 +39,7 @@ def ray_report(paths: Sequence[str], make: Any, sampling: dict[str, Any], size: 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints, one line a run, Ray and the plain loop in turns."""
-    parser = argparse.ArgumentParser("python -m pvio_lab.scale.bench", description=__doc__)
+    parser = argparse.ArgumentParser("python -m pvio_lab.scale.ray_bench", description=__doc__)
     parser.add_argument("clip", help="it stands for all clips")
     parser.add_argument("--clips", type=int, nargs="+", default=[200], help="how many clips a run has")
     parser.add_argument("--make", default="frames", choices=("frames", "info"))
