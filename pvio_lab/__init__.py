@@ -17,6 +17,7 @@ _HOMES = {
     "EncodeError": "errors",
     "EncoderInfo": "write.encoders",
     "EpisodeVideo": "write.camera",
+    "Fetching": "read.fetching",
     "FrameBrowser": "view.browser",
     "FrameIndex": "read.index",
     "FrameStats": "write.stats",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from .measure.workers import compare_workers as compare_workers
     from .read.facts import AudioInfo as AudioInfo
     from .read.facts import VideoInfo as VideoInfo
+    from .read.fetching import Fetching as Fetching
     from .read.functions import decode_video_frames as decode_video_frames
     from .read.functions import open_video as open_video
     from .read.functions import read_frames_from_video as read_frames_from_video

@@ -19,6 +19,7 @@ PUBLIC = [
     "EncodeError",
     "EncoderInfo",
     "EpisodeVideo",
+    "Fetching",
     "FrameBrowser",
     "FrameIndex",
     "FrameStats",

@@ -24,8 +24,8 @@ class Page:
 
     def _take(self, content, buffers=None):
         self.messages.append((content, buffers or []))
-        if content["is"] == "picture":
-            self.say(do="seen", index=content["index"])
+        if content["is"] == "picture" and content["playing"]:
+            self.say(do="seen")
 
     def say(self, **content):
         self.browser._on_message(self.browser, content, [])
@@ -84,7 +84,7 @@ def test_the_true_pixels_are_those_of_ffmpeg(opened):
 
 def test_facts_of_a_frame(opened):
     browser, page = opened(SAMPLES / "shapes.mp4", start=250)
-    page.say(do="hello")
+    page.say(do="hello", is_near=True)
     facts = page.last()[0]["panes"][0]
     assert facts["keyframe"]
     assert facts["seconds"] == pytest.approx(250 / 30)
@@ -95,7 +95,7 @@ def test_two_videos_go_together_by_time_or_by_number(opened):
     browser, page = opened([SAMPLES / "shapes.mp4", SAMPLES / "gop2.mp4"], start=40)
     with pv.VideoReader(SAMPLES / "gop2.mp4") as second:
         times = second.index.pts_seconds
-    page.say(do="hello")
+    page.say(do="hello", is_near=True)
     number = page.last()[0]["panes"][1]["number"]
     assert times[number] <= 40 / 30 + 1e-6
     assert number == len(times) - 1 or times[number + 1] > 40 / 30
@@ -156,7 +156,7 @@ def test_playing_ends_at_the_end(opened):
 
 def test_pixel_values_are_those_of_the_reader(opened):
     browser, page = opened(SAMPLES / "shapes.mp4", start=9)
-    page.say(do="hello")
+    page.say(do="hello", is_near=True)
     page.last()
     page.say(do="pixel", pane=0, x=300, y=200)
     answer = next(content for content, _ in page.messages if content["is"] == "pixel")
@@ -175,13 +175,13 @@ def test_marks(opened, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     browser, page = opened(SAMPLES / "shapes.mp4")
     page.say(do="mark", index=12, label="jump")
-    page.say(do="mark_range", start=20, stop=23, label="run")
+    page.say(do="mark_range", start=20, end=23, label="run")
     assert list(browser.marks) == [12, 20, 21, 22]
     assert browser._marks["frames"] == [{"index": 12, "labels": ["jump"]}]
     page.say(do="rename", old="jump", new="hop")
     page.say(do="save_marks")
-    page.say(do="unmark", start=20, stop=23, label="run")
-    page.say(do="unmark", start=12, stop=None, label="hop")
+    page.say(do="unmark_range", start=20, end=23, label="run")
+    page.say(do="unmark", index=12, label="hop")
     assert list(browser.marks) == []
     page.say(do="undo")
     assert list(browser.marks) == [12]
@@ -195,10 +195,10 @@ def test_marks(opened, tmp_path, monkeypatch):
 def test_export_and_save(opened, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     browser, page = opened(SAMPLES / "shapes.mp4", start=3)
-    page.say(do="save_frame")
+    page.say(do="save_frame", index=browser.index)
     assert (pixels((tmp_path / "shapes_000003.png").read_bytes()) == browser.frame).all()
     page.say(do="export", start=5, stop=15, path="part.mp4")
-    browser._exporter.wait(60)
+    browser._desk.wait(60)
     with pv.VideoReader("part.mp4") as written:
         assert len(written) == 10
     assert [content for content, _ in page.messages if content["is"] == "export"][-1]["isOver"]
@@ -221,7 +221,7 @@ def test_a_frame_that_cannot_be_decoded_is_said(opened, monkeypatch):
 
     monkeypatch.setattr(browser._stage.tracks[0], "shot", fail)
     browser.index = 7
-    browser._pictures.settle(5)
+    assert browser._screen.settle(5)
     assert "it is broken there" in browser.error
 
 

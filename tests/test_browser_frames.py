@@ -155,6 +155,74 @@ def test_a_busy_kernel_delays_and_loses_nothing(lab):
     assert seen(lab) == 5
 
 
+def kept(lab):
+    """What the cell shows beside a browser that lives, or in its place."""
+    return lab.page.locator(".pvio-kept")
+
+
+def test_a_page_that_is_loaded_anew_goes_on(lab):
+    root = open_browser(lab, start=9)
+    root.focus()
+    root.press("ArrowRight")
+    rested(lab, 10)
+    lab.reload()
+    assert rested(lab, 10).is_visible()
+    assert seen(lab) == 10
+    assert not kept(lab).is_visible()
+    assert lab.problems() == []
+
+
+def test_without_its_kernel_the_last_frame_stays(lab):
+    root = open_browser(lab, start=9)
+    root.focus()
+    root.press("k")
+    rested(lab, 250)
+    kept(lab).get_by_text("Frame 250").wait_for(state="attached")
+    lab.save()
+    lab.restart_kernel()
+    lab.page.wait_for_selector(".pvio-state:has-text('run the cell again')")
+    lab.reload(save=False)
+    assert kept(lab).get_by_text("Frame 250 of shapes.mp4, at 8.333 s").is_visible()
+    assert kept(lab).locator("img").is_visible()
+    assert not lab.page.get_by_text("model not found").is_visible()
+
+
+def test_it_plays_when_python_says_so(lab):
+    open_browser(lab)
+    lab.evaluate_in_kernel("browser.playing = True")
+    lab.page.wait_for_function("Number(document.querySelector('.pvio-browser').dataset.shown) > 20")
+    lab.evaluate_in_kernel("browser.playing = False")
+    rested(lab, in_kernel(lab, "browser.index"))
+
+
+def test_notebook_7(lab):
+    """The classic page has other neighbours, and the same keys."""
+    lab.open_notebook(["import pvio_lab as pv", f"browser = pv.browse({CLIP}, start=7)\nbrowser"])
+    name = lab.page.url.split("/tree/")[1].split("?")[0]
+    lab.page.goto(f"{lab.server.url}/notebooks/{name}?token={lab.server.token}")
+    lab.page.get_by_role("menuitem", name="Run", exact=True).click()
+    own_errors = list(lab.console_errors)  # the page has some while it starts, whatever is in the notebook
+    lab.page.get_by_text("Run All Cells", exact=True).click()
+    root = rested(lab, 7)
+    root.focus()
+    root.press("ArrowRight")
+    rested(lab, 8)
+    assert seen(lab) == 8
+    assert not kept(lab).is_visible()
+    assert lab.console_errors == own_errors
+
+
+def test_colours_of_marks(lab):
+    root = open_browser(lab, start=5)
+    root.focus()
+    root.press("m")
+    root.get_by_label("Colour of mark").evaluate(
+        "field => { field.value = '#0072b2'; field.dispatchEvent(new Event('change')); }"
+    )
+    lab.page.wait_for_function("document.querySelector('.pvio-paint').value === '#0072b2'")
+    assert in_kernel(lab, "browser.marks.colours") == "{'mark': '#0072b2'}"
+
+
 def quick(attempt, times=3):
     """Whether it was quick enough in one of a few attempts: the machine may have other things to do."""
     seen = []

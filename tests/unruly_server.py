@@ -14,7 +14,7 @@ busy-N               the first N answers are 429 with `Retry-After: 0`
 status-CODE          each answer is this one
 redirect-N, loop     N redirects to the file; redirects without end
 drip                 64 KB at a time, with a short pause
-locked               401 without `user` and `secret`
+locked               401 without `user` and `hunter2`
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORDS = (
     r"plain|ranges|chunked|unsized|versioned|stall(-body)?(-\d+)?|cut-\d+|reset-\d+|fail-\d+|busy-\d+"
     r"|status-\d+|redirect-\d+|loop|drip|locked"
 )
-PASSWORD = "Basic " + base64.b64encode(b"user:secret").decode()
+PASSWORD = "Basic " + base64.b64encode(b"user:hunter2").decode()
 
 
 class UnrulyServer(ThreadingHTTPServer):
@@ -166,9 +166,9 @@ class Handler(BaseHTTPRequestHandler):
         end = len(body) // 2 if is_short else len(body)
         for offset in range(0, end, 65536):
             piece = body[offset : min(offset + 65536, end)]
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if "chunked" in self.words else piece)
             with self.server.lock:
                 self.server.sent[self.asked] += len(piece)
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if "chunked" in self.words else piece)
             if "drip" in self.words and self.server.closing.wait(0.02):
                 break
         if self.now("stall-body"):

@@ -15,6 +15,7 @@ from ..errors import OpenError
 from ..read.cpus import num_cpus
 from ..read.frames import Frames
 from ..read.numbers import integer, not_negative_integer, positive_integer
+from ..read.sources import shown
 from ..read.times import frame_rate
 from .broken import BrokenVideos, shared, shared_zeros
 from .checks import checked_dtype, checked_paths, checked_size, checked_stride, one_of
@@ -186,7 +187,7 @@ class ClipDataset(Dataset[Clip]):
             except BROKEN as error:
                 self._broken.note(other // self.clips_per_video, epoch * len(self) + other, error)
         path, text = next(iter(self.skipped.items()))
-        raise OpenError(f"none of the {len(self.paths)} videos can be read; {path}: {text}")
+        raise OpenError(f"none of the {len(self.paths)} videos can be read; {shown(path)}: {text}")
 
     def _read_exactly(self, item: int, epoch: int, threads: int | None) -> _Piece:
         path = self.paths[item // self.clips_per_video]
@@ -201,7 +202,7 @@ class ClipDataset(Dataset[Clip]):
         num_starts = self._shape.num_starts(clock)
         if not num_starts and self._shape.when_short == "error":
             raise ValueError(
-                f"{path} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
+                f"{shown(path)} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
                 f"{timeline.seconds:.6g} s; take fewer frames, or when_short='repeat_last' or 'loop'"
             )
         if self._sampling == "random":

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Literal
 
 from ..errors import VideoError
+from ..read.sources import shown
 
 OnError = Literal["raise", "skip"]
 
@@ -54,7 +55,7 @@ class Trouble:
             self._skipped[new.path] = new if known is None else _both(known, new)
         if known is None:
             what = "left out" if new.frame_indices is None else "not complete"
-            warnings.warn(f"{new.path} is {what}: {new.error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{shown(new.path)} is {what}: {new.error}", RuntimeWarning, stacklevel=2)
 
 
 def _both(known: Skipped, new: Skipped) -> Skipped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from os import PathLike
 from urllib.parse import unquote
 
@@ -13,8 +13,8 @@ _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>)\]]+")
 _SECRET = "***"
 # A secret shorter than this would blot out words that are none.
 _LEAST_SECRET = 4
-# Public by its number, but answered by the cloud's own machinery.
-_METADATA = {"168.63.129.16"}
+# Answered by a cloud's own machinery, and public as far as (some versions of) Python know.
+_METADATA = (ip_network("168.63.129.16"), ip_network("192.0.0.0/24"))
 _NAT64 = 0x0064_FF9B << 96
 
 
@@ -76,7 +76,7 @@ def is_public(address: str) -> bool:
     return (
         number.is_global
         and not (number.is_multicast or number.is_reserved or number.is_unspecified)
-        and str(number) not in _METADATA
+        and not any(number in network for network in _METADATA)
     )
 
 

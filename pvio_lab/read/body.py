@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .addresses import shown
@@ -18,7 +18,7 @@ Opener = Callable[[str, int, Fetching, "str | None"], Answer]
 _OPENERS: Mapping[str, Opener] = {"http": open_web, "https": open_web, "data": open_data}
 # Answers of these were checked; what else there is can reach anything this process can.
 _FOR_STRANGERS = frozenset(_OPENERS)
-_SKIP_BYTES = 2**18
+_PIECE_BYTES = 2**20
 
 
 class Body(io.RawIOBase):
@@ -78,16 +78,24 @@ class Body(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """At most so many bytes as there is room for; 0 at the end."""
         view = memoryview(buffer).cast("B")
-        if self.num_bytes is not None and self._position >= self.num_bytes:
-            return 0
-        piece = self._tries.run(lambda: self._piece(len(view)))
+        piece = self._next(len(view))
         view[: len(piece)] = piece
         return len(piece)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The rest, as it comes; without the copy that `read` makes."""
+        while piece := self._next(_PIECE_BYTES):
+            yield piece
 
     def close(self) -> None:
         """Hangs up."""
         self._hang_up()
         super().close()
+
+    def _next(self, size: int) -> bytes:
+        if self.num_bytes is not None and self._position >= self.num_bytes:
+            return b""
+        return self._tries.run(lambda: self._piece(size))
 
     def _piece(self, size: int) -> bytes:
         answer = self._answer or self._opened()
@@ -125,7 +133,7 @@ class Body(io.RawIOBase):
 
     def _skip(self, answer: Answer, count: int) -> None:
         while count > 0:
-            piece = answer.stream.read(min(count, _SKIP_BYTES))
+            piece = answer.stream.read(min(count, _PIECE_BYTES))
             if not piece:
                 raise FetchError("it ended where it had gone on before", is_temporary=True)
             self.num_read += len(piece)

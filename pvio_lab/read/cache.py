@@ -12,7 +12,8 @@ import numpy as np
 
 from .convert import Frame
 
-_lock = threading.Lock()
+# Reentrant: what is thrown away while it is held may close a reader, which asks for it again.
+_lock = threading.RLock()
 _caches: WeakSet[FrameCache] = WeakSet()
 _clock = itertools.count()
 
@@ -89,7 +90,7 @@ def frame_bytes(frame: Frame) -> int:
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.Lock()  # another thread of the parent may have held it
+    _lock = threading.RLock()  # another thread of the parent may have held it
 
 
 if hasattr(os, "register_at_fork"):

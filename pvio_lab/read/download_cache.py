@@ -112,17 +112,24 @@ class DownloadCache:
                 )
             time.sleep(0.1)
 
-    def replace(self, partial: Path, entry: Path) -> None:
-        """A complete download gets its name, instead of an older one."""
+    def publish(self, partial: Path, entry: Path, facts: Facts) -> bool:
+        """A complete download gets its name; False when the same contents have it: others may read them."""
         with alone_in(self.folder):
+            if self.find(entry) and filecmp.cmp(partial / facts.file, entry / facts.file, shallow=False):
+                os.replace(partial / _FACTS, entry / _FACTS)
+                return False
             if entry.exists():
                 self._remove(entry)  # its room is found again at the next clean-up
             os.rename(partial, entry)
+            return True
 
-    def give_room(self, count: int) -> None:
-        """Room that is not needed any more."""
+    def remove_partial(self, partial: Path, room: int) -> None:
+        """In one step with its room: a clean-up in between would count that twice."""
         with alone_in(self.folder) as ledger:
-            _note(ledger, (_noted(ledger) or 0) - count)
+            shutil.rmtree(partial, ignore_errors=True)
+            total = _noted(ledger)
+            if total is not None:
+                _note(ledger, total - room)
 
     def _try_to_take(self, count: int, partial: Path, size: int) -> bool:
         with alone_in(self.folder) as ledger:
@@ -192,19 +199,14 @@ class Download:
         os.truncate(self.file, num_bytes)
         facts = Facts(self.file.name, num_bytes, version)
         (self._partial / _FACTS).write_text(json.dumps(asdict(facts)), "utf-8")
-        if self._cache.find(self._entry) and filecmp.cmp(self.file, self._entry / facts.file, shallow=False):
-            os.replace(self._partial / _FACTS, self._entry / _FACTS)
-            self.discard()
-        else:
-            self._cache.replace(self._partial, self._entry)
+        if self._cache.publish(self._partial, self._entry, facts):
             self._room = 0
         return facts
 
     def discard(self) -> None:
         """Removes what was not committed."""
         if self._room or self._partial.exists():
-            shutil.rmtree(self._partial, ignore_errors=True)
-            self._cache.give_room(self._room)
+            self._cache.remove_partial(self._partial, self._room)
             self._room = 0
 
 

@@ -42,14 +42,33 @@ def open_anywhere(source: str, offset: int, fetching: Fetching, known_version: s
     import fsspec
 
     try:
-        file = fsspec.open(source, "rb", **_limits(source, fetching)).open()
+        file = _File(fsspec.open(source, "rb", **_limits(source, fetching)))
     except ImportError as error:
         words = _advice(source, str(error))
     else:
-        if offset:
-            file.seek(offset)
-        return Answer(file, start=offset, num_bytes=getattr(file, "size", None), has_ranges=file.seekable())
+        return file.answer(offset)
     raise ImportError(words)
+
+
+class _File:
+    """An open file of fsspec, and with it what it came from: an archive is closed when nobody holds it."""
+
+    def __init__(self, opened: Any):
+        self._opened, self._file = opened, opened.open()
+
+    def answer(self, offset: int) -> Answer:
+        """Its bytes from here on."""
+        if offset:
+            self._file.seek(offset)
+        num_bytes = getattr(self._file, "size", None)
+        return Answer(self, start=offset, num_bytes=num_bytes, has_ranges=self._file.seekable())
+
+    def read(self, size: int, /) -> bytes:
+        data: bytes = self._file.read(size)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _limits(source: str, fetching: Fetching) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .images import ImageSequence
 from .reader import VideoReader
-from .sources import is_url
+from .sources import is_url, shown
 from .times import nearest_frames
 
 if TYPE_CHECKING:
@@ -63,6 +63,6 @@ def decode_video_frames(path: str | PathLike[str], timestamps: Any, tolerance_s:
     import torch
 
     with VideoReader(path) as reader:
-        numbers = nearest_frames(reader.index.pts_seconds, timestamps, tolerance_s, path)
+        numbers = nearest_frames(reader.index.pts_seconds, timestamps, tolerance_s, shown(path))
         frames = reader.read(np.atleast_1d(numbers), as_torch=True)
     return frames.to(torch.float32, memory_format=torch.contiguous_format).div_(255)

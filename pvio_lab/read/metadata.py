@@ -19,7 +19,7 @@ from .facts import AudioInfo, VideoInfo
 from .fetching import user_cache_folder
 from .index import FrameIndex
 from .opening import Opened, open_file
-from .sources import local_path
+from .sources import fetched
 
 _CACHE_VERSION = 1
 # So many bytes of the beginning, middle and end tell files apart that have one size and one time.
@@ -47,8 +47,13 @@ def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> Vide
     Raises:
         FileNotFoundError: There is no such file.
         OpenError: It is no video.
+        SourceError: The URL cannot be fetched.
     """
-    file = local_path(path)
+    with fetched(path) as file:
+        return _known_or_found(file.path, cache)
+
+
+def _known_or_found(file: str, cache: bool) -> VideoInfo:
     known = recall(file) if cache else None
     if known is not None:
         return known

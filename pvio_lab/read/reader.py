@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from os import PathLike
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .addresses import has_secrets
 from .convert import Turn
 from .cpus import num_cpus
 from .decord_engine import DecordEngine
@@ -22,7 +24,7 @@ from .metadata import describe
 from .numbers import frame_numbers, not_negative_integer, positive_integer, scaled_size
 from .opening import EngineName, open_file
 from .recycle import Recycler
-from .sources import local_path
+from .sources import Fetched, Fetching, fetched, shown
 from .times import frames_at
 
 
@@ -49,10 +51,13 @@ class VideoReader(FrameReader):
         cache_bytes: How much memory recently decoded frames may take.
         engine: What random access uses: "decord", "pyav", or "auto" for what is exact and fastest. Passes in
             order (`batches`, iteration) always use PyAV, which does not work ahead.
+        fetching: How a URL is fetched, and where it is kept; see `Fetching`. The reader keeps it from being
+            removed there until it is closed.
 
     Raises:
         FileNotFoundError: There is no such file.
         OpenError: It is no video.
+        SourceError: The URL cannot be fetched.
         ValueError: An option is out of range, or decord was asked for and would not be exact; it says why.
     """
 
@@ -65,6 +70,7 @@ class VideoReader(FrameReader):
         num_threads: int | None = None,
         cache_bytes: int = 256 * 2**20,
         engine: EngineName = "auto",
+        fetching: Fetching | None = None,
     ):
         self._source = source
         self._options: dict[str, Any] = {
@@ -73,9 +79,10 @@ class VideoReader(FrameReader):
             "num_threads": None if num_threads is None else positive_integer(num_threads, "num_threads"),
             "cache_bytes": not_negative_integer(cache_bytes, "cache_bytes"),
             "engine": _one_of(engine, get_args(EngineName), "engine"),
+            "fetching": fetching,
         }
         self._threads = num_threads or num_cpus()
-        opened = open_file(local_path(source), self._threads, engine)
+        opened = open_file(self._hold().path, self._threads, engine)
         try:
             self.index: FrameIndex = opened.index
             self.info: VideoInfo = describe(opened)
@@ -120,7 +127,7 @@ class VideoReader(FrameReader):
     def __repr__(self) -> str:
         count, height, width, _ = self.shape
         facts = f"{count} frames, {width}x{height}, {self.fps:.6g} frames/s, {self.info.codec}"
-        return f"VideoReader({str(self._source)!r}: {facts}, by {self.index.engine})"
+        return f"VideoReader({shown(self._source)!r}: {facts}, by {self.index.engine})"
 
     def __iter__(self) -> Iterator[Frames]:
         self._check_open()
@@ -153,10 +160,14 @@ class VideoReader(FrameReader):
         return self._batches(parts) if step > 0 else ((part, self._read(part)) for part in parts)
 
     def rest(self) -> None:
-        """Gives threads and the file back until the next read, unless another thread reads just now."""
+        """Gives threads and the file back until the next read, unless another thread reads just now.
+
+        A cache may remove a download meanwhile; then the next read fetches it again.
+        """
         if self._fetcher.lock.acquire(blocking=False):
             try:
                 self._fetcher.rest()
+                self._let_go()
             finally:
                 self._fetcher.lock.release()
 
@@ -164,9 +175,12 @@ class VideoReader(FrameReader):
         """Gives memory, threads and the file back. The facts and the index stay."""
         self._is_closed = True
         self._fetcher.close()
+        self._let_go()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"source": self._source, "options": self._options}
+        # A pickle may go anywhere, so that it tells no secrets: who reads it finds the download here.
+        source = self.info.path if has_secrets(self._source) else self._source
+        return {"source": source, "options": self._options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         VideoReader.__init__(self, state["source"], **state["options"])
@@ -178,6 +192,20 @@ class VideoReader(FrameReader):
             yield from ((number, bool(frame.is_corrupt)) for number, frame in engine.all_frames())
         finally:
             engine.close()
+
+    def _hold(self) -> Fetched:
+        """The file, which no cache removes until it is let go."""
+        held = ExitStack()
+        file = held.enter_context(fetched(self._source, self._options["fetching"]))
+        self._let_go = weakref.finalize(self, held.close)
+        return file
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError(f"this reader of {shown(self._source)} is closed; open a new one")
+        # While it was at rest, the file may have been removed from the cache.
+        if not self._let_go.alive and self._hold().attempts:
+            VideoReader.__init__(self, self._source, **self._options)
 
     def _make_fetcher(self, cache_bytes: int) -> Fetcher:
         if self.index.engine == "pyav":
@@ -201,10 +229,6 @@ class VideoReader(FrameReader):
                     row[:] = next(pixels)
                 yield part, memory.hand_over(frames)
                 del frames
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise ValueError(f"this reader of {self._source} is closed; open a new one")
 
 
 def _one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
+from .addresses import is_url, shown
 from .cpus import num_cpus
 from .images import natural_key
 from .numbers import positive_integer
@@ -139,12 +140,8 @@ def _find_videos(paths: Iterable[str | PathLike[str]]) -> list[str]:
         name = os.fspath(path)
         inside = _videos_in(Path(name)) if os.path.isdir(name) else []
         for file in inside or [name]:
-            found.setdefault(file if _is_url(file) else os.path.abspath(file), file)
+            found.setdefault(file if is_url(file) else os.path.abspath(file), file)
     return list(found.values())
-
-
-def _is_url(path: str) -> bool:
-    return "://" in path or path.startswith("data:")
 
 
 def _videos_in(directory: Path) -> list[str]:
@@ -198,7 +195,8 @@ def _feed(process: ScanProcess, jobs: queue.SimpleQueue[Any], results: queue.Que
         while True:
             number, path = jobs.get_nowait()
             facts = process.scan(path)
-            results.put((number, ScanRow(**facts | {"damaged_frames": tuple(facts["damaged_frames"])})))
+            changes = {"path": shown(path), "damaged_frames": tuple(facts["damaged_frames"])}
+            results.put((number, ScanRow(**facts | changes)))
     except queue.Empty:
         pass
     except Exception as error:

@@ -21,7 +21,7 @@ from .fetching import Fetching as Fetching
 
 Keep = Literal["cache", "memory", "temporary"]
 
-_PIECE_BYTES = 2**18
+_STREAM_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def opened_stream(source: str | PathLike[str], fetching: Fetching | None = None)
         with open(name, "rb") as file:
             yield file
         return
-    with Body(os.fsdecode(source), chosen) as body, io.BufferedReader(body, _PIECE_BYTES) as stream:
+    with Body(os.fsdecode(source), chosen) as body, io.BufferedReader(body, _STREAM_BYTES) as stream:
         yield stream
 
 
@@ -119,7 +119,7 @@ def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
         return name
     import fsspec
 
-    return str(fsspec.url_to_fs(name)[1])
+    return str(fsspec.url_to_fs(f"file{name[4:]}")[1])
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def _copy(body: Body, file: IO[bytes], download: Download | None = None) -> int:
     if download and body.num_bytes:
         download.expect(body.num_bytes)
     size = 0
-    while piece := body.read(_PIECE_BYTES):
+    for piece in body.pieces():
         size += len(piece)
         if download:
             download.expect(size)

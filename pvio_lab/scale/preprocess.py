@@ -145,7 +145,7 @@ class Form:
     def _array(self, pixels: Pixels) -> Pixels:
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.channels_first else np.array(pixels)
+        return np.array(pixels.transpose(2, 0, 1) if self.channels_first else pixels, order="C")
 
 
 def size_of(frame: Picture | Pixels, *, channels_first: bool) -> list[int]:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..read.numbers import positive_integer
 from .columns import meta_column, video_column, with_column
 from .messages import video_sources
 from .prepare import Result, VideoProcessor, failure
@@ -117,7 +118,9 @@ def prepare_videos(
 
     The column `video` has, for each source, the shape and the bytes of one array `(T, H, W, C)`, or
     `(T, C, H, W)` with `pack_for_model="TCHW"`; `video_arrays(row["video"])` gives the arrays back. The
-    column `video_meta` has the `meta` of each source, as in `VideoProcessor.process`. Other columns stay.
+    column `video_meta` has the `meta` of each source, as in `VideoProcessor.process`. Other columns stay;
+    messages of which some contents are texts and others lists are no Arrow column, so drop them before you
+    write Parquet.
 
     Args:
         ds: The dataset.
@@ -137,8 +140,19 @@ def prepare_videos(
         fn_kwargs={"processor": processor, "messages_column": messages_column},
         batch_size=processor.max_concurrency,
         batch_format="pyarrow",
-        concurrency=concurrency,
+        **_at_once(concurrency),
     )
+
+
+def _at_once(concurrency: int | None) -> dict[str, Any]:
+    """A limit as this Ray wants it; `concurrency` is the word of older ones."""
+    import ray.data
+
+    if concurrency is None:
+        return {}
+    if hasattr(ray.data, "TaskPoolStrategy"):
+        return {"compute": ray.data.TaskPoolStrategy(positive_integer(concurrency, "concurrency"))}
+    return {"concurrency": positive_integer(concurrency, "concurrency")}
 
 
 def _packing(options: dict[str, Any]) -> VideoProcessor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,17 @@ import anywidget
 import numpy as np
 import traitlets
 
-from .exporter import Exporter
-from .exports import save_frame
-from .latest import Latest
+from .desk import Desk, marks_data
+from .keepsake import STYLE
 from .marks import Marks
 from .pictures import Pixels
 from .player import Player
+from .screen import Look, Screen
 from .stage import Stage
-from .tracks import Shot, Track
+from .tracks import Track
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
-# After so long without a move, the picture is sent once more, exact.
-_REST_SECONDS = 0.2
-# The server of a notebook keeps the end of a message back until the page has confirmed the message before, which
-# may take 40 ms; it does not wait when more is to be sent than a packet holds, and this is more.
-_PUSH = bytes(65_536)
 
 
 def browse(source_or_sources: Any, *, start: int = 0) -> FrameBrowser:
@@ -73,11 +69,11 @@ class FrameBrowser(anywidget.AnyWidget):
     """
 
     _esm = "\n".join((_STATIC / name).read_text("utf-8") for name in _SCRIPTS)
-    _css = _STATIC / "browser.css"
+    _css = (_STATIC / "browser.css").read_text("utf-8") + STYLE
 
     index = traitlets.Int(0, help="The frame that is shown, of the first video.")
     index.tag(sync=True, echo_update=False)
-    playing = traitlets.Bool(False, help="It plays now.").tag(sync=True)
+    playing = traitlets.Bool(False, help="It plays; setting it starts or ends that.").tag(sync=True)
     rate = traitlets.Float(1.0, min=0.01, max=64, help="How fast it plays: 1 is real time.").tag(sync=True)
     loop = traitlets.Bool(False, help="After the last frame, playing goes on with the first.").tag(sync=True)
     difference = traitlets.Bool(False, help="Shows what changed since the frame before.").tag(sync=True)
@@ -92,25 +88,32 @@ class FrameBrowser(anywidget.AnyWidget):
     _marks = traitlets.Dict().tag(sync=True)
 
     def __init__(self, tracks: list[Track], start: int = 0):
-        self._stage, self._shots = Stage(tracks), list[Shot]()
-        self._player: Player | None = None
-        self.marks = Marks(len(tracks[0]))
-        self._marks_path = Path(f"{Path(tracks[0].name).stem}.marks.json")
-        self._exporter = Exporter(self._tell, self._note, self._fail)
         first = tracks[0]
-        self._pictures: Latest[int] = Latest(
-            self._show, self._fail, "pvio_lab frames", rest=self._show_exactly, rest_seconds=_REST_SECONDS
-        )
-        self._strips: Latest[None] = Latest(lambda _: self._show_strip(), self._fail, "pvio_lab filmstrip")
+        self._stage, self._is_closed = Stage(tracks), False
+        self._player: Player | None = None
+        self._screen = Screen(self._stage, self._look, lambda *parts: self.send(*parts), self._fail)
+        self._kept = self._screen.keepsake(lambda: self.index)
+        self.marks = Marks(len(first))
+        self._desk = Desk(first, self.marks, self._tell, self._note, self._fail)
         super().__init__(
             index=start,
             names=[track.name for track in tracks],
             sizes=[track.size for track in tracks],
             _times=first.times.astype("<f8").tobytes(),
             _keyframes=first.keyframes.astype("<i4").tobytes(),
+            _marks=marks_data(self.marks),
         )
+        self._answers: dict[str, Callable[..., object]] = {
+            "hello": self._greet,
+            "play": self.play,
+            "pause": self.pause,
+            "seen": self._seen,
+            "pixel": self._screen.tell_pixel,
+            **self._desk.answers,
+        }
         self.on_msg(self._on_message)
         self.observe(self._on_move, ["index", "difference", "lock"])
+        self.observe(self._on_playing, ["playing"])
         self.observe(self._on_rate, ["rate", "loop"])
         self.marks.observe(self._send_marks)
 
@@ -130,12 +133,12 @@ class FrameBrowser(anywidget.AnyWidget):
     def play(self) -> None:
         """Plays from here in real time; frames it is too late for are skipped."""
         self.pause()
-        self.playing = True
-        first = self._stage.tracks[0]
-        self._player = Player(
-            first, self.index, self.rate, is_looped=self.loop, show=self._show, end=self._on_end
+        first, show = self._stage.tracks[0], self._screen.show
+        self._player = player = Player(
+            first, self.index, self.rate, is_looped=self.loop, show=show, end=self._on_end
         )
-        self._player.start()
+        self.error, self.playing = "", True
+        player.start()
 
     def pause(self) -> None:
         """Stops playing."""
@@ -144,14 +147,18 @@ class FrameBrowser(anywidget.AnyWidget):
             player.stop()
 
     def close(self) -> None:
-        """Ends what works for this browser, and closes what it opened."""
+        """Ends what works for this browser, and closes what it opened; can be called twice."""
+        if self._is_closed:  # ipywidgets calls it once more when the object goes, which may be at any moment
+            return
+        self._is_closed = True
         self.pause()
-        self._stage.hurry()
-        self._exporter.close()
-        self._pictures.close()
-        self._strips.close()
+        self._desk.close()
+        self._screen.close()
         self._stage.close()
         super().close()
+
+    def _ipython_display_(self) -> None:
+        self._kept.display(self)
 
     @traitlets.validate("index")
     def _valid_index(self, proposal: Any) -> int:
@@ -162,79 +169,31 @@ class FrameBrowser(anywidget.AnyWidget):
 
     def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
         try:
-            getattr(self, f"_do_{content.pop('do')}")(**content)
+            self._answers[content.pop("do")](**content)
         except Exception as error:
             self._fail(error)
 
-    def _do_hello(self) -> None:
-        self._send_marks()
-        self._pictures.ask(self.index)
-        self._strips.ask(None)
+    def _greet(self, is_near: bool) -> None:
+        self._screen.open(self.index, is_near=is_near)
 
-    def _do_play(self) -> None:
-        self.error = ""
-        self.play()
-
-    def _do_pause(self) -> None:
-        self.pause()
-
-    def _do_seen(self, index: int) -> None:
+    def _seen(self) -> None:
         player = self._player
         if player is not None:
             player.seen()
 
-    def _do_pixel(self, pane: int, x: int, y: int) -> None:
-        shots = self._shots
-        if pane < len(shots):
-            rgb = shots[pane].pixels[y, x].tolist()
-            self.send({"is": "pixel", "pane": pane, "x": x, "y": y, "rgb": rgb})
-
-    def _do_mark(self, index: int, label: str) -> None:
-        self.marks.add_frame(index, label)
-
-    def _do_mark_range(self, start: int, stop: int, label: str) -> None:
-        self.marks.add_range(start, stop, label)
-
-    def _do_unmark(self, start: int, stop: int | None, label: str) -> None:
-        if stop is None:
-            self.marks.remove_frame(start, label)
-        else:
-            self.marks.remove_range(start, stop, label)
-
-    def _do_rename(self, old: str, new: str) -> None:
-        self.marks.rename(old, new)
-
-    def _do_undo(self) -> None:
-        self.marks.undo()
-
-    def _do_redo(self) -> None:
-        self.marks.redo()
-
-    def _do_save_marks(self) -> None:
-        self._note(f"saved: {self.marks.save(self._marks_path)}")
-
-    def _do_load_marks(self) -> None:
-        self.marks.replace(Marks.load(self._marks_path, num_frames=len(self._stage.tracks[0])))
-
-    def _do_export(self, start: int, stop: int, path: str) -> None:
-        self.error = ""
-        self._exporter.start(self.reader, start, stop, path)
-
-    def _do_cancel(self) -> None:
-        self._exporter.cancel()
-
-    def _do_save_frame(self) -> None:
-        track, number = self._stage.tracks[0], self.index
-        path = Path(f"{Path(track.name).stem}_{number:06}.png")
-        save_frame(track.reader, number, path)
-        self._note(f"saved: {path}")
-
-    # --- what the page gets ---
+    # --- what has changed ---
 
     def _on_move(self, _: Any) -> None:
         if self._player is None:
             self.error = ""
-            self._pictures.ask(self.index)
+            self._screen.ask(self.index)
+
+    def _on_playing(self, change: Any) -> None:
+        """It may be set from Python, too."""
+        if not change.new:
+            self.pause()
+        elif self._player is None:
+            self.play()
 
     def _on_rate(self, _: Any) -> None:
         if self._player is not None:
@@ -242,45 +201,25 @@ class FrameBrowser(anywidget.AnyWidget):
 
     def _on_end(self, failure: Exception | None) -> None:
         self._player = None
-        shown = self._shots[0].number if self._shots else self.index
-        self.index, self.playing = shown, False
+        shots = self._screen.shots
+        self.index, self.playing = shots[0].number if shots else self.index, False
         if failure is not None:
             self._fail(failure)
-        self._pictures.ask(self.index)
+        self._screen.ask(self.index)
 
-    def _show(self, number: int) -> None:
-        self._shots = self._stage.shots(number, by_time=self.lock == "time")
-        self._deliver(is_exact=False)
+    # --- what the page gets ---
 
-    def _show_exactly(self) -> None:
-        if self._shots and self._player is None:
-            self._deliver(is_exact=True)
-
-    def _deliver(self, *, is_exact: bool) -> None:
-        shots = self._shots
-        pictures = self._stage.pictures(shots, is_exact=is_exact, is_difference=self.difference)
-        facts = [shot.facts for shot in shots]
-        message = {"is": "picture", "index": shots[0].number, "exact": is_exact, "panes": facts}
-        self.send(message | {"playing": self._player is not None}, pictures)
-        self.send({"is": "push"}, [_PUSH])
-        self.send({"is": "push"}, [bytes(65536)])
-
-    def _show_strip(self) -> None:
-        numbers, pictures = self._stage.strip()
-        self.send({"is": "strip", "numbers": numbers}, pictures)
+    def _look(self) -> Look:
+        return Look(self.lock == "time", self.difference, self._player is not None)
 
     def _send_marks(self, _: object = None) -> None:
-        marks = self.marks
-        self._marks = {
-            "frames": [{"index": each.index, "labels": list(each.labels)} for each in marks.frames],
-            "ranges": [{"start": each.start, "end": each.end, "label": each.label} for each in marks.ranges],
-            "colors": dict(marks.colours),
-        }
+        self._marks = marks_data(self.marks)
 
     def _tell(self, done: int, total: int, *, is_over: bool) -> None:
         self.send({"is": "export", "done": done, "total": total, "isOver": is_over})
 
     def _note(self, text: str) -> None:
+        self.error = ""
         self.send({"is": "note", "text": text})
 
     def _fail(self, error: Exception) -> None:

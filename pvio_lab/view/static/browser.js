@@ -18,6 +18,7 @@ class View {
     this.listen("change:_marks", () => this.showMarks());
     this.listen("change:error", () => this.showState());
     for (const name of ["rate", "loop", "difference", "lock"]) this.listen(`change:${name}`, () => this.showSettings());
+    this.listen("comm_live_update", () => this.onEnd());
     this.listen("msg:custom", (message, buffers) => this.onMessage(message, buffers));
     this.resizing = new ResizeObserver(() => this.onResize());
     this.resizing.observe(this.root);
@@ -25,7 +26,7 @@ class View {
     this.onPlaying();
     this.showSettings();
     this.showState();
-    this.say({ do: "hello" });
+    this.say({ do: "hello", is_near: NEAR.includes(location.hostname) });
   }
 
   listen(name, heard) {
@@ -79,7 +80,7 @@ class View {
     this.buttons.fit.onclick = () => this.fit();
     this.buttons.full.onclick = () => this.setZoom(1, { x: 0.5, y: 0.5 });
     this.buttons.copy.onclick = () => this.copy();
-    this.buttons.png.onclick = () => this.say({ do: "save_frame" });
+    this.buttons.png.onclick = () => this.say({ do: "save_frame", index: this.wanted });
     this.count = element("span", { class: "pvio-quiet" });
     this.facts = element("span", { class: "pvio-facts" });
     this.pixel = element("span", { class: "pvio-quiet pvio-pixel" });
@@ -90,7 +91,7 @@ class View {
       element("label", {}, "Frame ", this.number), this.count, element("label", {}, "Time ", this.time), this.facts, this.pixel);
     const moves = element("div", { class: "pvio-row", role: "toolbar", "aria-label": "Move" }, ...steps, this.rate,
       ...(names.length > 1 ? [this.lock] : []));
-    this.root.classList.add("pvio-browser");
+    this.root.classList.add("pvio-browser", "pvio-live");
     this.root.setAttribute("tabindex", "0");
     this.root.setAttribute("data-lm-suppress-shortcuts", "true");
     this.root.setAttribute("role", "group");
@@ -112,6 +113,12 @@ class View {
     const made = this.button(name, text, title);
     made.onclick = () => this.set(name, !this.model.get(name));
     return made;
+  }
+
+  /** A kernel that starts again does not know this browser any more. */
+  onEnd() {
+    this.isGone = true;
+    this.showState();
   }
 
   // --- where one is ---
@@ -213,7 +220,7 @@ class View {
     this.root.dataset.shown = message.index;
     this.root.dataset.exact = message.exact;
     if (this.shown === this.wanted) this.asked = 0;
-    if (message.playing) this.say({ do: "seen", index: message.index });
+    if (message.playing) this.say({ do: "seen" });
     if (this.model.get("playing")) {
       this.wanted = message.index;
       const now = performance.now();
@@ -251,7 +258,8 @@ class View {
   showState() {
     const late = this.asked && performance.now() - this.asked > BUSY_MS;
     const error = this.model.get("error");
-    const text = error || (late ? `waiting for frame ${this.wanted}: the kernel is busy` : this.note || "");
+    const text = this.isGone ? "The kernel that browsed this video has ended: run the cell again."
+      : error || (late ? `waiting for frame ${this.wanted}: the kernel is busy` : this.note || "");
     if (this.state.textContent !== text) this.state.textContent = text;
     this.state.classList.toggle("pvio-wrong", Boolean(error));
   }

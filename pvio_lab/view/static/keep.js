@@ -41,7 +41,7 @@ const KEEP = {
     const isEnd = this.rangeFrom !== undefined;
     if (isEnd) {
       const [start, end] = [Math.min(this.rangeFrom, this.wanted), Math.max(this.rangeFrom, this.wanted)];
-      this.say({ do: "mark_range", start, stop: end + 1, label: this.label.value });
+      this.say({ do: "mark_range", start, end: end + 1, label: this.label.value });
       [this.from.value, this.to.value] = [start, end];
     }
     this.rangeFrom = isEnd ? undefined : this.wanted;
@@ -72,8 +72,11 @@ const KEEP = {
     jump.onclick = () => this.go(start);
     const rename = element("button", { type: "button", class: "pvio-button", title: `Rename ${label}, everywhere`, "aria-label": `Rename ${label}` }, "✎");
     const drop = element("button", { type: "button", class: "pvio-button", title: "Remove this mark", "aria-label": `Remove the mark ${label} of ${where}` }, "×");
-    drop.onclick = () => this.say({ do: "unmark", start, stop, label });
-    const chip = element("span", { class: "pvio-chip" }, jump, rename, drop);
+    drop.onclick = () => this.say(stop === null ? { do: "unmark", index: start, label }
+      : { do: "unmark_range", start, end: stop, label });
+    const paint = element("input", { type: "color", class: "pvio-paint", value: color, title: `Colour of ${label}`, "aria-label": `Colour of ${label}` });
+    paint.onchange = () => this.say({ do: "recolour", label, colour: paint.value });
+    const chip = element("span", { class: "pvio-chip" }, paint, jump, rename, drop);
     rename.onclick = () => {
       const field = element("input", { type: "text", class: "pvio-label", value: label, "aria-label": `New name of ${label}` });
       const done = () => (field.value && field.value !== label ? this.say({ do: "rename", old: label, new: field.value }) : this.showMarks());
@@ -82,7 +85,6 @@ const KEEP = {
       chip.replaceChildren(field);
       field.focus();
     };
-    chip.style.borderColor = color;
     return chip;
   },
 };

@@ -18,6 +18,7 @@ const KEYS = {
   Home: "first", End: "last", " ": "play", j: "keyframe-back", k: "keyframe-on",
 };
 const RATES = [0.25, 0.5, 1, 2, 4];
+const NEAR = ["localhost", "127.0.0.1", "[::1]"];
 const BUSY_MS = 400;
 
 function element(name, attributes = {}, ...children) {

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from faststart import faststart
+from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
+
+from pvio_lab import SourceError, VideoReader, write_frames_to_video
+from pvio_lab.scale.beginning import needs_beginning_only, open_beginning
+from pvio_lab.scale.front import Front, NotStreamable
+from pvio_lab.scale.policies import Policy
+from pvio_lab.scale.spool import Spool
+
+FIRST, TIMELINE = Policy.of({"num_frames": 8}), Policy.of({"fps": 3.0}, 4)
+SOUND = "all_intra av1 cut_edit_list gop2 hevc_10bit late_start open_gop_h264 open_gop_hevc".split()
+SOUND += "rotated_90 shapes variable_rate with_sound yuv444_odd".split()
+
+
+def beginning(path, policy, check=lambda: None):
+    """Numbers, times and pixels, and how many bytes were read for them."""
+    with path.open("rb") as file, Spool() as spool:
+        video = open_beginning(Front(file, spool, check), str(path), policy, 1)
+        rows = [(number, seconds, pixels.copy()) for number, seconds, pixels in video.frames]
+        return *map(np.array, zip(*rows, strict=True)), spool.num_bytes
+
+
+def differs(path, policy):
+    """What is not as with the whole file; None where it cannot be streamed."""
+    try:
+        numbers, seconds, frames, _ = beginning(path, policy)
+    except NotStreamable:
+        return None
+    with VideoReader(path) as reader:
+        wanted = policy.numbers(reader)
+        assert numbers.tolist() == wanted.tolist()
+        assert seconds.tolist() == reader.index.pts_seconds[wanted].tolist()
+        return not np.array_equal(frames, reader[wanted])
+
+
+@pytest.mark.parametrize("policy", [FIRST, TIMELINE])
+@pytest.mark.parametrize("name", SOUND)
+def test_the_beginning_is_that_of_the_whole(name, policy, tmp_path):
+    assert differs(faststart(SAMPLES / f"{name}.mp4", tmp_path / "clip.mp4"), policy) is False
+
+
+@pytest.mark.parametrize("policy", [FIRST, TIMELINE, Policy.of({"num_frames": 10_000})])
+def test_hard_clips_are_exact_or_refused(policy, tmp_path):
+    clips = [path for path in hard_clips().values() if path.suffix in (".mp4", ".mov", ".mkv", ".webm")]
+    clips += [faststart(path, tmp_path / path.name) for path in clips if _has_table_last(path)]
+    results = [differs(path, policy) for path in clips]
+    assert not any(results)
+    assert results.count(False) > 10
+
+
+def _has_table_last(path):
+    data = path.read_bytes()
+    return path.suffix == ".mp4" and 0 < data.find(b"mdat") < data.find(b"moov") and b"moof" not in data
+
+
+def test_it_is_what_ffmpeg_puts_out(tmp_path):
+    *_, frames, _ = beginning(faststart(SAMPLES / "rotated_90.mp4", tmp_path / "clip.mp4"), FIRST)
+    assert not wrong_frames(frames, true_frames(SAMPLES / "rotated_90.mp4")[:8])
+
+
+@pytest.mark.parametrize("name", ["gop2.mp4", "bframes.avi", "stream.ts", "animated.gif", "make.py"])
+def test_what_cannot_be_streamed_is_known_from_a_few_bytes(name):
+    with (SAMPLES / name).open("rb") as file, Spool() as spool:
+        front = Front(file, spool, lambda: None)
+        with pytest.raises(NotStreamable):
+            open_beginning(front, name, FIRST, 1)
+        assert spool.num_bytes < 1000
+        with open(front.fetch_all(), "rb") as whole:
+            assert whole.read() == (SAMPLES / name).read_bytes()
+
+
+def test_few_bytes_are_read(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 120, 160, 3), dtype=np.uint8)
+    path = tmp_path / "noise.mp4"  # the writer puts the table of frames first
+    write_frames_to_video(path, noise, 25, progress=False)
+    for policy in (FIRST, Policy.of({"fps": 5.0}, 3)):
+        assert beginning(path, policy)[-1] < path.stat().st_size / 8
+
+
+def test_what_goes_wrong_while_reading_comes_through(tmp_path):
+    class Cut(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 40_000:
+                raise SourceError("cut")
+            return super().read(size)
+
+    data = faststart(SAMPLES / "shapes.mp4", tmp_path / "clip.mp4").read_bytes()
+    with Spool() as spool:
+        video = open_beginning(Front(Cut(data), spool, lambda: None), "", Policy.of({"num_frames": 300}), 1)
+        with pytest.raises(SourceError, match="cut"):
+            list(video.frames)
+
+
+def test_it_stops_when_told_to(tmp_path):
+    def check():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        beginning(SAMPLES / "gop2.mp4", FIRST, check)
+
+
+def test_which_policies_need_no_more():
+    policies = [{"num_frames": 3}, {"fps": 1.0}, {"uniform": 3}]
+    assert [needs_beginning_only(Policy.of(each)) for each in policies] == [True, False, False]
+    assert [needs_beginning_only(Policy.of(each, 5)) for each in policies] == [True, True, False]

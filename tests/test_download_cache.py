@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from truth_frames import SAMPLES
+from unruly_server import serving
+
+from pvio_lab import Fetching, SourceError, VideoReader
+from pvio_lab.read.download_cache import DownloadCache, file_name
+from pvio_lab.read.holds import Holds, alone_in
+from pvio_lab.read.sources import fetched, local_path
+
+SIZE = 100_000
+NO_LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Serves 40 files of one size and of different contents."""
+    folder = tmp_path_factory.mktemp("files")
+    for number in range(40):
+        (folder / f"{number}.bin").write_bytes(bytes([number]) * SIZE)
+    shutil.copy(SAMPLES / "gop2.mp4", folder)
+    with serving(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def fetching(tmp_path):
+    """A cache with room for five files."""
+    return Fetching(cache_dir=tmp_path / "cache", cache_bytes=550_000, timeout_seconds=0.5)
+
+
+def kept(fetching):
+    return sorted(int(path.stem) for path in fetching.folder.glob("[!.]*/*.bin"))
+
+
+def num_bytes(folder):
+    """Of all that is there just now, downloads that are being made among it."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(place, name)).st_size
+            except FileNotFoundError:
+                continue  # has gone since it was listed
+    return total
+
+
+def fetch(server, fetching, number, words="plain"):
+    path = local_path(server.url(f"{words}/{number}.bin"), fetching)
+    assert Path(path).read_bytes() == bytes([number]) * SIZE
+    return path
+
+
+def started(code, *arguments):
+    """Another process; it says when it is ready."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+@pytest.mark.parametrize("words", ["plain", "unsized"])
+def test_the_bound_holds(server, fetching, words):
+    for number in range(20):
+        fetch(server, fetching, number, words)
+        assert num_bytes(fetching.folder) <= fetching.cache_bytes
+    assert len(kept(fetching)) >= 3
+    assert kept(fetching)[-1] == 19
+
+
+def test_what_was_used_least_lately_goes_first(server, fetching):
+    for number in (0, 1, 2, 3, 0, 4, 0, 5):
+        fetch(server, fetching, number)
+        time.sleep(0.01)
+    assert 0 in kept(fetching)
+    assert not {1, 2} & set(kept(fetching))
+
+
+def test_being_used_does_not_change_a_file(server, fetching):
+    path = fetch(server, fetching, 0)
+    before = os.stat(path)
+    time.sleep(0.01)
+    fetch(server, fetching, 0)
+    assert (os.stat(path).st_mtime_ns, os.stat(path).st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert os.stat(path).st_atime_ns > before.st_atime_ns
+
+
+FILL = """
+import sys
+from pvio_lab import Fetching
+from pvio_lab.read.sources import fetched
+folder, bound, url, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(60):
+    number = (i * 7 + seed * 11) % 40
+    with fetched(url.format(number), Fetching(cache_dir=folder, cache_bytes=bound)) as file:
+        assert open(file.path, "rb").read() == bytes([number]) * 100_000, number
+"""
+
+
+@NO_LOCKS
+@pytest.mark.parametrize("words", ["plain", "unsized"])
+def test_four_processes_fill_one_cache(server, tmp_path, words):
+    bound, most = 1_000_000, 0
+    (tmp_path / "cache").mkdir()
+    url = server.url(words) + "/{}.bin"
+    children = [started(FILL, tmp_path / "cache", bound, url, seed) for seed in range(4)]
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    while any(child.poll() is None for child in children):
+        with alone_in(tmp_path / "cache"):  # or files would come and go while they are counted
+            most = max(most, num_bytes(tmp_path / "cache"))
+    for child in children:
+        child.communicate()
+    assert [child.returncode for child in children] == [0] * 4
+    assert bound / 2 < most <= bound
+    assert not [path for path in (tmp_path / "cache").glob(".*") if path.is_dir()]
+
+
+@NO_LOCKS
+def test_two_processes_fetch_one_file(server, tmp_path):
+    url = server.url("drip/7.bin").replace("7", "{}", 0)
+    code = FILL.replace("(i * 7 + seed * 11) % 40", "7").replace("range(60)", "range(1)")
+    children = [started(code, tmp_path / "cache", 10**6, url, seed) for seed in range(2)]
+    for child in children:
+        child.communicate("go\n")
+    assert [child.returncode for child in children] == [0, 0]
+    assert [path.name for path in (tmp_path / "cache").glob("*/*.bin")] == ["7.bin"]
+
+
+HOLD = """
+import sys
+from pvio_lab import Fetching
+from pvio_lab.read.sources import fetched
+with fetched(sys.argv[2], Fetching(cache_dir=sys.argv[1])):
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@NO_LOCKS
+def test_what_another_process_uses_stays(server, fetching):
+    with started(HOLD, fetching.folder, server.url("plain/0.bin")) as child:
+        for number in range(1, 12):
+            fetch(server, fetching, number)
+            assert 0 in kept(fetching)
+        child.kill()
+    for number in range(12, 20):
+        fetch(server, fetching, number)
+    assert 0 not in kept(fetching)
+
+
+@NO_LOCKS
+def test_a_reader_keeps_its_file(server, fetching):
+    with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
+        for number in range(12):
+            fetch(server, fetching, number)
+        assert os.path.exists(reader.info.path)
+    for number in range(12):
+        fetch(server, fetching, number)
+    assert not os.path.exists(reader.info.path)
+
+
+@NO_LOCKS
+def test_a_reader_at_rest_lets_its_file_go(server, fetching):
+    with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
+        frame = reader[30]
+        reader.rest()
+        for number in range(12):
+            fetch(server, fetching, number)
+        assert not os.path.exists(reader.info.path)
+        assert (reader[30] == frame).all()
+        assert sum(1 for _ in reader) == 60
+        for number in range(12):
+            fetch(server, fetching, number)
+        assert os.path.exists(reader.info.path)
+
+
+@NO_LOCKS
+def test_a_forked_child_keeps_what_its_parent_had(tmp_path):
+    mine, others = Holds(tmp_path), tmp_path
+    mine.take("a")
+    say, hear = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(say[1], b"r")
+        os.read(hear[0], 1)
+        os._exit(0)
+    os.read(say[0], 1)
+    mine.drop("a")
+    assert not is_unused(others, "a")
+    os.write(hear[1], b"g")
+    os.waitpid(child, 0)
+    assert is_unused(others, "a")
+
+
+def is_unused(folder, name):
+    """As another process sees it."""
+    code = (
+        "import sys; from pathlib import Path; from pvio_lab.read.holds import Holds\n"
+        "with Holds(Path(sys.argv[1])).unused(sys.argv[2]) as unused: sys.exit(not unused)"
+    )
+    return not subprocess.run([sys.executable, "-c", code, str(folder), name], check=False).returncode
+
+
+@NO_LOCKS
+def test_names_are_held_as_often_as_they_are_taken(tmp_path):
+    holds = Holds(tmp_path)
+    for _ in range(2):
+        holds.take("a")
+    holds.drop("a")
+    assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (False, True)
+    with holds.unused("a") as unused:
+        assert not unused
+    holds.drop("a")
+    assert is_unused(tmp_path, "a")
+    with holds.unused("a") as unused:
+        assert unused
+
+
+@NO_LOCKS
+def test_holds_survive_a_cleared_folder(tmp_path):
+    holds = Holds(tmp_path)
+    holds.take("a")
+    (tmp_path / ".holds").unlink()
+    holds.take("b")
+    assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (False, False)
+
+
+def test_a_cleared_cache_is_filled_again(server, fetching):
+    fetch(server, fetching, 0)
+    shutil.rmtree(fetching.folder)
+    fetch(server, fetching, 0)
+    assert kept(fetching) == [0]
+
+
+def test_what_is_larger_than_the_cache(server, tmp_path):
+    small = Fetching(cache_dir=tmp_path / "cache", cache_bytes=SIZE)
+    for words in ("plain", "unsized"):
+        with pytest.raises(
+            SourceError, match=r"does not fit into the cache: it takes .* cache_bytes=100000"
+        ) as caught:
+            local_path(server.url(f"{words}/0.bin"), small)
+        assert not caught.value.is_temporary
+    with fetched(server.url("plain/0.bin"), small, keep="memory") as file:
+        assert os.path.getsize(file.path) == SIZE
+    assert num_bytes(tmp_path / "cache") < 100
+
+
+@NO_LOCKS
+def test_no_room_while_all_is_in_use(server, fetching):
+    with ExitStack() as stack:
+        for number in range(5):
+            stack.enter_context(fetched(server.url(f"plain/{number}.bin"), fetching))
+        with pytest.raises(SourceError, match=r"5.bin, as all is in use: it takes 100000 bytes") as caught:
+            local_path(server.url("plain/5.bin"), fetching)
+        assert caught.value.is_temporary
+        assert kept(fetching) == [0, 1, 2, 3, 4]
+    fetch(server, fetching, 5)
+
+
+@NO_LOCKS
+def test_what_a_killed_process_left_is_removed(server, fetching):
+    code = HOLD.replace("with fetched", 'print("ready", flush=True)\nwith fetched')
+    with started(code, fetching.folder, server.url("stall-body/3.bin")) as child:
+        while not server.num_sent("stall-body/3.bin"):
+            time.sleep(0.01)
+        child.kill()
+    assert list(fetching.folder.glob(".*.part"))
+    for number in range(6):
+        fetch(server, fetching, number)
+    assert not list(fetching.folder.glob(".*.part"))
+
+
+def test_a_stopped_download_leaves_nothing(server, fetching, monkeypatch):
+    fetch(server, fetching, 1)
+    before = (fetching.folder / ".ledger").read_text()
+    monkeypatch.setattr(DownloadCache, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        local_path(server.url("plain/0.bin"), fetching)
+    assert kept(fetching) == [1]
+    assert (fetching.folder / ".ledger").read_text() == before
+    assert not list(fetching.folder.glob(".*.part"))
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "99999999999"])
+def test_a_wrong_ledger_is_made_again(server, fetching, text):
+    for number in range(3):
+        fetch(server, fetching, number)
+    (fetching.folder / ".ledger").write_text(text)
+    for number in range(3, 9):
+        fetch(server, fetching, number)
+        assert num_bytes(fetching.folder) <= fetching.cache_bytes
+    assert len(kept(fetching)) >= 3
+
+
+def test_a_folder_that_cannot_be_used(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        SourceError, match=r"file/cache cannot be used: Not a directory; choose .* PVIO_LAB_CACHE"
+    ):
+        local_path("data:,hello", Fetching(cache_dir=tmp_path / "file" / "cache"))
+
+
+def test_threads_share_a_cache(server, fetching):
+    wrong = []
+
+    def work(seed):
+        try:
+            for i in range(20):
+                number = (i + seed * 3) % 12
+                with fetched(server.url(f"plain/{number}.bin"), fetching) as file:
+                    assert Path(file.path).read_bytes() == bytes([number]) * SIZE
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [Thread(target=work, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert num_bytes(fetching.folder) <= fetching.cache_bytes
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("https://h/a/b.mp4?x=/c.avi", "b.mp4"),
+        ("https://h/..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("https://h/..", "video"),
+        ("https://h/", "h"),
+        ("https://h", "h"),
+        ("https://me:pw@h/", "h"),
+        ("zip://in/side.mkv::s3://b/a.zip", "side.mkv"),
+        ("https://h/" + "x" * 300 + ".mp4", "x" * 80 + ".mp4"),
+        ("https://h/f%00%0a.mp4", "f__.mp4"),
+        ("https://h/%D0%B0.mp4", "_.mp4"),
+        ("data:video/webm,", "data.webm"),
+        ("data:,", "data"),
+    ],
+)
+def test_names(source, name):
+    assert file_name(source) == name

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from pvio_lab.scale.preprocess import Form, preprocess_steps, size_of
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (36, 64, 3), dtype=np.uint8)
+
+
+def made(preprocess):
+    return Form(tuple(preprocess_steps(preprocess)), is_picture=True).of_frame(PIXELS)
+
+
+def test_steps_are_those_of_pillow():
+    resized = Image.fromarray(PIXELS).resize((32, 18), Image.Resampling.BILINEAR)
+    assert made({"resize": {"size": (32, 18)}}) == resized
+    assert made({"resize": {"size": [32, 18], "resample": "LANCZOS"}}) != resized
+    assert made({"crop": {"box": (1, 2, 30, 20)}}) == Image.fromarray(PIXELS[2:20, 1:30])
+    assert made({"convert": "L"}) == Image.fromarray(PIXELS).convert("L")
+
+
+def test_the_order_given_is_the_order():
+    first_resized = made({"resize": {"size": (32, 18)}, "crop": {"box": (0, 0, 16, 9)}})
+    first_cropped = made({"crop": {"box": (0, 0, 16, 9)}, "resize": {"size": (32, 18)}})
+    assert (first_resized.size, first_cropped.size) == ((16, 9), (32, 18))
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "words"),
+    [
+        ([], "must be a dictionary"),
+        ({"rotate": 90}, "no step 'rotate'; there are resize, crop, convert"),
+        ({"resize": (64, 36)}, "dictionary of size, resample"),
+        ({"resize": {"size": (64,)}}, r"\(width, height\)"),
+        ({"resize": {"size": (64, 0)}}, "1 or more"),
+        ({"resize": {"size": (64.5, 36)}}, "must be an integer"),
+        ({"resize": {"size": (64, 36), "resample": "CUBIC"}}, "'CUBIC' must be one of NEAREST"),
+        ({"resize": {"size": (64, 36), "method": 1}}, "dictionary of size, resample"),
+        ({"crop": {"box": (0, 0, 0, 9)}}, "left < right"),
+        ({"crop": {"box": (-1, 0, 5, 9)}}, "0 <= left"),
+        ({"crop": {}}, "dictionary of box"),
+        ({"convert": "rgb"}, "'rgb' must be one of RGB"),
+        ({"convert": "F"}, "must be one of RGB"),
+    ],
+)
+def test_a_wrong_step_is_named(preprocess, words):
+    with pytest.raises(ValueError, match=words):
+        preprocess_steps(preprocess)
+
+
+def test_a_crop_beyond_the_picture_is_not_padded():
+    with pytest.raises(ValueError, match="64x36"):
+        made({"crop": {"box": (0, 0, 65, 36)}})
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels_first", "shape"),
+    [
+        ("RGB", False, (36, 64, 3)),
+        ("L", False, (36, 64, 1)),
+        ("RGBA", True, (4, 36, 64)),
+        ("L", True, (1, 36, 64)),
+    ],
+)
+def test_arrays_have_three_axes(mode, channels_first, shape):
+    form = Form(tuple(preprocess_steps({"convert": mode})), channels_first=channels_first)
+    frame = form.of_frame(PIXELS)
+    assert (frame.shape, frame.dtype) == (shape, np.uint8)
+    assert size_of(frame, channels_first=channels_first) == [64, 36]
+    assert form.of_frame(PIXELS).flags.writeable
+
+
+def test_an_array_does_not_share_the_memory_of_the_decoder():
+    for channels_first in (False, True):
+        assert not np.shares_memory(Form(channels_first=channels_first).of_frame(PIXELS), PIXELS)
+
+
+def test_packed_frames_are_one_array():
+    packed = Form(channels_first=True, is_packed=True)
+    frames = packed.of_video([packed.of_frame(PIXELS)] * 2)
+    assert np.array_equal(frames, np.stack([PIXELS.transpose(2, 0, 1)] * 2))
+    assert packed.of_video([]) == []

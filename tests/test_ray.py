@@ -1,0 +1,188 @@
+"""Preparing videos with a real local Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from optional import needs
+from truth_frames import SAMPLES, read_number
+
+import pvio_lab as pv
+
+pytestmark = pytest.mark.ray
+
+GOOD, OTHER = str(SAMPLES / "gop2.mp4"), str(SAMPLES / "vp9.webm")
+
+
+def chat(*sources):
+    items = [{"type": "video", "video": source} for source in sources]
+    return [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, *items]}]
+
+
+ROWS = [
+    {"id": 0, "messages": chat(GOOD)},
+    {"id": 1, "messages": chat()},
+    {"id": 2, "messages": chat("missing.mp4", OTHER)},
+    {"id": 3, "messages": chat(GOOD, GOOD)},
+]
+
+
+def numbers(videos):
+    return [[read_number(np.asarray(frame)) for frame in video] for video in videos]
+
+
+def errors(row):
+    return [meta["error_type"] for meta in row["video_meta"]]
+
+
+# A dataset in, a dataset out
+
+
+def test_a_dataset_survives_parquet(ray_session, tmp_path):
+    ds = ray_session.data.from_items(ROWS)
+    prepared = pv.prepare_videos(ds, sampling={"uniform": 3}, concurrency=2)
+    prepared.write_parquet(str(tmp_path))
+    rows = sorted(ray_session.data.read_parquet(str(tmp_path)).take_all(), key=lambda row: row["id"])
+    assert [numbers(pv.video_arrays(row["video"])) for row in rows] == [
+        *([[0, 30, 59]], [], [[], [0, 45, 89]], [[0, 30, 59]] * 2)
+    ]
+    assert [errors(row) for row in rows] == [[None], [], ["FileNotFoundError", None], [None, None]]
+    assert rows[2]["video_meta"][1]["video_size"] == [320, 240]
+    assert pv.video_sources(rows[3]["messages"]) == [GOOD, GOOD]
+
+
+def test_any_reader_of_parquet_finds_the_pixels(ray_session, tmp_path):
+    ds = ray_session.data.from_items(ROWS[:1])
+    pv.prepare_videos(ds, sampling={"num_frames": 2}, pack_for_model="TCHW").write_parquet(str(tmp_path))
+    table = needs("pyarrow.parquet").read_table(tmp_path, columns=["video"])
+    (frames,) = pv.video_arrays(table["video"][0].as_py())
+    with pv.VideoReader(GOOD) as reader:
+        assert np.array_equal(frames, reader[:2].transpose(0, 3, 1, 2))
+
+
+def test_blocks_of_nothing_but_failures_have_the_same_columns(ray_session):
+    rows = [{"messages": chat("missing.mp4")}, {"messages": chat(GOOD)}, {"messages": [{"content": 5}]}]
+    for row in rows[:2]:
+        schema = pv.prepare_videos(ray_session.data.from_items([row]), sampling={"num_frames": 1}).schema()
+        assert "large_binary" in str(dict(zip(schema.names, schema.types, strict=True))["video"])
+    (row,) = pv.prepare_videos(ray_session.data.from_items(rows[2:])).take_all()
+    assert errors(row) == ["ValueError"]
+
+
+def test_rows_that_have_frames_stay(ray_session):
+    first = pv.prepare_videos(ray_session.data.from_items(ROWS), sampling={"num_frames": 2}).materialize()
+    again = pv.prepare_videos(first, sampling={"num_frames": 1}, bypass_if_frames_present=True)
+    rows = sorted(again.take_all(), key=lambda row: row["id"])
+    assert [[len(each) for each in pv.video_arrays(row["video"])] for row in rows] == [
+        [2],
+        [],
+        [0, 2],
+        [2, 2],
+    ]
+    assert [len(row["video_meta"]) for row in rows] == [1, 0, 2, 2]
+
+
+@pytest.mark.parametrize("options", [{"output_format": "pil"}, {"sampling": {}}, {"concurrency": 0}])
+def test_wrong_options_are_named_before_anything_runs(ray_session, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        pv.prepare_videos(ray_session.data.range(1), **options)
+
+
+# A stage
+
+
+def run(udf, batch):
+    async def first():
+        return [output async for output in udf(batch)]
+
+    (output,) = asyncio.run(first())
+    return output
+
+
+def udf(**options):
+    options = {"sampling": {"num_frames": 2}, "output_format": "numpy", **options}
+    return pv.PrepareVideoUDF("data", ["messages"], **options)
+
+
+def test_a_batch_in_a_batch_out(ray_session):
+    rows = [*ROWS, {"id": 4, "__inference_error__": "an earlier stage"}]
+    output = run(udf(), {"data": [dict(row) for row in rows], "other": [0, 1, 2, 3, 4]})
+    assert output["other"] == [0, 1, 2, 3, 4]
+    assert output["data"][4] == rows[4]
+    assert [numbers(row["video"]) for row in output["data"][:4]] == [
+        *([[0, 1]], [], [[], [0, 1]], [[0, 1], [0, 1]])
+    ]
+    for row, given in zip(output["data"][:4], rows, strict=False):
+        assert {**given, "video": row["video"], "video_meta": row["video_meta"]} == row
+
+
+def test_what_is_no_batch_is_named(ray_session):
+    with pytest.raises(ValueError, match="no column 'data'"):
+        run(udf(), {"rows": []})
+    with pytest.raises(ValueError, match="a row lacks 'messages'"):
+        run(udf(), {"data": [{"id": 0}]})
+    assert run(udf(), {"data": []}) == {"data": []}
+
+
+def test_a_row_that_has_frames_may_pass(ray_session):
+    row = {"messages": chat("missing.mp4"), "video": ["frames"]}
+    assert run(udf(bypass_if_frames_present=True), {"data": [dict(row)]}) == {"data": [row]}
+    assert run(udf(), {"data": [dict(row)]})["data"][0]["video"] == [[]]
+
+
+@pytest.mark.parametrize("output_format", ["pil", "numpy"])
+def test_a_stage_in_map_batches(ray_session, output_format):
+    stage = pv.PrepareVideoStage(
+        fn_constructor_kwargs={"sampling": {"num_frames": 2}, "output_format": output_format}
+    )
+    ds = ray_session.data.from_items(ROWS).map(lambda row: {"data": row})
+    ds = ds.map_batches(stage.fn, **stage.get_dataset_map_batches_kwargs(batch_size=3, data_column="data"))
+    rows = sorted((row["data"] for row in ds.take_all()), key=lambda row: row["id"])
+    assert [numbers(row["video"]) for row in rows] == [[[0, 1]], [], [[], [0, 1]], [[0, 1], [0, 1]]]
+
+
+def test_a_stage_of_rays_own_processor(ray_session):
+    processors = needs("ray.llm._internal.batch.processor.base")
+    stages = needs("ray.llm._internal.batch.stages.base")
+    stage = pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"uniform": 2}})
+    assert isinstance(stage, stages.StatefulStage)
+    assert issubclass(stage.fn, stages.StatefulStageUDF)
+    processor = processors.Processor(
+        processors.ProcessorConfig(batch_size=2, concurrency=1),
+        [stage],
+        preprocess=lambda row: {"messages": row["messages"]},
+        postprocess=lambda row: {
+            "id": row["id"],
+            "sizes": [meta["video_size"] for meta in row["video_meta"]],
+        },
+    )
+    rows = sorted(processor(ray_session.data.from_items(ROWS)).take_all(), key=lambda row: row["id"])
+    assert processor.list_stage_names() == ["PrepareVideoStage"]
+    assert [len(row["sizes"]) for row in rows] == [1, 0, 2, 2]
+
+
+def test_a_stage_checks_its_options_at_once(ray_session):
+    with pytest.raises(ValueError, match="sampling"):
+        pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"every": 5}})
+
+
+@pytest.mark.parametrize("blocked", ["ray.llm", "pydantic"])
+def test_without_rays_own_stages(blocked):
+    """The same outside, on bases of our own."""
+    code = (
+        f"import sys; sys.modules[{blocked!r}] = None; import pvio_lab as pv; "
+        "stage = pv.PrepareVideoStage(fn_constructor_kwargs={'sampling': {'uniform': 2}}); "
+        "options = stage.get_dataset_map_batches_kwargs(batch_size=3, data_column='data'); "
+        "print(type(stage).__mro__[1].__module__, options['batch_size'], options['concurrency'], "
+        "options['fn_constructor_kwargs'], stage.get_optional_input_keys()); "
+        "stage.fn(**options['fn_constructor_kwargs'])"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == (
+        "pvio_lab.scale.stages 3 1 {'sampling': {'uniform': 2}, 'data_column': 'data', "
+        "'expected_input_keys': ['messages']} {}"
+    )

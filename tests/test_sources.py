@@ -1,0 +1,475 @@
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from truth_frames import SAMPLES, true_frames, wrong_frames
+from unruly_server import serving
+
+import pvio_lab as pv
+from pvio_lab import Fetching, SourceError, VideoReader
+from pvio_lab.read.sources import fetched, local_path, opened_stream
+
+CLIP = SAMPLES / "gop2.mp4"
+DATA = CLIP.read_bytes()
+KEEPS = ["cache", "memory", "temporary"]
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    """A cache of its own for each test."""
+    monkeypatch.setenv("PVIO_LAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def quick():
+    """Fetching that does not wait for long."""
+    return Fetching(timeout_seconds=0.5, backoff_seconds=0.001)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving(SAMPLES) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def begin_to_count(server):
+    server.counts.clear()
+    server.sent.clear()
+
+
+def kept(folder):
+    """The videos in a cache folder."""
+    return sorted(path for path in folder.glob("[!.]*/*") if path.suffix != ".json")
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize(
+    "words", ["plain", "ranges", "chunked", "unsized", "versioned", "redirect-3", "drip"]
+)
+def test_the_bytes_are_those_of_the_file(server, words, keep):
+    with fetched(server.url(f"{words}/gop2.mp4"), keep=keep) as file:
+        assert Path(file.path).read_bytes() == DATA
+        assert (file.attempts, file.num_bytes) == (1, len(DATA))
+    assert (keep == "cache") == os.path.exists(file.path)
+
+
+def test_frames_over_http_are_those_of_the_file(server):
+    with VideoReader(server.url("plain/shapes.mp4")) as reader:
+        assert not wrong_frames(reader[[0, 7, 299]], true_frames(SAMPLES / "shapes.mp4")[[0, 7, 299]])
+        assert reader.info.num_frames == 300
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+def test_every_way_to_keep_it_decodes(server, keep):
+    with fetched(server.url("plain/gop2.mp4"), keep=keep) as file, VideoReader(file.path) as reader:
+        assert not wrong_frames(reader[:], true_frames(CLIP))
+
+
+def test_what_was_fetched_is_not_fetched_again(server, cache_folder):
+    paths = {local_path(server.url("plain/gop2.mp4")) for _ in range(3)}
+    assert server.count("plain/gop2.mp4") == 1
+    assert [Path(path).name for path in paths] == ["gop2.mp4"]
+    with fetched(server.url("plain/gop2.mp4")) as file:
+        assert (file.attempts, file.num_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "attempts", "most_bytes"),
+    [
+        ("fail-2", 3, 1),
+        ("busy-1", 2, 1),
+        ("reset-1", 2, 1),
+        ("stall-1", 2, 1),
+        ("cut-1", 2, 1.51),
+        ("chunked/cut-1", 2, 1.51),
+        ("stall-body-1", 2, 1.51),
+        ("ranges/cut-2", 3, 1),
+        ("ranges/stall-body-1", 2, 1),
+    ],
+)
+def test_what_passes_is_tried_again(server, quick, words, attempts, most_bytes):
+    path = f"{words}/gop2.mp4"
+    with fetched(server.url(path), quick, keep="memory") as file:
+        assert Path(file.path).read_bytes() == DATA
+        assert file.attempts == attempts == server.count(path)
+        assert len(DATA) <= file.num_bytes <= most_bytes * len(DATA)
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize(
+    ("words", "attempts", "said"),
+    [
+        ("fail-9", 3, "the server answered 500 .Internal Server Error. .tried 3 times."),
+        ("status-429", 3, "the server answered 429"),
+        ("stall", 3, "nothing came for 0.5 seconds"),
+        ("stall-body", 3, "nothing came for 0.5 seconds"),
+        ("cut-9", 3, f"it ended after {len(DATA) // 2} of {len(DATA)} bytes"),
+        ("chunked/cut-9", 3, "IncompleteRead"),
+    ],
+)
+def test_what_does_not_pass(server, quick, cache_folder, words, attempts, said, keep):
+    with (
+        pytest.raises(SourceError, match=said) as caught,
+        fetched(server.url(f"{words}/gop2.mp4"), quick, keep=keep),
+    ):
+        pass
+    assert (caught.value.attempts, caught.value.is_temporary) == (attempts, True)
+    assert server.count(f"{words}/gop2.mp4") == attempts
+    assert kept(cache_folder) == []
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 501])
+def test_what_is_final_is_tried_once(server, quick, code):
+    path = f"status-{code}/gop2.mp4"
+    with pytest.raises(SourceError, match=f"{path} cannot be fetched: the server answered {code}") as caught:
+        local_path(server.url(path), quick)
+    assert (caught.value.attempts, caught.value.is_temporary, server.count(path)) == (1, False, 1)
+
+
+def test_nobody_listens(quick):
+    with pytest.raises(SourceError, match="ConnectionRefusedError") as caught:
+        local_path("http://127.0.0.1:9/clip.mp4", quick)
+    assert (caught.value.attempts, caught.value.is_temporary) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("http://", "there is no host in it"),
+        ("http://[::1/a.mp4", "it is no valid URL"),
+        ("http://host:port/a.mp4", "it is no valid URL"),
+        ("nonsense://host/a.mp4", "nonsense://host/a.mp4 cannot be fetched: ValueError: Protocol not known"),
+        ("data:video/mp4", "there is no comma in it"),
+        ("data:video/mp4;base64,!", "what follows the comma is not base64"),
+        ("memory://nowhere.mp4", "memory://nowhere.mp4 cannot be fetched: FileNotFoundError"),
+    ],
+)
+def test_bad_urls_are_not_tried_again(source, said):
+    with pytest.raises(SourceError, match=said.replace("[", r"\[")) as caught:
+        local_path(source)
+    assert (caught.value.attempts, caught.value.is_temporary) == (1, False)
+
+
+def test_a_loop_of_redirects_ends(server, quick):
+    with pytest.raises(SourceError, match="redirects more than 10 times"):
+        local_path(server.url("loop/gop2.mp4"), quick)
+
+
+def test_a_redirect_leads_to_no_file_of_this_machine(server, quick):
+    url = server.redirecting("to-a-file.mp4", CLIP.as_uri())
+    with pytest.raises(SourceError, match="redirects to file://, which is not followed"):
+        local_path(url, quick)
+
+
+def test_a_pause_that_the_server_asks_for(server, monkeypatch):
+    waits = []
+    monkeypatch.setattr("pvio_lab.read.faults.time.sleep", waits.append)
+    local_path(server.url("busy-2/gop2.mp4"))
+    local_path(server.url("fail-2/gop2.mp4"), Fetching(backoff_seconds=0.25))
+    assert waits == [0, 0, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize("words", ["plain", "unsized", "chunked"])
+def test_too_large(server, words, keep):
+    fetching = Fetching(max_bytes=len(DATA) - 1)
+    said = f"has more than max_bytes={len(DATA) - 1} bytes"
+    with (
+        pytest.raises(SourceError, match=said),
+        fetched(server.url(f"{words}/gop2.mp4"), fetching, keep=keep),
+    ):
+        pass
+    assert server.count(f"{words}/gop2.mp4") == 1
+    local_path(server.url(f"{words}/gop2.mp4"), Fetching(max_bytes=len(DATA)))
+    with pytest.raises(SourceError, match=said):
+        local_path(server.url(f"{words}/gop2.mp4"), fetching)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "clip.mp4",
+        "file:///etc/passwd",
+        "memory://a.mp4",
+        "zip://a.mp4::http://1.1.1.1/a.zip",
+        "ftp://a/b.mp4",
+    ],
+)
+def test_strangers_name_only_the_web(source):
+    with pytest.raises(SourceError, match="allow_private=False"):
+        local_path(source, Fetching(allow_private=False))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "0"])
+def test_private_addresses_are_refused(server, host):
+    url = server.url("plain/gop2.mp4").replace("127.0.0.1", host)
+    with pytest.raises(SourceError, match="is a private address, and allow_private=False") as caught:
+        local_path(url, Fetching(allow_private=False))
+    assert (caught.value.attempts, server.count("plain/gop2.mp4")) == (1, 0)
+
+
+def test_private_addresses_are_refused_after_a_redirect_and_by_proxies(server, monkeypatch):
+    """The first server is taken for a public one; the second is what a stranger would like to see."""
+    with serving(SAMPLES) as second:
+        url = server.redirecting(
+            "to-private.mp4", second.url("plain/gop2.mp4").replace("127.0.0.1", "127.0.0.2")
+        )
+        monkeypatch.setenv("http_proxy", second.url(""))
+        monkeypatch.setattr("pvio_lab.read.addresses.is_public", lambda address: address == "127.0.0.1")
+        with pytest.raises(SourceError, match=r"127.0.0.2 is a private address"):
+            local_path(url, Fetching(allow_private=False))
+        assert (server.count("to-private.mp4"), second.counts.total()) == (1, 0)
+
+
+def test_what_was_fetched_from_a_private_address_is_not_found_by_strangers(server):
+    local_path(server.url("plain/gop2.mp4"))
+    with pytest.raises(SourceError, match="allow_private=False"):
+        local_path(server.url("plain/gop2.mp4"), Fetching(allow_private=False))
+
+
+SECRETS = {"user": "user:hunter2", "query": "X-Amz-Signature=SIGNED&token=TOKEN"}
+WORDS = ("hunter2", "SIGNED", "TOKEN", base64.b64encode(b"user:hunter2").decode())
+
+
+def tells_secrets(text):
+    return [word for word in WORDS if word in str(text)]
+
+
+def test_a_password_is_sent_and_stays_with_its_host(server):
+    assert Path(local_path(server.url("locked/gop2.mp4", user="user:hunter2"))).read_bytes() == DATA
+    assert (
+        Path(local_path(server.url("redirect-1/locked/gop2.mp4", user="user:hunter2"))).read_bytes() == DATA
+    )
+    with serving(SAMPLES) as second:
+        url = server.redirecting("elsewhere.mp4", second.url("plain/gop2.mp4"))
+        local_path(url.replace("//", "//user:hunter2@"))
+        assert "Authorization" not in second.headers["/plain/gop2.mp4"]
+
+
+@pytest.mark.parametrize("words", ["status-403", "cut-9", "stall", "loop", "fail-9"])
+def test_an_error_tells_no_secrets(server, quick, words):
+    with pytest.raises(SourceError, match=f"/{words}/gop2.mp4 cannot be fetched") as caught:
+        local_path(server.url(f"{words}/gop2.mp4", **SECRETS), quick)
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    assert not tells_secrets("".join(traceback.format_exception(caught.value)))
+    assert not tells_secrets(pickle.dumps(caught.value))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s3://key:hunter2@bucket/a.mp4?token=TOKEN",
+        "memory://user:hunter2@a.mp4?SIGNED",
+        "zip://a::http://u:hunter2@0:9/",
+    ],
+)
+def test_errors_of_other_transports_tell_no_secrets(source, quick):
+    with pytest.raises((SourceError, ImportError)) as caught:
+        local_path(source, quick)
+    assert not tells_secrets("".join(traceback.format_exception(caught.value)))
+
+
+def test_a_reader_tells_no_secrets(server, cache_folder, caplog):
+    caplog.set_level(logging.DEBUG)
+    with VideoReader(server.url("locked/gop2.mp4", **SECRETS)) as reader:
+        card = reader._repr_html_()
+        assert not tells_secrets((repr(reader), reader.info, card, reader.index, caplog.text))
+        data = pickle.dumps(reader)
+        assert not tells_secrets(data)
+        assert "locked/gop2.mp4" in repr(reader)
+        with pickle.loads(data) as again:
+            assert np.array_equal(again[3], reader[3])
+    with pytest.raises(ValueError, match="is closed") as caught:
+        reader[0]
+    assert not tells_secrets(caught.value)
+    names = [
+        str(path) + path.read_text("latin-1")
+        for path in cache_folder.rglob("*")
+        if path.suffix != ".mp4" and path.is_file()
+    ]
+    assert not tells_secrets(names)
+
+
+def test_a_reader_of_a_plain_url_is_pickled_with_it(server):
+    with VideoReader(server.url("plain/gop2.mp4")) as reader, pickle.loads(pickle.dumps(reader)) as again:
+        assert "http://" in repr(again)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [os.unlink, lambda file: os.truncate(file, 1000), lambda file: Path(file).write_bytes(DATA + b"x")],
+)
+def test_a_kept_file_that_is_damaged_is_fetched_again(server, damage):
+    path = local_path(server.url("plain/gop2.mp4"))
+    damage(path)
+    assert Path(local_path(server.url("plain/gop2.mp4"))).read_bytes() == DATA
+    assert server.count("plain/gop2.mp4") == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"file": "gop2.mp4"}', '{"file": 3, "num_bytes": 1, "version": null}']
+)
+def test_damaged_notes_are_made_again(server, text):
+    path = Path(local_path(server.url("plain/gop2.mp4")))
+    path.with_name("facts.json").write_text(text)
+    assert Path(local_path(server.url("plain/gop2.mp4"))).read_bytes() == DATA
+    assert server.count("plain/gop2.mp4") == 2
+
+
+@pytest.mark.parametrize(("words", "num_sent"), [("versioned", 1), ("plain", 2)])
+def test_a_change_on_the_server_is_noticed_when_asked_for(tmp_path, words, num_sent):
+    shutil.copy(CLIP, tmp_path / "clip.mp4")
+    asking = Fetching(revalidate=True)
+    with serving(tmp_path) as server:
+        url, path = server.url(f"{words}/clip.mp4"), f"{words}/clip.mp4"
+        first = local_path(url, asking)
+        with VideoReader(first) as reader:
+            assert local_path(url, asking) == first
+            assert reader[0].any()  # the same contents do not disturb who reads them
+        assert (server.count(path), server.num_sent(path)) == (2, num_sent * len(DATA))
+        shutil.copy(SAMPLES / "shapes.mp4", tmp_path / "clip.mp4")
+        assert Path(local_path(url)).read_bytes() == DATA
+        assert Path(local_path(url, asking)).read_bytes() == (SAMPLES / "shapes.mp4").read_bytes()
+
+
+def test_facts_are_kept_with_the_download(server, cache_folder):
+    info = pv.get_video_metadata(server.url("plain/gop2.mp4"))
+    assert info.num_frames == 60
+    assert len(list(cache_folder.glob("*/gop2.mp4.metadata.json"))) == 1
+
+
+def test_joining_urls(server, tmp_path):
+    pv.concatenate_video_files([server.url("plain/gop2.mp4"), CLIP], tmp_path / "both.mp4")
+    assert pv.get_video_metadata(tmp_path / "both.mp4").num_frames == 120
+
+
+def test_loading_urls(server):
+    dataset = pv.VideoCollectionDataset([server.url("plain/gop2.mp4"), str(CLIP)])
+    assert sum(len(batch["frames"]) for batch in pv.VideoCollectionDataLoader(dataset, num_workers=1)) == 120
+
+
+@pytest.mark.parametrize("source", [str(CLIP), CLIP, CLIP.as_uri(), "FILE" + CLIP.as_uri()[4:]])
+def test_files_stay_where_they_are(source):
+    with fetched(source) as file:
+        assert (file.path, file.attempts, file.num_bytes) == (str(CLIP), 0, 0)
+
+
+def test_data_uris():
+    uri = "data:video/mp4;base64," + base64.b64encode(DATA).decode()
+    with VideoReader(uri) as reader:
+        assert not wrong_frames(reader[:], true_frames(CLIP))
+        assert len(repr(reader)) < 200
+        assert reader.info.path.endswith("data.mp4")
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+def test_fsspec_urls(tmp_path, keep):
+    import fsspec
+
+    with ZipFile(tmp_path / "videos.zip", "w") as archive:
+        archive.write(CLIP, "inside.mp4")
+    fsspec.filesystem("memory").pipe("/clip.mp4", DATA)
+    for source in ("memory://clip.mp4", f"zip://inside.mp4::{(tmp_path / 'videos.zip').as_uri()}"):
+        with fetched(source, keep=keep) as file:
+            assert Path(file.path).read_bytes() == DATA
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(ImportError, match=r"s3://bucket/a.mp4 needs a package .*: pip install s3fs"):
+        local_path("s3://bucket/a.mp4")
+
+
+def test_wrong_options():
+    with pytest.raises(ValueError, match="keep='disk' must be one of 'cache', 'memory', 'temporary'"):
+        fetched(CLIP, keep="disk")
+    with pytest.raises(TypeError, match="a source must be a path or a URL, not int: 3"):
+        fetched(3)
+
+
+def test_a_stream_fetches_no_more_than_is_read(server):
+    with opened_stream(server.url("drip/shapes.mp4")) as stream:
+        assert stream.read(1000) == (SAMPLES / "shapes.mp4").read_bytes()[:1000]
+    assert server.count("drip/shapes.mp4") == 1
+    assert server.num_sent("drip/shapes.mp4") < (SAMPLES / "shapes.mp4").stat().st_size
+
+
+@pytest.mark.parametrize("words", ["fail-2", "cut-1", "ranges/cut-1", "reset-1", "stall-body-1"])
+def test_a_stream_goes_on_where_it_broke(server, quick, words):
+    with opened_stream(server.url(f"{words}/gop2.mp4"), quick) as stream:
+        assert stream.read() == DATA
+
+
+def test_a_stream_seeks_where_the_server_can(server):
+    with opened_stream(server.url("ranges/gop2.mp4")) as stream:
+        assert stream.seekable()
+        stream.seek(-100, io.SEEK_END)
+        assert stream.read() == DATA[-100:]
+        stream.seek(10)
+        assert stream.read(90) == DATA[10:100]
+    with opened_stream(server.url("plain/gop2.mp4")) as stream:
+        assert not stream.seekable()
+        with pytest.raises(io.UnsupportedOperation):
+            stream.seek(10)
+
+
+def test_a_stream_that_does_not_open(server, quick):
+    with pytest.raises(SourceError, match="404"), opened_stream(server.url("status-404/gop2.mp4"), quick):
+        pass
+
+
+def test_a_stream_of_a_file():
+    with opened_stream(CLIP) as stream:
+        assert stream.read() == DATA
+
+
+def test_a_stream_is_decoded_as_it_comes(server):
+    import av
+
+    with opened_stream(server.url("ranges/shapes.mp4")) as stream, av.open(stream) as container:
+        assert next(container.decode(video=0)).width == 640
+
+
+def test_nothing_stays_open(server):
+    descriptors = lambda: len(os.listdir("/proc/self/fd"))  # noqa: E731
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("this system does not list open files")
+    local_path(server.url("plain/gop2.mp4"))
+    before = descriptors()
+    for keep in KEEPS:
+        with fetched(server.url("plain/gop2.mp4", query=keep), keep=keep):
+            pass
+    with pytest.raises(SourceError):
+        local_path(server.url("status-404/gop2.mp4"))
+    deadline = time.monotonic() + 20  # the server's own ends close a little later
+    while descriptors() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert descriptors() <= before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signal")
+def test_a_kill_in_the_middle_leaves_no_wrong_file(server, cache_folder):
+    url = server.url("stall-body-1/gop2.mp4")
+    code = "import sys; from pvio_lab.read.sources import local_path; local_path(sys.argv[1])"
+    with subprocess.Popen([sys.executable, "-c", code, url]) as child:
+        while not server.num_sent("stall-body-1/gop2.mp4"):
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.kill()
+    assert kept(cache_folder) == []
+    assert Path(local_path(url)).read_bytes() == DATA
