@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # A shard is in memory before it is written, once for each core; frames are large, facts are not.
-_CLIPS_PER_SHARD = {"frames": 16, "images": 64, "info": 256}
+_CLIPS_PER_SHARD = {"frames": 16, "images": 64, "info": 256, "function": 64}
 _JOB = "job.json"
 # Ray sets aside this much for the list of finished clips, beside the list itself.
 _FILTER_BYTES = 64 * 2**20
@@ -64,7 +64,8 @@ def process_manifest(
         path_column: Which column of the manifest has the paths; its name becomes `path`.
         width: The width of the frames, as for `VideoReader`.
         height: The height of the frames, as for `VideoReader`.
-        clips_per_shard: How many clips a task takes and a file has; 16 with frames, 64 with images, else 256.
+        clips_per_shard: How many clips a task takes and a file has; 16 with frames,
+            256 with facts, else 64.
         progress: Show Ray's progress bars.
 
     Raises:
@@ -73,7 +74,8 @@ def process_manifest(
         ValueError: An option is wrong, or the folder has another job, or something else.
     """
     work = Work(make, {"num_frames": 8} if sampling is None else dict(sampling), width, height, function)
-    size = _CLIPS_PER_SHARD[make] if clips_per_shard is None else clips_per_shard
+    kind = make if function is None or make == "info" else "function"
+    size = _CLIPS_PER_SHARD[kind] if clips_per_shard is None else clips_per_shard
     size = positive_integer(size, "clips_per_shard")
     with _ray(progress) as ray:
         store = Store.of(output)
