@@ -111,6 +111,17 @@ def test_a_worker_that_is_killed_is_replaced(ray_session, tmp_path):
     assert len(list(tmp_path.glob("killed_*"))) == 2
 
 
+def test_a_clip_at_which_workers_die_is_a_row(ray_session, tmp_path):
+    def kill_always(reader, row):
+        if row["clip"] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"twice": 2 * row["clip"]}
+
+    report = run([SMALL] * 6, tmp_path / "job", make="info", function=kill_always, clips_per_shard=3)
+    assert [row["twice"] for row in rows_of(report)] == [0, 2, None, 6, 8, 10]
+    assert [(row["clip"], row["error_type"]) for row in report.errors()] == [(2, "WorkerDied")]
+
+
 def test_measured_clips_are_estimated(ray_session):
     report = pv.measure_clips([SMALL] * 100, num_clips=40, make="info", progress=False)
     estimate = pv.estimate_job(report, 1_000_000)
@@ -145,7 +156,8 @@ import sys, time
 import ray
 import pvio_lab as pv
 
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _temp_dir=sys.argv[4])
+quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+ray.init(num_cpus=2, _temp_dir=sys.argv[4], **quiet)
 
 def slowly(reader, row):
     time.sleep(0.05)

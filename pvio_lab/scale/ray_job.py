@@ -8,11 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..read.numbers import positive_integer
 from .clip import Function, Output, Row, Work, process_clip
+from .deaths import MOST_REPEATS, forget, watched
 from .manifest import CLIP, Manifest, freeze_manifest
 from .report import JobReport, make_report
 from .results import column_types, packed, results_table
@@ -54,8 +56,8 @@ def process_manifest(
             paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say
             which part of the video a clip is; all other columns are carried along.
         output: A folder that all workers reach, also at a URL that pyarrow knows, as `s3://bucket/folder`.
-        make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG files in the
-            folder `images/`, "info" for facts of the video only.
+        make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG files in
+            the folder `images/`, "info" for facts of the video only.
         sampling: Which frames, as for `sample_indices`: one of `num_frames`, `fps`, `step`, `first`, and
             `max_frames`. `{"num_frames": 8}` when left out.
         function: Makes the results instead: takes the frames `(n, H, W, 3)` and the row, or, where `make` is
@@ -83,6 +85,7 @@ def process_manifest(
         num_before = store.settle(num_clips)
         begun_at, begin = time.time(), time.perf_counter()
         if num_before < num_clips:
+            forget(store)
             _run(ray, store, work, schema, size, progress)
         seconds = time.perf_counter() - begin
         num_done = store.settle(num_clips)
@@ -167,9 +170,8 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
         clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem)
         clips = clips.repartition(target_num_rows_per_block=size)
         task = _task(store, work, schema)
-        results = clips.map_batches(
-            task, batch_size=size, batch_format="pyarrow", zero_copy_batch=True, num_cpus=1
-        )
+        how = {"batch_format": "pyarrow", "zero_copy_batch": True, "max_retries": MOST_REPEATS}
+        results = clips.map_batches(task, batch_size=size, num_cpus=1, **how)
         results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem, compression="zstd")
 
 
@@ -178,10 +180,14 @@ def _task(store: Store, work: Work, schema: pa.Schema | None) -> Callable[[pa.Ta
 
     def process(rows: pa.Table) -> pa.Table:
         save = _saver(store) if work.output == "images" else None
-        results = [packed(process_clip(row, work, save)) for row in rows.to_pylist()]
-        return results_table(rows, results, work, schema)
+        results = watched(rows.to_pylist(), store, partial(_packed_result, work=work, save=save))
+        return results_table(rows, list(results), work, schema)
 
     return process
+
+
+def _packed_result(row: Row, *, work: Work, save: Any) -> Row:
+    return packed(process_clip(row, work, save))
 
 
 def _saver(store: Store) -> Callable[[Row, int, Any], str]:
