@@ -56,8 +56,8 @@ def process_manifest(
             paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say
             which part of the video a clip is; all other columns are carried along.
         output: A folder that all workers reach, also at a URL that pyarrow knows, as `s3://bucket/folder`.
-        make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG files in
-            the folder `images/`, "info" for facts of the video only.
+        make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG
+            files in the folder `images/`, "info" for facts of the video only.
         sampling: Which frames, as for `sample_indices`: one of `num_frames`, `fps`, `step`, `first`, and
             `max_frames`. `{"num_frames": 8}` when left out.
         function: Makes the results instead: takes the frames `(n, H, W, 3)` and the row, or, where `make` is
@@ -170,9 +170,14 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
         clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem)
         clips = clips.repartition(target_num_rows_per_block=size)
         task = _task(store, work, schema)
-        how = {"batch_format": "pyarrow", "zero_copy_batch": True, "max_retries": MOST_REPEATS}
-        results = clips.map_batches(task, batch_size=size, num_cpus=1, **how)
+        results = clips.map_batches(
+            task, batch_size=size, batch_format="pyarrow", num_cpus=1, ray_remote_args_fn=_repeats
+        )
         results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem, compression="zstd")
+
+
+def _repeats() -> dict[str, Any]:
+    return {"max_retries": MOST_REPEATS}
 
 
 def _task(store: Store, work: Work, schema: pa.Schema | None) -> Callable[[pa.Table], pa.Table]:
