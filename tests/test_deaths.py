@@ -2,7 +2,7 @@ import pytest
 from optional import needs
 
 needs("pyarrow")
-from pvio_lab.scale.deaths import forget, watched  # noqa: E402
+from pvio_lab.scale.deaths import watched  # noqa: E402
 from pvio_lab.scale.store import Store  # noqa: E402
 
 ROWS = [{"clip": number} for number in range(5)]
@@ -36,18 +36,10 @@ def test_without_deaths_there_is_one_try_and_no_note(store):
     assert store.names("deaths") == []
 
 
-def test_a_deadly_clip_is_left_out_after_three_more_tries(store):
-    assert tries_until_done(store, {2}) == (5, [None, None, "WorkerDied", None, None])
+def test_a_deadly_clip_is_left_out_after_two_more_tries(store):
+    assert tries_until_done(store, {2}) == (4, [None, None, "WorkerDied", None, None])
     assert store.names("deaths") == []
 
 
 def test_so_are_several(store):
     assert tries_until_done(store, {0, 4})[1] == ["WorkerDied", None, None, None, "WorkerDied"]
-
-
-def test_a_new_run_does_not_hold_old_deaths_against_a_clip(store):
-    with pytest.raises(Killed):
-        list(watched(ROWS, store, lambda row: (_ for _ in ()).throw(Killed())))
-    assert store.names("deaths") == ["0.json"]
-    forget(store)
-    assert store.names("deaths") == []

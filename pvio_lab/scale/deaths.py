@@ -9,10 +9,9 @@ from .clip import Row
 from .manifest import CLIP
 from .store import Store
 
-# A worker may die of something else, as a machine that is taken away; hardly so often at one clip.
-_STRIKES = 3
-# Ray repeats a task so often: once to find out that something is wrong, and then for three such clips.
-MOST_REPEATS = 1 + 3 * _STRIKES
+# A worker may die of something else, as a machine that is taken away; hardly so often at one clip. Ray repeats
+# a task three times: that is one such clip in a shard, and with several the job ends, and goes on from there.
+_STRIKES = 2
 _FOLDER = "deaths"
 
 
@@ -38,12 +37,6 @@ def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) ->
             store.write(name, _note(clip, deaths))
         yield process(row)
     store.filesystem.delete_file(store.path(name))
-
-
-def forget(store: Store) -> None:
-    """Removes the notes of an earlier run, which may have ended at any clip."""
-    folder = store.make_folder(_FOLDER)
-    store.filesystem.delete_dir_contents(folder)
 
 
 def _counted(note: Row) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..read.numbers import positive_integer
 from .clip import Function, Output, Row, Work, process_clip
-from .deaths import MOST_REPEATS, forget, watched
+from .deaths import watched
 from .manifest import CLIP, Manifest, freeze_manifest
 from .report import JobReport, make_report
 from .results import column_types, packed, results_table
@@ -85,7 +85,6 @@ def process_manifest(
         num_before = store.settle(num_clips)
         begun_at, begin = time.time(), time.perf_counter()
         if num_before < num_clips:
-            forget(store)
             _run(ray, store, work, schema, size, progress)
         seconds = time.perf_counter() - begin
         num_done = store.settle(num_clips)
@@ -170,14 +169,8 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
         clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem)
         clips = clips.repartition(target_num_rows_per_block=size)
         task = _task(store, work, schema)
-        results = clips.map_batches(
-            task, batch_size=size, batch_format="pyarrow", num_cpus=1, ray_remote_args_fn=_repeats
-        )
+        results = clips.map_batches(task, batch_size=size, batch_format="pyarrow", num_cpus=1)
         results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem, compression="zstd")
-
-
-def _repeats() -> dict[str, Any]:
-    return {"max_retries": MOST_REPEATS}
 
 
 def _task(store: Store, work: Work, schema: pa.Schema | None) -> Callable[[pa.Table], pa.Table]:
