@@ -130,6 +130,18 @@ def test_measured_clips_are_estimated(ray_session):
     assert estimate.shares["open"] > 0
 
 
+@pytest.mark.slow
+def test_an_estimate_is_within_a_quarter_of_a_larger_run(ray_session, tmp_path):
+    for attempt in range(3):  # on a machine that is busy with other things, the minutes differ
+        sample = pv.measure_clips([SHAPES] * 1000, num_clips=100, progress=False)
+        whole = run([SHAPES] * 500, tmp_path / f"job{attempt}")
+        ratio = pv.estimate_job(sample, 500).hours * 3600 / whole.seconds
+        print(f"estimated {ratio:.2f} of what it took ({whole.seconds:.1f} s)")
+        if 0.75 < ratio < 1.25:
+            return
+    raise AssertionError(f"the estimate was {ratio:.2f} of what the job took")
+
+
 def resident_megabytes(folder):
     """The most memory that a worker had, as the function noted it."""
     return max(float(path.read_text()) for path in folder.glob("rss_*"))

@@ -9,8 +9,8 @@ from .clip import Row
 from .manifest import CLIP
 from .store import Store
 
-# A worker may die of something else, as a machine that is taken away; hardly so often at one clip. Ray repeats
-# a task three times: that is one such clip in a shard, and with several the job ends, and goes on from there.
+# A worker may die of something else, as a machine that is taken away; hardly so often at one clip. Ray
+# repeats a task three times: that is one such clip in a shard. With several, the job ends, to be run again.
 _STRIKES = 2
 _FOLDER = "deaths"
 
