@@ -108,19 +108,19 @@ if TYPE_CHECKING:
     from .read.sampling import sample_indices as sample_indices
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
+    from .scale.columns import video_arrays as video_arrays
     from .scale.costs import ClipCosts as ClipCosts
     from .scale.estimate import JobEstimate as JobEstimate
     from .scale.estimate import estimate_job as estimate_job
-    from .scale.ray_job import process_manifest as process_manifest
-    from .scale.report import JobReport as JobReport
-    from .scale.sample import measure_clips as measure_clips
-    from .scale.video_frame import VideoFrame as VideoFrame
-    from .scale.columns import video_arrays as video_arrays
     from .scale.messages import video_sources as video_sources
     from .scale.prepare import VideoProcessor as VideoProcessor
     from .scale.ray_data import PrepareVideoStage as PrepareVideoStage
     from .scale.ray_data import PrepareVideoUDF as PrepareVideoUDF
     from .scale.ray_data import prepare_videos as prepare_videos
+    from .scale.ray_job import process_manifest as process_manifest
+    from .scale.report import JobReport as JobReport
+    from .scale.sample import measure_clips as measure_clips
+    from .scale.video_frame import VideoFrame as VideoFrame
     from .view.browser import FrameBrowser as FrameBrowser
     from .view.browser import browse as browse
     from .view.explorer import WorkerExplorer as WorkerExplorer
