@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 # Where each public name lives. Nothing is imported before it is used.
 _HOMES = {
     "AudioInfo": "read.facts",
+    "ClipCosts": "scale.costs",
     "ClipDataset": "load.clips",
     "DecodeError": "errors",
     "DoctorReport": "measure.doctor",
@@ -22,6 +23,8 @@ _HOMES = {
     "FrameStats": "write.stats",
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
+    "JobEstimate": "scale.estimate",
+    "JobReport": "scale.report",
     "OpenError": "errors",
     "PrepareVideoStage": "scale.ray_data",
     "PrepareVideoUDF": "scale.ray_data",
@@ -35,6 +38,7 @@ _HOMES = {
     "VideoCollectionDataLoader": "load.loader",
     "VideoCollectionDataset": "load.dataset",
     "VideoError": "errors",
+    "VideoFrame": "scale.video_frame",
     "VideoInfo": "read.facts",
     "VideoProcessor": "scale.prepare",
     "VideoReader": "read.reader",
@@ -50,13 +54,16 @@ _HOMES = {
     "decode_video_frames": "read.functions",
     "doctor": "measure.doctor",
     "encode_video_frames": "write.functions",
+    "estimate_job": "scale.estimate",
     "explore_workers": "view.explorer",
     "filmstrip": "view.plots",
     "get_video_metadata": "read.metadata",
+    "measure_clips": "scale.sample",
     "measure_throughput": "measure.throughput",
     "open_video": "read.functions",
     "plot_gops": "view.plots",
     "prepare_videos": "scale.ray_data",
+    "process_manifest": "scale.ray_job",
     "profile_reads": "measure.profile",
     "profile_throughput": "view.profiler",
     "read_frames_from_video": "read.functions",
@@ -108,11 +115,18 @@ if TYPE_CHECKING:
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
     from .scale.columns import video_arrays as video_arrays
+    from .scale.costs import ClipCosts as ClipCosts
+    from .scale.estimate import JobEstimate as JobEstimate
+    from .scale.estimate import estimate_job as estimate_job
     from .scale.messages import video_sources as video_sources
     from .scale.prepare import VideoProcessor as VideoProcessor
     from .scale.ray_data import PrepareVideoStage as PrepareVideoStage
     from .scale.ray_data import PrepareVideoUDF as PrepareVideoUDF
     from .scale.ray_data import prepare_videos as prepare_videos
+    from .scale.ray_job import process_manifest as process_manifest
+    from .scale.report import JobReport as JobReport
+    from .scale.sample import measure_clips as measure_clips
+    from .scale.video_frame import VideoFrame as VideoFrame
     from .view.browser import FrameBrowser as FrameBrowser
     from .view.browser import browse as browse
     from .view.explorer import WorkerExplorer as WorkerExplorer

@@ -11,6 +11,7 @@ from typing import Any
 _DRAWN_BY = {
     "card": "pvio_lab.view.card:reader_card",
     "doctor": "pvio_lab.view.reports:doctor_table",
+    "estimate": "pvio_lab.view.reports:estimate_table",
     "info": "pvio_lab.view.card:info_table",
     "read_profile": "pvio_lab.view.reports:profile_table",
     "samples": "pvio_lab.view.sample_table:sample_table",

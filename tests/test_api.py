@@ -6,11 +6,13 @@ import ast
 from pathlib import Path
 
 import pytest
+from optional import needs
 
 import pvio_lab as pv
 
 PUBLIC = [
     "AudioInfo",
+    "ClipCosts",
     "ClipDataset",
     "DecodeError",
     "DoctorReport",
@@ -23,6 +25,8 @@ PUBLIC = [
     "FrameStats",
     "FrameTimestampError",
     "ImageSequence",
+    "JobEstimate",
+    "JobReport",
     "OpenError",
     "PrepareVideoStage",
     "PrepareVideoUDF",
@@ -36,6 +40,7 @@ PUBLIC = [
     "VideoCollectionDataLoader",
     "VideoCollectionDataset",
     "VideoError",
+    "VideoFrame",
     "VideoInfo",
     "VideoProcessor",
     "VideoReader",
@@ -51,13 +56,16 @@ PUBLIC = [
     "decode_video_frames",
     "doctor",
     "encode_video_frames",
+    "estimate_job",
     "explore_workers",
     "filmstrip",
     "get_video_metadata",
+    "measure_clips",
     "measure_throughput",
     "open_video",
     "plot_gops",
     "prepare_videos",
+    "process_manifest",
     "profile_reads",
     "profile_throughput",
     "read_frames_from_video",
@@ -73,6 +81,14 @@ PUBLIC = [
     "write_frames_to_video",
 ]
 
+# The names that are not there without an optional package.
+NEEDS = {
+    "JobReport": "pyarrow",
+    "VideoFrame": "datasets",
+    "measure_clips": "pyarrow",
+    "process_manifest": "pyarrow",
+}
+
 
 def test_the_public_names_are_these():
     assert pv.__all__ == PUBLIC == sorted(PUBLIC)
@@ -80,6 +96,8 @@ def test_the_public_names_are_these():
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_imports_and_explains_itself(name):
+    if name in NEEDS:
+        needs(NEEDS[name])
     value = getattr(pv, name)
     assert value.__name__ == name
     assert value.__doc__

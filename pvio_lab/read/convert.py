@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import time
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -47,12 +48,15 @@ class Converter:
         self._size, self._turn = size, turn
         self._graph: Graph | None = None
         self._graph_key: tuple[object, ...] | None = None
+        self.seconds = 0.0  # how long converting took so far
 
     def convert(self, frame: Frame) -> NDArray[np.uint8]:
         """The RGB pixels; there may be a gap between rows."""
         if isinstance(frame, np.ndarray):
             return frame
+        begin = time.perf_counter()
         rgb = self._filter(frame, self._matrix_of(frame))
+        self.seconds += time.perf_counter() - begin
         plane = rgb.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return rows[: rgb.height, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)

@@ -95,6 +95,11 @@ class Fetcher:
         """How many frames were decoded so far."""
         return sum(lane.engine.decoded for lane in self._lanes())
 
+    @property
+    def convert_seconds(self) -> float:
+        """How long it took so far to turn decoded frames into RGB; threads side by side are added up."""
+        return sum(lane.converter.seconds for lane in self._lanes())
+
     def read(self, numbers: Numbers) -> Frames:
         """These frames, in this order, in a new array."""
         width, height = self._geometry.size

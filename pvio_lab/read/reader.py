@@ -116,6 +116,11 @@ class VideoReader(FrameReader):
         """How many frames were decoded so far to get the ones asked for at random."""
         return self._fetcher.num_decoded
 
+    @property
+    def convert_seconds(self) -> float:
+        """How long it took so far to turn frames asked for at random into RGB, added up over threads."""
+        return self._fetcher.convert_seconds
+
     def __len__(self) -> int:
         return len(self.index)
 

@@ -12,7 +12,7 @@ from ..measure.profile import keyframes_text, phase_cells
 from ..measure.report import COLUMNS, sparse_cells
 from ..measure.worker_report import COLUMNS as WORKER_COLUMNS
 from ..measure.worker_report import cells as worker_cells
-from .tables import PALE, TEXT, box, row_html, table_html
+from .tables import PALE, TEXT, box, facts_html, row_html, table_html
 
 WIDTH = 960
 _NUMBERS = (3, 4, 5, 6)
@@ -55,6 +55,14 @@ def workers_table(report: Any) -> str:
     """One line a number and kind of workers."""
     heading = f"Frames per second, batches of {report.batch_size}, {report.num_cores} cores"
     return box(heading, _worker_lines(report), width=WIDTH)
+
+
+def estimate_table(estimate: Any) -> str:
+    """The figures, and what would halve them."""
+    heading = f"What {estimate.num_clips:,} clips will take"
+    return box(
+        heading, facts_html([(label, words) for label, words in estimate.rows()]), _line(estimate.advice)
+    )
 
 
 def choice_table(choice: Any) -> str:

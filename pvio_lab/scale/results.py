@@ -1,0 +1,75 @@
+"""The results of some clips as one Arrow table, with the same columns whatever became of the clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .arrow import pa
+from .clip import PHASES, Row, Work
+
+_FACTS = {
+    "video_num_frames": pa.int64(),
+    "video_height": pa.int64(),
+    "video_width": pa.int64(),
+    "video_fps": pa.float64(),
+    "video_duration_seconds": pa.float64(),
+    "video_codec": pa.string(),
+    "video_is_variable_rate": pa.bool_(),
+}
+_SAMPLED = {"frame_indices": pa.list_(pa.int64()), "frame_timestamps": pa.list_(pa.float64())}
+_ENDING = {
+    "error_type": pa.string(),
+    "error_message": pa.string(),
+    **{f"{name}_seconds": pa.float64() for name in PHASES},
+    "begun_at": pa.float64(),
+}
+# As bytes, frames are written ten times as fast as a list of numbers, and may be more than 2 GB.
+_FRAMES = pa.struct([("shape", pa.list_(pa.int64())), ("data", pa.large_binary())])
+
+
+def column_types(work: Work) -> dict[str, Any]:
+    """The columns that a job adds, but for those of a function."""
+    made: dict[str, Any] = {}
+    if work.function is None:
+        made = {"frames": {"frames": _FRAMES}, "images": {"images": pa.list_(pa.string())}}.get(
+            work.output, {}
+        )
+    return _FACTS | (_SAMPLED if work.output != "info" else {}) | made | _ENDING
+
+
+def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Schema | None) -> pa.Table:
+    """The rows of the manifest beside their results.
+
+    Args:
+        rows: As many rows of the manifest as there are results.
+        results: What `process_clip` returned, packed.
+        work: What was to be done.
+        schema: The types of the columns of a function; found out from what it returned when left out.
+    """
+    types = column_types(work)
+    given = {field.name: field.type for field in schema or ()}
+    others = dict.fromkeys(name for result in results for name in result if name not in types)
+    for name, kind in (types | dict.fromkeys(others) | given).items():
+        rows = rows.append_column(name, _column(name, [result.get(name) for result in results], kind))
+    return rows
+
+
+def _column(name: str, values: list[Any], kind: Any) -> Any:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+        expected = "one type" if kind is None else f"the type {kind}"
+        raise TypeError(f"the column {name!r} must have values of {expected}: {error}") from None
+
+
+def packed(result: Row) -> Row:
+    """A result as it is stored: arrays as lists, but frames as shape and bytes, for `video_arrays`."""
+    return {name: _stored(value, name == "frames") for name, value in result.items()}
+
+
+def _stored(value: Any, is_frames: bool) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    return {"shape": value.shape, "data": value.tobytes()} if is_frames else value.tolist()

@@ -1,0 +1,142 @@
+"""`VideoFrame`: a feature of Hugging Face `datasets`, a frame named by its video and its time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from ..read.forking import survive_forks
+from ..read.functions import open_video
+from ..read.images import ImageSequence
+from ..read.reader import VideoReader
+from ..read.times import ROUNDING_SECONDS, nearest_frames
+
+try:
+    from datasets.features.features import register_feature
+except ImportError as error:
+    raise ImportError('VideoFrame is a feature of datasets: pip install "pvio_lab[hf]"') from error
+
+if TYPE_CHECKING:
+    import torch
+
+# So many videos stay open, with their indexes and a few frames each; of these, only some keep decoders.
+_MOST_READERS, _CACHE_BYTES = 64, 4 * 2**20
+
+
+@dataclass
+class VideoFrame:
+    """A column of frames: stored as `{"path": str, "timestamp": float32}`, read as a picture.
+
+    A value is a torch tensor, `(C, H, W)` and `uint8`, whichever format the dataset has but for numpy's.
+
+    >>> from datasets import Dataset
+    >>> rows = [{"path": "data_samples/shapes.mp4", "timestamp": seconds} for seconds in (0.0, 1.5)]
+    >>> ds = Dataset.from_dict({"frame": rows}).cast_column("frame", VideoFrame())
+    >>> ds[1]["frame"].shape
+    torch.Size([3, 360, 640])
+
+    Args:
+        decode: Read frames; else a value is the path and the time.
+        tolerance_seconds: How far from its time a frame may be; half of what a frame lasts, when left out.
+    """
+
+    decode: bool = True
+    tolerance_seconds: float | None = None
+    id: str | None = field(default=None, repr=False)
+    dtype: ClassVar[str] = "torch.Tensor"
+    pa_type: ClassVar[Any] = pa.struct({"path": pa.string(), "timestamp": pa.float32()})
+    _type: str = field(default="VideoFrame", init=False, repr=False)
+
+    def __call__(self) -> Any:
+        """How the column is stored."""
+        return self.pa_type
+
+    def encode_example(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """What is stored for a value: its path, and its time."""
+        if not isinstance(value, Mapping) or set(value) != {"path", "timestamp"}:
+            raise ValueError(f"a video frame must be {{'path': ..., 'timestamp': ...}}, not {value!r}")
+        return {"path": str(value["path"]), "timestamp": float(value["timestamp"])}
+
+    def decode_example(
+        self, value: Mapping[str, Any], token_per_repo_id: Mapping[str, Any] | None = None
+    ) -> torch.Tensor:
+        """The frame nearest to the time.
+
+        Raises:
+            FrameTimestampError: The nearest frame is too far from it.
+        """
+        if not self.decode:
+            raise RuntimeError("this column is not to be decoded; use VideoFrame(decode=True)")
+        import torch
+
+        frame = _READERS.frame(value["path"], value["timestamp"], self.tolerance_seconds)
+        return torch.from_numpy(frame).movedim(-1, 0)
+
+    def cast_storage(self, storage: Any) -> Any:
+        """A stored column of paths and times, in any number type, as this feature has it."""
+        if not pa.types.is_struct(storage.type):
+            raise TypeError(f"a column of video frames must have path and timestamp, not {storage.type}")
+        names = [part.name for part in self.pa_type]
+        parts = [storage.field(name).cast(self.pa_type.field(name).type) for name in names]
+        return pa.StructArray.from_arrays(parts, names, mask=storage.is_null())
+
+    def flatten(self) -> VideoFrame | dict[str, Any]:
+        """The parts of the column, where it is not decoded."""
+        from datasets import Value
+
+        return self if self.decode else {"path": Value("string"), "timestamp": Value("float32")}
+
+
+class _Readers:
+    """The readers used lately, in each process its own."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """A child opens its own."""
+        self._lock = threading.Lock()
+        self._readers: OrderedDict[str, VideoReader | ImageSequence] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def frame(self, path: str, seconds: float, tolerance: float | None) -> Any:
+        """The frame of a video nearest to a time."""
+        with self._lock:
+            reader = self._reader(path)
+            return reader[_number_at(reader, path, seconds, tolerance)]
+
+    def _reader(self, path: str) -> VideoReader | ImageSequence:
+        if path not in self._readers:
+            only_video = {} if os.path.isdir(path) else {"num_threads": 1, "cache_bytes": _CACHE_BYTES}
+            self._readers[path] = open_video(path, **only_video)
+        self._readers.move_to_end(path)
+        if len(self._readers) > _MOST_READERS:
+            self._readers.popitem(last=False)[1].close()
+        return self._readers[path]
+
+
+def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) -> int:
+    """The frame nearest to a time that was stored in 32 bits: 1800.1 s is a tenth of a millisecond off."""
+    index = getattr(reader, "index", None)
+    pts = np.arange(len(reader)) / reader.fps if index is None else index.pts_seconds
+    if tolerance is None:
+        tolerance = 0.5 / reader.fps + ROUNDING_SECONDS
+    rounding = float(np.spacing(np.float32(abs(seconds))))
+    return int(nearest_frames(pts, np.atleast_1d(seconds), tolerance + rounding, path)[0])
+
+
+_READERS = _Readers()
+with warnings.catch_warnings():  # it says that registering may change
+    warnings.simplefilter("ignore")
+    register_feature(VideoFrame, "VideoFrame")

@@ -1,0 +1,237 @@
+"""Jobs on a real Ray: what comes out, and that kills lose nothing and double nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from optional import needs
+from truth_frames import SAMPLES, read_number, true_frames
+
+import pvio_lab as pv
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+SHAPES, SMALL = str(SAMPLES / "shapes.mp4"), str(SAMPLES / "gop2.mp4")
+
+
+def run(manifest, output, **options):
+    needs("pyarrow")
+    return pv.process_manifest(manifest, output, progress=False, **options)
+
+
+def rows_of(report):
+    return report.dataset().to_table().sort_by("clip").to_pylist()
+
+
+def test_frames_of_every_clip_and_its_columns(ray_session, tmp_path):
+    clips = [
+        {"path": SHAPES, "start_frame": 30 * n, "end_frame": 30 * n + 30, "label": f"l{n}"} for n in range(10)
+    ]
+    report = run(clips, tmp_path / "job", sampling={"num_frames": 2}, clips_per_shard=3)
+    rows, truth = rows_of(report), true_frames(SAMPLES / "shapes.mp4")
+    assert [row["label"] for row in rows] == [f"l{n}" for n in range(10)]
+    for n, row in enumerate(rows):
+        (frames,) = pv.video_arrays([row["frames"]])
+        assert row["frame_indices"] == [30 * n, 30 * n + 29]
+        assert (frames == truth[row["frame_indices"]]).all()
+    assert (report.num_clips, report.num_failed, len(report.costs)) == (10, 0, 10)
+    assert len(list(Path(tmp_path, "job", "clips").iterdir())) >= 4
+
+
+def test_failures_are_rows(ray_session, tmp_path):
+    report = run([SHAPES, "/missing.mp4", __file__, SMALL], tmp_path / "job", clips_per_shard=1)
+    assert [row["error_type"] for row in rows_of(report)] == [None, "FileNotFoundError", "OpenError", None]
+    assert report.num_failed == 2
+    assert "/missing.mp4" in report.errors()[0]["error_message"]
+    assert rows_of(report)[1]["frames"] is None
+
+
+def test_image_files(ray_session, tmp_path):
+    from PIL import Image
+
+    report = run([SHAPES], tmp_path / "job", make="images", sampling={"first": 2})
+    names = rows_of(report)[0]["images"]
+    assert [read_number(np.asarray(Image.open(tmp_path / "job" / name))) for name in names] == [0, 1]
+
+
+def test_a_function_and_its_types(ray_session, tmp_path):
+    import pyarrow as pa
+
+    def facts(frames, row):
+        if row["clip"] % 2:
+            raise ValueError("odd")
+        return {"mean": float(frames.mean()), "shape": np.array(frames.shape)}
+
+    schema = pa.schema({"mean": pa.float32(), "shape": pa.list_(pa.int32())})
+    report = run([SMALL] * 4, tmp_path / "job", function=facts, schema=schema, clips_per_shard=1)
+    rows = rows_of(report)
+    assert rows[0]["shape"] == [8, 240, 320, 3]
+    assert [row["error_message"] for row in rows] == [None, "odd", None, "odd"]
+    assert report.dataset().schema.field("mean").type == pa.float32()
+
+
+def test_a_job_that_is_done_is_not_done_again(ray_session, tmp_path):
+    first = run([SMALL] * 3, tmp_path / "job", make="info")
+    again = run([SMALL] * 3, tmp_path / "job", make="info")
+    assert (first.num_before, again.num_before, again.costs) == (0, 3, None)
+    assert len(rows_of(again)) == 3
+
+
+def test_another_job_in_the_same_folder_is_refused(ray_session, tmp_path):
+    run([SMALL], tmp_path / "job", make="info")
+    with pytest.raises(ValueError, match="has a job with make='info'"):
+        run([SMALL], tmp_path / "job")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="not empty"):
+        run([SMALL], tmp_path / "other")
+
+
+def test_the_manifest_is_as_it_was_when_the_job_began(ray_session, tmp_path):
+    run([SMALL] * 2, tmp_path / "job", make="info")
+    assert run([SMALL] * 9, tmp_path / "job", make="info").num_clips == 2
+
+
+def test_a_worker_that_is_killed_is_replaced(ray_session, tmp_path):
+    def kill_once(reader, row):
+        flag = tmp_path / f"killed_{row['clip']}"
+        if row["clip"] in (5, 17) and not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"twice": 2 * row["clip"]}
+
+    report = run([SMALL] * 24, tmp_path / "job", make="info", function=kill_once, clips_per_shard=4)
+    assert [row["twice"] for row in rows_of(report)] == list(range(0, 48, 2))
+    assert len(list(tmp_path.glob("killed_*"))) == 2
+
+
+def test_a_clip_at_which_workers_die_is_a_row(ray_session, tmp_path):
+    def kill_always(reader, row):
+        if row["clip"] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"twice": 2 * row["clip"]}
+
+    report = run([SMALL] * 6, tmp_path / "job", make="info", function=kill_always, clips_per_shard=3)
+    assert [row["twice"] for row in rows_of(report)] == [0, 2, None, 6, 8, 10]
+    assert [(row["clip"], row["error_type"]) for row in report.errors()] == [(2, "WorkerDied")]
+
+
+def test_measured_clips_are_estimated(ray_session):
+    report = pv.measure_clips([SMALL] * 100, num_clips=40, make="info", progress=False)
+    estimate = pv.estimate_job(report, 1_000_000)
+    assert (report.num_clips, estimate.num_measured) == (40, 40)
+    assert 0 < estimate.core_hours_low <= estimate.core_hours <= estimate.core_hours_high
+    assert estimate.shares["open"] > 0
+
+
+@pytest.mark.slow
+def test_an_estimate_is_within_a_quarter_of_a_larger_run(ray_session, tmp_path):
+    for attempt in range(3):  # on a machine that is busy with other things, the minutes differ
+        sample = pv.measure_clips([SHAPES] * 1000, num_clips=100, progress=False)
+        whole = run([SHAPES] * 500, tmp_path / f"job{attempt}")
+        ratio = pv.estimate_job(sample, 500).hours * 3600 / whole.seconds
+        print(f"estimated {ratio:.2f} of what it took ({whole.seconds:.1f} s)")
+        if 0.75 < ratio < 1.25:
+            return
+    raise AssertionError(f"the estimate was {ratio:.2f} of what the job took")
+
+
+def resident_megabytes(folder):
+    """The most memory that a worker had, as the function noted it."""
+    return max(float(path.read_text()) for path in folder.glob("rss_*"))
+
+
+def test_a_huge_video_and_a_few_frames_need_little_memory(ray_session, tmp_path):
+    huge = tmp_path / "huge.mp4"
+    frame = np.zeros((32, 32, 3), np.uint8)
+    pv.write_frames_to_video(huge, (frame for _ in range(100_000)), 50, preset="ultrafast", progress=False)
+
+    def note(frames, row):
+        rss = psutil.Process().memory_info().rss / 1e6
+        (tmp_path / f"rss_{row['clip']}").write_text(str(rss))
+        return {"n": len(frames)}
+
+    report = run([SMALL, str(huge), str(huge)], tmp_path / "job", function=note, clips_per_shard=1)
+    assert [row["n"] for row in rows_of(report)] == [8, 8, 8]
+    assert rows_of(report)[1]["video_num_frames"] == 100_000
+    assert resident_megabytes(tmp_path) < 700  # all frames would be 307 MB more, and twice that when copied
+
+
+DRIVER = """
+import sys, time
+import ray
+import pvio_lab as pv
+
+quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+ray.init(num_cpus=2, _temp_dir=sys.argv[4], **quiet)
+
+def slowly(reader, row):
+    time.sleep(0.05)
+    return {"twice": 2 * row["clip"]}
+
+options = dict(make="info", function=slowly, clips_per_shard=8, progress=False)
+print(pv.process_manifest([sys.argv[1]] * int(sys.argv[2]), sys.argv[3], **options))
+"""
+
+
+def started(count, folder, scratch):
+    command = [sys.executable, "-c", DRIVER, SMALL, str(count), str(folder), str(scratch)]
+    search = os.pathsep.join([str(Path(pv.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": search}, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+
+
+def num_markers(folder):
+    return len(list(folder.glob("done/*.parquet")))
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_again_and_again_loses_nothing(tmp_path, tmp_path_factory):
+    needs("ray")
+    folder, count = tmp_path / "job", 160
+    scratch = tmp_path_factory.mktemp("r")
+    drivers = []
+    try:
+        for round_number in range(4):
+            driver, before = started(count, folder, scratch), num_markers(folder)
+            drivers.append(driver)
+            wanted = before + 2 + round_number % 2
+            while driver.poll() is None and num_markers(folder) < wanted:
+                time.sleep(0.002)
+            driver.send_signal(signal.SIGKILL)  # and the next one begins while its workers are still about
+            driver.wait()
+        assert num_markers(folder) < count / 8, "it was done before it could be killed"
+        for _ in range(5):  # Ray gives up if it does not start in 30 seconds, as on a busy machine
+            drivers.append(started(count, folder, scratch))
+            if drivers[-1].wait(timeout=300) == 0:
+                break
+        assert drivers[-1].returncode == 0
+    finally:
+        for driver in drivers:
+            end_session(driver.pid)
+    table = rows_in(folder)
+    assert sorted(table["clip"].to_pylist()) == list(range(count))
+    assert table["twice"].to_pylist() == [2 * clip for clip in table["clip"].to_pylist()]
+
+
+def rows_in(folder):
+    from pvio_lab.scale.store import Store
+
+    return Store.of(folder).clips().to_table()
+
+
+def end_session(leader):
+    """Ends what a killed driver has left: all that was started in its session."""
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == leader:
+                process.kill()
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from optional import needs
+from truth_frames import SAMPLES
+
+from pvio_lab.scale.__main__ import main
+
+SMALL = str(SAMPLES / "gop2.mp4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["clips.csv"], "give a folder for the results, or --estimate"),
+        (["clips.csv", "out", "--estimate", "100"], "give a folder for the results, or --estimate"),
+    ],
+)
+def test_wrong_arguments_are_told(capsys, arguments, words):
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_wrong_policy_is_told_before_anything_starts(capsys, tmp_path):
+    needs("pyarrow")
+    assert main([SMALL, str(tmp_path / "out"), "--num-frames", "0"]) == 2
+    assert "num_frames=0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.ray
+def test_a_job_and_its_exit_code(ray_session, capsys, tmp_path):
+    (tmp_path / "clips.csv").write_text(f"path\n{SMALL}\n{SMALL}\n")
+    arguments = [str(tmp_path / "clips.csv"), str(tmp_path / "out"), "--make", "info", "--quiet"]
+    assert main(arguments) == 0
+    assert "2 clips, 0 failed" in capsys.readouterr().out
+    (tmp_path / "more.csv").write_text(f"path\n{SMALL}\nmissing.mp4\n")
+    assert main([str(tmp_path / "more.csv"), str(tmp_path / "out2"), "--make", "info", "--quiet"]) == 1
+    assert "FileNotFoundError" in capsys.readouterr().out
+    assert main([str(tmp_path / "none.csv"), str(tmp_path / "out3"), "--quiet"]) == 1
+
+
+@pytest.mark.ray
+def test_an_estimate_as_json(ray_session, capsys, tmp_path):
+    (tmp_path / "clips.csv").write_text("path\n" + f"{SMALL}\n" * 40)
+    arguments = [
+        str(tmp_path / "clips.csv"),
+        "--make",
+        "info",
+        "--estimate",
+        "1000000",
+        "--cores",
+        "10",
+        "--json",
+    ]
+    assert main([*arguments, "--quiet"]) == 0
+    (estimate,) = json.loads(capsys.readouterr().out)
+    assert (estimate["num_clips"], estimate["num_cores"], estimate["num_measured"]) == (1_000_000, 10, 40)

@@ -1,0 +1,98 @@
+import pickle
+
+import pytest
+from optional import needs
+
+pa = needs("pyarrow")
+from pyarrow import parquet  # noqa: E402
+
+from pvio_lab.scale.store import Store  # noqa: E402
+
+
+@pytest.fixture
+def store(tmp_path):
+    for name in ("clips", "done"):
+        (tmp_path / name).mkdir()
+    return Store.of(tmp_path)
+
+
+def put(store, name, clips, marker="", shard=True):
+    """What a task leaves: its marker, pending or not, and its shard."""
+    table = pa.table({"clip": pa.array(clips, pa.int64())})
+    if marker is not None:
+        parquet.write_table(table, store.path(f"done/{name}{marker}.parquet"))
+    if shard:
+        parquet.write_table(table, store.path(f"clips/{name}-0.parquet"))
+
+
+def left(store):
+    return sorted(store.clips().to_table()["clip"].to_pylist()) if store.names("clips") else []
+
+
+def test_what_is_whole_stays(store):
+    put(store, "a_000000", [0, 1])
+    put(store, "a_000001", [2])
+    assert store.settle(5) == 3
+    assert left(store) == [0, 1, 2]
+
+
+def test_a_shard_that_was_not_committed_goes(store):
+    put(store, "a_000000", [0, 1])
+    put(store, "a_000001", [2, 3], marker=".pending")
+    put(store, "b_000000", [2, 3], marker=None)
+    assert store.settle(5) == 2
+    assert store.names("clips") == ["a_000000-0.parquet"]
+    assert store.names("done") == ["a_000000.parquet"]
+
+
+def test_a_marker_whose_shard_is_missing_goes(store):
+    put(store, "a_000000", [0, 1], shard=False)
+    assert store.settle(5) == 0
+    assert store.names("done") == []
+
+
+def test_a_shard_that_was_written_anew_after_its_commit_goes(store):
+    put(store, "a_000000", [0, 1], marker=".pending")
+    put(store, "a_000000", [0, 1])
+    assert store.settle(5) == 0
+    assert store.names("done") == store.names("clips") == []
+
+
+def test_clips_that_two_runs_have_committed_count_once(store):
+    put(store, "a_000000", [0, 1])
+    put(store, "b_000000", [1, 2])
+    assert store.settle(5) == 2
+    assert left(store) == [0, 1]
+    assert store.settle(5) == 2
+
+
+def test_a_name_that_begins_another_is_another(store):
+    put(store, "a_100000", [0], marker=".pending")
+    put(store, "a_1000000", [1])
+    assert store.settle(5) == 1
+    assert left(store) == [1]
+
+
+def test_rows_are_read_from_what_counts_only(store):
+    put(store, "a_000000", [0])
+    put(store, "b_000000", [0], marker=None)
+    assert left(store) == [0]
+
+
+def test_shards_with_other_types_read_as_one(store):
+    for number, values in enumerate([[None], [1], [0.5]]):
+        put(store, f"a_00000{number}", [number], shard=False)
+        table = pa.table({"clip": [number], "value": values})
+        parquet.write_table(table, store.path(f"clips/a_00000{number}-0.parquet"))
+    assert store.clips().to_table().sort_by("clip")["value"].to_pylist() == [None, 1.0, 0.5]
+
+
+def test_a_file_is_written_whole_or_not_at_all(store):
+    store.write("job.json", b'{"a": 1}')
+    assert store.read_json("job.json") == {"a": 1}
+    assert store.read_json("nothing.json") is None
+    assert store.names("") == ["job.json"]
+
+
+def test_it_travels(store):
+    assert pickle.loads(pickle.dumps(store)).root == store.root
