@@ -91,7 +91,9 @@ def measured(lab: LabPage, large: str) -> Iterator[Line]:
     yield from play(lab, 20)
     yield from jumps(lab)
     lab.evaluate_in_kernel(SLOWER)
-    yield from drag(lab, "slider, decoder 100 ms slower", 3, 300)
+    yield from drag(
+        lab, "slider, decoder 100 ms slower", 3, 350
+    )  # two frames: one that was begun, and the last
     open_clip(lab, large)
     yield from steps(lab, "1280x720", 50, 80)
 
