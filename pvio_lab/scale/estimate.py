@@ -63,7 +63,7 @@ class JobEstimate:
         """How many cores have it done in so many hours, even at the upper end of the interval."""
         if isinstance(hours, bool) or not isinstance(hours, Real) or not 0 < float(hours) < math.inf:
             raise ValueError(f"hours={hours!r} must be a number, more than 0 and finite")
-        return max(1, math.ceil(self.core_hours_high / float(hours)))
+        return max(1, math.ceil(round(self.core_hours_high / float(hours), 6)))  # 4.0000000001 is 4
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain dictionary, as for `pandas.DataFrame` or JSON."""
