@@ -20,3 +20,11 @@ def needs(module: str) -> ModuleType:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"{module} does not import here: {error}")
+
+
+def needed_above(module: str) -> ModuleType:
+    """Import an optional module at the top of a file of tests that are marked `ray`; absent, all are skipped.
+
+    Where it is missing in CI, the tests that say `needs` fail.
+    """
+    return pytest.importorskip(module)

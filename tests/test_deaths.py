@@ -1,9 +1,11 @@
 import pytest
-from optional import needs
+from optional import needed_above
 
-needs("pyarrow")
+needed_above("pyarrow")
 from pvio_lab.scale.deaths import watched  # noqa: E402
 from pvio_lab.scale.store import Store  # noqa: E402
+
+pytestmark = pytest.mark.ray
 
 ROWS = [{"clip": number} for number in range(5)]
 

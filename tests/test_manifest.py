@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
-from optional import needs
+from optional import needed_above
 
-pa = needs("pyarrow")
+pa = needed_above("pyarrow")
 from pyarrow import csv, dataset, fs, parquet  # noqa: E402
 
 from pvio_lab.scale.manifest import freeze_manifest, manifest_batches  # noqa: E402
 from pvio_lab.scale.sample import draw_rows  # noqa: E402
+
+pytestmark = pytest.mark.ray
 
 
 def frozen(manifest, folder, **options):

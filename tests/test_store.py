@@ -1,12 +1,14 @@
 import pickle
 
 import pytest
-from optional import needs
+from optional import needed_above
 
-pa = needs("pyarrow")
+pa = needed_above("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
 from pvio_lab.scale.store import Store  # noqa: E402
+
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@ import pickle
 
 import numpy as np
 import pytest
-from optional import needs
+from optional import needed_above
 from truth_frames import SAMPLES, read_number, true_frames
 
-datasets = needs("datasets")
+datasets = needed_above("datasets")
 import pvio_lab as pv  # noqa: E402
 from pvio_lab.scale import video_frame  # noqa: E402
+
+pytestmark = pytest.mark.ray
 
 SHAPES = SAMPLES / "shapes.mp4"
 

@@ -9,34 +9,38 @@ import numpy as np
 from .arrow import pa
 from .clip import PHASES, Row, Work
 
-_FACTS = {
-    "video_num_frames": pa.int64(),
-    "video_height": pa.int64(),
-    "video_width": pa.int64(),
-    "video_fps": pa.float64(),
-    "video_duration_seconds": pa.float64(),
-    "video_codec": pa.string(),
-    "video_is_variable_rate": pa.bool_(),
-}
-_SAMPLED = {"frame_indices": pa.list_(pa.int64()), "frame_timestamps": pa.list_(pa.float64())}
-_ENDING = {
-    "error_type": pa.string(),
-    "error_message": pa.string(),
-    **{f"{name}_seconds": pa.float64() for name in PHASES},
-    "begun_at": pa.float64(),
-}
-# As bytes, frames are written ten times as fast as a list of numbers, and may be more than 2 GB.
-_FRAMES = pa.struct([("shape", pa.list_(pa.int64())), ("data", pa.large_binary())])
-
 
 def column_types(work: Work) -> dict[str, Any]:
     """The columns that a job adds, but for those of a function."""
-    made: dict[str, Any] = {}
-    if work.function is None:
-        made = {"frames": {"frames": _FRAMES}, "images": {"images": pa.list_(pa.string())}}.get(
-            work.output, {}
-        )
-    return _FACTS | (_SAMPLED if work.output != "info" else {}) | made | _ENDING
+    made = {} if work.function is not None else _made_types().get(work.output, {})
+    return _fact_types() | (_sampled_types() if work.output != "info" else {}) | made | _ending_types()
+
+
+def _fact_types() -> dict[str, Any]:
+    return {
+        "video_num_frames": pa.int64(),
+        "video_height": pa.int64(),
+        "video_width": pa.int64(),
+        "video_fps": pa.float64(),
+        "video_duration_seconds": pa.float64(),
+        "video_codec": pa.string(),
+        "video_is_variable_rate": pa.bool_(),
+    }
+
+
+def _sampled_types() -> dict[str, Any]:
+    return {"frame_indices": pa.list_(pa.int64()), "frame_timestamps": pa.list_(pa.float64())}
+
+
+def _made_types() -> dict[str, dict[str, Any]]:
+    """As bytes, frames are written ten times as fast as a list of numbers, and may be more than 2 GB."""
+    frames = pa.struct([("shape", pa.list_(pa.int64())), ("data", pa.large_binary())])
+    return {"frames": {"frames": frames}, "images": {"images": pa.list_(pa.string())}}
+
+
+def _ending_types() -> dict[str, Any]:
+    seconds = {f"{name}_seconds": pa.float64() for name in PHASES}
+    return {"error_type": pa.string(), "error_message": pa.string(), **seconds, "begun_at": pa.float64()}
 
 
 def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Schema | None) -> pa.Table:

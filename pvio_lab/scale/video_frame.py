@@ -11,18 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from ..read.forking import survive_forks
 from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
 from ..read.times import ROUNDING_SECONDS, nearest_frames
-
-try:
-    from datasets.features.features import register_feature
-except ImportError as error:
-    raise ImportError('VideoFrame is a feature of datasets: pip install "pvio_lab[hf]"') from error
+from .arrow import pa
 
 if TYPE_CHECKING:
     import torch
@@ -37,10 +32,10 @@ class VideoFrame:
 
     A value is a torch tensor, `(C, H, W)` and `uint8`, whichever format the dataset has but for numpy's.
 
-    >>> from datasets import Dataset
-    >>> rows = [{"path": "data_samples/shapes.mp4", "timestamp": seconds} for seconds in (0.0, 1.5)]
-    >>> ds = Dataset.from_dict({"frame": rows}).cast_column("frame", VideoFrame())
-    >>> ds[1]["frame"].shape
+    >>> from datasets import Dataset  # doctest: +SKIP
+    >>> rows = [{"path": "data_samples/shapes.mp4", "timestamp": seconds} for seconds in (0.0, 1.5)]  # doctest: +SKIP
+    >>> ds = Dataset.from_dict({"frame": rows}).cast_column("frame", VideoFrame())  # doctest: +SKIP
+    >>> ds[1]["frame"].shape  # doctest: +SKIP
     torch.Size([3, 360, 640])
 
     Args:
@@ -52,12 +47,20 @@ class VideoFrame:
     tolerance_seconds: float | None = None
     id: str | None = field(default=None, repr=False)
     dtype: ClassVar[str] = "torch.Tensor"
-    pa_type: ClassVar[Any] = pa.struct({"path": pa.string(), "timestamp": pa.float32()})
     _type: str = field(default="VideoFrame", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not _IS_REGISTERED:
+            raise ImportError('VideoFrame is a feature of datasets: pip install "pvio_lab[hf]"')
 
     def __call__(self) -> Any:
         """How the column is stored."""
         return self.pa_type
+
+    @property
+    def pa_type(self) -> Any:
+        """Path and time, as Arrow has them."""
+        return pa.struct({"path": pa.string(), "timestamp": pa.float32()})
 
     def encode_example(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """What is stored for a value: its path, and its time."""
@@ -136,7 +139,17 @@ def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) 
     return int(nearest_frames(pts, np.atleast_1d(seconds), tolerance + rounding, path)[0])
 
 
+def _register() -> bool:
+    """Makes `datasets` know the feature, if it is there."""
+    try:
+        from datasets.features.features import register_feature
+    except ImportError:
+        return False
+    with warnings.catch_warnings():  # it says that registering may change
+        warnings.simplefilter("ignore")
+        register_feature(VideoFrame, "VideoFrame")
+    return True
+
+
 _READERS = _Readers()
-with warnings.catch_warnings():  # it says that registering may change
-    warnings.simplefilter("ignore")
-    register_feature(VideoFrame, "VideoFrame")
+_IS_REGISTERED = _register()
