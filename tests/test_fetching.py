@@ -20,6 +20,7 @@ from pvio_lab import Fetching, SourceError
         ({"retries": -1}, ValueError, "retries=-1 must be at least 0"),
         ({"retries": True}, TypeError, "retries=True must be a whole number"),
         ({"backoff_seconds": -1}, ValueError, "backoff_seconds=-1 must be at least 0"),
+        ({"max_seconds": 0}, ValueError, "max_seconds=0 must be more than 0"),
         ({"max_bytes": 0}, ValueError, "max_bytes=0 must be at least 1"),
         ({"cache_bytes": 1.5}, TypeError, "cache_bytes=1.5 must be a whole number"),
         ({"cache_dir": 3}, TypeError, "cache_dir=3 must be a path"),

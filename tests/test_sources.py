@@ -157,6 +157,13 @@ def test_what_is_final_is_tried_once(server, quick, code):
     assert (caught.value.attempts, caught.value.is_temporary, server.count(path)) == (1, False, 1)
 
 
+def test_a_server_that_sends_ever_so_slowly_is_given_up(server, cache_folder):
+    with pytest.raises(SourceError, match=r"not done after max_seconds=0\.05") as caught:
+        local_path(server.url("drip/shapes.mp4"), Fetching(max_seconds=0.05))
+    assert caught.value.is_temporary
+    assert kept(cache_folder) == []
+
+
 def test_nobody_listens(quick):
     with pytest.raises(SourceError, match="ConnectionRefusedError") as caught:
         local_path("http://127.0.0.1:9/clip.mp4", quick)

@@ -57,7 +57,7 @@ class Tries:
     """
 
     def __init__(self, source: str, fetching: Fetching):
-        self.attempts = 1
+        self.attempts, self._begin = 1, time.monotonic()
         self._source, self._fetching = source, fetching
 
     def run(self, step: Callable[[], T]) -> T:
@@ -67,6 +67,7 @@ class Tries:
             SourceError: The fault does not pass, or not soon enough.
         """
         while True:
+            self._check_time()
             try:
                 return step()
             except (ImportError, SourceError):
@@ -78,6 +79,11 @@ class Tries:
                 raise self._error(fault)
             time.sleep(self._wait_seconds(fault))
             self.attempts += 1
+
+    def _check_time(self) -> None:
+        limit = self._fetching.max_seconds
+        if limit is not None and time.monotonic() - self._begin > limit:
+            raise self._error(Fault(f"it is not done after max_seconds={limit:g}", is_temporary=True))
 
     def _is_worth_another(self, fault: Fault) -> bool:
         is_soon = (fault.wait_seconds or 0) <= _LONGEST_WAIT_SECONDS

@@ -38,6 +38,8 @@ class Fetching:
 
     timeout_seconds: float = 30.0
     """For connecting, and for each wait for bytes."""
+    max_seconds: float | None = None
+    """For all of it, other tries included; None allows any time to a server that sends ever so slowly."""
     max_bytes: int | None = None
     """What is larger is refused; None allows any size."""
     retries: int = 2
@@ -58,6 +60,8 @@ class Fetching:
         _check_number(self.backoff_seconds, "backoff_seconds")
         _check_count(self.retries, "retries")
         _check_count(self.cache_bytes, "cache_bytes", least=1)
+        if self.max_seconds is not None:
+            _check_number(self.max_seconds, "max_seconds", above_zero=True)
         if self.max_bytes is not None:
             _check_count(self.max_bytes, "max_bytes", least=1)
         if self.cache_dir is not None and not isinstance(self.cache_dir, str | PathLike):
