@@ -21,6 +21,7 @@ def test_wrong_arguments_are_told(capsys, arguments, words):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.ray
 def test_a_wrong_policy_is_told_before_anything_starts(capsys, tmp_path):
     needs("pyarrow")
     assert main([SMALL, str(tmp_path / "out"), "--num-frames", "0"]) == 2

@@ -415,6 +415,7 @@ def test_fsspec_urls(tmp_path, keep):
             assert Path(file.path).read_bytes() == DATA
 
 
+@pytest.mark.ray  # its extras bring aiohttp
 def test_an_archive_over_http(tmp_path, quick):
     needs("aiohttp")
     with ZipFile(tmp_path / "videos.zip", "w") as archive:
