@@ -77,8 +77,7 @@ def process_manifest(
         ValueError: An option is wrong, or the folder has another job, or something else.
     """
     work = Work(make, {"num_frames": 8} if sampling is None else dict(sampling), width, height, function)
-    kind = make if function is None or make == "info" else "function"
-    size = _CLIPS_PER_SHARD[kind] if clips_per_shard is None else clips_per_shard
+    size = usual_clips_per_shard(make, function) if clips_per_shard is None else clips_per_shard
     size = positive_integer(size, "clips_per_shard")
     with _ray(progress) as ray:
         store = Store.of(output)
@@ -93,6 +92,11 @@ def process_manifest(
     if num_done < num_clips:
         raise RuntimeError(f"{num_clips - num_done} clips of {num_clips} are not done; run the job again")
     return make_report(store, num_before=num_before, begun_at=begun_at, num_cpus=num_cpus, seconds=seconds)
+
+
+def usual_clips_per_shard(make: Output = "frames", function: Function | None = None) -> int:
+    """How many clips a shard has, if nobody says it."""
+    return _CLIPS_PER_SHARD[make if function is None or make == "info" else "function"]
 
 
 @contextmanager
