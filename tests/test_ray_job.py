@@ -130,12 +130,44 @@ def test_measured_clips_are_estimated(ray_session):
     assert estimate.shares["open"] > 0
 
 
+def work_for_a_while(reader, row):
+    began = time.time()
+    time.sleep(0.1)
+    return {"process": os.getpid(), "began": began, "ended": time.time()}
+
+
+def test_both_cores_have_work_in_a_small_job(ray_session, tmp_path):
+    """Ray Data itself begins with one core, as it learns only after a second or more how many there are."""
+    report = run([SMALL] * 80, tmp_path / "job", make="info", function=work_for_a_while, clips_per_shard=10)
+    rows = report.dataset().to_table(columns=["process", "began", "ended"]).to_pylist()
+    spans = {}
+    for row in rows:
+        spans.setdefault(row["process"], []).append((row["began"], row["ended"]))
+    assert len(spans) >= 2
+    one, *others = spans.values()
+    assert any(begin < at < end for at, _ in one for each in others for begin, end in each)
+
+
 @pytest.mark.slow
 def test_an_estimate_is_within_a_quarter_of_a_larger_run(ray_session, tmp_path):
     for attempt in range(3):  # on a machine that is busy with other things, the minutes differ
         sample = pv.measure_clips([SHAPES] * 1000, num_clips=100, progress=False)
         whole = run([SHAPES] * 500, tmp_path / f"job{attempt}")
         ratio = pv.estimate_job(sample, 500).hours * 3600 / whole.seconds
+        print(f"estimated {ratio:.2f} of what it took ({whole.seconds:.1f} s)")
+        if 0.75 < ratio < 1.25:
+            return
+    raise AssertionError(f"the estimate was {ratio:.2f} of what the job took")
+
+
+@pytest.mark.slow
+def test_an_estimate_counts_what_passes_between_clips(ray_session, tmp_path):
+    """Clips that sleep cost the same on a busy machine; what Ray does between them is real."""
+    options = {"make": "info", "function": work_for_a_while, "clips_per_shard": 10}
+    for attempt in range(3):
+        sample = pv.measure_clips([SMALL] * 1000, num_clips=80, progress=False, **options)
+        whole = run([SMALL] * 200, tmp_path / f"job{attempt}", **options)
+        ratio = pv.estimate_job(sample, 200).hours * 3600 / whole.seconds
         print(f"estimated {ratio:.2f} of what it took ({whole.seconds:.1f} s)")
         if 0.75 < ratio < 1.25:
             return

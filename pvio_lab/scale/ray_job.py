@@ -23,8 +23,9 @@ from .store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A shard is in memory before it is written, once for each core; frames are large, facts are not.
-_CLIPS_PER_SHARD = {"frames": 16, "images": 64, "info": 256, "function": 64}
+# A shard is in memory before it is written, once for each core; frames are large, facts are not. Between two
+# shards, a core waits up to 0.2 seconds, as Ray Data looks for finished tasks ten times a second.
+_CLIPS_PER_SHARD = {"frames": 16, "images": 64, "info": 256, "function": 256}
 _JOB = "job.json"
 # Ray sets aside this much for the list of finished clips, beside the list itself.
 _FILTER_BYTES = 64 * 2**20
@@ -67,7 +68,7 @@ def process_manifest(
         width: The width of the frames, as for `VideoReader`.
         height: The height of the frames, as for `VideoReader`.
         clips_per_shard: How many clips a task takes and a file has; 16 with frames,
-            256 with facts, else 64.
+            64 with images, else 256. A shard had better take a second or more.
         progress: Show Ray's progress bars.
 
     Raises:
@@ -76,8 +77,7 @@ def process_manifest(
         ValueError: An option is wrong, or the folder has another job, or something else.
     """
     work = Work(make, {"num_frames": 8} if sampling is None else dict(sampling), width, height, function)
-    kind = make if function is None or make == "info" else "function"
-    size = _CLIPS_PER_SHARD[kind] if clips_per_shard is None else clips_per_shard
+    size = usual_clips_per_shard(make, function) if clips_per_shard is None else clips_per_shard
     size = positive_integer(size, "clips_per_shard")
     with _ray(progress) as ray:
         store = Store.of(output)
@@ -92,6 +92,11 @@ def process_manifest(
     if num_done < num_clips:
         raise RuntimeError(f"{num_clips - num_done} clips of {num_clips} are not done; run the job again")
     return make_report(store, num_before=num_before, begun_at=begun_at, num_cpus=num_cpus, seconds=seconds)
+
+
+def usual_clips_per_shard(make: Output = "frames", function: Function | None = None) -> int:
+    """How many clips a shard has, if nobody says it."""
+    return _CLIPS_PER_SHARD[make if function is None or make == "info" else "function"]
 
 
 @contextmanager
@@ -165,8 +170,12 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
     checkpoint.checkpoint_actor_memory_bytes = _FILTER_BYTES
     context = DataContext.get_current().copy()
     context.checkpoint_config, context.enable_progress_bars = checkpoint, progress
+    # The newer way to read Parquet starts a dozen more processes: seconds before the first clip.
+    context.use_datasource_v2 = False
     with DataContext.current(context):
-        clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem)
+        # Reading takes no core from the clips: Ray sets aside some for each step, for as long as it goes on.
+        options = {"num_cpus": 0, "override_num_blocks": len(store.names("manifest"))}
+        clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem, **options)
         clips = clips.repartition(target_num_rows_per_block=size)
         task = _task(store, work, schema)
         results = clips.map_batches(task, batch_size=size, batch_format="pyarrow", num_cpus=1)
