@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # A shard is in memory before it is written, once for each core; frames are large, facts are not. Between two
 # shards, a core waits up to 0.2 seconds, as Ray Data looks for finished tasks ten times a second.
 _CLIPS_PER_SHARD = {"frames": 16, "images": 64, "info": 256, "function": 256}
+_SHARDS_PER_CORE = 4
 _JOB = "job.json"
 # Ray sets aside this much for the list of finished clips, beside the list itself.
 _FILTER_BYTES = 64 * 2**20
@@ -67,8 +69,8 @@ def process_manifest(
         path_column: Which column of the manifest has the paths; its name becomes `path`.
         width: The width of the frames, as for `VideoReader`.
         height: The height of the frames, as for `VideoReader`.
-        clips_per_shard: How many clips a task takes and a file has; 16 with frames,
-            64 with images, else 256. A shard had better take a second or more.
+        clips_per_shard: How many clips a task takes and a file has; at most 16 with frames, 64 with images,
+            else 256, when left out, and fewer in a small job. A shard had better take a second or more.
         progress: Show Ray's progress bars.
 
     Raises:
@@ -77,26 +79,28 @@ def process_manifest(
         ValueError: An option is wrong, or the folder has another job, or something else.
     """
     work = Work(make, {"num_frames": 8} if sampling is None else dict(sampling), width, height, function)
-    size = usual_clips_per_shard(make, function) if clips_per_shard is None else clips_per_shard
-    size = positive_integer(size, "clips_per_shard")
+    if clips_per_shard is not None:
+        positive_integer(clips_per_shard, "clips_per_shard")
     with _ray(progress) as ray:
         store = Store.of(output)
         num_clips = _begin(store, manifest, path_column, work)
         num_before = store.settle(num_clips)
         begun_at, begin = time.time(), time.perf_counter()
+        num_cpus = int(ray.cluster_resources().get("CPU", 1))
         if num_before < num_clips:
+            size = clips_per_shard or _usual_size(work, num_clips - num_before, num_cpus)
             _run(ray, store, work, schema, size, progress)
         seconds = time.perf_counter() - begin
         num_done = store.settle(num_clips)
-        num_cpus = int(ray.cluster_resources().get("CPU", 1))
     if num_done < num_clips:
         raise RuntimeError(f"{num_clips - num_done} clips of {num_clips} are not done; run the job again")
     return make_report(store, num_before=num_before, begun_at=begun_at, num_cpus=num_cpus, seconds=seconds)
 
 
-def usual_clips_per_shard(make: Output = "frames", function: Function | None = None) -> int:
-    """How many clips a shard has, if nobody says it."""
-    return _CLIPS_PER_SHARD[make if function is None or make == "info" else "function"]
+def _usual_size(work: Work, num_clips: int, num_cpus: int) -> int:
+    """How many clips a shard has, if nobody says it; each core has some shards, or one waits for another."""
+    kind = work.output if work.function is None or work.output == "info" else "function"
+    return min(_CLIPS_PER_SHARD[kind], math.ceil(num_clips / (_SHARDS_PER_CORE * num_cpus)))
 
 
 @contextmanager

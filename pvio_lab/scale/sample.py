@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from typing import Any
 
 import numpy as np
 
-from ..read.cpus import num_cpus
 from ..read.numbers import positive_integer
 from .manifest import Manifest, manifest_batches
-from .ray_job import process_manifest, usual_clips_per_shard
+from .ray_job import process_manifest
 from .report import JobReport
 
 
@@ -32,9 +30,6 @@ def measure_clips(
         ValueError: An option is wrong.
     """
     rows = draw_rows(manifest, positive_integer(num_clips, "num_clips"), seed)
-    # As in the job itself, for what passes between shards counts, too; but each core has some of them.
-    usual = usual_clips_per_shard(options.get("make", "frames"), options.get("function"))
-    options.setdefault("clips_per_shard", min(usual, math.ceil(len(rows) / (4 * num_cpus()))))
     with tempfile.TemporaryDirectory(prefix="pvio_lab_") as folder:
         return process_manifest(rows, folder, progress=progress, **options)
 
