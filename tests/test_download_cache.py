@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 from truth_frames import SAMPLES
@@ -16,7 +16,7 @@ from unruly_server import serving
 
 from pvio_lab import Fetching, SourceError, VideoReader
 from pvio_lab.read.download_cache import DownloadCache, file_name
-from pvio_lab.read.holds import Holds, alone_in
+from pvio_lab.read.holds import Holds, alone_in, holds_in
 from pvio_lab.read.sources import fetched, local_path
 
 SIZE = 100_000
@@ -318,6 +318,21 @@ def test_a_folder_that_cannot_be_used(tmp_path):
         SourceError, match=r"file/cache cannot be used: Not a directory; choose .* PVIO_LAB_CACHE"
     ):
         local_path("data:,hello", Fetching(cache_dir=tmp_path / "file" / "cache"))
+
+
+def test_threads_that_begin_together_share_their_holds(tmp_path):
+    seen, gate = [], Barrier(8)
+
+    def begin():
+        gate.wait()
+        seen.append(holds_in(tmp_path))
+
+    threads = [Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, seen))) == 1
 
 
 def test_threads_share_a_cache(server, fetching):

@@ -9,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
@@ -22,6 +21,9 @@ else:
 
 Use = Literal["shared", "alone", "no more"]
 
+_known: dict[Path, Holds] = {}
+_opening = threading.Lock()
+
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[IO[bytes]]:
@@ -32,10 +34,12 @@ def alone_in(folder: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-@cache
 def holds_in(folder: Path) -> Holds:
     """The one object of this process for a folder, given by its real path."""
-    return Holds(folder)
+    with _opening:  # two objects would not know what the other one holds
+        if folder not in _known:
+            _known[folder] = Holds(folder)
+        return _known[folder]
 
 
 class Holds:
@@ -125,3 +129,12 @@ def _lock_byte(file: IO[bytes], place: int, use: Use) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _after_fork() -> None:
+    global _opening
+    _opening = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
