@@ -65,9 +65,9 @@ def asked(monkeypatch):
     """Which frames are decoded."""
     numbers, original = [], VideoReader.stream
 
-    def counted(self, indices):
+    def counted(self, indices, **options):
         numbers.extend(np.asarray(indices).tolist())
-        return original(self, indices)
+        return original(self, indices, **options)
 
     monkeypatch.setattr(VideoReader, "stream", counted)
     return numbers

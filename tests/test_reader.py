@@ -515,6 +515,15 @@ def test_frames_far_apart_stream_exactly(name):
     assert wrong_frames(frames, true_frames(SAMPLES / name)[numbers]) == []
 
 
+@pytest.mark.parametrize("name", ["rotated_90.mp4", "numbered"])
+def test_a_stream_has_the_size_that_is_asked_for(name):
+    with open_video(SAMPLES / name, width=50, height=70) as small, open_video(SAMPLES / name) as reader:
+        frames = np.array(list(reader.stream([1, 4], size=(50, 70))))
+        assert np.array_equal(frames, small[[1, 4]])
+        with pytest.raises(ValueError, match="width=0 must be 1 or more"):
+            reader.stream([1], size=(0, 70))
+
+
 def test_a_stream_of_frames_that_are_not_there():
     reader = VideoReader(SAMPLES / "gop2.mp4")
     with pytest.raises(IndexError, match="frame 60 is out of range"):

@@ -6,12 +6,11 @@ import os
 import threading
 from collections import OrderedDict, deque
 
-import numpy as np
-
 from ..read.forking import survive_forks
 from ..read.frames import Frames
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
+from ..read.sampling import timeline
 from ..read.sources import is_url
 from .clip_plan import Numbers, Timeline
 
@@ -114,10 +113,8 @@ class Readers:
 
 def timeline_of(reader: Reader) -> Timeline:
     """When the frames of a video are on screen."""
-    if isinstance(reader, ImageSequence):
-        return Timeline(np.arange(len(reader)) / reader.fps, len(reader) / reader.fps)
-    pts = reader.index.pts_seconds
-    return Timeline(pts, float(pts[-1] + reader.index.duration_seconds[-1]))
+    pts, durations = timeline(reader)
+    return Timeline(pts, float(pts[-1] + durations[-1]))
 
 
 def _num_bytes(reader: Reader) -> int:

@@ -19,7 +19,8 @@ from ..errors import DecodeError, OpenError
 from .cpus import num_cpus
 from .facts import VideoInfo
 from .frames import FrameReader, Frames
-from .numbers import ascending, frame_numbers, positive_integer, scaled_size
+from .numbers import ascending, frame_numbers, frame_size, positive_integer, scaled_size
+from .sampling import timeline
 from .times import frame_rate, frames_at
 
 # What the ffmpeg program assumes for image files.
@@ -136,8 +137,7 @@ class ImageSequence(FrameReader):
 
     def at(self, seconds: ArrayLike) -> Frames:
         """The frame on screen at this time, or the frames at these times."""
-        numbers = frames_at(np.arange(len(self)) / self.fps, np.full(len(self), 1 / self.fps), seconds)
-        return self[numbers]
+        return self[frames_at(*timeline(self), seconds)]
 
     def batches(
         self, batch_size: int, *, start: int = 0, stop: int | None = None, step: int = 1
@@ -148,10 +148,16 @@ class ImageSequence(FrameReader):
         parts = (numbers[i : i + size] for i in range(0, len(numbers), size))
         return ((part, self._read(part)) for part in parts)
 
-    def stream(self, indices: Any) -> Iterator[Frames]:
-        """These frames one by one, each read when it is asked for; their numbers must ascend."""
+    def stream(self, indices: Any, *, size: tuple[int, int] | None = None) -> Iterator[Frames]:
+        """These frames one by one, each read when it is asked for.
+
+        Args:
+            indices: Their numbers, which must ascend.
+            size: Width and height of the frames, if not those of the reader.
+        """
         numbers = ascending(indices, len(self)).tolist()
-        return (self._read(np.array([number]))[0] for number in numbers)
+        wanted = None if size is None else frame_size(size)
+        return (np.array(self.load(number, wanted)) for number in numbers)
 
     def close(self) -> None:
         """Does nothing: no file stays open. Here because every reader has it."""
@@ -174,8 +180,8 @@ class ImageSequence(FrameReader):
             frames[place] = frames[places[inverse[place]]]
         return frames
 
-    def load(self, number: int) -> Frames:
-        """One image, read by the calling thread; the others are not touched."""
+    def load(self, number: int, size: tuple[int, int] | None = None) -> Frames:
+        """One image, of this size if it is given, read by the calling thread; the others are not touched."""
         path = self.paths[number]
         try:
             with Image.open(path) as image:
@@ -185,15 +191,16 @@ class ImageSequence(FrameReader):
             raise
         except _DAMAGE as error:
             raise DecodeError(f"frame {number} cannot be decoded: {path}: {error}") from error
-        if frame.shape != (self._first.height, self._first.width, 3) and not self._is_fixed:
+        if frame.shape != (self._first.height, self._first.width, 3) and not (self._is_fixed or size):
             raise ValueError(
                 f"frame {number}, {path}, is {frame.shape[1]}x{frame.shape[0]} and {self._first.path} is "
                 f"{self._first.width}x{self._first.height}: the images of a sequence must have one size; "
                 "give both width= and height=, or choose those that fit by pattern="
             )
-        if self._size == frame.shape[1::-1]:
+        size = size or self._size
+        if size == frame.shape[1::-1]:
             return frame
-        return np.asarray(Image.fromarray(frame).resize(self._size, Image.Resampling.BICUBIC))
+        return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
 
 
 class _Header(NamedTuple):

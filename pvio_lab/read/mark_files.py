@@ -75,15 +75,25 @@ def read_marks(path: Path, num_frames: int | None = None) -> Contents:
         raise ValueError(f"{path} is no file of marks: {error}") from error
 
 
+def marks_data(contents: Contents) -> dict[str, Any]:
+    """Marks as JSON has them: frames by number, ranges by their start, and the colours of their labels."""
+    return {
+        "frames": [
+            {"index": each, "labels": list(labels)} for each, labels in sorted(contents.frames.items())
+        ],
+        "ranges": [dict(vars(each)) for each in sorted(contents.ranges)],
+        "colors": dict(contents.colours),
+    }
+
+
 def marks_text(contents: Contents) -> bytes:
-    """The same as a file, always in the same order: frames by number, ranges by their start.
+    """The same as a file, with what else it said.
 
     Colours are left out where they are the ones that `read_marks` gives by itself.
     """
-    frames = [{"index": index, "labels": list(labels)} for index, labels in sorted(contents.frames.items())]
-    data: dict[str, Any] = {"frames": frames, "ranges": [vars(each) for each in sorted(contents.ranges)]}
-    if contents.colours != with_colours((), _labels_of(contents.frames, contents.ranges)):
-        data["colors"] = dict(contents.colours)
+    data = marks_data(contents)
+    if contents.colours == with_colours((), _labels_of(contents.frames, contents.ranges)):
+        del data["colors"]
     text = json.dumps(data | contents.extra, ensure_ascii=False, indent=1) + "\n"
     return text.encode("utf-8", "backslashreplace")  # half a surrogate pair -> '\ud800', as JSON has it
 

@@ -127,6 +127,17 @@ def _out_of_range(number: Any, length: int) -> str:
     )
 
 
+def frame_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height, looked at.
+
+    >>> frame_size((64, 0))
+    Traceback (most recent call last):
+    ValueError: height=0 must be 1 or more
+    """
+    width, height = size
+    return positive_integer(width, "width"), positive_integer(height, "height")
+
+
 def scaled_size(own: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
     """Width and height of frames that are made to fit; what is not given follows from their own shape.
 

@@ -21,7 +21,14 @@ from .fetch import Fetcher, Geometry, stream
 from .frames import FrameReader, Frames
 from .index import FrameIndex
 from .metadata import describe
-from .numbers import ascending, frame_numbers, not_negative_integer, positive_integer, scaled_size
+from .numbers import (
+    ascending,
+    frame_numbers,
+    frame_size,
+    not_negative_integer,
+    positive_integer,
+    scaled_size,
+)
 from .opening import EngineName, open_file
 from .recycle import Recycler
 from .sources import Fetched, Fetching, fetched, shown
@@ -159,15 +166,17 @@ class VideoReader(FrameReader):
         parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
         return self._batches(parts) if step > 0 else ((part, self._read(part)) for part in parts)
 
-    def stream(self, indices: Any) -> Iterator[Frames]:
+    def stream(self, indices: Any, *, size: tuple[int, int] | None = None) -> Iterator[Frames]:
         """These frames one by one, each decoded when it is asked for, with flat memory.
 
         Args:
             indices: Their numbers, which must ascend; otherwise as in `reader[indices]`.
+            size: Width and height of the frames, if not those of the reader.
         """
         numbers = ascending(indices, len(self))
         self._check_open()
-        pixels = stream(self.index.layout, self._geometry, self._threads, numbers)
+        geometry = self._geometry if size is None else self._geometry._replace(size=frame_size(size))
+        pixels = stream(self.index.layout, geometry, self._threads, numbers)
         return (np.ascontiguousarray(frame) for frame in pixels)
 
     def rest(self) -> None:

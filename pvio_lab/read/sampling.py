@@ -110,14 +110,14 @@ def _spread(span: Numbers, count: int) -> Numbers:
 def _on_timeline(span: Numbers, fps: float, info_or_reader: Any, cap: int | None) -> Numbers:
     if not span.size:
         return span
-    pts, durations = (times[span] for times in _timeline(info_or_reader))
+    pts, durations = (times[span] for times in timeline(info_or_reader))
     seconds = pts[-1] + durations[-1] - pts[0]
     count = max(math.ceil((seconds - ROUNDING_SECONDS) * fps), 1)
     ticks = np.arange(count if cap is None else min(count, cap)) / fps
     return span[frames_at(pts, durations, pts[0] + ticks)]
 
 
-def _timeline(info_or_reader: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def timeline(info_or_reader: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """When each frame appears and how long it stays: as the index says, or at a constant rate without one."""
     index: Any = getattr(info_or_reader, "index", None)
     if hasattr(index, "pts_seconds"):

@@ -14,7 +14,7 @@ import numpy as np
 from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
-from ..read.sampling import sample_indices
+from ..read.sampling import sample_indices, timeline
 from ..read.sources import fetched, shown
 from ..read.times import ROUNDING_SECONDS
 
@@ -136,7 +136,7 @@ def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
         with clock.phase("decode"):
             frames = reader[numbers]
         clock.move(getattr(reader, "convert_seconds", 0.0), "decode", "convert")
-    times = _times(reader, numbers)
+    times = timeline(reader)[0][numbers]
     facts |= {"frame_indices": numbers.tolist(), "frame_timestamps": times.tolist()}
     if work.function is not None:
         return facts | _called(work.function, frames, row | facts)
@@ -181,17 +181,12 @@ def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Any:
 
 def _frames_between(reader: Any, start: float | None, end: float | None) -> tuple[int, int]:
     """From the frame on screen at the start up to, not including, the first one that appears at the end."""
-    pts = _times(reader, np.arange(len(reader)))
+    pts, _ = timeline(reader)
     if start is not None and start >= reader.info.start_seconds + reader.info.duration_seconds:
         return len(pts), len(pts)
     first = 0 if start is None else np.searchsorted(pts, start + ROUNDING_SECONDS, side="right") - 1
     last = len(pts) if end is None else np.searchsorted(pts, end - ROUNDING_SECONDS, side="left")
     return max(0, int(first)), int(last)
-
-
-def _times(reader: Any, numbers: Any) -> Any:
-    index = getattr(reader, "index", None)
-    return numbers / reader.fps if index is None else index.pts_seconds[numbers]
 
 
 def _called(function: Function | None, given: Any, row: Row) -> Row:

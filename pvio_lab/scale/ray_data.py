@@ -145,14 +145,11 @@ def prepare_videos(
 
 
 def _at_once(concurrency: int | None) -> dict[str, Any]:
-    """A limit as this Ray wants it; `concurrency` is the word of older ones."""
     import ray.data
 
     if concurrency is None:
         return {}
-    if hasattr(ray.data, "TaskPoolStrategy"):
-        return {"compute": ray.data.TaskPoolStrategy(positive_integer(concurrency, "concurrency"))}
-    return {"concurrency": positive_integer(concurrency, "concurrency")}
+    return {"compute": ray.data.TaskPoolStrategy(positive_integer(concurrency, "concurrency"))}
 
 
 def _packing(options: dict[str, Any]) -> VideoProcessor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .arrow import pa
 from .clip import PHASES, Row, Work
+from .columns import packed_array, packed_type
 
 
 def column_types(work: Work) -> dict[str, Any]:
@@ -33,9 +34,7 @@ def _sampled_types() -> dict[str, Any]:
 
 
 def _made_types() -> dict[str, dict[str, Any]]:
-    """As bytes, frames are written ten times as fast as a list of numbers, and may be more than 2 GB."""
-    frames = pa.struct([("shape", pa.list_(pa.int64())), ("data", pa.large_binary())])
-    return {"frames": {"frames": frames}, "images": {"images": pa.list_(pa.string())}}
+    return {"frames": {"frames": packed_type()}, "images": {"images": pa.list_(pa.string())}}
 
 
 def _ending_types() -> dict[str, Any]:
@@ -69,11 +68,16 @@ def _column(name: str, values: list[Any], kind: Any) -> Any:
 
 
 def packed(result: Row) -> Row:
-    """A result as it is stored: arrays as lists, but frames as shape and bytes, for `video_arrays`."""
+    """A result as it is stored: arrays as lists, but pixels in `frames` as shape and bytes.
+
+    >>> packed({"frames": np.zeros((1, 1, 1, 3), np.uint8), "mean": np.float32(0.5)})
+    {'frames': {'shape': (1, 1, 1, 3), 'data': b'\\x00\\x00\\x00'}, 'mean': 0.5}
+    """
     return {name: _stored(value, name == "frames") for name, value in result.items()}
 
 
 def _stored(value: Any, is_frames: bool) -> Any:
     if not isinstance(value, np.ndarray | np.generic):
         return value
-    return {"shape": value.shape, "data": value.tobytes()} if is_frames else value.tolist()
+    is_pixels = is_frames and isinstance(value, np.ndarray) and value.dtype == np.uint8
+    return packed_array(value) if is_pixels else value.tolist()

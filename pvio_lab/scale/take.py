@@ -18,6 +18,7 @@ from ..read.addresses import is_url, shown
 from ..read.fetching import Fetching
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
+from ..read.sampling import timeline
 from ..read.sources import fetched, opened_stream
 from .beginning import needs_beginning_only, open_beginning
 from .front import Front, NotStreamable
@@ -141,7 +142,7 @@ def _from_reader(reader: VideoReader | ImageSequence, wishes: Wishes, check: Che
     return Taken(
         frames=wishes.form.of_video(frames),
         numbers=numbers.tolist(),
-        seconds=_times(reader)[numbers].tolist(),
+        seconds=timeline(reader)[0][numbers].tolist(),
         fps=reader.fps,
         duration_seconds=reader.info.duration_seconds,
         attempts=attempts,
@@ -156,12 +157,6 @@ def _decoded(
     for begin in range(0, len(numbers), size):
         check()
         yield from reader.read(numbers[begin : begin + size])
-
-
-def _times(reader: VideoReader | ImageSequence) -> NDArray[np.float64]:
-    if isinstance(reader, ImageSequence):
-        return np.arange(len(reader)) / reader.fps
-    return reader.index.pts_seconds
 
 
 @contextmanager

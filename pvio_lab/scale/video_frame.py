@@ -16,6 +16,7 @@ from ..read.forking import survive_forks
 from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
+from ..read.sampling import timeline
 from ..read.times import ROUNDING_SECONDS, nearest_frames
 from .arrow import pa
 
@@ -131,8 +132,7 @@ class _Readers:
 
 def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) -> int:
     """The frame nearest to a time that was stored in 32 bits: 1800.1 s is a tenth of a millisecond off."""
-    index = getattr(reader, "index", None)
-    pts = np.arange(len(reader)) / reader.fps if index is None else index.pts_seconds
+    pts, _ = timeline(reader)
     if tolerance is None:
         tolerance = 0.5 / reader.fps + ROUNDING_SECONDS
     rounding = float(np.spacing(np.float32(abs(seconds))))

@@ -10,7 +10,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from .desk import Desk, marks_data
+from .desk import Desk
 from .keepsake import STYLE
 from .marks import Marks
 from .pictures import Pixels
@@ -92,7 +92,6 @@ class FrameBrowser(anywidget.AnyWidget):
         self._stage, self._is_closed = Stage(tracks), False
         self._player: Player | None = None
         self._screen = Screen(self._stage, self._look, lambda *parts: self.send(*parts), self._fail)
-        self._kept = self._screen.keepsake(lambda: self.index)
         self.marks = Marks(len(first))
         self._desk = Desk(first, self.marks, self._tell, self._note, self._fail)
         super().__init__(
@@ -101,7 +100,7 @@ class FrameBrowser(anywidget.AnyWidget):
             sizes=[track.size for track in tracks],
             _times=first.times.astype("<f8").tobytes(),
             _keyframes=first.keyframes.astype("<i4").tobytes(),
-            _marks=marks_data(self.marks),
+            _marks=self.marks.to_dict(),
         )
         self._answers: dict[str, Callable[..., object]] = {
             "hello": self._greet,
@@ -158,7 +157,7 @@ class FrameBrowser(anywidget.AnyWidget):
         super().close()
 
     def _ipython_display_(self) -> None:
-        self._kept.display(self)
+        self._screen.kept.display(self)
 
     @traitlets.validate("index")
     def _valid_index(self, proposal: Any) -> int:
@@ -210,10 +209,10 @@ class FrameBrowser(anywidget.AnyWidget):
     # --- what the page gets ---
 
     def _look(self) -> Look:
-        return Look(self.lock == "time", self.difference, self._player is not None)
+        return Look(self.index, self.lock == "time", self.difference, self._player is not None)
 
     def _send_marks(self, _: object = None) -> None:
-        self._marks = marks_data(self.marks)
+        self._marks = self.marks.to_dict()
 
     def _tell(self, done: int, total: int, *, is_over: bool) -> None:
         self.send({"is": "export", "done": done, "total": total, "isOver": is_over})

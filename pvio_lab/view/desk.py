@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from .exporter import Exporter, Tell
 from .exports import save_frame
@@ -85,12 +84,3 @@ class Desk:
     def close(self) -> None:
         """Cancels an export."""
         self._exporter.close()
-
-
-def marks_data(marks: Marks) -> dict[str, Any]:
-    """Marks as a page gets them."""
-    return {
-        "frames": [{"index": each.index, "labels": list(each.labels)} for each in marks.frames],
-        "ranges": [{"start": each.start, "end": each.end, "label": each.label} for each in marks.ranges],
-        "colors": marks.colours,
-    }

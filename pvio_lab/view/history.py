@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, MutableSequence
 from typing import Any
 
 # More steps than a person makes; a program that marks every frame of a film does not fill the memory.
@@ -57,20 +57,19 @@ class History:
 
     def undo(self) -> bool:
         """Takes the last step back; False where there is none."""
-        if not self._done:
-            return False
-        step = self._done.pop()
-        self._put({key: before for key, (before, _) in step.items()})
-        self._undone.append(step)
-        return True
+        return self._move(self._done, self._undone, 0)
 
     def redo(self) -> bool:
         """Makes the step again that was undone last; False where there is none."""
-        if not self._undone:
+        return self._move(self._undone, self._done, 1)
+
+    def _move(self, source: MutableSequence[_Step], target: MutableSequence[_Step], side: int) -> bool:
+        """The last step changes places; the values become those before (0) or after (1) it."""
+        if not source:
             return False
-        step = self._undone.pop()
-        self._put({key: after for key, (_, after) in step.items()})
-        self._done.append(step)
+        step = source.pop()
+        self._put({key: change[side] for key, change in step.items()})
+        target.append(step)
         return True
 
     def _put(self, new: Mapping[Hashable, Any]) -> None:

@@ -16,6 +16,7 @@ from ..read.mark_files import (
     checked_index,
     checked_label,
     checked_range,
+    marks_data,
     marks_text,
     read_marks,
 )
@@ -198,6 +199,10 @@ class Marks:
                 self._observers = [each for each in self._observers if each is not entry]
 
         return end
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a file of marks says: `frames`, `ranges` and `colors`."""
+        return marks_data(self._contents())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes a JSON file, which appears under its name when it is complete.

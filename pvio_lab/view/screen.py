@@ -21,6 +21,8 @@ _PUSH_NEAR, _PUSH_FAR = bytes(65_536), bytes(1_500)
 class Look(NamedTuple):
     """How frames are shown."""
 
+    number: int
+    """The frame that is asked for."""
     by_time: bool
     """Several videos go together by time, else by frame number."""
     is_difference: bool
@@ -49,6 +51,8 @@ class Screen:
     def __init__(self, stage: Stage, look: Callable[[], Look], send: Send, fail: Callable[[Exception], None]):
         self._stage, self._look, self._send = stage, look, send
         self.shots: list[Shot] = []
+        self.kept = Keepsake(self._kept_html)
+        """What a notebook keeps: the frame that is shown, or at first the one that is asked for."""
         self._taken: tuple[int, bool] | None = None
         self._push, self._is_watched = _PUSH_FAR, False
         self._pictures: Latest[int] = Latest(
@@ -87,11 +91,6 @@ class Screen:
         self._pictures.close()
         self._strips.close()
 
-    def keepsake(self, number: Callable[[], int]) -> Keepsake:
-        """What a notebook keeps: the frame that is shown, or at first this one."""
-        self._kept = Keepsake(lambda: self._kept_html(number()))
-        return self._kept
-
     def _take(self, number: int) -> list[Shot]:
         """The frames to show; those that are there already are not asked for again."""
         wish = number, self._look().by_time
@@ -103,7 +102,7 @@ class Screen:
         if self.shots and not self._look().is_playing:
             self._deliver(is_exact=True)
             if self._is_watched:
-                self._kept.renew()
+                self.kept.renew()
 
     def _deliver(self, *, is_exact: bool) -> None:
         look, shots = self._look(), self.shots
@@ -117,8 +116,8 @@ class Screen:
         numbers, pictures = self._stage.strip()
         self._send({"is": "strip", "numbers": numbers}, pictures)
 
-    def _kept_html(self, number: int) -> str:
-        shots = self.shots or self._take(number)
+    def _kept_html(self) -> str:
+        shots = self.shots or self._take(self._look().number)
         named = zip(self._stage.tracks, shots, strict=True)
         frames = ", ".join(f"frame {shot.number} of {track.name}" for track, shot in named)
         words = f"{frames}, at {shots[0].seconds:.3f} s. Run the cell to browse."

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from ..read.functions import open_video
-from ..read.sampling import sample_indices
+from ..read.sampling import sample_indices, timeline
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Still:
 def stills(reader: Any, numbers: ArrayLike, max_size: tuple[int, int]) -> list[Still]:
     """These frames of an open reader, scaled down to fit into `max_size` (width, height)."""
     numbers = np.asarray(numbers, np.int64)
-    frames, times = reader.read(numbers), _times(reader)[numbers]
+    frames, times = reader.read(numbers), timeline(reader)[0][numbers]
     return [
         Still(int(number), float(time), _scaled(frame, max_size))
         for number, time, frame in zip(numbers, times, frames, strict=True)
@@ -56,11 +56,6 @@ def opened(source: Any) -> Iterator[Any]:
             yield reader
     else:
         yield source
-
-
-def _times(reader: Any) -> Any:
-    index = getattr(reader, "index", None)
-    return np.arange(len(reader)) / reader.fps if index is None else index.pts_seconds
 
 
 def _scaled(frame: Any, max_size: tuple[int, int]) -> Image.Image:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..read.functions import open_video
 from ..read.images import ImageSequence
+from ..read.sampling import timeline
 from ..read.times import frames_at
 
 
@@ -52,8 +53,7 @@ class Track:
         count, fps = len(self.reader), float(self.reader.fps)
         if not count:
             raise ValueError(f"{source} has no frames to look at")
-        self.times: NDArray[np.float64] = np.arange(count) / fps if index is None else index.pts_seconds
-        self.durations = np.full(count, 1 / fps) if index is None else index.duration_seconds
+        self.times, self.durations = timeline(self.reader)
         self.keyframes = np.arange(count) if index is None else index.keyframes
         self.path = str(self.reader.info.path)
         self.name = os.path.basename(self.path.rstrip("/")) or self.path

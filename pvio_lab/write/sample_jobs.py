@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from ..read.frame_notes import FrameNotes
 from ..read.functions import open_video
 from ..read.program import in_words
 from ..read.scan import videos_in
-from .sample_names import public_name, shared_stems, stem_for, video_name
+from ..read.sources import shown
+from .sample_names import shared_stems, stem_for, video_name
 from .sample_report import SampleRow
 from .sampler import Sampler
 from .sampling_plan import Plan, image_size
@@ -144,7 +145,7 @@ def _sample(
         error = fault
     seconds = time.perf_counter() - begin
     words = None if error is None else in_words(error)
-    return SampleRow(public_name(job.source), error is None, error=words, seconds=seconds, **done), error
+    return SampleRow(shown(job.source), error is None, error=words, seconds=seconds, **done), error
 
 
 def _steps(
@@ -154,13 +155,13 @@ def _steps(
     from tqdm.auto import tqdm
 
     notes = _find_notes(job, plan)
-    with _opened(job, plan, threads) as (reader, video_size):
+    options: dict[str, Any] = {} if Path(job.source).is_dir() else {"num_threads": threads}
+    with open_video(job.source, **options) as reader:
         yield {"num_frames": len(reader)}
         numbers = plan.policy.numbers(reader, notes)
+        size = image_size((reader.shape[2], reader.shape[1]), plan.resize)
         target = (job.directory, job.stem)
-        sampler = Sampler(
-            reader, job.source, video_size, numbers, *target, notes, copies_notes=plan.copies_notes
-        )
+        sampler = Sampler(reader, job.source, size, numbers, *target, notes, copies_notes=plan.copies_notes)
         missing = len(sampler.missing)
         kept = len(numbers) - missing
         yield {"manifest": str(sampler.manifest), "num_images": kept, "num_kept": kept}
@@ -174,19 +175,5 @@ def _steps(
 def _find_notes(job: Job, plan: Plan) -> FrameNotes | None:
     notes = find_notes(plan.annotations, job.source, folder=job.folder)
     if notes is None and job.is_alone and plan.policy.only_annotated:
-        raise ValueError(f"there are no annotations of {public_name(job.source)}; say where by annotations=")
+        raise ValueError(f"there are no annotations of {shown(job.source)}; say where by annotations=")
     return notes
-
-
-@contextmanager
-def _opened(job: Job, plan: Plan, threads: int | None) -> Iterator[tuple[Any, tuple[int, int]]]:
-    """A reader whose frames have the size of the images, and the video's own width and height."""
-    options: dict[str, Any] = {} if Path(job.source).is_dir() else {"num_threads": threads}
-    with open_video(job.source, **options) as reader:
-        own = (reader.shape[2], reader.shape[1])
-        size = image_size(own, plan.resize)
-        if size == own:
-            yield reader, own
-            return
-    with open_video(job.source, width=size[0], height=size[1], **options) as smaller:
-        yield smaller, own

@@ -26,21 +26,6 @@ def video_name(source: str | os.PathLike[str]) -> str:
     return Path(os.path.abspath(name)).name
 
 
-def public_name(source: str | os.PathLike[str]) -> str:
-    """A path as it is; a URL without what may be secret in it: user, password and query.
-
-    >>> public_name("https://me:secret@example.org/clip.mp4?key=secret")
-    'https://example.org/clip.mp4'
-    """
-    name = os.fspath(source)
-    if name.startswith("data:"):
-        return "data:"
-    if not is_url(name):
-        return name
-    parts = urlsplit(name)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def manifest_path(directory: Path, stem: str) -> Path:
     """Where it is written which images of a video there are."""
     return directory / f"{stem}_frames.json"

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from ..read.frame_notes import FrameNotes
 from ..read.frames import Frames
+from ..read.sampling import timeline
+from ..read.sources import shown
 from .image_files import image_name, is_whole_png, write_all, write_image
 from .manifest import Origin, check_origin, save_text, write_manifest
-from .sample_names import manifest_path, public_name, video_name
+from .sample_names import manifest_path, video_name
 
 # What a killed run has left half-written is removed once nobody can be at work on it any more.
 _STALE_SECONDS = 600
@@ -28,9 +30,9 @@ class Sampler:
     """Writes images of one open video into a directory.
 
     Args:
-        reader: The video, with frames of the size of the images.
+        reader: The video.
         source: How it was named.
-        video_size: Width and height of the video.
+        size: Width and height of the images.
         numbers: Which frames shall have images, in order.
         directory: Where the images go; made if it is not there.
         stem: What their names begin with.
@@ -46,7 +48,7 @@ class Sampler:
         self,
         reader: Any,
         source: str,
-        video_size: tuple[int, int],
+        size: tuple[int, int],
         numbers: NDArray[np.int64],
         directory: Path,
         stem: str,
@@ -55,11 +57,12 @@ class Sampler:
         copies_notes: bool = False,
     ):
         self._reader, self._source, self._directory, self._stem = reader, source, directory, stem
+        self._times, _ = timeline(reader)
         self._notes = notes or FrameNotes()
         self._notes.check(len(reader))
         self._copies_notes = copies_notes and notes is not None
-        self._size = (reader.shape[2], reader.shape[1])
-        self._origin = Origin(video_name(source), reader.info.size_bytes, len(reader), video_size, self._size)
+        self._size, own = size, (reader.shape[2], reader.shape[1])
+        self._origin = Origin(video_name(source), reader.info.size_bytes, len(reader), own, size)
         self.manifest = manifest_path(directory, stem)
         known = check_origin(self.manifest, self._origin)
         directory.mkdir(parents=True, exist_ok=True)
@@ -94,12 +97,10 @@ class Sampler:
         """Writes down which images there are, also those of other runs."""
         numbers = sorted({*self._numbers.tolist(), *self._others})
         frames = [self._entry(number) for number in numbers if self._path(number).is_file()]
-        write_manifest(
-            self.manifest, self._origin, public_name(self._source), frames, is_complete=is_complete
-        )
+        write_manifest(self.manifest, self._origin, shown(self._source), frames, is_complete=is_complete)
 
     def _frames(self) -> Iterator[tuple[Path, Frames]]:
-        stream = self._reader.stream(self.missing)
+        stream = self._reader.stream(self.missing, size=self._size)
         for number in self.missing.tolist():
             yield self._path(number), next(stream)
 
@@ -120,15 +121,10 @@ class Sampler:
     def _entry(self, number: int) -> dict[str, Any]:
         return {
             "number": number,
-            "seconds": round(self._seconds(number), 6),
+            "seconds": round(float(self._times[number]), 6),
             "file": self._path(number).name,
             "annotations": list(self._notes.labels_at(number)),
         }
-
-    def _seconds(self, number: int) -> float:
-        """When the frame appears; images have no times of their own."""
-        index = getattr(self._reader, "index", None)
-        return number / self._reader.fps if index is None else float(index.pts_seconds[number])
 
     def _write_shares(self, numbers: Any) -> None:
         """Writes what is known about each frame beside its image, where it is not there already."""
