@@ -218,9 +218,11 @@ def test_colours_of_marks(lab):
     root.focus()
     root.press("m")
     root.get_by_label("Colour of mark").evaluate(
-        "field => { field.value = '#0072b2'; field.dispatchEvent(new Event('change')); }"
+        "field => { field.classList.add('old'); field.value = '#0072b2'; "
+        "field.dispatchEvent(new Event('change')); }"
     )
-    lab.page.wait_for_function("document.querySelector('.pvio-paint').value === '#0072b2'")
+    field = lab.page.locator(".pvio-paint:not(.old)")  # drawn anew, when the kernel has it
+    assert field.input_value() == "#0072b2"
     assert in_kernel(lab, "browser.marks.colours") == "{'mark': '#0072b2'}"
 
 

@@ -68,6 +68,8 @@ def test_a_function_for_info_gets_the_open_reader():
         (lambda *_: 1 / 0, "ZeroDivisionError"),
         (lambda *_: 3, "TypeError"),
         (lambda *_: {"clip": 1}, "ValueError"),
+        (lambda *_: {"frame_indices": [1]}, "ValueError"),
+        (lambda *_: {"decode_seconds": 1.0}, "ValueError"),
     ],
 )
 def test_a_function_that_fails_is_a_row(function, kind):

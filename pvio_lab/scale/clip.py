@@ -25,6 +25,7 @@ Reader = VideoReader | ImageSequence
 
 PHASES = ("transport", "open", "decode", "convert", "other")
 """Where the time of a clip goes; other is everything else: a function, encoding images."""
+_ENDING = ("error_type", "error_message", "begun_at", *(f"{name}_seconds" for name in PHASES))
 _SAMPLING = ("step", "fps", "num_frames", "first", "max_frames")
 _FACTS = ("num_frames", "height", "width", "fps", "duration_seconds", "codec", "is_variable_rate")
 
@@ -131,7 +132,7 @@ def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
             stack.callback(reader.close)
         facts = {f"video_{name}": getattr(reader.info, name) for name in _FACTS}
         if work.output == "info":
-            return facts | _called(work.function, reader, row)
+            return facts | _called(work.function, reader, row | facts)
         numbers = clip_numbers(reader, row, work.sampling)
         with clock.phase("decode"):
             frames = reader[numbers]
@@ -195,7 +196,7 @@ def _called(function: Function | None, given: Any, row: Row) -> Row:
     result = function(given, row)
     if not isinstance(result, Mapping):
         raise TypeError(f"the function must return a mapping, not {type(result).__name__}: {result!r}")
-    taken = sorted(set(result) & (set(row) | {"error_type", "error_message", "begun_at"}))
+    taken = sorted(set(result) & {*row, *_ENDING})
     if taken:
         raise ValueError(f"the function returned {taken}, which are columns already; choose other names")
     return dict(result)

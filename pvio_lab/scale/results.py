@@ -70,8 +70,8 @@ def _column(name: str, values: list[Any], kind: Any) -> Any:
 def packed(result: Row) -> Row:
     """A result as it is stored: arrays as lists, but pixels in `frames` as shape and bytes.
 
-    >>> packed({"frames": np.zeros((1, 1, 1, 3), np.uint8), "mean": np.float32(0.5)})
-    {'frames': {'shape': (1, 1, 1, 3), 'data': b'\\x00\\x00\\x00'}, 'mean': 0.5}
+    >>> packed({"frames": np.full((1, 1, 1, 3), 65, np.uint8), "mean": np.float32(0.5)})
+    {'frames': {'shape': (1, 1, 1, 3), 'data': b'AAA'}, 'mean': 0.5}
     """
     return {name: _stored(value, name == "frames") for name, value in result.items()}
 
