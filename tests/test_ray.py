@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -84,6 +85,27 @@ def test_rows_that_have_frames_stay(ray_session):
         [2, 2],
     ]
     assert [len(row["video_meta"]) for row in rows] == [1, 0, 2, 2]
+
+
+def test_a_slow_consumer_holds_the_decoders_back(ray_session, tmp_path):
+    """All rows together are twice as large as what Ray may keep in memory."""
+    num_rows, ahead = 100, []
+    path = str(SAMPLES / "shapes.mp4")
+    ds = ray_session.data.from_items([{"messages": chat(path)} for _ in range(num_rows)])
+    ds = pv.prepare_videos(ds, sampling={"num_frames": 16})
+
+    def noted(rows):
+        with open(tmp_path / "prepared", "ab") as file:
+            file.write(bytes(len(rows)))
+        return rows
+
+    ds = ds.map_batches(noted, batch_format="pyarrow", batch_size=None)
+    for taken, row in enumerate(ds.iter_rows(), 1):
+        assert pv.video_arrays(row["video"])[0].shape == (16, 360, 640, 3)
+        ahead.append((tmp_path / "prepared").stat().st_size - taken)
+        time.sleep(0.1)
+    assert len(ahead) == num_rows
+    assert max(ahead) < 60, ahead
 
 
 @pytest.mark.parametrize("options", [{"output_format": "pil"}, {"sampling": {}}, {"concurrency": 0}])
