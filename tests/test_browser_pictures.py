@@ -61,7 +61,9 @@ def test_the_frame_browser(lab):
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("profiler.png", f"panel = pv.profile_throughput({CLIP})\npanel"),
+        pytest.param(  # it names the readers that are there
+            "profiler.png", f"panel = pv.profile_throughput({CLIP})\npanel", marks=pytest.mark.peers
+        ),
         ("explorer.png", f"panel = pv.explore_workers([{CLIP}] * 6)\npanel"),
     ],
 )
