@@ -1,4 +1,4 @@
-"""A small Ray of its own for the tests of a module."""
+"""A small Ray for the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from optional import needs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ray_session() -> Iterator[ModuleType]:
     """Ray on two processors of this machine, without a dashboard; its files go when it ends."""
     ray = needs("ray")

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted(path.name for path in (Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+WITH_RAY = ("09_prepare_for_multimodal_models.ipynb", "10_a_hundred_million_clips.ipynb")
 
 SECONDS = 400  # the slowest takes some 150 beside other work
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(SECONDS + 100)]
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.ray if name in WITH_RAY else ()) for name in NOTEBOOKS]
+)
 def test_a_notebook_runs_in_jupyterlab(lab, name):
     lab.open_notebook(name)
     lab.run_all(SECONDS)  # the fixture looks for problems
