@@ -25,7 +25,8 @@ Reader = VideoReader | ImageSequence
 
 PHASES = ("transport", "open", "decode", "convert", "other")
 """Where the time of a clip goes; other is everything else: a function, encoding images."""
-_ENDING = ("error_type", "error_message", "begun_at", *(f"{name}_seconds" for name in PHASES))
+ENDING = ("error_type", "error_message", *(f"{name}_seconds" for name in PHASES), "begun_at")
+"""The columns that say what became of a clip, and when."""
 _SAMPLING = ("step", "fps", "num_frames", "first", "max_frames")
 _FACTS = ("num_frames", "height", "width", "fps", "duration_seconds", "codec", "is_variable_rate")
 
@@ -196,7 +197,7 @@ def _called(function: Function | None, given: Any, row: Row) -> Row:
     result = function(given, row)
     if not isinstance(result, Mapping):
         raise TypeError(f"the function must return a mapping, not {type(result).__name__}: {result!r}")
-    taken = sorted(set(result) & {*row, *_ENDING})
+    taken = sorted(set(result) & {*row, *ENDING})
     if taken:
         raise ValueError(f"the function returned {taken}, which are columns already; choose other names")
     return dict(result)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .arrow import pa
-from .clip import PHASES, Row, Work
+from .clip import ENDING, Row, Work
 from .columns import packed_array, packed_type
 
 
@@ -38,8 +38,7 @@ def _made_types() -> dict[str, dict[str, Any]]:
 
 
 def _ending_types() -> dict[str, Any]:
-    seconds = {f"{name}_seconds": pa.float64() for name in PHASES}
-    return {"error_type": pa.string(), "error_message": pa.string(), **seconds, "begun_at": pa.float64()}
+    return {name: pa.string() if name.startswith("error") else pa.float64() for name in ENDING}
 
 
 def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Schema | None) -> pa.Table:
