@@ -1,4 +1,4 @@
-"""Imports go one way: errors -> read -> write, load -> measure -> view; scale stands on read."""
+"""Imports go one way: errors -> base -> read -> write, load -> measure -> view; scale stands on read."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ MODULES = sorted(
 MAY_IMPORT = {
     "errors": set(),
     "show": set(),
-    "read": {"errors", "show"},
-    "write": {"errors", "show", "read"},
-    "load": {"errors", "read"},
-    "measure": {"errors", "show", "read", "write", "load"},
-    "view": {"errors", "read", "write", "load", "measure"},
-    "scale": {"errors", "show", "read"},
+    "base": {"errors"},
+    "read": {"errors", "show", "base"},
+    "write": {"errors", "show", "base", "read"},
+    "load": {"errors", "base", "read"},
+    "measure": {"errors", "show", "base", "read", "write", "load"},
+    "view": {"errors", "base", "read", "write", "load", "measure"},
+    "scale": {"errors", "show", "base", "read"},
 }
 ONLY_IN = {
     "ipywidgets": "view/",

@@ -597,7 +597,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     old = path.read_bytes()
     marks = loaded(ISSUE, tmp_path)
     path.write_bytes(old)
-    monkeypatch.setattr("pvio_lab.write.target.os.replace", fail)
+    monkeypatch.setattr("pvio_lab.base.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         marks.save(path)
     assert path.read_bytes() == old

@@ -222,15 +222,14 @@ def test_a_moved_file_takes_its_facts_along(clip, tmp_path, no_opening):
 @pytest.fixture
 def read_only(clip, monkeypatch):
     """Nothing can be written beside the clip, whoever asks: root may ignore permissions."""
-    for module, name in ((metadata, "NamedTemporaryFile"), (os, "replace")):
-        real = getattr(module, name)
+    real = metadata.write_whole
 
-        def refuse(*args, real=real, **options):
-            if str(clip.parent) in map(str, (*args, options.get("dir"))):
-                raise PermissionError(13, "Permission denied", str(clip.parent))
-            return real(*args, **options)
+    def refuse(path, contents):
+        if path.parent == clip.parent:
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, contents)
 
-        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr(metadata, "write_whole", refuse)
     return clip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
-from ..read.forking import survive_forks
+from ..base.forks import survive_forks
 from .batches import Done, Filling, Finisher, PartReader
 from .chunks import Batch, Task, by_piece
 from .progress import Progress

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 
-from ..read.forking import survive_forks
+from ..base.forks import survive_forks
 from ..read.frames import Frames
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader

@@ -13,10 +13,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ..base.forks import abandon, survive_forks
 from ..errors import DecodeError, OpenError
 from .demux import NO_TIME, Packets, open_container
 from .facts import Stream
-from .forking import abandon, survive_forks
 
 # Containers in which only a place in the file leads to a packet for sure.
 _SEEK_BY_PLACE = {"mpegts", "h264", "hevc", "vvc", "m4v", "mpegvideo"}

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.forks import abandon, survive_forks
 from ..errors import DecodeError, OpenError
-from .forking import abandon, survive_forks
 from .index import Layout
 
 

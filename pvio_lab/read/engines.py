@@ -10,10 +10,10 @@ from typing import Protocol
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
+from ..base.forks import abandon, survive_forks
 from ..errors import DecodeError
 from .convert import Frame
 from .decoder import Damage, Decoder, Lost
-from .forking import abandon, survive_forks
 from .index import Layout
 
 # In damaged files, decoding begins so many packets earlier, so that what conceals the damage is the same.

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.forks import abandon, survive_forks
 from .cache import FrameCache
 from .convert import Converter, Turn
 from .engines import Engine, PyAVEngine
-from .forking import abandon, survive_forks
 from .frames import Frames
 from .index import Layout
 from .plan import Run, plan_runs, share_out

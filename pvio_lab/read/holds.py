@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
-from .forking import survive_forks
+from ..base.forks import survive_forks
 
 if sys.platform == "win32":
     import msvcrt

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import asdict, fields
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
 
+from ..base.files import write_whole
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
 from .fetching import user_cache_folder
@@ -130,20 +130,8 @@ def remember(path: str, info: VideoInfo) -> None:
     for place in _places(path):
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(place, text)
+            write_whole(place, text)
             return
-
-
-def _write_whole(place: Path, text: str) -> None:
-    with NamedTemporaryFile("w", dir=place.parent, prefix=".", delete=False, encoding="utf-8") as file:
-        try:
-            file.write(text)
-            file.close()
-            os.replace(file.name, place)
-        except BaseException:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def _places(path: str) -> tuple[Path, Path]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..read.forking import survive_forks
+from ..base.forks import survive_forks
 from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader

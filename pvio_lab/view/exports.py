@@ -12,11 +12,11 @@ from typing import Any
 
 from PIL import Image
 
+from ..base.files import Target
 from ..read.frames import Frames
 from ..read.numbers import frame_numbers, integer
 from ..write.encoders import MUXERS
 from ..write.options import suffix_of
-from ..write.target import Target
 from ..write.writer import VideoWriter
 
 # How many frames are read at a time, and so how many are in memory.

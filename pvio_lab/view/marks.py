@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..base.files import Target
 from ..read.mark_files import (
     Contents,
     FrameMark,
@@ -21,7 +22,6 @@ from ..read.mark_files import (
     read_marks,
 )
 from ..read.numbers import integer
-from ..write.target import Target
 from . import mark_steps
 from .history import History
 

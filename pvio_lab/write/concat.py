@@ -18,6 +18,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from ..base.files import Target
 from ..errors import EncodeError
 from ..read.sources import local_path
 from .clip import Clip, Room, carried, inspect_clip
@@ -25,7 +26,6 @@ from .encoders import MUXERS
 from .fit import table_of_differences
 from .lanes import Interval, Lane, SoundLane, SubtitleLane, VideoLane
 from .look import Refusal
-from .target import Target
 from .verify import verify
 
 _REMEDY = "re-encode them with write_frames_to_video first"

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from ..base.forks import survive_forks
 from ..errors import EncodeError
-from ..read.forking import survive_forks
 
 # A pipe of Linux has 64 KiB; with more, the two processes wait for each other less often.
 _PIPE_BYTES = 2**20

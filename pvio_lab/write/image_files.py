@@ -11,9 +11,9 @@ from typing import Any
 
 from PIL import Image
 
+from ..base.files import Target
 from ..errors import VideoError
 from ..read.frames import Frames
-from .target import Target
 
 ImageWriter = Callable[[Path, Frames], object]
 """Writes a frame to a file; called by several threads at once."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .target import Target
+from ..base.files import Target
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.files import Target
 from ..read.frames import Frames
 from .colour import check_size, chroma_steps, colour_arguments
 from .encoders import ENCODERS, EncoderInfo
@@ -31,7 +32,6 @@ from .options import (
 )
 from .pixels import rgb_pixels
 from .probe import encoder_info, require, works
-from .target import Target
 
 _log = logging.getLogger("pvio_lab")
 

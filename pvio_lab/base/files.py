@@ -1,8 +1,9 @@
-"""A file that appears under its name when it is complete, or not at all."""
+"""Files that appear under their names when they are complete, or not at all."""
 
 from __future__ import annotations
 
 import os
+import stat
 import uuid
 import weakref
 from contextlib import suppress
@@ -17,7 +18,8 @@ class Target:
     """A new file beside the one that is wanted: `commit` gives it the name, `discard` removes it.
 
     Two of them for one name do not meet: each has a file of its own, and the last one to commit wins. In a
-    `with` block, an exception discards; without one, what was not committed is discarded, too.
+    `with` block, an exception discards; without one, what was not committed is discarded, too. A file that is
+    replaced passes on its permissions and, where that is allowed, its owner.
 
     Args:
         path: The file that is wanted.
@@ -25,19 +27,22 @@ class Target:
         ending: What the name of the new file ends in until then, where something depends on that.
 
     Raises:
-        FileExistsError: There is a file, and it may not be replaced.
+        FileExistsError: There is a file, and it may not be replaced; or it is one of several hard links.
         FileNotFoundError: There is no folder for it.
-        PermissionError: The folder may not be written to.
+        PermissionError: The file is read-only, or the folder may not be written to.
+        ValueError: There is something that is no regular file: a FIFO, a socket, a device.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = True, ending: str = ".part"):
         self.path = Path(os.path.abspath(path))
         self._overwrite = overwrite
         self._place = Path(os.path.realpath(path))  # a link stays, and the file it leads to is replaced
-        self._check()
+        old = self._check()
         stem = os.fsencode(self._place.name)[:_LONGEST_STEM].decode(errors="ignore")  # no half characters
         self.partial = self._place.with_name(f".{stem}.{uuid.uuid4().hex[:8]}{ending}")
         self.partial.open("xb").close()  # fails at once where nothing may be written
+        if old is not None:
+            _pass_on(old, self.partial)
         self._owner, self._is_committed = os.getpid(), False
         self._when_dropped = weakref.finalize(self, _remove, self.partial, self._owner)
 
@@ -46,8 +51,12 @@ class Target:
 
         Raises:
             FileExistsError: A file has appeared there, and it may not be replaced.
+            PermissionError: The file there has become read-only.
         """
         if self._overwrite:
+            old = self._check()
+            if old is not None:
+                _pass_on(old, self.partial)
             os.replace(self.partial, self._place)
         else:
             _rename_to_new(self.partial, self._place)
@@ -67,16 +76,49 @@ class Target:
     ) -> None:
         self.discard()
 
-    def _check(self) -> None:
+    def _check(self) -> os.stat_result | None:
+        """Return the state of the file that would be replaced, if there is one and it may be."""
         folder = self._place.parent
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder} to write to; make it first")
-        with suppress(FileNotFoundError):
-            self._place.lstat()  # complains of a name that no file can have
-        if self._place.is_dir():
+        try:
+            old = self._place.lstat()  # complains of a name that no file can have
+        except FileNotFoundError:
+            return None
+        if stat.S_ISDIR(old.st_mode):
             raise IsADirectoryError(f"{self.path} is a directory; give the name of a file")
-        if not self._overwrite and self._place.exists():
+        if not stat.S_ISREG(old.st_mode):
+            raise ValueError(f"{self.path} is not a regular file; give the name of a file")
+        if not self._overwrite:
             raise FileExistsError(f"{self.path} exists; overwrite=True replaces it")
+        # The superuser may write to any file, but what is marked read-only is meant to stay.
+        if not old.st_mode & 0o222 or not _may_write(self._place):
+            raise PermissionError(f"{self.path} is read-only; make it writable or choose another name")
+        if old.st_nlink > 1:
+            raise FileExistsError(
+                f"{self.path} is one of {old.st_nlink} hard links to a file, and replacing it would part "
+                "them; remove it first or choose another name"
+            )
+        return old
+
+
+def write_whole(path: str | os.PathLike[str], contents: str | bytes) -> None:
+    """Write a small file at once, as `Target` does; text becomes UTF-8."""
+    with Target(path) as target:
+        target.partial.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+        target.commit()
+
+
+def _may_write(place: Path) -> bool:
+    return os.access(place, os.W_OK) or not os.path.lexists(place)  # it may be gone in the meantime
+
+
+def _pass_on(old: os.stat_result, partial: Path) -> None:
+    """Give a new file the owner and the permissions of the one it will replace."""
+    with suppress(OSError, AttributeError):  # only the superuser may give files away; Windows knows no owners
+        os.chown(partial, old.st_uid, old.st_gid)
+    with suppress(OSError):  # some file systems have no permissions
+        partial.chmod(stat.S_IMODE(old.st_mode))
 
 
 def _rename_to_new(partial: Path, place: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pvio_lab.write.target import Target
+from pvio_lab.base.files import Target, write_whole
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the names and links of POSIX")
@@ -86,7 +87,7 @@ def test_what_is_forgotten_is_discarded(tmp_path):
 
 
 def test_what_is_open_when_python_ends_is_discarded(tmp_path):
-    code = "import sys; from pvio_lab.write.target import Target; kept = Target(sys.argv[1])"
+    code = "import sys; from pvio_lab.base.files import Target; kept = Target(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, tmp_path / "a.mp4"], check=True)
     assert names_in(tmp_path) == []
 
@@ -185,7 +186,7 @@ def test_the_folder_goes_away_meanwhile(tmp_path):
             target.commit()
 
 
-def write_whole(path, letter):
+def write_letters(path, letter):
     with Target(path) as target:
         target.partial.write_bytes(letter * 1_000_000)
         target.commit()
@@ -194,7 +195,7 @@ def write_whole(path, letter):
 def test_many_at_once_leave_one_whole_file(tmp_path):
     letters = [bytes([number]) for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(write_whole, [tmp_path / "a.mp4"] * 40, letters))
+        list(pool.map(write_letters, [tmp_path / "a.mp4"] * 40, letters))
     content = (tmp_path / "a.mp4").read_bytes()
     assert names_in(tmp_path) == ["a.mp4"]
     assert content == content[:1] * 1_000_000
@@ -230,3 +231,50 @@ def test_the_end_of_the_name_until_then(tmp_path):
         assert target.partial.name.endswith(".part.png")
         assert target.partial.name.startswith(".a.png.")
     assert names_in(tmp_path) == []
+
+
+@needs_posix
+def test_a_file_that_is_replaced_passes_on_its_permissions(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    with Target(path) as target:
+        assert target.partial.stat().st_mode & 0o777 == 0o600  # nobody else may read it meanwhile, either
+        target.commit()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@needs_posix
+def test_a_new_file_follows_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "a.json", "{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o640
+
+
+@needs_posix
+def test_a_read_only_file_stays(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with pytest.raises(PermissionError, match="is read-only"):
+        Target(path)
+    assert names_in(tmp_path) == ["a.mp4"]
+
+
+@needs_posix
+def test_what_is_no_regular_file_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is not a regular file"):
+        Target(tmp_path / "pipe")
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+
+
+@needs_posix
+def test_hard_links_are_not_parted(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+    os.link(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    with pytest.raises(FileExistsError, match="one of 2 hard links"):
+        Target(tmp_path / "a.mp4")

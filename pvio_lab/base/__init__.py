@@ -1,0 +1,1 @@
+"""Tools without video in them, for every other room: new files, forks."""
