@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from av import VideoFrame
@@ -81,3 +83,42 @@ def test_the_newest_are_kept(numbers):
 def test_bytes_of_a_decoded_frame(kind, share):
     assert frame_bytes(VideoFrame(64, 32, kind)) >= 64 * 32 * share
     assert frame_bytes(VideoFrame(64, 32, kind)) <= 64 * 32 * share * 1.5
+
+
+class Unlooked:
+    """Caches that nobody should go through."""
+
+    def __iter__(self):
+        raise AssertionError("went through all caches")
+
+
+def test_caches_that_hold_little_are_not_gone_through(monkeypatch):
+    cache = FrameCache(2**40)
+    cache.put(0, picture())
+    monkeypatch.setattr(cache._together, "caches", Unlooked())
+    cache.share()
+    assert cache.get(0) is not None
+
+
+def test_what_all_hold_is_known_after_puts_and_ends():
+    together = FrameCache(0)._together
+    before = together.num_bytes
+    caches = [FrameCache(2**40) for _ in range(3)]
+    for cache in caches:
+        for number in (0, 1, 1):
+            cache.put(number, picture())
+    caches[0].clear()
+    assert together.num_bytes == before + 40
+    del caches, cache
+    gc.collect()
+    assert (together.num_bytes, together.limits[2**40]) == (before, 0)
+
+
+def test_together_they_hold_no_more_than_the_largest_may():
+    limit = 2**50
+    caches = [FrameCache(limit) for _ in range(3)]
+    for cache in caches:
+        cache.put(0, picture())
+        cache._count(limit // 2)  # as if the frame were so large
+    caches[2].share()
+    assert [cache.get(0) is not None for cache in caches] == [False, False, True]

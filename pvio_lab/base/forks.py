@@ -1,38 +1,113 @@
-"""Open decoders in a forked child: their threads are not there, so they must never be closed."""
+"""Locks, decoders and files in a forked child: all that must be renewed there before it is used, in order.
+
+Another thread of the parent may hold any lock at the moment of a fork; in the child nobody would release it.
+So the locks come first, and whatever uses them after that. Nothing here takes a lock itself: a set is copied
+and changed in one step, whichever thread, signal handler or run of the garbage collector comes in between.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any, Protocol
-from weakref import WeakSet
+import threading
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol, TypeVar
+from weakref import ref
 
 
 class Survivor(Protocol):
     """Something that can be used in a forked child, too."""
 
     def after_fork(self) -> None:
-        """Called in the child: abandon what belongs to the parent."""
+        """Called in the child, when all locks are free: abandon what belongs to the parent."""
 
 
-_survivors: WeakSet[Any] = WeakSet()
+class _Kept(NamedTuple):
+    """What a thread holds while it forks."""
+
+    locks: list[threading.RLock]
+    survivors: list[Any]
+
+
+_Lock = TypeVar("_Lock")
+_locks: set[ref[Any]] = set()
+_survivors: set[ref[Any]] = set()
+_steady: list[threading.RLock] = []
+_kept: dict[int, _Kept] = {}
+
+
+def new_lock() -> threading.Lock:
+    """Return a lock that is free in every forked child."""
+    return _known(threading.Lock())
+
+
+def new_rlock() -> threading.RLock:
+    """Return a reentrant lock that is free in every forked child, unless the thread that forks holds it."""
+    return _known(threading.RLock())
+
+
+def new_condition() -> threading.Condition:
+    """Return a condition whose lock is free in every forked child; nobody waits for it there."""
+    return _known(threading.Condition())
+
+
+def new_steady_lock() -> threading.RLock:
+    """Return a reentrant lock that keeps other threads from forking while it is held; for short work only."""
+    _steady.append(threading.RLock())
+    return _steady[-1]
 
 
 def survive_forks(survivor: Survivor) -> None:
-    """From now on, its `after_fork` is called in every forked child."""
-    _survivors.add(survivor)
+    """From now on, its `after_fork` is called in every forked child; call this when it is complete."""
+    _survivors.add(ref(survivor, _survivors.discard))
 
 
 def abandon(*objects: Any) -> None:
-    """These objects will never be destroyed: closing them would wait for threads that only the parent has."""
+    """Never destroy these objects: closing them would wait for threads that only the parent has."""
     for each in objects:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
 
 
-def _after_fork() -> None:
-    for survivor in list(_survivors):
-        survivor.after_fork()
+def _known(lock: _Lock) -> _Lock:
+    _locks.add(ref(lock, _locks.discard))
+    return lock
+
+
+def _alive(refs: Iterable[ref[Any]]) -> list[Any]:
+    return [each for one in refs if (each := one()) is not None]
+
+
+def _before() -> None:
+    """Hold what must be whole, and keep everything alive: garbage may be collected before it is renewed."""
+    kept = _kept[threading.get_ident()] = _Kept([], _alive(_survivors.copy()))
+    for lock in _steady:
+        lock.acquire()
+        kept.locks.append(lock)
+
+
+def _release() -> None:
+    kept = _kept.pop(threading.get_ident())
+    while kept.locks:
+        kept.locks.pop().release()
+
+
+def _in_child() -> None:
+    for lock in _alive(_locks.copy()):
+        is_own = getattr(lock, "_is_owned", bool)  # only reentrant locks know it
+        if not is_own():
+            lock._at_fork_reinit()  # what Python's own modules do with their locks
+    _release()
+    failures = []
+    survivors = _alive(_survivors.copy())
+    for survivor in survivors:
+        try:
+            survivor.after_fork()
+        except Exception as error:  # the others must not suffer from it
+            failures.append(error)
+    _kept.clear()
+    if failures:
+        raise failures[0]  # Python prints it
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before, after_in_parent=_release, after_in_child=_in_child)

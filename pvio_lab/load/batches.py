@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.forks import new_lock
 from ..read.frames import Frames
 from .chunks import Batch, Part
 from .files import Check, Lane
@@ -56,7 +56,7 @@ class Filling:
         self.plan, self.rows = plan, rows
         self.lost: dict[int, Loss] = {}
         self.seconds = 0.0  # of reading, over all workers
-        self._lock = Lock()
+        self._lock = new_lock()
 
     def fill(self, part: Part, reader: PartReader, threads: int = 1) -> float:
         """Reads one part into its rows, notes what cannot be read, and returns how long it took."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
-from ..base.forks import survive_forks
+from ..base.forks import new_condition, new_lock, survive_forks
 from .batches import Done, Filling, Finisher, PartReader
 from .chunks import Batch, Task, by_piece
 from .progress import Progress
@@ -79,7 +79,7 @@ class Crew:
         self._num_ahead, self._finisher = num_ahead, finisher
         self._help_plan, self._end_plan = help_plan, end_plan
         self._num_kept, self._is_tolerant, self._progress = num_kept, is_tolerant, progress
-        self._planning, self._state = threading.Lock(), threading.Condition()
+        self._planning, self._state = new_lock(), new_condition()
         self._slots: dict[int, Slot] = {}
         self._next: int | None = None
         self._planned_bytes = self._busy = 0
@@ -104,7 +104,6 @@ class Crew:
 
     def after_fork(self) -> None:
         """The threads stay with the parent; here there is nothing to wait for."""
-        self._planning, self._state = threading.Lock(), threading.Condition()
         self._threads, self._is_stopped = [], True
         self._accident = RuntimeError("this loop over a loader belongs to the process that began it")
 

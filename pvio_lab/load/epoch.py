@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import RLock
 from typing import Literal
 
 import numpy as np
 
+from ..base.forks import new_rlock
 from .chunks import Batch, Piece, cut, form_batches, share
 from .files import MediaFile
 from .trouble import BROKEN, Trouble
@@ -146,7 +146,7 @@ class Ahead:
 
     def __init__(self, order: list[int], open_file: Callable[[int], MediaFile | None], distance: int):
         self._order, self._open_file, self._distance = order, open_file, distance
-        self._lock = RLock()  # closing may come from the garbage collector, in the middle of anything
+        self._lock = new_rlock()  # closing may come from the garbage collector, in the middle of anything
         self._claimed = self._taken = 0
         self._is_closed = False
         self._results: dict[int, Future[MediaFile | None]] = {}

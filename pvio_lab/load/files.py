@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from threading import RLock
 from typing import NamedTuple, Protocol
 
+from ..base.forks import new_rlock
 from ..read.convert import Converter, Turn
 from ..read.engines import PyAVEngine
 from ..read.facts import VideoInfo
@@ -89,7 +89,7 @@ class VideoFile:
 
     def __init__(self, number: int, path: str, wanted: Wanted, threads: int):
         self.number, self.path, self._wanted, self._threads = number, path, wanted, threads
-        self._lock = RLock()
+        self._lock = new_rlock()
         self._info: VideoInfo | None = None
         self._layout: Layout | None = None
         self._turn: Turn | None = None

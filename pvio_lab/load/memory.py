@@ -7,11 +7,12 @@ import mmap
 import sys
 from collections import deque
 from contextlib import suppress
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..base.forks import new_lock
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,7 @@ class BatchMemory:
     """
 
     def __init__(self, num_ahead: int = 0) -> None:
-        self._lock = Lock()
+        self._lock = new_lock()
         self._used: deque[NDArray[Any]] = deque(maxlen=num_ahead + _KEPT)
 
     def take(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import NamedTuple
+
+from ..base.forks import new_rlock
 
 
 class Spent(NamedTuple):
@@ -19,7 +20,7 @@ class Progress:
     """Counts what the workers of one loop have done, also for batches that wait to be delivered."""
 
     def __init__(self) -> None:
-        self._lock = RLock()
+        self._lock = new_rlock()
         self._read = self._finished = 0
         self.spent = Spent()
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict, deque
 
-from ..base.forks import survive_forks
+from ..base.forks import new_lock, survive_forks
 from ..read.frames import Frames
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
@@ -38,12 +37,12 @@ class Readers:
 
     def __init__(self, width: int | None = None, height: int | None = None, max_bytes: int = _MAX_BYTES):
         self._width, self._height, self._max_bytes = width, height, max_bytes
+        self._lock = new_lock()
         self.after_fork()
         survive_forks(self)
 
     def after_fork(self) -> None:
         """A child begins with none: those of the parent may use more threads than it should."""
-        self._lock = threading.Lock()
         self._readers: OrderedDict[tuple[str, int | None], Reader] = OrderedDict()
         self._awake: deque[VideoReader] = deque()
         self.num_bytes = 0

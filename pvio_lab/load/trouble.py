@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from threading import Lock
 from typing import Literal
 
+from ..base.forks import new_lock
 from ..errors import VideoError
 from ..read.sources import shown
 
@@ -32,7 +32,7 @@ class Trouble:
     """Keeps what was skipped, and warns once for each video."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = new_lock()
         self._skipped: dict[str, Skipped] = {}
 
     @property

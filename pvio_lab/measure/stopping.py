@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from ..base.forks import new_lock
 
 
 class Stop:
@@ -18,7 +19,7 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._is_wanted = False
         self._endings: list[Callable[[], None]] = []
 

@@ -14,6 +14,8 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from ..base.forks import abandon, survive_forks
+
 Frame = VideoFrame | NDArray[np.uint8]
 """A decoded frame: as the codec has it, or already RGB."""
 Matrix = tuple[int, ...]
@@ -49,6 +51,7 @@ class Converter:
         self._graph: Graph | None = None
         self._graph_key: tuple[object, ...] | None = None
         self.seconds = 0.0  # how long converting took so far
+        survive_forks(self)
 
     def convert(self, frame: Frame) -> NDArray[np.uint8]:
         """The RGB pixels; there may be a gap between rows."""
@@ -70,6 +73,11 @@ class Converter:
     def rest(self) -> None:
         """Gives back what is only needed for the next frame."""
         self._graph = self._graph_key = None
+
+    def after_fork(self) -> None:
+        """Another thread may have put a frame into the graph and not taken it out."""
+        abandon(self._graph)
+        self.rest()
 
     def _filter(self, frame: VideoFrame, matrix: Matrix | None) -> VideoFrame:
         key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, matrix)

@@ -92,8 +92,8 @@ class Decoder:
         self._seekable = stream.pixel_format != "pal8"
         self._skipping = False
         self._container = container
-        survive_forks(self)
         self._open()
+        survive_forks(self)
 
     def close(self) -> None:
         """Gives everything back."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.forks import abandon, survive_forks
+from ..base.forks import new_lock, new_rlock
 from .cache import FrameCache
 from .convert import Converter, Turn
 from .engines import Engine, PyAVEngine
@@ -35,7 +35,7 @@ class Lane:
     def __init__(self, engine: Engine, converter: Converter):
         self.engine, self.converter = engine, converter
         # A thread that works for an interrupted call may still be about to end.
-        self.lock = threading.Lock()
+        self.lock = new_lock()
 
     def reset(self) -> None:
         """The next read begins anew."""
@@ -86,9 +86,8 @@ class Fetcher:
         self._cache_bytes, self.cache = cache_bytes, FrameCache(cache_bytes)
         self._wide: Lane | None = None
         self._narrow: list[Lane] = []
-        self.lock = threading.RLock()
+        self.lock = new_rlock()
         self._visited: set[int] = set()
-        survive_forks(self)
 
     @property
     def num_decoded(self) -> int:
@@ -137,12 +136,6 @@ class Fetcher:
             self.cache.clear()
             self.rest()
             give_back(freed)
-
-    def after_fork(self) -> None:
-        """In the child, lock and cache begin anew; the engines look after themselves."""
-        abandon(self.cache)
-        self.cache.retire()
-        self.lock, self.cache = threading.RLock(), FrameCache(self._cache_bytes)
 
     def _converter(self) -> Converter:
         return Converter(self._geometry.size, self._geometry.turn)

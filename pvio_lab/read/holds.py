@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
-from ..base.forks import survive_forks
+from ..base.forks import new_lock, survive_forks
 
 if sys.platform == "win32":
     import msvcrt
@@ -22,7 +21,7 @@ else:
 Use = Literal["shared", "alone", "no more"]
 
 _known: dict[Path, Holds] = {}
-_opening = threading.Lock()
+_opening = new_lock()
 
 
 @contextmanager
@@ -54,13 +53,12 @@ class Holds:
     def __init__(self, folder: Path):
         self._folder = folder
         self._counts: Counter[str] = Counter()
-        self._mutex = threading.Lock()
+        self._mutex = new_lock()
         self._file = self._opened()
         survive_forks(self)
 
     def after_fork(self) -> None:
         """A child inherits no locks."""
-        self._mutex = threading.Lock()
         self._reopen()
 
     def take(self, name: str) -> None:
@@ -129,12 +127,3 @@ def _lock_byte(file: IO[bytes], place: int, use: Use) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
-
-
-def _after_fork() -> None:
-    global _opening
-    _opening = threading.Lock()  # another thread of the parent may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
 import sys
 import threading
 from typing import Protocol
 from weakref import WeakKeyDictionary
+
+from ..base.forks import new_lock
 
 # Decoders of more readers than this are not kept: each costs memory, threads and open files.
 MAX_AWAKE = 32
@@ -16,7 +17,7 @@ MAX_AWAKE = 32
 _TRIM_BYTES = 8 * 2**20
 
 _clock = itertools.count()
-_lock = threading.Lock()
+_lock = new_lock()
 _freed = 0
 
 
@@ -60,12 +61,3 @@ def give_back(num_bytes: int) -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()  # another thread of the parent may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

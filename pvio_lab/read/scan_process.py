@@ -19,6 +19,7 @@ from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
+from ..base.forks import new_lock
 from ..errors import VideoError
 from .program import ended_after, environment, program
 from .promise import read_promise
@@ -49,7 +50,7 @@ class ScanProcess:
         self._limit, self._num_threads = limit, num_threads
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def scan(self, path: str) -> dict[str, Any]:
         """The fields of the row of this file. RuntimeError: no process can be started, or it is closed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..base.forks import survive_forks
+from ..base.forks import new_lock, survive_forks
 from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
@@ -103,12 +102,12 @@ class _Readers:
     """The readers used lately, in each process its own."""
 
     def __init__(self) -> None:
+        self._lock = new_lock()
         self.after_fork()
         survive_forks(self)
 
     def after_fork(self) -> None:
         """A child opens its own."""
-        self._lock = threading.Lock()
         self._readers: OrderedDict[str, VideoReader | ImageSequence] = OrderedDict()
 
     def __len__(self) -> int:

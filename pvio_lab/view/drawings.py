@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 from html import escape
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from ..base.forks import new_lock
+
 # matplotlib's memory of fonts is shared by all figures.
-_DRAWING = threading.Lock()
+_DRAWING = new_lock()
 _WIDTH_INCHES, _MOST_PIXELS = 7.0, 760
 # What matplotlib asks of every line in the page is asked of this drawing only.
 _STYLE = (

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, TypeVar
 
+from ..base.forks import new_condition
+
 Wish = TypeVar("Wish")
 
 
@@ -32,7 +34,7 @@ class Latest(Generic[Wish]):
     ):
         self._fulfil, self._fail, self._name = fulfil, fail, name
         self._rest, self._rest_seconds = rest, rest_seconds
-        self._state = threading.Condition()
+        self._state = new_condition()
         self._waiting: list[Wish] = []
         self._is_busy = self._is_closed = False
         self._thread: threading.Thread | None = None

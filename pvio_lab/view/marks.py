@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..base.files import Target
+from ..base.forks import new_rlock
 from ..read.mark_files import (
     Contents,
     FrameMark,
@@ -57,7 +57,7 @@ class Marks:
     def __init__(self, num_frames: int | None = None):
         self.num_frames = num_frames
         self._history = History(mark_steps.values_of(Contents()))
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._observers: list[tuple[Callable[[Marks], object]]] = []
 
     @property

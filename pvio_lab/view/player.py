@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..base.forks import new_condition
 from .tracks import Track
 
 # So many pictures may be on their way to the page.
@@ -39,7 +40,7 @@ class Player:
         self._track, self._rate, self._is_looped = track, rate, is_looped
         self._show, self._end = show, end
         self._unseen = 0
-        self._state = threading.Condition()
+        self._state = new_condition()
         self._is_stopped = False
         self._from = float(track.times[0 if first >= len(track) - 1 else first])
         self._thread = threading.Thread(target=self._work, name="pvio_lab player", daemon=True)

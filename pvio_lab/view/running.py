@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
+from ..base.forks import new_lock
 from ..measure.seconds import time_left
 from ..measure.stopping import Stop
 from ..measure.tables import tsv_text
@@ -43,7 +44,7 @@ class Run:
     """One run, in a thread. Two at once would slow each other down, so a new one ends the one before."""
 
     _latest: Run | None = None
-    _lock = threading.Lock()
+    _lock = new_lock()
 
     def __init__(self, work: Callable[[Stop], None]):
         self.stop, self._work = Stop(), work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.forks import new_lock, survive_forks
 from ..errors import EncodeError
 from .pixels import as_picture, check_range, picture_to_rgb
 from .stats import FrameStats, RunningStats
@@ -59,11 +61,13 @@ class Camera:
         self._shape: tuple[int, ...] | None = None
         self._dropped = 0
         self._error: Exception | None = None
-        self._feeding = threading.Lock()
+        self._feeding = new_lock()
         """Held by whoever puts something into the queue; after the end nobody does."""
         self._is_stopping, self._is_cancelled = False, threading.Event()
         # Not the thread itself is waited for: an interrupted join would take it for ended.
         self._is_done = threading.Event()
+        self._owner = os.getpid()
+        survive_forks(self)
         threading.Thread(target=self._run, name=f"recording {key}", daemon=True).start()
 
     def feed(self, image: Any, *, block: bool) -> None:
@@ -110,6 +114,15 @@ class Camera:
             self._queue.put_nowait(None)  # the thread may be waiting for a frame
         self._writer.cancel()  # or for ffmpeg
         self.wait()
+
+    def after_fork(self) -> None:
+        """The thread stays with the parent; here there is nobody to wait for."""
+        words = f"process {os.getpid()} was forked from {self._owner}, which alone records it"
+        self._error = RuntimeError(words)
+        self._queue = queue.Queue(1)
+        self._is_done, self._is_cancelled = threading.Event(), threading.Event()
+        self._is_done.set()
+        self._is_cancelled.set()
 
     def _check_open(self) -> None:
         if self._is_stopping or self._is_cancelled.is_set():

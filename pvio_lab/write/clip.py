@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from threading import Lock
 
 import numpy as np
 from av.container import InputContainer
@@ -12,6 +11,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from ..base.forks import new_lock
 from ..errors import OpenError
 from ..read.bitstream import NO_FRAME
 from ..read.convert import Matrix
@@ -107,7 +107,7 @@ class Room:
     """How many files may stay open, which saves opening them a second time, and how much memory they take."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = new_lock()
         self._files, self._bytes = _most_files(), _MOST_BYTES
 
     def take(self, num_bytes: int) -> bool:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,18 +14,14 @@ from typing import IO, Any
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from ..base.forks import survive_forks
+from ..base.forks import new_steady_lock, survive_forks
 from ..errors import EncodeError
 
 # A pipe of Linux has 64 KiB; with more, the two processes wait for each other less often.
 _PIPE_BYTES = 2**20
 _MOST_WORDS = 2000
 # What is started and not yet known to `survive_forks` must not be inherited: nobody would close its pipe.
-_starting = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release
-    )
+_starting = new_steady_lock()
 # A child of its own group does not hear the interrupt that is meant for Python, which decides what to do.
 _OWN_GROUP: dict[str, Any] = (
     {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}

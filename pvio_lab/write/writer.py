@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..base.files import Target
+from ..base.forks import new_lock
 from ..read.frames import Frames
 from .colour import check_size, chroma_steps, colour_arguments
 from .encoders import ENCODERS, EncoderInfo
@@ -97,7 +97,7 @@ class VideoWriter:
         self._size: tuple[int, int] | None = None
         self._feed: Feed | None = None
         self._is_open = True
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._target = Target(path, overwrite=overwrite)
         if codec == "auto":
             _log.info("%s: codec='auto' chose %s", self.path.name, self._plan.encoder.name)
