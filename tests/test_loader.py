@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from collections import Counter
@@ -240,6 +241,15 @@ def test_two_loops_at_once(paths):
     loader = make(paths)
     pairs = list(zip(loader, loader, strict=True))
     assert origins([a for a, _ in pairs]) == origins([b for _, b in pairs])
+
+
+def test_planning_a_directory_looks_a_few_times_at_each_image(tmp_path, monkeypatch):
+    for number in range(60):
+        Image.new("RGB", (16, 16)).save(tmp_path / f"{number}.png")
+    looks, stat = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda *place, **options: looks.append(place) or stat(*place, **options))
+    assert len(flat(make([tmp_path], order="shuffled"))) == 60
+    assert len(looks) < 4 * 60
 
 
 def test_directories_of_images_by_name(paths):

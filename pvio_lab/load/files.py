@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from ..base.forks import new_rlock
@@ -195,10 +194,16 @@ class ImageFolder:
 
     def __init__(self, number: int, path: str, wanted: Wanted):
         self.number, self.path, self._wanted = number, path, wanted
+        self._lock = new_rlock()
+        self._opened: ImageSequence | None = None
 
-    @cached_property
+    @property
     def _images(self) -> ImageSequence:
-        return ImageSequence(self.path, width=self._wanted.width, height=self._wanted.height)
+        with self._lock:
+            if self._opened is None:
+                width, height = self._wanted
+                self._opened = ImageSequence(self.path, width=width, height=height)
+            return self._opened
 
     @property
     def num_frames(self) -> int:

@@ -89,6 +89,7 @@ class ImageSequence(FrameReader):
         self.paths = _find_images(self._directory, pattern)
         self._first = _first_header(self.paths)
         self._is_fixed = None not in wanted
+        self._info: VideoInfo | None = None
         self._size = scaled_size((self._first.width, self._first.height), *wanted)
 
     @property
@@ -103,7 +104,12 @@ class ImageSequence(FrameReader):
 
     @property
     def info(self) -> VideoInfo:
-        """The facts that a video file would have."""
+        """The facts that a video file would have, as they were when they were asked for first."""
+        if self._info is None:  # every image has to be looked at
+            self._info = self._describe()
+        return self._info
+
+    def _describe(self) -> VideoInfo:
         size, seconds = sum(path.stat().st_size for path in self.paths), len(self) / self.fps
         return VideoInfo(
             path=str(self._directory),
