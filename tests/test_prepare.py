@@ -386,3 +386,14 @@ def test_without_ray_its_forms_say_what_is_missing(use):
     assert done.returncode == 1
     assert "ImportError: " in done.stderr
     assert 'pip install "pvio_lab[ray]"' in done.stderr.splitlines()[-1]
+
+
+def test_without_ray_a_stage_takes_the_same_options():
+    code = (
+        "import sys; sys.modules['ray'] = None; import pvio_lab as pv; "
+        "print(pv.PrepareVideoStage(sampling={'num_frames': 2}).fn_constructor_kwargs); "
+        "pv.PrepareVideoStage(nonsense_option=1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "{'sampling': {'num_frames': 2}}\n"
+    assert "TypeError: PrepareVideoStage has no option 'nonsense_option'" in done.stderr.splitlines()[-1]

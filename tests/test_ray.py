@@ -192,6 +192,36 @@ def test_a_stage_checks_its_options_at_once(ray_session):
         pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"every": 5}})
 
 
+def test_a_stage_takes_options_as_keywords():
+    stage = pv.PrepareVideoStage(
+        sampling={"num_frames": 2},
+        fn_constructor_kwargs={"retries": 0},
+        map_batches_kwargs={"concurrency": 3},
+    )
+    assert stage.fn_constructor_kwargs == {"sampling": {"num_frames": 2}, "retries": 0}
+    assert stage.map_batches_kwargs == {"concurrency": 3}
+    with pytest.raises(ValueError, match="output_format='jpeg' must be one of"):
+        pv.PrepareVideoStage(output_format="jpeg")
+    with pytest.raises(TypeError, match="option 'retries' twice"):
+        pv.PrepareVideoStage(retries=1, fn_constructor_kwargs={"retries": 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("PrepareVideoStage", lambda **options: pv.PrepareVideoStage(**options)),
+        ("PrepareVideoStage", lambda **options: pv.PrepareVideoStage(fn_constructor_kwargs=options)),
+        ("PrepareVideoUDF", lambda **options: pv.PrepareVideoUDF("data", **options)),
+        ("prepare_videos", lambda **options: pv.prepare_videos(None, **options)),
+    ],
+)
+def test_an_option_that_there_is_not_is_named(name, use):
+    with pytest.raises(
+        TypeError, match=f"{name} has no option 'nonsense_option'; there are sampling, .*retries"
+    ):
+        use(sampling={"num_frames": 2}, output_format="numpy", nonsense_option=1)
+
+
 @pytest.mark.parametrize("blocked", ["ray.llm", "pydantic"])
 def test_without_rays_own_stages(blocked):
     """The same outside, on bases of our own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from os import PathLike
 from reprlib import repr as short
@@ -183,6 +183,19 @@ class VideoProcessor:
             cache_mode=self.cache_mode,
             keep_downloaded=self.keep_downloaded,
         )
+
+
+def processor_with(options: Mapping[str, Any], who: str) -> VideoProcessor:
+    """Return a processor with these options; `who` was given them.
+
+    Raises:
+        TypeError: There is no such option.
+    """
+    allowed = [each.name for each in fields(VideoProcessor) if each.init]
+    for name in options:
+        if name not in allowed:
+            raise TypeError(f"{who} has no option {name!r}; there are {', '.join(allowed)}")
+    return VideoProcessor(**options)
 
 
 def failure(source: Any, error: Exception) -> Result:

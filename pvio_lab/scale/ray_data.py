@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..read.numbers import positive_integer
 from .columns import meta_column, video_column, with_column
 from .messages import video_sources
-from .prepare import Result, VideoProcessor, failure
+from .prepare import Result, VideoProcessor, failure, processor_with
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +23,7 @@ except (ImportError, AttributeError):
 
 # Rows with something in it failed in an earlier stage of Ray's LLM processors.
 _ERROR_COLUMN = "__inference_error__"
+_STAGE_FIELDS = ("fn", "fn_constructor_kwargs", "map_batches_kwargs")
 _REQUIRED = {"messages": "Chat messages, OpenAI-style, with `video` and `video_url` items."}
 
 
@@ -48,7 +49,7 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
         _need_ray()
         self.data_column = data_column
         self.expected_input_keys = set(expected_input_keys or ())
-        self._processor = VideoProcessor(**options)
+        self._processor = processor_with(options, "PrepareVideoUDF")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, batch: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -87,20 +88,30 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
 class PrepareVideoStage(StatefulStage):  # type: ignore[misc]
     """`PrepareVideoUDF` as a stage of Ray's LLM processors.
 
-    >>> stage = PrepareVideoStage(fn_constructor_kwargs={"sampling": {"uniform": 8}})
-    >>> stage.fn.__name__, list(stage.get_required_input_keys())
-    ('PrepareVideoUDF', ['messages'])
+    >>> stage = PrepareVideoStage(sampling={"uniform": 8})
+    >>> stage.fn.__name__, stage.fn_constructor_kwargs, list(stage.get_required_input_keys())
+    ('PrepareVideoUDF', {'sampling': {'uniform': 8}}, ['messages'])
 
     Args:
-        fn_constructor_kwargs: The options of `VideoProcessor`; they are checked at once.
+        fn_constructor_kwargs: The options of `VideoProcessor`, as Ray's own stages take them.
         map_batches_kwargs: Those of Ray's `map_batches`, such as `{"concurrency": 4}`.
+        **options: The options of `VideoProcessor`, in place of `fn_constructor_kwargs` or beside them.
+
+    Raises:
+        TypeError: There is no such option, it comes twice, or it is of the wrong type.
+        ValueError: An option has a value that is not allowed.
     """
 
     fn: Any = PrepareVideoUDF
 
-    def __init__(self, **fields: Any):
-        super().__init__(**fields)
-        VideoProcessor(**self.fn_constructor_kwargs)
+    def __init__(self, **options: Any):
+        # Ray's stages drop what they do not know.
+        fields = {name: options.pop(name) for name in _STAGE_FIELDS if name in options}
+        given = dict(fields.get("fn_constructor_kwargs") or {})
+        for name in options.keys() & given.keys():
+            raise TypeError(f"PrepareVideoStage has option {name!r} twice: leave it out of one of the two")
+        processor_with({**given, **options}, "PrepareVideoStage")
+        super().__init__(**{**fields, "fn_constructor_kwargs": {**given, **options}})
 
     def get_required_input_keys(self) -> dict[str, str]:
         """What each row must have, and what that is."""
@@ -157,7 +168,8 @@ def _packing(options: dict[str, Any]) -> VideoProcessor:
     if options.get("output_format", "numpy") != "numpy":
         raise ValueError(f"output_format={options['output_format']!r}: a table has arrays; leave it out")
     layout = options.get("pack_for_model") or ("TCHW" if options.get("channels_first") else "THWC")
-    return VideoProcessor(**{**options, "output_format": "numpy", "pack_for_model": layout})
+    options = {**options, "output_format": "numpy", "pack_for_model": layout}
+    return processor_with(options, "prepare_videos")
 
 
 def _with_videos(table: pa.Table, processor: VideoProcessor, messages_column: str) -> pa.Table:

@@ -14,6 +14,7 @@ class StatefulStage:
     """What a stage does, with which options, and what it needs.
 
     Args:
+        fn: What it does; that of the class when left out.
         fn_constructor_kwargs: The options of `fn`.
         map_batches_kwargs: Those of Ray's `map_batches`.
     """
@@ -23,11 +24,15 @@ class StatefulStage:
     def __init__(
         self,
         *,
+        fn: Any = None,
         fn_constructor_kwargs: Mapping[str, Any] | None = None,
         map_batches_kwargs: Mapping[str, Any] | None = None,
     ):
+        self.fn = fn or self.fn
         self.fn_constructor_kwargs = dict(fn_constructor_kwargs or {})
-        self.map_batches_kwargs = dict(map_batches_kwargs or {"concurrency": 1})
+        self.map_batches_kwargs = dict(
+            {"concurrency": 1} if map_batches_kwargs is None else map_batches_kwargs
+        )
 
     def get_required_input_keys(self) -> dict[str, str]:
         """What each row must have, and what that is."""
