@@ -161,6 +161,15 @@ def test_rotation_stays(tmp_path):
     assert (info.rotation_degrees, info.width, info.height) == (90, 240, 320)
 
 
+def test_a_container_that_refuses_says_why_without_pyavs_log(tmp_path, monkeypatch):
+    for name in ("set_level", "Capture", "restore_default_callback", "set_libav_level"):
+        monkeypatch.setattr(av.logging, name, None)
+    with pytest.raises(
+        EncodeError, match="cannot hold what is to be joined: Unsupported codec id in stream 0"
+    ):
+        concatenate_video_files([SAMPLES / "gop2.mp4"] * 2, tmp_path / "joined.ogg")
+
+
 def test_a_container_that_loses_the_rotation_is_refused(tmp_path):
     with pytest.raises(EncodeError, match="cannot hold a rotation"):
         concatenate_video_files([SAMPLES / "rotated_90.mp4"] * 2, tmp_path / "joined.ts")

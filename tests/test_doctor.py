@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from types import SimpleNamespace
 
+import av
 import pytest
 from optional import needs
 
@@ -124,6 +125,14 @@ def test_the_old_decord_is_doubted(monkeypatch):
     row = module._package_row("decord")
     assert row.state == "warning"
     assert row.cure.startswith("pip uninstall -y decord")
+
+
+def test_a_log_that_may_stop_threads_for_ever(monkeypatch):
+    assert module._machine_row("PyAV's log") is None
+    monkeypatch.setattr(av.logging, "get_level", lambda: av.logging.VERBOSE)  # as after set_level
+    row = module._machine_row("PyAV's log")
+    assert (row.state, row.version) == ("warning", "level 40")
+    assert row.cure.startswith("av.logging.set_level(None)")
 
 
 def test_a_part_of_the_machine_that_cannot_be_looked_at(monkeypatch):

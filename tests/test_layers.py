@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,6 +76,13 @@ def violations(source: str, relative: str) -> list[str]:
         if (name.split(".")[0] == "pvio_lab" and layer_of(name) not in allowed)
         or not relative.startswith(ONLY_IN.get(name.split(".")[0], ""))
     ]
+
+
+def test_only_the_doctor_looks_at_pyavs_log():
+    """It belongs to all threads, and whoever turns it on may stop another one for ever."""
+    words = re.compile(r"av\.logging|set_libav_level|restore_default_callback")
+    found = [name for name in MODULES if words.search((PACKAGE / name).read_text("utf-8"))]
+    assert found == ["measure/doctor.py"]
 
 
 def test_every_module_belongs_to_a_layer():

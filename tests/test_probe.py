@@ -48,7 +48,7 @@ def test_an_encoder_says_what_it_can(available):
 
 
 def test_each_is_tried_once(available, monkeypatch):
-    monkeypatch.setattr(probe, "start", None)
+    monkeypatch.setattr(probe, "spoken", None)
     assert probe.available_encoders() == list(available.values())
 
 

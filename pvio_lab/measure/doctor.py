@@ -226,6 +226,17 @@ def _shared_memory(part: str, folder: str = "/dev/shm") -> DoctorRow | None:
     return DoctorRow(part, "ok", size, purpose, folder, room)
 
 
+def _pyav_log(part: str) -> DoctorRow | None:
+    """Return a warning where PyAV's log goes through Python, which FFmpeg's threads then have to wait for."""
+    log = sys.modules.get("av.logging")
+    level = log.get_level() if log else None
+    if level is None:
+        return None
+    detail = "av.logging.set_level was called: closing a file while another thread decodes may never end"
+    cure = "av.logging.set_level(None), and av.logging.restore_default_callback() to print FFmpeg's words"
+    return DoctorRow(part, "warning", f"level {level}", detail=detail, cure=cure, is_needed=False)
+
+
 def _text(file: Path) -> str:
     with suppress(OSError):
         return file.read_text()
@@ -245,4 +256,5 @@ MACHINE: dict[str, Callable[[str], DoctorRow | None]] = {
     "cores": _cores,
     "memory": _memory,
     "shared memory": _shared_memory,
+    "PyAV's log": _pyav_log,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import av
 import av.error
-import av.logging
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
@@ -23,6 +23,7 @@ from ..errors import EncodeError
 from ..read.sources import local_path
 from .clip import Clip, Room, carried, inspect_clip
 from .encoders import MUXERS
+from .ffmpeg import spoken
 from .fit import table_of_differences
 from .lanes import Interval, Lane, SoundLane, SubtitleLane, VideoLane
 from .look import Refusal
@@ -30,6 +31,7 @@ from .verify import verify
 
 _REMEDY = "re-encode them with write_frames_to_video first"
 _MOST_REFUSALS = 20
+_LISTEN_SECONDS = 20.0
 _KEPT_WORDS = ("language", "title", "handler_name")
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
 
@@ -197,7 +199,7 @@ def _make_lanes(
     try:
         output.start_encoding()
     except av.error.FFmpegError as error:
-        words = _overheard(container, streams, output.format.name, clip) or error.strerror
+        words = _complaints(streams, output.format.name, clip) or error.strerror
         raise EncodeError(
             f"a .{output.format.name} file cannot hold what is to be joined: {words}"
         ) from error
@@ -256,15 +258,13 @@ def _is_mov(name: str) -> bool:
     return bool(set(name.split(",")) & {"mov", "mp4", "ipod", "3gp", "3g2", "ismv", "psp", "f4v"})
 
 
-def _overheard(container: InputContainer, streams: list[Stream], name: str, clip: Clip) -> str:
-    """What FFmpeg logs about a header that it refuses to write; it is only listened to where needed."""
-    before = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        again = av.open(os.devnull, "w", format=name)
-        _add_streams(container, streams, again, clip)
-        with av.logging.Capture() as logs, suppress(av.error.FFmpegError):
-            again.start_encoding()
-    finally:
-        av.logging.set_level(before)
-    return "; ".join(dict.fromkeys(words.strip() for *_, words in logs))
+def _complaints(streams: list[Stream], name: str, clip: Clip) -> str:
+    """Return what the ffmpeg program says about a header that PyAV only refuses to write.
+
+    PyAV says it, too, to a log that all threads share: listening to it may stop another one for ever.
+    """
+    maps = [f"-map 0:{stream.index}" for stream in streams]
+    arguments = ["-i", f"file:{clip.path}", *" ".join(maps).split(), *"-c copy -t 0 -y -f".split(), name]
+    _, words = spoken([*arguments, os.devnull], _LISTEN_SECONDS)
+    by_muxer = re.findall(rf"^\[{re.escape(name)} @ \w+\] (.*)", words, re.MULTILINE)
+    return "; ".join(dict.fromkeys(each.strip() for each in by_muxer))

@@ -154,6 +154,23 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         raise _no_program(error) from error
 
 
+def spoken(arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
+    """Run the program to its end, and return its exit code and what it said; no code if it took longer.
+
+    Raises:
+        EncodeError: There is none, or it does not start.
+    """
+    process = start(arguments, stderr=subprocess.PIPE)
+    try:
+        words = process.communicate(timeout=seconds)[1].decode(errors="replace").strip()
+    except subprocess.TimeoutExpired:
+        return None, ""
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, words
+
+
 def last_words(words: str, code: int | None) -> str:
     """What ffmpeg said, or what can be told from how it ended."""
     if len(words) > _MOST_WORDS:

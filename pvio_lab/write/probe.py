@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain
@@ -10,7 +9,7 @@ from itertools import chain
 from ..errors import EncodeError
 from .colour import colour_arguments
 from .encoders import CODECS, ENCODERS, EncoderInfo
-from .ffmpeg import ffmpeg_program, last_words, start
+from .ffmpeg import ffmpeg_program, last_words, spoken
 from .options import Options, encoder_arguments
 
 # A device that hangs is no device.
@@ -70,15 +69,10 @@ def _try(program: str, name: str) -> str | None:
         encoder_arguments(encoder, Options()),
         ["-f", "null", "-"],
     )
-    process = start(list(arguments), stderr=subprocess.PIPE)
-    try:
-        words = process.communicate(timeout=_SECONDS)[1].decode(errors="replace").strip()
-    except subprocess.TimeoutExpired:
+    code, words = spoken(list(arguments), _SECONDS)
+    if code is None:
         return f"it did not encode one frame in {_SECONDS:g} seconds"
-    finally:
-        process.kill()
-        process.wait()
-    return last_words(words, process.returncode) if process.returncode else None
+    return last_words(words, code) if code else None
 
 
 def require(name: str) -> None:
