@@ -9,7 +9,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from ..errors import DecodeError, OpenError
+from ..errors import DecodeError, OpenError, printable
 from .bitstream import PLAIN, look_for
 from .convert import display_matrix
 from .decoder import Decoder, FileMark
@@ -61,10 +61,10 @@ def _understand(mark: FileMark, container: InputContainer, threads: int, engine:
     packets = read_packets(container, stream, look_for(facts.codec, facts.extradata))
     if not len(packets):
         reason = f": {packets.trouble}" if packets.trouble else ""
-        raise OpenError(f"there are no frames in {mark.path}{reason}")
+        raise OpenError(f"there are no frames in {printable(mark.path)}{reason}")
     order = learn_order(mark, packets, facts, threads)
     if not order.packet_of.size:
-        raise OpenError(f"no frame of {mark.path} can be decoded")
+        raise OpenError(f"no frame of {printable(mark.path)} can be decoded")
     layout = Layout.of(mark, facts, packets, order)
     decoding = PyAVEngine(layout, threads, container)
     try:
@@ -119,7 +119,7 @@ def _first_frame(engine: PyAVEngine, path: str) -> tuple[int, VideoFrame]:
     except DecodeError:
         found = next(engine.all_frames(), None)
     if found is None:
-        raise OpenError(f"no frame of {path} can be decoded")
+        raise OpenError(f"no frame of {printable(path)} can be decoded")
     return found
 
 
@@ -128,7 +128,9 @@ def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Li
     learnt = f"; the order was learnt by decoding, because {layout.order.why}" if layout.order.why else ""
     if engine == "decord":
         if refusal:
-            raise ValueError(f"engine='decord' would not be exact for {path}: {refusal}; leave engine out")
+            raise ValueError(
+                f"engine='decord' would not be exact for {printable(path)}: {refusal}; leave engine out"
+            )
         return (
             engine,
             "asked for; exact while the file is intact, as it only seeks to keyframes and reads on.",
