@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
@@ -23,6 +22,7 @@ from ..base.files import odd_kind, open_regular
 from ..errors import OpenError, printable
 from .formats import ONE_VIDEO, refusal
 from .limits import check_size, max_pixels
+from .mp4_tables import has_too_many_samples
 
 Look = Callable[["Packet[Any]"], int]
 
@@ -93,8 +93,7 @@ def open_container(path: str) -> InputContainer:
     try:
         return _open_by_name(os.path.abspath(path), options)
     except (av.error.FFmpegError, ValueError) as error:
-        words = refusal(path) or f"cannot be opened as a video: {_words(error)}"
-        raise OpenError(f"{name} {words}") from error
+        raise OpenError(f"{name} {refusal(path) or _why_not(error)}") from error
 
 
 def open_options(protocol: str) -> dict[str, Any]:
@@ -119,15 +118,27 @@ def _check_file(path: str, name: str) -> None:
         raise IsADirectoryError(
             f"{name} is a directory; for a directory of images use ImageSequence or open_video"
         )
-    kind = odd_kind(status.st_mode)
+    kind, size = odd_kind(status.st_mode), status.st_size
     if kind is not None:
         raise OpenError(
             f"{name} is {kind}, and only regular files are read; copy what comes out of it to one"
         )
-    if not status.st_size:
+    if not size:
         raise OpenError(f"{name} is empty: 0 bytes")
-    if not os.access(path, os.R_OK):
-        raise PermissionError(f"{name} may not be read: {os.strerror(errno.EACCES)}")
+    try:
+        with open_regular(path) as file:
+            if has_too_many_samples(file, size):
+                raise OpenError(
+                    f"{name} claims more samples than {size} bytes can hold: its tables are wrong"
+                )
+    except PermissionError as error:
+        raise PermissionError(f"{name} may not be read: {error.strerror}") from error
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, av.error.ArgumentError):  # what FFmpeg says to a kind of file that is not allowed
+        return "cannot be opened as a video: FFmpeg takes it for a text, a list of other files, or the like"
+    return f"cannot be opened as a video: {_words(error)}"
 
 
 def _open_by_name(path: str, options: dict[str, Any]) -> InputContainer:
@@ -183,9 +194,10 @@ def read_streams(container: InputContainer, looks: Mapping[int, Look | None]) ->
     try:
         for number, packet in enumerate(container.demux(*(container.streams[index] for index in looks))):
             if number > most:
+                name = printable(container.name.removeprefix("file:"))
                 raise OpenError(
-                    f"{printable(container.name.removeprefix('file:'))} claims more than {most} packets, and has "
-                    f"{container.size} bytes: its tables are wrong"
+                    f"{name} claims more than {most} packets, and has {container.size} bytes: "
+                    "its tables are wrong"
                 )
             if packet.size:
                 index, pts, dts, pos = packet.stream_index, packet.pts, packet.dts, packet.pos

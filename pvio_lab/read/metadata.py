@@ -128,7 +128,7 @@ def remember(path: str, info: VideoInfo) -> None:
     """Written aside and renamed, so that nobody ever reads half of it."""
     text = json.dumps({"key": _key(path), "info": asdict(info)}, indent=1)
     for place in _places(path):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it cannot be written there, or something else has that name
             place.parent.mkdir(parents=True, exist_ok=True)
             write_whole(place, text)
             return
