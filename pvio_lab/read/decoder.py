@@ -17,7 +17,7 @@ from ..base.forks import abandon, survive_forks
 from ..errors import DecodeError, OpenError, printable
 from .demux import NO_TIME, Packets, open_container
 from .facts import Stream
-from .limits import max_pixels
+from .limits import codec_options
 
 # Containers in which only a place in the file leads to a packet for sure.
 _SEEK_BY_PLACE = {"mpegts", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
@@ -180,7 +180,7 @@ class Decoder:
             self._context.thread_count = self.threads
             self._context.thread_type = "AUTO" if self.threads > 1 else "SLICE"
             self._context.flags |= Flags.unaligned  # else a crop at the left is rounded
-            options = {"max_pixels": str(max_pixels())}
+            options = codec_options()
             if not self._is_tolerant:
                 options["err_detect"] = "explode"  # else some damage is only concealed
             self._context.options = options

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..base.files import odd_kind, open_regular
 from ..errors import OpenError, printable
 from .formats import ONE_VIDEO, refusal
-from .limits import check_size, max_pixels
+from .limits import check_size, codec_options
 from .mp4_tables import has_too_many_samples
 
 Look = Callable[["Packet[Any]"], int]
@@ -104,7 +104,7 @@ def open_options(protocol: str) -> dict[str, Any]:
     """
     return {
         "metadata_errors": "replace",
-        "options": {"max_pixels": str(max_pixels())},
+        "options": codec_options(),
         "container_options": {"format_whitelist": ONE_VIDEO, "protocol_whitelist": protocol},
     }
 

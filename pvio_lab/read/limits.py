@@ -9,6 +9,7 @@ from ..errors import OpenError, printable
 MAX_PIXELS_VARIABLE = "PVIO_LAB_MAX_PIXELS"
 # 16384x8192: more than any camera has.
 _MAX_PIXELS = 2**27
+_ROUNDING_PIXELS = 64 * 2**16
 
 
 def max_pixels() -> int:
@@ -22,9 +23,17 @@ def max_pixels() -> int:
     text = os.environ.get(MAX_PIXELS_VARIABLE)
     if text is None:
         return _MAX_PIXELS
-    if not text.isdecimal() or not 0 < int(text) < 2**63:
+    if not text.isdecimal() or not 0 < int(text) < 2**62:
         raise ValueError(f"{MAX_PIXELS_VARIABLE}={text!r} must be a number of pixels, such as {_MAX_PIXELS}")
     return int(text)
+
+
+def codec_options() -> dict[str, str]:
+    """Return the options under which a decoder refuses what is too large, before it asks for memory.
+
+    FFmpeg counts rows that are rounded up to 64 pixels, so that it is allowed a little more.
+    """
+    return {"max_pixels": str(max_pixels() + _ROUNDING_PIXELS)}
 
 
 def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:

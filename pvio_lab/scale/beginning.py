@@ -21,7 +21,7 @@ from ..errors import OpenError
 from ..read.convert import Converter, Turn, displayed_size
 from ..read.demux import open_options, pick_stream
 from ..read.facts import stream_facts
-from ..read.limits import max_pixels
+from ..read.limits import codec_options
 from ..read.order import is_known
 from ..read.times import ROUNDING_SECONDS
 from .front import Front, NotStreamable, check_streamable
@@ -123,7 +123,7 @@ def _decoded(container: InputContainer, stream: VideoStream, threads: int, promi
     context, base = stream.codec_context, float(stream.time_base or 1)
     context.thread_count, context.thread_type = threads, "AUTO" if threads > 1 else "SLICE"
     context.flags |= Flags.unaligned  # as when all of the file is there: else a crop at the left is rounded
-    context.options = {"err_detect": "explode", "max_pixels": str(max_pixels())}
+    context.options = {"err_detect": "explode", **codec_options()}
     number, last = 0, -math.inf
     try:
         for packet in _sound_packets(container, stream):
