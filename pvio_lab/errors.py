@@ -1,12 +1,36 @@
 """The errors of pvio_lab. Each message says what was wrong, the value, and what is allowed or what to do."""
 
+import os
 from typing import Any
 
 __all__ = ["DecodeError", "EncodeError", "FrameTimestampError", "OpenError", "SourceError", "VideoError"]
 
 
+def printable(text: str | os.PathLike[str], *, keep: str = "") -> str:
+    r"""Return a text, such as the name of a file, that does nothing to a terminal but appear.
+
+    >>> print(printable("red\x1b[31m.mp4"))
+    red\x1b[31m.mp4
+
+    Args:
+        text: A text that anybody may have written.
+        keep: Characters that stay as they are, such as the end of a line.
+    """
+    name = os.fsdecode(text)
+    if name.isprintable():
+        return name
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
+        for each in name
+    )
+
+
 class VideoError(RuntimeError):
     """Something is wrong with the media itself; the root of the errors below."""
+
+    def __init__(self, *args: Any):
+        # Names of files, and what a server or a file says, are part of many messages.
+        super().__init__(*(printable(each, keep="\n") if isinstance(each, str) else each for each in args))
 
 
 class OpenError(VideoError):

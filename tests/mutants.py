@@ -68,15 +68,16 @@ class Child:
 
     Args:
         seconds: How long one file may take.
+        memory_bytes: How much memory the child may ask for beyond what it needs itself; None for any.
         options: Of the reader in the child.
     """
 
-    def __init__(self, seconds: float = 60, **options: object):
-        self.seconds, self.options = seconds, options
+    def __init__(self, seconds: float = 60, *, memory_bytes: int | None = None, **options: object):
+        self.seconds, self.memory_bytes, self.options = seconds, memory_bytes, options
         self._process: subprocess.Popen[str] | None = None
 
     def read(self, path: Path) -> dict:
-        """What became of a file: {"frames", "errors", "leaked"}, or {"crash"} or {"hang"}."""
+        """What became of a file: {"frames", "errors", "leaked", "peak_bytes"}, or {"crash"} or {"hang"}."""
         if self._process is None:
             self._start()
         self._process.stdin.write(json.dumps(str(path)) + "\n")
@@ -108,7 +109,7 @@ class Child:
     def _start(self) -> None:
         paths = os.pathsep.join([str(Path(pvio_lab.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         self._process = subprocess.Popen(
-            [sys.executable, __file__, json.dumps(self.options)],
+            [sys.executable, __file__, json.dumps(self.options), json.dumps(self.memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -149,9 +150,28 @@ def read_whole(path: str, **options: object) -> dict:
     return {"frames": frames, "errors": errors}
 
 
+def limit_memory(num_bytes: int | None) -> None:
+    """More than this, and what an interpreter with threads claims without using it, is an error."""
+    if num_bytes is not None and sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (2 * num_bytes + 2**31,) * 2)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has used since it was asked last; 0 where nobody knows."""
+    try:
+        text = Path("/proc/self/status").read_text()
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return 0
+    return 1024 * int(text.partition("VmHWM:")[2].split()[0])
+
+
 def main() -> None:
     """Answer until stdin ends."""
     options = json.loads(sys.argv[1])
+    limit_memory(json.loads(sys.argv[2]))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     before = None
@@ -160,7 +180,8 @@ def main() -> None:
         gc.collect()  # an error may keep its frames for a while
         files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
         before = files if before is None else before
-        print(json.dumps({**result, "leaked": files - before}), file=answers, flush=True)
+        result |= {"leaked": files - before, "peak_bytes": peak_bytes()}
+        print(json.dumps(result), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,53 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
+
+from ..errors import printable
 
 # Most file systems end at 255 bytes a name.
 _LONGEST_STEM = 200
+
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def odd_kind(mode: int) -> str | None:
+    """Return in words what something is by its mode that is no regular file, or None if it is one.
+
+    >>> odd_kind(stat.S_IFIFO | 0o644)
+    'a FIFO'
+    """
+    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Return what is in a file, never waiting for a FIFO or a device, which may have no end.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file; links are followed.
+    """
+    with open_regular(path) as file:
+        return file.read()
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading, as `read_bytes` does."""
+    kind = odd_kind(os.stat(path).st_mode)
+    if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # of a directory, the system says it in its own way
+        raise OSError(f"{printable(path)} is {kind}, and only regular files are read")
+    return open(path, "rb", opener=_open_at_once)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open even what has become a FIFO in the meantime, without waiting for somebody who writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class Target:
@@ -80,23 +124,26 @@ class Target:
         """Return the state of the file that would be replaced, if there is one and it may be."""
         folder = self._place.parent
         if not folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {folder} to write to; make it first")
+            raise FileNotFoundError(f"there is no folder {printable(folder)} to write to; make it first")
         try:
             old = self._place.lstat()  # complains of a name that no file can have
         except FileNotFoundError:
             return None
         if stat.S_ISDIR(old.st_mode):
-            raise IsADirectoryError(f"{self.path} is a directory; give the name of a file")
+            raise IsADirectoryError(f"{printable(self.path)} is a directory; give the name of a file")
         if not stat.S_ISREG(old.st_mode):
-            raise ValueError(f"{self.path} is not a regular file; give the name of a file")
+            raise ValueError(f"{printable(self.path)} is not a regular file; give the name of a file")
         if not self._overwrite:
-            raise FileExistsError(f"{self.path} exists; overwrite=True replaces it")
+            raise FileExistsError(f"{printable(self.path)} exists; overwrite=True replaces it")
         # The superuser may write to any file, but what is marked read-only is meant to stay.
         if not old.st_mode & 0o222 or not _may_write(self._place):
-            raise PermissionError(f"{self.path} is read-only; make it writable or choose another name")
+            raise PermissionError(
+                f"{printable(self.path)} is read-only; make it writable or choose another name"
+            )
         if old.st_nlink > 1:
             raise FileExistsError(
-                f"{self.path} is one of {old.st_nlink} hard links to a file, and replacing it would part "
+                f"{printable(self.path)} is one of {old.st_nlink} hard links to a file, and "
+                f"replacing it would part "
                 "them; remove it first or choose another name"
             )
         return old
@@ -126,10 +173,14 @@ def _rename_to_new(partial: Path, place: Path) -> None:
     try:
         os.link(partial, place)  # unlike a rename, this fails where there is a file
     except FileExistsError:
-        raise FileExistsError(f"{place} has appeared meanwhile; overwrite=True replaces it") from None
+        raise FileExistsError(
+            f"{printable(place)} has appeared meanwhile; overwrite=True replaces it"
+        ) from None
     except (OSError, AttributeError):  # this file system has no links
         if place.exists():
-            raise FileExistsError(f"{place} has appeared meanwhile; overwrite=True replaces it") from None
+            raise FileExistsError(
+                f"{printable(place)} has appeared meanwhile; overwrite=True replaces it"
+            ) from None
         os.rename(partial, place)
         return
     partial.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable
 from os import PathLike
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from ..read.numbers import not_negative_integer, positive_integer
+from ..read.sources import source_name
 
 _INSTEAD = {
     "collate_fn": "batches are filled in place; use the dataset's transform= to change them",
@@ -36,7 +36,7 @@ def checked_paths(paths: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
 def _checked_path(path: Any) -> str:
     if not isinstance(path, str | PathLike):
         raise TypeError(f"a source must be a path or a URL, not {type(path).__name__}: {path!r}")
-    return os.fsdecode(path)
+    return source_name(path)
 
 
 def checked_stride(stride: int | None, fps: float | None) -> int:

@@ -20,7 +20,7 @@ from ..read.images import ImageSequence
 from ..read.numbers import frame_numbers
 from ..read.opening import Opened, open_file
 from ..read.plan import plan_runs
-from ..read.sources import local_path, shown
+from ..read.sources import local_path, public_name
 from .advice import Facts, advise
 from .pieces import Pattern
 from .tables import text_table
@@ -218,7 +218,7 @@ def _profile(
     source: str | PathLike[str], facts: Facts, fields: dict[str, float], decoded: int, gops: NDArray[np.int64]
 ) -> ReadProfile:
     return ReadProfile(
-        source=shown(source),
+        source=public_name(source),
         num_frames=facts.num_frames,
         frames_decoded=decoded,
         keyframe_spacing_median=float(np.median(gops)),

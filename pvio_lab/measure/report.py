@@ -10,6 +10,7 @@ from textwrap import shorten
 from typing import Any, Literal
 
 from .. import show
+from ..errors import printable
 from .pieces import PATTERNS, Pattern
 from .tables import rate_text, text_table
 
@@ -124,7 +125,7 @@ class ThroughputReport:
         for source, rows in groupby(self.rows, key=lambda row: row.source):
             lines = [(*cells, shorten(last, _MOST_WORDS)) for *cells, last in sparse_cells(rows)]
             table = text_table(COLUMNS, lines, right=(3, 4, 5, 6))
-            parts.append(f"{os.path.basename(source) or source}\n{table}")
+            parts.append(f"{printable(os.path.basename(source) or source)}\n{table}")
         return "\n".join([*parts, *self.remarks])
 
     @property

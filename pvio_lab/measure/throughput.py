@@ -15,7 +15,7 @@ import numpy as np
 from ..read.cpus import num_cpus
 from ..read.numbers import positive_integer
 from ..read.reader import VideoReader
-from ..read.sources import is_url, local_path
+from ..read.sources import is_url, local_path, shown, source_name
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
@@ -271,14 +271,16 @@ def _openable(sources: Sources) -> list[str]:
 def named_files(sources: Sources) -> list[str]:
     """Each source once; they are there, but may be no videos."""
     given = [sources] if isinstance(sources, str | PathLike) else list(sources)
-    names = list(dict.fromkeys(source if isinstance(source, str) else os.fspath(source) for source in given))
+    names = list(dict.fromkeys(map(source_name, given)))
     if not names:
         raise ValueError("sources is empty; name at least one video file")
     for name in names:
         if is_url(name):
             continue
         if os.path.isdir(name):
-            raise ValueError(f"{name} is a directory; readers are compared on video files, so name these")
+            raise ValueError(
+                f"{shown(name)} is a directory; readers are compared on video files, so name these"
+            )
         if not os.path.exists(name):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     return names

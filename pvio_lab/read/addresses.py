@@ -9,6 +9,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from os import PathLike
 from urllib.parse import unquote
 
+from ..errors import printable
+
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>)\]]+")
 _SECRET = "***"
 # A secret shorter than this would blot out words that are none.
@@ -22,26 +24,46 @@ class PrivateAddressError(Exception):
     """An address is not a public one; the message says which host has it."""
 
 
-def is_url(source: str) -> bool:
-    """Anything with a scheme: http(s), s3, data ...; but not a drive letter.
+def is_url(source: str | PathLike[str]) -> bool:
+    """Tell whether a text has a scheme: http(s), s3, data ...; a drive letter is none, and a `Path` no URL.
 
     >>> is_url("s3://bucket/clip.mp4"), is_url("C://clip.mp4"), is_url("clip.mp4")
     (True, False, False)
     """
+    if not isinstance(source, str):
+        return False
     scheme, colon, _ = source.partition(":")
     return bool(colon) and (scheme.lower() == "data" or ("://" in source and len(scheme) > 1))
 
 
+def source_name(source: str | PathLike[str]) -> str:
+    """Return a source as a text, in which a `Path` stays a path, whatever its folders are called.
+
+    >>> from pathlib import PurePosixPath
+    >>> source_name("data:,hello"), source_name(PurePosixPath("data:,hello"))
+    ('data:,hello', './data:,hello')
+    """
+    name = os.fsdecode(source)
+    return name if isinstance(source, str) or not is_url(name) else os.path.join(os.curdir, name)
+
+
 def shown(source: str | PathLike[str]) -> str:
-    """What may be shown of a source: of a URL the scheme, the host and the path, never who asks for it.
+    r"""What may be shown of a source: of a URL the scheme, the host and the path, never who asks for it.
 
     >>> shown("https://me:pass@host/a.mp4?token=1")
     'https://host/a.mp4'
     >>> shown("data:video/mp4;base64,AAAA")
     'data:video/mp4 (26 characters)'
+    >>> print(shown("two\nlines.mp4"))
+    two\nlines.mp4
     """
+    return printable(public_name(source))
+
+
+def public_name(source: str | PathLike[str]) -> str:
+    """Return a source as it may be handed on, as data: a path as it is, a URL as `shown` has it."""
     name = os.fsdecode(source)
-    if not is_url(name):
+    if not is_url(source):
         return name
     if name[:5].lower() == "data:":
         return f"data:{re.split('[;,]', name[5:85])[0]} ({len(name)} characters)"
@@ -51,7 +73,7 @@ def shown(source: str | PathLike[str]) -> str:
 def has_secrets(source: str | PathLike[str]) -> bool:
     """Whether a source says more than may be shown."""
     name = os.fsdecode(source)
-    return is_url(name) and name[:5].lower() != "data:" and shown(name) != name
+    return is_url(source) and name[:5].lower() != "data:" and public_name(source) != name
 
 
 def without_secrets(text: str, source: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..base.files import read_bytes
+from ..errors import printable
 from .frame_notes import FrameNotes, notes_of_marks, notes_of_numbers
 from .label_table import read_label_table
 from .mark_files import read_marks
@@ -36,7 +38,7 @@ def find_notes(
     if annotations is False:
         return None
     if annotations is None:
-        return None if is_url(os.fspath(source)) else _notes_in(_places_beside(Path(source)), Path(source))
+        return None if is_url(source) else _notes_in(_places_beside(Path(source)), Path(source))
     if not isinstance(annotations, str | os.PathLike):
         return notes_of_numbers(annotations)
     path = Path(annotations)
@@ -56,15 +58,15 @@ def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
     if file.suffix.lower() in (".csv", ".tsv"):
         return read_label_table(file)
     try:
-        data = json.loads(file.read_bytes().decode("utf-8-sig"))
+        data = json.loads(read_bytes(file).decode("utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{file} is no file of annotations: it is no JSON: {error}") from error
+        raise ValueError(f"{printable(file)} is no file of annotations: it is no JSON: {error}") from error
     if not is_supervisely(data):
         return notes_of_marks(read_marks(file))
     try:
         return notes_of_supervisely(data)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{file} is no video annotation of Supervisely: {error}") from error
+        raise ValueError(f"{printable(file)} is no video annotation of Supervisely: {error}") from error
 
 
 def _places_beside(video: Path) -> list[Path]:

@@ -14,9 +14,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..base.forks import abandon, survive_forks
-from ..errors import DecodeError, OpenError
+from ..errors import DecodeError, OpenError, printable
 from .demux import NO_TIME, Packets, open_container
 from .facts import Stream
+from .limits import codec_options
 
 # Containers in which only a place in the file leads to a packet for sure.
 _SEEK_BY_PLACE = {"mpegts", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
@@ -55,10 +56,10 @@ class FileMark:
     def check(self) -> None:
         """Raises OpenError if there is another file now, FileNotFoundError if there is none."""
         if not os.path.exists(self.absolute):
-            raise FileNotFoundError(f"{self.path} is not there any more")
+            raise FileNotFoundError(f"{printable(self.path)} is not there any more")
         now = FileMark.of(self.absolute)
         if (now.inode, now.size, now.mtime_ns) != (self.inode, self.size, self.mtime_ns):
-            raise OpenError(f"{self.path} was replaced while it was open; open it again")
+            raise OpenError(f"{printable(self.path)} was replaced while it was open; open it again")
 
 
 class Decoder:
@@ -122,7 +123,8 @@ class Decoder:
             self._reopen()
             if not self._drop_until(packet):
                 raise DecodeError(
-                    f"{self._mark.path} has changed while it was open: packet {packet} is not found"
+                    f"{printable(self._mark.path)} has changed while it was open: "
+                    f"packet {packet} is not found"
                 )
         self.ended = False
 
@@ -178,8 +180,10 @@ class Decoder:
             self._context.thread_count = self.threads
             self._context.thread_type = "AUTO" if self.threads > 1 else "SLICE"
             self._context.flags |= Flags.unaligned  # else a crop at the left is rounded
+            options = codec_options()
             if not self._is_tolerant:
-                self._context.options = {"err_detect": "explode"}  # else some damage is only concealed
+                options["err_detect"] = "explode"  # else some damage is only concealed
+            self._context.options = options
         self._source = self._container.demux(self._stream)
         self._first_colours = self._colours()
 

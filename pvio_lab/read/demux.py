@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +18,19 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ..errors import OpenError
+from ..base.files import odd_kind, open_regular
+from ..errors import OpenError, printable
+from .formats import ONE_VIDEO, refusal
+from .limits import check_size, codec_options
+from .mp4_tables import has_too_many_samples
 
 Look = Callable[["Packet[Any]"], int]
+
+# The signs that have a meaning in the names of images.
+_PATTERN = re.compile(r"[%*?{\[]")
+
+# So many packets are never too many, whatever the file's size.
+_FEW_PACKETS = 100_000
 
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing time or place in the tables below."""
@@ -75,22 +87,73 @@ def open_container(path: str) -> InputContainer:
         OpenError: It is no media file.
         PermissionError: It may not be read.
     """
-    if os.path.isdir(path):
-        raise IsADirectoryError(
-            f"{path} is a directory; for a directory of images use ImageSequence or open_video"
-        )
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no video file {path}")
+    name = printable(path)
+    _check_file(path, name)
+    options = open_options("file")
     try:
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise OpenError(f"{path} is empty: 0 bytes")
-    except PermissionError as error:
-        raise PermissionError(f"{path} may not be read: {error.strerror}") from error
-    try:
-        return av.open(f"file:{os.path.abspath(path)}", metadata_errors="replace")
+        return _open_by_name(os.path.abspath(path), options)
     except (av.error.FFmpegError, ValueError) as error:
-        raise OpenError(f"{path} cannot be opened as a video: {_words(error)}") from error
+        raise OpenError(f"{name} {refusal(path) or _why_not(error)}") from error
+
+
+def open_options(protocol: str) -> dict[str, Any]:
+    """Return the arguments of `av.open` under which FFmpeg reads one file, and none that this one names.
+
+    Args:
+        protocol: How FFmpeg gets at its bytes: "file", say.
+    """
+    return {
+        "metadata_errors": "replace",
+        "options": codec_options(),
+        "container_options": {"format_whitelist": ONE_VIDEO, "protocol_whitelist": protocol},
+    }
+
+
+def _check_file(path: str, name: str) -> None:
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise FileNotFoundError(f"there is no video file {name}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(
+            f"{name} is a directory; for a directory of images use ImageSequence or open_video"
+        )
+    kind, size = odd_kind(status.st_mode), status.st_size
+    if kind is not None:
+        raise OpenError(
+            f"{name} is {kind}, and only regular files are read; copy what comes out of it to one"
+        )
+    if not size:
+        raise OpenError(f"{name} is empty: 0 bytes")
+    try:
+        with open_regular(path) as file:
+            if has_too_many_samples(file, size):
+                raise OpenError(
+                    f"{name} claims more samples than {size} bytes can hold: its tables are wrong"
+                )
+    except PermissionError as error:
+        raise PermissionError(f"{name} may not be read: {error.strerror}") from error
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, av.error.ArgumentError):  # what FFmpeg says to a kind of file that is not allowed
+        return "cannot be opened as a video: FFmpeg takes it for a text, a list of other files, or the like"
+    return f"cannot be opened as a video: {_words(error)}"
+
+
+def _open_by_name(path: str, options: dict[str, Any]) -> InputContainer:
+    try:
+        container: InputContainer = av.open(f"file:{path}", **options)
+        return container
+    except av.error.FFmpegError:
+        if not _PATTERN.search(path):
+            raise
+    # FFmpeg takes the name of an image for a pattern that stands for many; without a name it is one file.
+    with open_regular(path) as file:
+        options = open_options("fd")
+        options["container_options"]["fd"] = str(file.fileno())
+        container = av.open("fd:", **options)
+        return container
 
 
 def pick_stream(container: InputContainer, path: str) -> VideoStream:
@@ -99,10 +162,11 @@ def pick_stream(container: InputContainer, path: str) -> VideoStream:
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
         found = f"only {' and '.join(kinds)}" if kinds else "no streams at all"
-        raise OpenError(f"there is no video stream in {path}: {found}")
+        raise OpenError(f"there is no video stream in {printable(path)}: {found}")
     best = max(streams, key=_score)
     if best.codec_context is None:
-        raise OpenError(f"the video in {path} has a codec that is not known here")
+        raise OpenError(f"the video in {printable(path)} has a codec that is not known here")
+    check_size(best.codec_context.width, best.codec_context.height, path)
     return best
 
 
@@ -120,11 +184,21 @@ def read_packets(container: InputContainer, stream: VideoStream, look: Look | No
 
 
 def read_streams(container: InputContainer, looks: Mapping[int, Look | None]) -> dict[int, Packets]:
-    """The same for several streams, of any kind, by their numbers in the file."""
+    """The same for several streams, of any kind, by their numbers in the file.
+
+    Raises:
+        OpenError: There are more packets than bytes: the tables of a tiny file can claim billions.
+    """
     rows: dict[int, list[tuple[int, ...]]] = {index: [] for index in looks}
-    trouble = None
+    trouble, most = None, max(container.size, _FEW_PACKETS)
     try:
-        for packet in container.demux(*(container.streams[index] for index in looks)):
+        for number, packet in enumerate(container.demux(*(container.streams[index] for index in looks))):
+            if number > most:
+                name = printable(container.name.removeprefix("file:"))
+                raise OpenError(
+                    f"{name} claims more than {most} packets, and has {container.size} bytes: "
+                    "its tables are wrong"
+                )
             if packet.size:
                 index, pts, dts, pos = packet.stream_index, packet.pts, packet.dts, packet.pos
                 look = looks[index]

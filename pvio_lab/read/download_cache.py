@@ -19,7 +19,7 @@ from typing import IO
 from urllib.parse import unquote
 
 from ..errors import SourceError
-from .addresses import shown
+from .addresses import public_name, shown
 from .fetching import Fetching
 from .holds import alone_in, holds_in
 
@@ -219,7 +219,7 @@ def file_name(source: str) -> str:
     if source[:5].lower() == "data:":
         kind = re.split("[;,]", source[5:85])[0]
         return f"data{mimetypes.guess_extension(kind) or ''}"
-    path = unquote(shown(source).split("::")[0].partition("://")[2].partition("?")[0])
+    path = unquote(public_name(source).split("::")[0].partition("://")[2].partition("?")[0])
     stem, suffix = os.path.splitext(
         re.sub(r"[^\w.-]", "_", path.rstrip("/").rpartition("/")[2], flags=re.ASCII)
     )

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from ..base.forks import abandon, survive_forks
-from ..errors import DecodeError
+from ..errors import DecodeError, printable
 from .convert import Frame
 from .decoder import Damage, Decoder, Lost
 from .index import Layout
@@ -217,7 +217,9 @@ class PyAVEngine:
         if not self._is_careful:
             return Damage(f"frame {number} does not come")
         path = self._layout.mark.path
-        return DecodeError(f"frame {number} of {path} cannot be decoded: the file is damaged there")
+        return DecodeError(
+            f"frame {number} of {printable(path)} cannot be decoded: the file is damaged there"
+        )
 
     def _decoder_in_use(self) -> Decoder:
         if self._decoder is None:

@@ -25,7 +25,7 @@ def open_video(source: str | PathLike[str], **options: Any) -> VideoReader | Ima
     ...     images.shape
     (12, 120, 160, 3)
     """
-    is_directory = isinstance(source, str | PathLike) and not is_url(str(source)) and os.path.isdir(source)
+    is_directory = isinstance(source, str | PathLike) and not is_url(source) and os.path.isdir(source)
     return ImageSequence(source, **options) if is_directory else VideoReader(source, **options)
 
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from ..errors import DecodeError, OpenError
+from ..base.files import open_regular
+from ..errors import DecodeError, OpenError, printable
 from .cpus import num_cpus
 from .facts import VideoInfo
 from .frames import FrameReader, Frames
+from .limits import check_size
 from .numbers import ascending, frame_numbers, frame_size, positive_integer, scaled_size
 from .sampling import timeline
 from .times import frame_rate, frames_at
@@ -30,7 +33,7 @@ _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Pillow's decoders raise all of these for a damaged file.
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError),
-    *(struct.error, zlib.error, Image.DecompressionBombError),
+    *(struct.error, zlib.error, Image.DecompressionBombError, OpenError),
 )
 _PIXEL_FORMATS = {"RGB": "rgb24", "RGBA": "rgba", "L": "gray", "LA": "ya8", "P": "pal8", "1": "monob"}
 # Modes with transparency that Pillow does not take straight to RGB.
@@ -190,16 +193,17 @@ class ImageSequence(FrameReader):
         """One image, of this size if it is given, read by the calling thread; the others are not touched."""
         path = self.paths[number]
         try:
-            with Image.open(path) as image:
+            with _opened(path) as image:
                 ImageOps.exif_transpose(image, in_place=True)
                 frame = _to_rgb(image)
         except FileNotFoundError:
             raise
         except _DAMAGE as error:
-            raise DecodeError(f"frame {number} cannot be decoded: {path}: {error}") from error
+            raise DecodeError(f"frame {number} cannot be decoded: {printable(path)}: {error}") from error
         if frame.shape != (self._first.height, self._first.width, 3) and not (self._is_fixed or size):
             raise ValueError(
-                f"frame {number}, {path}, is {frame.shape[1]}x{frame.shape[0]} and {self._first.path} is "
+                f"frame {number}, {printable(path)}, is {frame.shape[1]}x{frame.shape[0]} and "
+                f"{printable(self._first.path)} is "
                 f"{self._first.width}x{self._first.height}: the images of a sequence must have one size; "
                 "give both width= and height=, or choose those that fit by pattern="
             )
@@ -219,10 +223,11 @@ class _Header(NamedTuple):
 
 def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
     if not directory.exists():
-        raise FileNotFoundError(f"there is no directory {directory}")
+        raise FileNotFoundError(f"there is no directory {printable(directory)}")
     if not directory.is_dir():
         raise NotADirectoryError(
-            f"{directory} is a file, not a directory of images; open it with VideoReader or open_video"
+            f"{printable(directory)} is a file, not a directory of images; "
+            f"open it with VideoReader or open_video"
         )
     if pattern is not None and not isinstance(pattern, str):
         raise TypeError(f'pattern={pattern!r} must be a string such as "*.png"')
@@ -230,7 +235,7 @@ def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
     paths = {str(path.relative_to(directory)): path for path in found if _is_image(path, directory, pattern)}
     if not paths:
         wanted = "no images" if pattern is None else f"no files that match pattern={pattern!r}"
-        raise OpenError(f"there are {wanted} in the directory {directory}")
+        raise OpenError(f"there are {wanted} in the directory {printable(directory)}")
     return tuple(paths[name] for name in sorted(sorted(paths), key=natural_key))
 
 
@@ -261,17 +266,27 @@ def _first_header(paths: tuple[Path, ...]) -> _Header:
             return _read_header(path)
         except _DAMAGE as error:
             reason = reason or error
-    raise DecodeError(f"frame 0 cannot be decoded, and no other either: {paths[0]}: {reason}") from reason
+    raise DecodeError(
+        f"frame 0 cannot be decoded, and no other either: {printable(paths[0])}: {reason}"
+    ) from reason
 
 
 def _read_header(path: Path) -> _Header:
-    with Image.open(path) as image:
+    with _opened(path) as image:
         lies_on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         height, width = image.size if lies_on_its_side else image.size[::-1]
         format = (
             "gray16" if image.mode.startswith("I") else _PIXEL_FORMATS.get(image.mode, image.mode.lower())
         )
         return _Header(path, height, width, (image.format or "image").lower(), format)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image, if it is no larger than a frame may be; nothing is decoded yet."""
+    with open_regular(path) as file, Image.open(file) as image:
+        check_size(*image.size, path)
+        yield image
 
 
 def _to_rgb(image: Image.Image) -> Frames:

@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..base.files import read_bytes
+from ..errors import printable
 from .frame_notes import FrameNotes
 
 _FRAME_COLUMNS = ("frame", "frame_index", "frame_number", "index")
@@ -27,9 +29,9 @@ def read_label_table(path: Path) -> FrameNotes:
         ValueError: It is no such table; the message names the file, the line, and what is wrong.
     """
     try:
-        return notes_of_table(path.read_bytes().decode("utf-8-sig"))
+        return notes_of_table(read_bytes(path).decode("utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{path} is no table of annotations: {error}") from error
+        raise ValueError(f"{printable(path)} is no table of annotations: {error}") from error
 
 
 def notes_of_table(text: str) -> FrameNotes:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..base.files import read_bytes
+from ..errors import printable
 from .numbers import not_negative_integer
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
@@ -68,11 +70,11 @@ def read_marks(path: Path, num_frames: int | None = None) -> Contents:
         FileNotFoundError: There is no such file.
         ValueError: It is no file of marks; the message names the file, the place in it, and what is wrong.
     """
-    text = path.read_bytes()
+    text = read_bytes(path)
     try:
         return _contents(json.loads(text.decode("utf-8-sig"), object_pairs_hook=_object), num_frames)
     except (TypeError, ValueError, IndexError, RecursionError) as error:
-        raise ValueError(f"{path} is no file of marks: {error}") from error
+        raise ValueError(f"{printable(path)} is no file of marks: {error}") from error
 
 
 def marks_data(contents: Contents) -> dict[str, Any]:

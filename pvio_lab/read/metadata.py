@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.files import write_whole
+from ..base.files import read_bytes, write_whole
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
 from .fetching import user_cache_folder
@@ -118,7 +118,7 @@ def recall(path: str) -> VideoInfo | None:
     """What is remembered about a file, if it still is the same file and the memory is sound."""
     for place in _places(path):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            facts = json.loads(place.read_text("utf-8"))
+            facts = json.loads(read_bytes(place))
             if facts.pop("key") == _key(path):
                 return _info_from(facts["info"], path)
     return None
@@ -128,7 +128,7 @@ def remember(path: str, info: VideoInfo) -> None:
     """Written aside and renamed, so that nobody ever reads half of it."""
     text = json.dumps({"key": _key(path), "info": asdict(info)}, indent=1)
     for place in _places(path):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it cannot be written there, or something else has that name
             place.parent.mkdir(parents=True, exist_ok=True)
             write_whole(place, text)
             return

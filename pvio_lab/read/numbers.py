@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .limits import MAX_PIXELS_VARIABLE, max_pixels
+
 _ALLOWED = "an integer, a slice, a list or 1-D array of integers, or a boolean array with one entry a frame"
 
 
@@ -135,7 +137,7 @@ def frame_size(size: tuple[int, int]) -> tuple[int, int]:
     ValueError: height=0 must be 1 or more
     """
     width, height = size
-    return positive_integer(width, "width"), positive_integer(height, "height")
+    return _not_too_large((positive_integer(width, "width"), positive_integer(height, "height")))
 
 
 def scaled_size(own: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
@@ -148,5 +150,15 @@ def scaled_size(own: tuple[int, int], width: int | None, height: int | None) -> 
         return own
     if height is None:
         assert width is not None
-        return width, max(1, round(width * own[1] / own[0]))
-    return width or max(1, round(height * own[0] / own[1])), height
+        return _not_too_large((width, max(1, round(width * own[1] / own[0]))))
+    return _not_too_large((width or max(1, round(height * own[0] / own[1])), height))
+
+
+def _not_too_large(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = size
+    if width * height > max_pixels():
+        raise ValueError(
+            f"frames of width={width} and height={height} would have more than {max_pixels()} pixels; "
+            f"ask for smaller ones, or set {MAX_PIXELS_VARIABLE} in the environment"
+        )
+    return size

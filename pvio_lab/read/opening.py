@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
-from ..errors import DecodeError, OpenError
+from ..errors import DecodeError, OpenError, printable
 from .bitstream import PLAIN, look_for
 from .convert import display_matrix
 from .decoder import Decoder, FileMark
@@ -17,6 +18,7 @@ from .demux import Packets, open_container, pick_stream, read_packets
 from .engines import PyAVEngine
 from .facts import Stream, stream_facts
 from .index import FrameIndex, Layout, frame_times
+from .limits import MAX_PIXELS_VARIABLE, max_pixels
 from .order import Order, decode_order, find_order
 
 EngineName = Literal["auto", "decord", "pyav"]
@@ -61,14 +63,18 @@ def _understand(mark: FileMark, container: InputContainer, threads: int, engine:
     packets = read_packets(container, stream, look_for(facts.codec, facts.extradata))
     if not len(packets):
         reason = f": {packets.trouble}" if packets.trouble else ""
-        raise OpenError(f"there are no frames in {mark.path}{reason}")
+        raise OpenError(f"there are no frames in {printable(mark.path)}{reason}")
+    nothing = OpenError(f"no frame of {printable(mark.path)} can be decoded{_size_hint(stream)}")
     order = learn_order(mark, packets, facts, threads)
     if not order.packet_of.size:
-        raise OpenError(f"no frame of {mark.path} can be decoded")
+        raise nothing
     layout = Layout.of(mark, facts, packets, order)
     decoding = PyAVEngine(layout, threads, container)
     try:
-        first_number, first = _first_frame(decoding, mark.path)
+        found = _first_frame(decoding)
+        if found is None:
+            raise nothing
+        first_number, first = found
         index = _make_index(layout, engine, _decord_refusal(layout, first))
     except BaseException:
         decoding.close()
@@ -110,17 +116,23 @@ def learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) -
     return find_order(packets, facts, decode)
 
 
-def _first_frame(engine: PyAVEngine, path: str) -> tuple[int, VideoFrame]:
+def _size_hint(stream: VideoStream) -> str:
+    """Name a likely reason: the decoder has refused a picture that is too large, and with it its size."""
+    if stream.codec_context.width:
+        return ""
+    return (
+        f"; perhaps they have more than {max_pixels()} pixels, the limit that {MAX_PIXELS_VARIABLE} can set"
+    )
+
+
+def _first_frame(engine: PyAVEngine) -> tuple[int, VideoFrame] | None:
     first = engine.peek(0)
     if first is not None:
         return 0, first
     try:
         return next(engine.frames([0]))
     except DecodeError:
-        found = next(engine.all_frames(), None)
-    if found is None:
-        raise OpenError(f"no frame of {path} can be decoded")
-    return found
+        return next(engine.all_frames(), None)
 
 
 def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Literal["decord", "pyav"], str]:
@@ -128,7 +140,9 @@ def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Li
     learnt = f"; the order was learnt by decoding, because {layout.order.why}" if layout.order.why else ""
     if engine == "decord":
         if refusal:
-            raise ValueError(f"engine='decord' would not be exact for {path}: {refusal}; leave engine out")
+            raise ValueError(
+                f"engine='decord' would not be exact for {printable(path)}: {refusal}; leave engine out"
+            )
         return (
             engine,
             "asked for; exact while the file is intact, as it only seeks to keyframes and reads on.",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from os import PathLike
 from typing import NamedTuple
 
 import av
+
+from .demux import open_container
 
 # Containers that say at their beginning how long they are.
 _WITH_LENGTH = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "flv")
@@ -25,7 +28,7 @@ class Promise(NamedTuple):
 
 def read_promise(path: str | PathLike[str]) -> Promise:
     """Compares the header with one pass over the packets; nothing is decoded."""
-    with av.open(path, "r") as container:
+    with open_container(os.fsdecode(path)) as container:
         video = container.streams.best("video")
         if not isinstance(video, av.VideoStream) or container.format.name not in _WITH_LENGTH:
             return Promise(0, None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
-from .addresses import is_url, shown
+from .addresses import is_url, public_name, shown, source_name
 from .cpus import num_cpus
 from .images import natural_key
 from .numbers import positive_integer
@@ -120,7 +120,7 @@ def scan_videos(
 
 def _in_words(row: ScanRow) -> str:
     promised = "" if row.frames_promised is None else f" of {row.frames_promised}"
-    return f"{row.path}: {row.error or 'damaged'} ({row.frames_decoded}{promised} frames decoded)"
+    return f"{shown(row.path)}: {row.error or 'damaged'} ({row.frames_decoded}{promised} frames decoded)"
 
 
 def _checked_limit(seconds: Any) -> float:
@@ -137,7 +137,7 @@ def _find_videos(paths: Iterable[str | PathLike[str]]) -> list[str]:
     for path in paths:
         if not isinstance(path, str | PathLike):
             raise TypeError(f"scan_videos takes paths, not {type(path).__name__}: {path!r}")
-        name = os.fspath(path)
+        name = source_name(path)
         inside = videos_in(Path(name)) if os.path.isdir(name) else []
         for file in inside or [name]:
             found.setdefault(file if is_url(file) else os.path.abspath(file), file)
@@ -150,6 +150,8 @@ def videos_in(directory: Path) -> list[str]:
     for folder, folders, files in os.walk(directory):
         folders[:] = [name for name in folders if not name.startswith(".")]
         names += [os.path.join(folder, name) for name in files if _is_video(name)]
+    # A folder may be called `data:`, and what is found in it still is a file.
+    names = [source_name(Path(name)) if is_url(name) else name for name in names]
     return sorted(sorted(names), key=natural_key)
 
 
@@ -196,7 +198,7 @@ def _feed(process: ScanProcess, jobs: queue.SimpleQueue[Any], results: queue.Que
         while True:
             number, path = jobs.get_nowait()
             facts = process.scan(path)
-            changes = {"path": shown(path), "damaged_frames": tuple(facts["damaged_frames"])}
+            changes = {"path": public_name(path), "damaged_frames": tuple(facts["damaged_frames"])}
             results.put((number, ScanRow(**facts | changes)))
     except queue.Empty:
         pass

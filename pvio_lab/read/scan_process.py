@@ -20,7 +20,7 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from ..base.forks import new_lock
-from ..errors import VideoError
+from ..errors import VideoError, printable
 from .program import ended_after, environment, program
 from .promise import read_promise
 
@@ -170,7 +170,7 @@ def _decode(path: str, num_threads: int) -> dict[str, Any]:
     from .reader import VideoReader
 
     if os.path.isdir(path):
-        raise FileNotFoundError(f"there are no videos in the directory {path}")
+        raise FileNotFoundError(f"there are no videos in the directory {printable(path)}")
     with VideoReader(path, num_threads=num_threads) as reader:
         intact, decoded, error = _decode_all(reader)
         promise = read_promise(reader.index.path)

@@ -12,9 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO, Literal
 
+from ..base.files import open_regular
 from ..errors import SourceError
 from .addresses import is_url as is_url
+from .addresses import public_name as public_name
 from .addresses import shown as shown
+from .addresses import source_name as source_name
 from .body import Body
 from .download_cache import Download, DownloadCache, Facts, file_name
 from .fetching import Fetching as Fetching
@@ -96,7 +99,7 @@ def opened_stream(source: str | PathLike[str], fetching: Fetching | None = None)
     chosen = fetching or Fetching()
     name = _local_name(source, chosen)
     if name is not None:
-        with open(name, "rb") as file:
+        with open_regular(name) as file:
             yield file
         return
     with Body(os.fsdecode(source), chosen) as body, io.BufferedReader(body, _STREAM_BYTES) as stream:
@@ -108,12 +111,12 @@ def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
     if not isinstance(source, str | PathLike):
         raise TypeError(f"a source must be a path or a URL, not {type(source).__name__}: {source!r}")
     name = os.fsdecode(source)
-    is_file = name[:7].lower() == "file://" and "::" not in name
-    if is_url(name) and not is_file:
+    is_file = is_url(source) and name[:7].lower() == "file://" and "::" not in name
+    if is_url(source) and not is_file:
         return None
     if not fetching.allow_private:
         raise SourceError(
-            f"{name} is on this machine, and allow_private=False; http, https and data are allowed"
+            f"{shown(name)} is on this machine, and allow_private=False; http, https and data are allowed"
         )
     if not is_file:
         return name

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FrameTimestampError
+from ..errors import FrameTimestampError, printable
 
 # A time computed as i / fps may fall this far short of the time the file gives for frame i.
 ROUNDING_SECONDS = 1e-6
@@ -82,7 +82,7 @@ def nearest_frames(
         raise ValueError(f"tolerance_s={tolerance_s!r} must be one number of seconds, 0 or more")
     pts = np.asarray(pts_seconds, np.float64)
     if not pts.size:
-        raise FrameTimestampError(f"no frame is near any time: {path} has no frames")
+        raise FrameTimestampError(f"no frame is near any time: {printable(path)} has no frames")
     later = np.clip(np.searchsorted(pts, asked), 1, max(pts.size - 1, 1)) % pts.size
     earlier = np.maximum(later - 1, 0)
     with np.errstate(invalid="ignore"):
@@ -92,7 +92,8 @@ def nearest_frames(
         time, nearest = asked[far].flat[0], pts[frames][far].flat[0]
         raise FrameTimestampError(
             f"no frame within tolerance_s={tolerance_s!r} of {_text(time)} s: the nearest is at "
-            f"{_text(nearest)} s in {path}; ask for the time of a frame, or allow a larger tolerance_s"
+            f"{_text(nearest)} s in {printable(path)}; ask for the time of a frame, "
+            f"or allow a larger tolerance_s"
         )
     return np.asarray(frames, np.int64)
 

@@ -19,8 +19,9 @@ from av.video.stream import VideoStream
 
 from ..errors import OpenError
 from ..read.convert import Converter, Turn, displayed_size
-from ..read.demux import pick_stream
+from ..read.demux import open_options, pick_stream
 from ..read.facts import stream_facts
+from ..read.limits import codec_options
 from ..read.order import is_known
 from ..read.times import ROUNDING_SECONDS
 from .front import Front, NotStreamable, check_streamable
@@ -69,7 +70,7 @@ def open_beginning(front: Front, name: str, policy: Policy, threads: int) -> Beg
     """
     check_streamable(front)
     try:
-        container: InputContainer = av.open(front, "r", metadata_errors="replace")
+        container: InputContainer = av.open(front, "r", **open_options("none"))
         stream = pick_stream(container, name)
     except (av.error.FFmpegError, ValueError, OpenError) as error:
         raise NotStreamable(f"it does not open from the front: {error}") from error
@@ -122,7 +123,7 @@ def _decoded(container: InputContainer, stream: VideoStream, threads: int, promi
     context, base = stream.codec_context, float(stream.time_base or 1)
     context.thread_count, context.thread_type = threads, "AUTO" if threads > 1 else "SLICE"
     context.flags |= Flags.unaligned  # as when all of the file is there: else a crop at the left is rounded
-    context.options = {"err_detect": "explode"}
+    context.options = {"err_detect": "explode", **codec_options()}
     number, last = 0, -math.inf
     try:
         for packet in _sound_packets(container, stream):

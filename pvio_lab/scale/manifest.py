@@ -9,7 +9,7 @@ from os import PathLike
 from typing import Any
 
 from ..read.images import natural_key
-from ..read.sources import is_url
+from ..read.sources import is_url, source_name
 from .arrow import dataset, fs, pa, parquet
 
 Manifest = str | PathLike[str] | Iterable[str | PathLike[str] | Mapping[str, Any]]
@@ -71,7 +71,7 @@ def _batches_of_name(name: str) -> Iterator[pa.RecordBatch]:
     paths = sorted((path for path in glob(name, recursive=True) if os.path.isfile(path)), key=natural_key)
     if not paths:
         raise FileNotFoundError(f"no file fits the pattern {name!r}")
-    return iter(pa.table({"path": paths}).to_batches(max_chunksize=_ROWS))
+    return iter(pa.table({"path": [os.path.abspath(path) for path in paths]}).to_batches(max_chunksize=_ROWS))
 
 
 def _is_pattern(name: str) -> bool:
@@ -94,7 +94,7 @@ def _table_of_rows(rows: list[Any]) -> pa.Table:
     for row in rows:
         if not isinstance(row, str | PathLike | Mapping):
             raise TypeError(f"a clip must be a path or a mapping, not {type(row).__name__}: {row!r}")
-    dicts = [dict(row) if isinstance(row, Mapping) else {"path": os.fspath(row)} for row in rows]
+    dicts = [dict(row) if isinstance(row, Mapping) else {"path": source_name(row)} for row in rows]
     columns = dict.fromkeys(name for row in dicts for name in row)
     return pa.table({name: [row.get(name) for row in dicts] for name in columns})
 

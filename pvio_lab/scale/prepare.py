@@ -11,7 +11,7 @@ from os import PathLike
 from reprlib import repr as short
 from typing import Any, Literal, get_args
 
-from ..read.addresses import shown
+from ..read.addresses import public_name, shown
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.numbers import not_negative_integer, positive_integer
@@ -230,7 +230,7 @@ def _meta(
     error: Exception | None = None,
 ) -> dict[str, Any]:
     return {
-        "source": shown(source) if isinstance(source, str | PathLike) else short(source),
+        "source": public_name(source) if isinstance(source, str | PathLike) else short(source),
         "failed": error is not None,
         "error_type": None if error is None else type(error).__name__,
         "error_message": None if error is None else str(error),

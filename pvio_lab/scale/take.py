@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DecodeError, OpenError
-from ..read.addresses import is_url, shown
+from ..read.addresses import is_url, shown, source_name
 from ..read.fetching import Fetching
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
@@ -82,7 +82,7 @@ def take(source: str | PathLike[str], wishes: Wishes, threads: int, check: Check
         SourceError: It cannot be fetched.
         VideoError: It is no video, or a frame cannot be decoded.
     """
-    name = os.fsdecode(source)
+    name = source_name(source)
     if not _comes_over_a_network(name) or wishes.keep_downloaded:
         with fetched(name, wishes.fetching) as file, _named(file.path, name):
             return _read(file.path, wishes, threads, check, lambda: file.attempts)

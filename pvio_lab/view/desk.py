@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import printable
 from .exporter import Exporter, Tell
 from .exports import save_frame
 from .marks import Marks
@@ -61,7 +62,7 @@ class Desk:
 
     def save_marks(self) -> None:
         """Writes the marks."""
-        self._note(f"saved: {self._marks.save(self.marks_path)}")
+        self._note(f"saved: {printable(self._marks.save(self.marks_path))}")
 
     def load_marks(self) -> None:
         """Reads the marks; those that are there now come back by undoing it."""
@@ -71,7 +72,7 @@ class Desk:
         """Writes this frame as PNG."""
         path = Path(f"{self._stem}_{index:06}.png")
         save_frame(self._track.reader, index, path)
-        self._note(f"saved: {path}")
+        self._note(f"saved: {printable(path)}")
 
     def export(self, start: int, stop: int, path: str) -> None:
         """Begins to write these frames."""

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from ..base.files import Target
+from ..errors import printable
 from ..read.frames import Frames
 from ..read.numbers import frame_numbers, integer
 from ..write.encoders import MUXERS
@@ -48,7 +49,9 @@ def save_frame(reader: Any, index: int, path: str | os.PathLike[str]) -> Path:
         ValueError: The name does not end in .png.
     """
     if suffix_of(Path(path)) != ".png":
-        raise ValueError(f"{path} must end in .png: a single frame is saved as a PNG file, without a loss")
+        raise ValueError(
+            f"{printable(path)} must end in .png: a single frame is saved as a PNG file, without a loss"
+        )
     frame = reader[integer(index, "index")]
     target = Target(path)
     with target:
@@ -103,7 +106,8 @@ def export_range(
     def check(done: int) -> None:
         if is_cancelled is not None and is_cancelled():
             raise Cancelled(
-                f"the export to {path} was cancelled after {done} of {total} frames; nothing is left"
+                f"the export to {printable(path)} was cancelled after {done} of "
+                f"{total} frames; nothing is left"
             )
 
     check(0)
@@ -130,12 +134,13 @@ def _writer(
         return _Pictures(path, first, max(_LEAST_DIGITS, len(str(len(reader) - 1))))
     if suffix not in MUXERS:
         raise ValueError(
-            f"{path} ends in {suffix}, which is no kind of video file; there are {', '.join(MUXERS)}; "
+            f"{printable(path)} ends in {suffix}, which is no kind of video file; "
+            f"there are {', '.join(MUXERS)}; "
             "a slash at the end makes a directory of PNG files"
         )
     source = reader.info.path
     if os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path):
-        raise ValueError(f"{path} is the video that the frames are read from; give another name")
+        raise ValueError(f"{printable(path)} is the video that the frames are read from; give another name")
     return VideoWriter(path, reader.fps, **{"codec": _CODECS.get(suffix, "h264"), **options})
 
 
@@ -172,8 +177,10 @@ class _Pictures:
 
     def _check(self) -> None:
         if not self._place.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {self._place.parent} to write to; make it first")
+            raise FileNotFoundError(
+                f"there is no folder {printable(self._place.parent)} to write to; make it first"
+            )
         if self._place.exists() and not self._place.is_dir():
-            raise FileExistsError(f"{self._place} is a file; give the name of a new directory")
+            raise FileExistsError(f"{printable(self._place)} is a file; give the name of a new directory")
         if self._place.is_dir() and any(self._place.iterdir()):
-            raise FileExistsError(f"{self._place} is not empty; give the name of a new directory")
+            raise FileExistsError(f"{printable(self._place)} is not empty; give the name of a new directory")

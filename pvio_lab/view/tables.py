@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from html import escape
 
+from ..errors import printable
+
 TEXT = "color: var(--jp-content-font-color1, inherit)"
 PALE = "color: var(--jp-content-font-color2, #808080)"
 WRONG = "color: var(--jp-error-color1, #d32f2f)"
@@ -20,7 +22,7 @@ Facts = list[tuple[str, str]]
 
 def box(heading: str, *parts: str, width: int = 720) -> str:
     """A heading, and what belongs under it, at most so many pixels wide."""
-    title = f'<div style="font-weight: 600; margin: 0 0 6px; overflow-wrap: anywhere">{escape(heading)}</div>'
+    title = f'<div style="font-weight: 600; margin: 0 0 6px; overflow-wrap: anywhere">{_text(heading)}</div>'
     return f'<div style="max-width: {width}px; line-height: 1.4; {TEXT}">{title}{"".join(parts)}</div>'
 
 
@@ -44,7 +46,12 @@ def _cell(tag: str, text: str, is_right: bool) -> str:
     wrap = "; white-space: nowrap" if is_right and tag == "td" else ""
     height = "top" if tag == "td" else "bottom"
     style = f"{align}{wrap}; vertical-align: {height}; padding: 3px 8px 3px 0; border: 0"
-    return f'<{tag} style="{style}">{escape(text)}</{tag}>'
+    return f'<{tag} style="{style}">{_text(text)}</{tag}>'
+
+
+def _text(text: str) -> str:
+    """Text that anybody may have written, without signs that turn or hide what stands beside it."""
+    return escape(printable(text, keep="\n"))
 
 
 def facts_html(facts: Facts) -> str:
@@ -53,7 +60,7 @@ def facts_html(facts: Facts) -> str:
     fact_style = f"{CELL}; {LINE}; {TEXT}; width: 100%; overflow-wrap: anywhere"
     rows = (
         f'<tr><th scope="row" style="{label_style}">{label}</th>'
-        f'<td style="{fact_style}">{escape(fact)}</td></tr>'
+        f'<td style="{fact_style}">{_text(fact)}</td></tr>'
         for label, fact in facts
     )
     return f'<table style="{TABLE}">{"".join(rows)}</table>'

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..base.forks import new_lock
-from ..errors import OpenError
+from ..errors import OpenError, printable
 from ..read.bitstream import NO_FRAME
 from ..read.convert import Matrix
 from ..read.decoder import FileMark
@@ -156,7 +156,7 @@ def _inspect(path: str, container: InputContainer) -> Clip:
     main = pick_stream(container, path)
     streams = carried(container, main.index)
     if main not in streams:
-        raise OpenError(f"there is no video stream in {path}: only a cover picture")
+        raise OpenError(f"there is no video stream in {printable(path)}: only a cover picture")
     videos = [stream for stream in streams if isinstance(stream, VideoStream)]
     if any(stream.codec_context is None for stream in streams):
         raise Refusal("has a stream of a codec that is not known here")
@@ -164,7 +164,7 @@ def _inspect(path: str, container: InputContainer) -> Clip:
     tables = read_streams(container, looks)
     if not len(tables[main.index]):
         raise OpenError(
-            f"there are no frames in {path}: {tables[main.index].trouble or 'it ends before them'}"
+            f"there are no frames in {printable(path)}: {tables[main.index].trouble or 'it ends before them'}"
         )
     frames = {
         stream.index: _frames(path, container, stream, tables[stream.index], looks[stream.index])

@@ -19,7 +19,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ..base.files import Target
-from ..errors import EncodeError
+from ..errors import EncodeError, printable
 from ..read.sources import local_path
 from .clip import Clip, Room, carried, inspect_clip
 from .encoders import MUXERS
@@ -93,11 +93,13 @@ def _container_name(place: Path) -> str:
         chosen = av.open(f"any{place.suffix}", "w").format
     except (ValueError, av.error.FFmpegError) as error:
         raise ValueError(
-            f"the suffix {place.suffix!r} of {place} names no container ({error}); use .mp4, .mkv or .webm"
+            f"the suffix {place.suffix!r} of {printable(place)} names no container ({error}); "
+            f"use .mp4, .mkv or .webm"
         ) from error
     if chosen.no_file:
         raise ValueError(
-            f"the suffix {place.suffix!r} of {place} stands for more than one file; use .mp4 or .mkv"
+            f"the suffix {place.suffix!r} of {printable(place)} stands for more than one file; "
+            f"use .mp4 or .mkv"
         )
     return chosen.name
 
@@ -114,7 +116,7 @@ def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
             try:
                 clips.append(future.result())
             except Refusal as refusal:
-                refusals.append(f"{path} {refusal}")
+                refusals.append(f"{printable(path)} {refusal}")
         _check(clips, refusals)
         yield clips
     finally:
@@ -128,7 +130,8 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
     for clip in clips[1:]:
         if not clip.stands_alone:
             refusals.append(
-                f"{clip.path} begins with a keyframe that does not end what was before it (no IDR picture)"
+                f"{printable(clip.path)} begins with a keyframe that does not end what "
+                f"was before it (no IDR picture)"
             )
     refusals = list(dict.fromkeys(refusals))
     texts = refusals[:_MOST_REFUSALS]
@@ -138,7 +141,9 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
         others = [(clip.path, clip.properties) for clip in clips[1:]]
         table = table_of_differences(clips[0].properties, others)
         if table:
-            texts.append(f"these files do not fit {clips[0].path}, the first file of the table:\n{table}")
+            texts.append(
+                f"these files do not fit {printable(clips[0].path)}, the first file of the table:\n{table}"
+            )
     if texts:
         words = "\n".join(texts)
         raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{words}")
@@ -235,7 +240,7 @@ def _add_stream(output: OutputContainer, stream: Stream, path: str) -> Stream:
         return output.add_stream_from_template(stream, opaque=True)
     except ValueError as error:
         raise ValueError(
-            f"the output cannot hold the {stream.type} stream {stream.index} of {path}: {error}; "
+            f"the output cannot hold the {stream.type} stream {stream.index} of {printable(path)}: {error}; "
             f"choose another suffix"
         ) from error
 

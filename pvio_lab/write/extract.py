@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..read.sources import source_name
 from .sample_jobs import jobs_of_tree, sample_all, sample_one
 from .sample_report import SampleReport
 from .sampling_plan import Plan, Policy, Resize
@@ -77,7 +78,7 @@ def sample_video(
     """
     policy = Policy(start, end, step, fps, num_frames, first, max_frames, only, only_annotated)
     plan = Plan.checked(policy, resize, annotations, copy_annotations)
-    return SampleReport((sample_one(os.fspath(source), Path(output_dir), plan, progress=progress),))
+    return SampleReport((sample_one(source_name(source), Path(output_dir), plan, progress=progress),))
 
 
 def sample_video_tree(

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..base.files import Target
+from ..base.files import Target, open_regular
 from ..errors import VideoError
 from ..read.frames import Frames
 
@@ -82,7 +82,7 @@ def save_whole(path: Path, frame: Frames, write: ImageWriter = write_image) -> P
 def is_whole_png(path: Path) -> bool:
     """Whether there is a PNG file, and it has its end: a computer may have failed while it was written."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(-len(_PNG_END), os.SEEK_END)
             return file.read() == _PNG_END
     except OSError:  # it is not there, or shorter

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.files import Target
+from ..base.files import Target, read_bytes
+from ..errors import printable
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
     ]
     if differences:
         raise FileExistsError(
-            f"the images of {path} are others ({', '.join(differences)}); "
+            f"the images of {printable(path)} are others ({', '.join(differences)}); "
             "give another output_dir, or remove them and this file"
         )
     return known
@@ -51,7 +52,7 @@ def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """What a manifest says; None if there is none, or it is damaged and to be made anew."""
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(read_bytes(path))
     except (FileNotFoundError, ValueError):
         return None
     return data if isinstance(data, dict) and {"is_complete", "frames"} <= set(data) else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from ..errors import printable
 from ..read.numbers import positive_integer
 from .camera import Camera, EpisodeVideo
 from .options import usual_suffix
@@ -85,7 +86,7 @@ class StreamingVideoEncoder:
         names = _checked(keys)
         folder = Path(directory)
         if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(f"{folder} is a file; give the name of a folder")
+            raise NotADirectoryError(f"{printable(folder)} is a file; give the name of a folder")
         self._new_folders = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         try:

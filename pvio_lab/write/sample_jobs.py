@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import VideoError
+from ..errors import VideoError, printable
 from ..read.annotations import find_notes
 from ..read.cpus import num_cpus
 from ..read.frame_notes import FrameNotes
 from ..read.functions import open_video
 from ..read.program import in_words
 from ..read.scan import videos_in
-from ..read.sources import shown
+from ..read.sources import public_name, shown, source_name
 from .sample_names import shared_stems, stem_for, video_name
 from .sample_report import SampleRow
 from .sampler import Sampler
@@ -58,12 +58,12 @@ def jobs_of_tree(source_dir: Path, output_dir: Path) -> list[Job]:
         NotADirectoryError: It is a file.
     """
     if source_dir.is_file():
-        raise NotADirectoryError(f"{source_dir} is a file; sample_video takes one")
+        raise NotADirectoryError(f"{printable(source_dir)} is a file; sample_video takes one")
     if not source_dir.is_dir():
-        raise FileNotFoundError(f"there is no directory {source_dir}")
+        raise FileNotFoundError(f"there is no directory {printable(source_dir)}")
     videos = [Path(name) for name in videos_in(source_dir)]
     if not videos:
-        raise FileNotFoundError(f"there are no videos in the directory {source_dir}")
+        raise FileNotFoundError(f"there are no videos in the directory {printable(source_dir)}")
     return [_job_of_tree(video, source_dir, output_dir, shared) for video, shared in _with_shared(videos)]
 
 
@@ -79,7 +79,9 @@ def _with_shared(videos: list[Path]) -> Iterator[tuple[Path, bool]]:
 def _job_of_tree(video: Path, source_dir: Path, output_dir: Path, is_shared: bool) -> Job:
     folder = video.parent.relative_to(source_dir)
     directory = output_dir / folder
-    return Job(str(video), directory, stem_for(directory, video.name, is_shared=is_shared), str(folder))
+    return Job(
+        source_name(video), directory, stem_for(directory, video.name, is_shared=is_shared), str(folder)
+    )
 
 
 def sample_one(source: str, directory: Path, plan: Plan, *, progress: bool) -> SampleRow:
@@ -145,7 +147,7 @@ def _sample(
         error = fault
     seconds = time.perf_counter() - begin
     words = None if error is None else in_words(error)
-    return SampleRow(shown(job.source), error is None, error=words, seconds=seconds, **done), error
+    return SampleRow(public_name(job.source), error is None, error=words, seconds=seconds, **done), error
 
 
 def _steps(

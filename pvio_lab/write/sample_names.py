@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..base.files import read_bytes
 from ..read.sources import is_url
 
 
@@ -57,6 +58,6 @@ def _stem(name: str) -> str:
 
 def _owner(manifest: Path) -> str | None:
     try:
-        return str(json.loads(manifest.read_text("utf-8"))["video"])
+        return str(json.loads(read_bytes(manifest))["video"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import show
+from ..errors import printable
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class SampleReport:
 
     def __repr__(self) -> str:
         lines = [f"SampleReport({len(self)} videos, {self.num_images} images, {len(self.bad)} bad)"]
-        lines += [f"{row.source}: {row.error} ({row.num_images} images)" for row in self.bad[:10]]
+        lines += [f"{printable(row.source)}: {row.error} ({row.num_images} images)" for row in self.bad[:10]]
         return "\n  ".join(lines if len(self.bad) <= 10 else [*lines, "..."])
 
     def _repr_html_(self) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..read.frame_notes import FrameNotes
 from ..read.frames import Frames
 from ..read.sampling import timeline
-from ..read.sources import shown
+from ..read.sources import public_name
 from .image_files import image_name, is_whole_png, write_all, write_image
 from .manifest import Origin, check_origin, save_text, write_manifest
 from .sample_names import manifest_path, video_name
@@ -97,7 +97,9 @@ class Sampler:
         """Writes down which images there are, also those of other runs."""
         numbers = sorted({*self._numbers.tolist(), *self._others})
         frames = [self._entry(number) for number in numbers if self._path(number).is_file()]
-        write_manifest(self.manifest, self._origin, shown(self._source), frames, is_complete=is_complete)
+        write_manifest(
+            self.manifest, self._origin, public_name(self._source), frames, is_complete=is_complete
+        )
 
     def _frames(self) -> Iterator[tuple[Path, Frames]]:
         stream = self._reader.stream(self.missing, size=self._size)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..base.files import Target
 from ..base.forks import new_lock
+from ..errors import printable
 from ..read.frames import Frames
 from .colour import check_size, chroma_steps, colour_arguments
 from .encoders import ENCODERS, EncoderInfo
@@ -100,7 +101,7 @@ class VideoWriter:
         self._lock = new_lock()
         self._target = Target(path, overwrite=overwrite)
         if codec == "auto":
-            _log.info("%s: codec='auto' chose %s", self.path.name, self._plan.encoder.name)
+            _log.info("%s: codec='auto' chose %s", printable(self.path.name), self._plan.encoder.name)
 
     @property
     def encoder(self) -> EncoderInfo:
@@ -126,7 +127,7 @@ class VideoWriter:
 
     def _append(self, pixels: Frames) -> None:
         if not self._is_open:
-            raise ValueError(f"this writer of {self.path} is closed; open a new one")
+            raise ValueError(f"this writer of {printable(self.path)} is closed; open a new one")
         height, width = pixels.shape[:2]
         if self._size is None:
             self._begin(width, height)
@@ -171,7 +172,9 @@ class VideoWriter:
         """
         with self._lock:
             if self._feed is None:
-                raise ValueError(f"no frames were written to {self.path}: a video has at least one")
+                raise ValueError(
+                    f"no frames were written to {printable(self.path)}: a video has at least one"
+                )
             self._feed.finish()
 
     def cancel(self) -> None:
@@ -197,17 +200,18 @@ class VideoWriter:
     def __repr__(self) -> str:
         size = f"{self._size[0]}x{self._size[1]}, " if self._size else ""
         return (
-            f"VideoWriter({self.path.name}: {self._plan.encoder.codec} by {self._plan.encoder.name}, "
+            f"VideoWriter({printable(self.path.name)}: {self._plan.encoder.codec} by "
+            f"{self._plan.encoder.name}, "
             f"{size}{float(self.fps):g} frames/s, {self.num_frames} frames)"
         )
 
     def _begin(self, width: int, height: int) -> None:
         arguments = self._plan.arguments(*self._padded_size(width, height))
-        self._feed = Feed([*arguments, "-y", f"file:{self._target.partial}"], f"write {self.path}")
+        self._feed = Feed([*arguments, "-y", f"file:{self._target.partial}"], f"write {printable(self.path)}")
         self._size = width, height
         if not self._is_open:  # another thread has cancelled meanwhile
             self.cancel()
-            raise ValueError(f"the writing of {self.path} was cancelled")
+            raise ValueError(f"the writing of {printable(self.path)} was cancelled")
 
     def _padded_size(self, width: int, height: int) -> tuple[int, int]:
         step_x, step_y = chroma_steps(self._plan.pixel_format) if self._pad else (1, 1)
