@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import pytest
 from fuzz import fuzz
-from hostile import CLIP, HLS, LARGE, LISTS, TABLES, alias, mp4, png
+from hostile import CLIP, HLS, LARGE, LISTS, TABLES, alias, mp4
 from PIL import Image
 
 from pvio_lab import (
@@ -135,19 +135,22 @@ def test_the_largest_picture_can_be_set(tmp_path, monkeypatch):
         VideoReader(CLIP)
 
 
-def test_a_picture_that_grows_on_the_way(tmp_path):
-    path = tmp_path / "a.mov"
+def test_a_picture_that_grows_on_the_way(tmp_path, monkeypatch):
+    path, small, large = tmp_path / "a.mov", tmp_path / "small.jpg", tmp_path / "large.jpg"
+    Image.new("RGB", (32, 32)).save(small)
+    Image.new("RGB", (4096, 2048)).save(large)
     with av.open(path, "w") as container:
-        stream = container.add_stream("png", 25, width=32, height=32, pix_fmt="rgb24")
-        for number, size in enumerate((32, 16000, 32)):
-            packet = av.Packet(png(size, size))
+        stream = container.add_stream("mjpeg", 25, width=32, height=32, pix_fmt="yuvj420p")
+        for number, image in enumerate([small] * 40 + [large] + [small] * 40):
+            packet = av.Packet(image.read_bytes())
             packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, number, number, True
             packet.time_base = Fraction(1, 25)
             container.mux(packet)
+    monkeypatch.setenv("PVIO_LAB_MAX_PIXELS", "1024")
     with VideoReader(path) as reader:
-        assert reader[[0, 2]].shape == (2, 32, 32, 3)
-        with pytest.raises(DecodeError, match="frame 1 of"):
-            reader[1]
+        assert reader[[0, 41]].shape == (2, 32, 32, 3)
+        with pytest.raises(DecodeError, match="frame 40 of"):
+            reader[40]
 
 
 @pytest.mark.parametrize("name", TABLES)

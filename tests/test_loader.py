@@ -352,6 +352,8 @@ def test_an_error_in_the_transform_is_that_error(paths, kind, num_workers):
         ({"collate_fn": list}, TypeError, "collate_fn.*transform="),
         ({"shuffle": True}, TypeError, "order='shuffled'"),
         ({"btach_size": 3}, TypeError, "no option btach_size"),
+        ({"drop_lsat": False}, TypeError, "no option drop_lsat"),
+        ({"max_btyes": None}, TypeError, "no option max_btyes"),
         ({"worker_kind": "fibre"}, ValueError, "worker_kind='fibre' must be one of 'thread', 'process'"),
         ({"order": "random"}, ValueError, "order='random'"),
         ({"num_workers": -1}, ValueError, "num_workers=-1.*'auto'"),

@@ -230,6 +230,24 @@ def test_cancelling_leaves_nothing(recorder, tmp_path):
     assert numbers_in(record(recorder, old.parent)["wrist"].path) == list(range(40))
 
 
+def test_a_camera_may_be_cancelled_by_its_own_thread():
+    """By the garbage collector, which runs in any thread, when a recorder was dropped."""
+
+    class Writer:
+        def check_size(self, width, height):
+            """Takes any."""
+
+        def append(self, pixels):
+            camera.cancel()
+
+        def cancel(self):
+            """Has no file."""
+
+    camera = Camera("front", Writer(), 3)
+    camera.feed(FRAMES[0], block=True)
+    assert camera._is_done.wait(30)
+
+
 def test_a_folder_made_for_an_episode_goes_with_it(recorder, tmp_path):
     recorder.start_episode(["front"], tmp_path / "new" / "and" / "deep")
     recorder.feed_frame("front", FRAMES[0])

@@ -15,8 +15,6 @@ from ..errors import printable
 
 # Most file systems end at 255 bytes a name.
 _LONGEST_STEM = 200
-
-
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
@@ -143,8 +141,7 @@ class Target:
         if old.st_nlink > 1:
             raise FileExistsError(
                 f"{printable(self.path)} is one of {old.st_nlink} hard links to a file, and "
-                f"replacing it would part "
-                "them; remove it first or choose another name"
+                "replacing it would part them; remove it first or choose another name"
             )
         return old
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from inspect import signature
 from os import PathLike
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from ..read.numbers import not_negative_integer, positive_integer
 from ..read.sources import source_name
@@ -84,7 +86,10 @@ def can_pin(pin_memory: bool) -> bool:
 
 
 def refuse_torch_options(options: dict[str, Any]) -> None:
-    """TypeError for an option of torch's DataLoader, with what to use instead of it."""
-    for name in (name for name, value in options.items() if value not in (None, False)):
+    """Raise TypeError for an option that there is not, and for one of torch's that asks for something."""
+    allowed = signature(DataLoader).parameters
+    for name, value in options.items():
+        if name in allowed and value in (None, False):
+            continue
         hint = _INSTEAD.get(name, "see help(VideoCollectionDataLoader) for those there are")
         raise TypeError(f"VideoCollectionDataLoader has no option {name}=: {hint}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from ..base.forks import new_lock
@@ -33,32 +33,34 @@ class Trouble:
 
     def __init__(self) -> None:
         self._lock = new_lock()
-        self._skipped: dict[str, Skipped] = {}
+        self._skipped: dict[str, tuple[Exception, set[int] | None]] = {}
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """The videos of which something is missing, in the order in which that was found."""
         with self._lock:
-            return tuple(self._skipped.values())
+            return tuple(
+                Skipped(path, error, None if numbers is None else tuple(sorted(numbers)))
+                for path, (error, numbers) in self._skipped.items()
+            )
 
     def of_file(self, path: str, error: Exception) -> None:
         """Nothing of this video can be read."""
-        self._note(Skipped(path, error))
+        self._note(path, error, None)
 
     def of_frame(self, path: str, number: int, error: Exception) -> None:
         """One frame of this video cannot be read."""
-        self._note(Skipped(path, error, (number,)))
+        self._note(path, error, number)
 
-    def _note(self, new: Skipped) -> None:
+    def _note(self, path: str, error: Exception, number: int | None) -> None:
         with self._lock:
-            known = self._skipped.get(new.path)
-            self._skipped[new.path] = new if known is None else _both(known, new)
-        if known is None:
-            what = "left out" if new.frame_indices is None else "not complete"
-            warnings.warn(f"{shown(new.path)} is {what}: {new.error}", RuntimeWarning, stacklevel=2)
-
-
-def _both(known: Skipped, new: Skipped) -> Skipped:
-    if known.frame_indices is None or new.frame_indices is None:
-        return replace(known, frame_indices=None)
-    return replace(known, frame_indices=tuple(sorted({*known.frame_indices, *new.frame_indices})))
+            is_new = path not in self._skipped
+            first, numbers = self._skipped.get(path, (error, set[int]()))
+            if number is None:
+                numbers = None
+            elif numbers is not None:
+                numbers.add(number)
+            self._skipped[path] = first, numbers
+        if is_new:
+            what = "left out" if number is None else "not complete"
+            warnings.warn(f"{shown(path)} is {what}: {error}", RuntimeWarning, stacklevel=2)

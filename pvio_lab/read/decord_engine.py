@@ -37,9 +37,9 @@ class DecordEngine:
         """See `Engine`; decord has to decode them all."""
         layout = self._layout
         begins = layout.number_of[layout.entry[list(numbers)]]
-        for begin in np.unique(begins).tolist():
-            last = max(number for number, start in zip(numbers, begins, strict=True) if start == begin)
-            yield from self._run(begin, last)
+        last_of = dict(zip(begins.tolist(), numbers, strict=True))  # the last one stays
+        for begin in sorted(last_of):
+            yield from self._run(begin, last_of[begin])
 
     def reset(self) -> None:
         """See `Engine`."""

@@ -79,12 +79,12 @@ class Packets:
 
 
 def open_container(path: str) -> InputContainer:
-    """Opens a local file, whatever its name looks like.
+    """Open a local file, whatever its name looks like; no other file and no address that it names.
 
     Raises:
         FileNotFoundError: There is no such file.
         IsADirectoryError: It is a directory.
-        OpenError: It is no media file.
+        OpenError: It is no media file, or one that names others, or no regular file.
         PermissionError: It may not be read.
     """
     name = printable(path)

@@ -227,7 +227,7 @@ def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
     if not directory.is_dir():
         raise NotADirectoryError(
             f"{printable(directory)} is a file, not a directory of images; "
-            f"open it with VideoReader or open_video"
+            "open it with VideoReader or open_video"
         )
     if pattern is not None and not isinstance(pattern, str):
         raise TypeError(f'pattern={pattern!r} must be a string such as "*.png"')

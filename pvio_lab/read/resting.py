@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import sys
 import threading
 from typing import Protocol
@@ -16,7 +15,6 @@ MAX_AWAKE = 32
 # Freed memory stays with the allocator, and this process, until it is asked to give it back.
 _TRIM_BYTES = 8 * 2**20
 
-_clock = itertools.count()
 _lock = new_lock()
 _freed = 0
 
@@ -30,15 +28,17 @@ class Sleeper(Protocol):
         """Closes them until they are needed."""
 
 
-_awake: WeakKeyDictionary[Sleeper, int] = WeakKeyDictionary()
+# In the order in which they were used.
+_awake: WeakKeyDictionary[Sleeper, None] = WeakKeyDictionary()
 
 
 def is_used(sleeper: Sleeper) -> None:
     """It was used just now; those that were not for longest are sent to rest, unless they are busy."""
     with _lock:
-        _awake[sleeper] = next(_clock)
-        by_age = sorted(_awake, key=lambda each: _awake[each])
-    for other in by_age[:-MAX_AWAKE]:
+        _awake.pop(sleeper, None)
+        _awake[sleeper] = None
+        tired = list(_awake)[:-MAX_AWAKE] if len(_awake) > MAX_AWAKE else []
+    for other in tired:
         if other.lock.acquire(blocking=False):
             try:
                 other.rest()

@@ -93,7 +93,7 @@ def nearest_frames(
         raise FrameTimestampError(
             f"no frame within tolerance_s={tolerance_s!r} of {_text(time)} s: the nearest is at "
             f"{_text(nearest)} s in {printable(path)}; ask for the time of a frame, "
-            f"or allow a larger tolerance_s"
+            "or allow a larger tolerance_s"
         )
     return np.asarray(frames, np.int64)
 

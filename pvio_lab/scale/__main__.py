@@ -42,7 +42,7 @@ def _process(given: argparse.Namespace) -> int:
     report = process_manifest(given.manifest, given.output, **_options(given))
     print(report)
     for row in report.errors()[:10]:
-        print(f"  {printable(row['path'])}: {row['error_type']}: {row['error_message']}")
+        print(f"  {printable(str(row['path']))}: {row['error_type']}: {row['error_message']}")
     return 1 if report.num_failed else 0
 
 

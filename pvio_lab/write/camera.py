@@ -68,7 +68,8 @@ class Camera:
         self._is_done = threading.Event()
         self._owner = os.getpid()
         survive_forks(self)
-        threading.Thread(target=self._run, name=f"recording {key}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"recording {key}", daemon=True)
+        self._thread.start()
 
     def feed(self, image: Any, *, block: bool) -> None:
         """Puts a copy of the frame into the queue, or counts it as dropped."""
@@ -109,6 +110,9 @@ class Camera:
 
     def cancel(self) -> None:
         """Ends without a file."""
+        if threading.current_thread() is self._thread:  # by the garbage collector, which may run anywhere
+            threading.Thread(target=self.cancel, daemon=True).start()
+            return
         self._is_cancelled.set()
         with suppress(queue.Full):
             self._queue.put_nowait(None)  # the thread may be waiting for a frame

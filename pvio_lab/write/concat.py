@@ -94,12 +94,12 @@ def _container_name(place: Path) -> str:
     except (ValueError, av.error.FFmpegError) as error:
         raise ValueError(
             f"the suffix {place.suffix!r} of {printable(place)} names no container ({error}); "
-            f"use .mp4, .mkv or .webm"
+            "use .mp4, .mkv or .webm"
         ) from error
     if chosen.no_file:
         raise ValueError(
             f"the suffix {place.suffix!r} of {printable(place)} stands for more than one file; "
-            f"use .mp4 or .mkv"
+            "use .mp4 or .mkv"
         )
     return chosen.name
 
@@ -131,7 +131,7 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
         if not clip.stands_alone:
             refusals.append(
                 f"{printable(clip.path)} begins with a keyframe that does not end what "
-                f"was before it (no IDR picture)"
+                "was before it (no IDR picture)"
             )
     refusals = list(dict.fromkeys(refusals))
     texts = refusals[:_MOST_REFUSALS]
