@@ -54,7 +54,7 @@ class DownloadCache:
     """
 
     def __init__(self, fetching: Fetching):
-        self._fetching, self._bound = fetching, fetching.cache_bytes
+        self._fetching, self._bound = fetching, fetching.room_bytes
         fetching.folder.mkdir(parents=True, exist_ok=True)
         self.folder = Path(os.path.realpath(fetching.folder))
         self._holds = holds_in(self.folder)
