@@ -16,7 +16,9 @@ from ..errors import SourceError
 from .addresses import is_url as is_url
 from .addresses import shown as shown
 from .body import Body
+from .deadline import Deadline
 from .download_cache import Download, DownloadCache, Facts, file_name
+from .faults import Tries
 from .fetching import Fetching as Fetching
 
 Keep = Literal["cache", "memory", "temporary"]
@@ -137,12 +139,15 @@ def _as_it_is(name: str) -> Iterator[Fetched]:
 
 @contextmanager
 def _in_cache(source: str, fetching: Fetching) -> Iterator[Fetched]:
-    cache = _opened_cache(fetching)
+    cache, deadline = _opened_cache(fetching), Deadline(fetching.max_seconds)
     with cache.held(source) as entry:
         facts, attempts, num_bytes = cache.find(entry), 0, 0
         if facts is None or fetching.revalidate:
-            with _writing(fetching):
-                facts, attempts, num_bytes = _download(source, fetching, cache, entry, facts)
+            in_time = Tries(source, fetching, deadline).check_time
+            with _writing(fetching), cache.turn(entry, in_time):
+                facts = cache.find(entry)  # somebody else may have fetched it meanwhile
+                if facts is None or fetching.revalidate:
+                    facts, attempts, num_bytes = _download(source, fetching, deadline, cache, entry, facts)
         if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
             raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
         yield Fetched(str(entry / facts.file), attempts, num_bytes)
@@ -165,9 +170,14 @@ def _writing(fetching: Fetching) -> Iterator[None]:
 
 
 def _download(
-    source: str, fetching: Fetching, cache: DownloadCache, entry: Path, known: Facts | None
+    source: str,
+    fetching: Fetching,
+    deadline: Deadline,
+    cache: DownloadCache,
+    entry: Path,
+    known: Facts | None,
 ) -> tuple[Facts, int, int]:
-    with Body(source, fetching, known.version if known else None) as body:
+    with Body(source, fetching, known.version if known else None, deadline) as body:
         if body.is_known and known:
             return known, body.attempts, 0
         with cache.new(source, entry) as new, open(new.file, "r+b") as file:
