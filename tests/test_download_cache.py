@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from truth_frames import SAMPLES
 from unruly_server import serving
 
+import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
 from pvio_lab.read.download_cache import DownloadCache, _entry_name, file_name
 from pvio_lab.read.holds import Holds, alone_in, holds_in
@@ -195,6 +197,79 @@ def test_a_reader_at_rest_lets_its_file_go(server, fetching):
         for number in range(12):
             fetch(server, fetching, number)
         assert os.path.exists(reader.info.path)
+
+
+@NO_LOCKS
+def test_threads_that_wake_a_reader_hold_its_file_once(server, fetching):
+    with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
+        for _ in range(5):
+            reader.rest()
+            gate = Barrier(4)
+            threads = [Thread(target=lambda gate=gate: (gate.wait(), reader[30])) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert is_unused(fetching.folder, Path(reader.info.path).parent.name)
+
+
+@NO_LOCKS
+def test_a_reader_at_rest_notices_that_others_fetched_its_file_again(server, fetching):
+    url = server.url("plain/gop2.mp4")
+    with VideoReader(url, fetching=fetching) as reader:
+        frame = reader[30]
+        reader.rest()
+        shutil.rmtree(Path(reader.info.path).parent)
+        local_path(url, fetching)
+        assert (reader[31] != frame).any()
+        assert (reader[30] == frame).all()
+
+
+@NO_LOCKS
+def test_what_is_dropped_in_the_middle_of_a_call_is_dropped_later(tmp_path):
+    """The garbage collector may run anywhere, and closes readers."""
+    holds = Holds(tmp_path)
+    holds.take("a")
+    holds.take("b")
+    with holds.unused("c") as unused:
+        holds.drop("a")
+        with holds.unused("b") as inner:
+            assert (unused, inner) == (True, False)
+    assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (True, False)
+
+
+@NO_LOCKS
+@pytest.mark.parametrize("use", ["loader", "clips", "join", "profile", "throughput", "sample"])
+def test_a_source_is_held_as_long_as_it_is_used(server, tmp_path, monkeypatch, use):
+    """With room for one of four videos."""
+    monkeypatch.setenv("PVIO_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PVIO_LAB_CACHE_BYTES", "150000")
+    urls = [server.url("plain/gop2.mp4", query=str(number)) for number in range(4)]
+    if use == "loader":
+        loader = pv.VideoCollectionDataLoader(
+            pv.VideoCollectionDataset(urls, step=10), num_workers=2, order="shuffled"
+        )
+        assert sum(len(batch["frames"]) for batch in loader) == 24
+    elif use == "clips":
+        with pv.ClipDataset(urls, 4) as clips:
+            assert all(len(clips[item % 4]["frames"]) == 4 for item in range(8))
+    elif use == "join":
+        pv.concatenate_video_files(urls, tmp_path / "all.mp4")
+        assert pv.get_video_metadata(tmp_path / "all.mp4").num_frames == 240
+    elif use == "profile":
+        assert all(pv.profile_reads(url, [3, 5]).num_frames == 2 for url in urls)
+    elif use == "throughput":
+        report = pv.measure_throughput(
+            urls, patterns=["random"], readers=["pvio_lab"], seconds=0.05, repeats=1, progress=False
+        )
+        assert len({row.source for row in report}) == 4
+    else:
+        for number, url in enumerate(urls):
+            pv.sample_video(url, tmp_path / str(number), step=30, progress=False)
+            assert len(list((tmp_path / str(number)).glob("*.png"))) == 2
+    gc.collect()
+    local_path("data:,", Fetching())
+    assert num_bytes(tmp_path / "cache") <= 150_000
 
 
 @NO_LOCKS

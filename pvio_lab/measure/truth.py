@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from ..read.reader import VideoReader
-from ..read.sources import local_path
+from ..read.sources import HeldSource
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 
@@ -31,8 +31,8 @@ class Course:
 
     source: str
     """The file, as it was given."""
-    path: str
-    """The local file."""
+    held: HeldSource
+    """The local file, which stays where it is meanwhile."""
     shape: tuple[int, int, int, int]
     """Number of frames, height, width, 3."""
     tasks: dict[Pattern, Task]
@@ -43,7 +43,8 @@ class Course:
 
 def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seconds: float) -> Course:
     """Chooses the frames, the same for all readers, and reads those that will be checked."""
-    path = local_path(source)
+    held = HeldSource(source)
+    path = held.path
     with VideoReader(path, num_threads=1) as reader:
         shape, ahead = reader.shape, _frames_in(reader, seconds) if "sequential" in patterns else 0
     size = batch_size(shape)
@@ -55,7 +56,7 @@ def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seco
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(str(source), path, shape, tasks, truth)
+    return Course(str(source), held, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -44,6 +45,8 @@ def local_path(source: str | PathLike[str], fetching: Fetching | None = None) ->
     A URL is taken to mean one video: what was fetched is used again without asking, unless
     `fetching.revalidate` is set. `$PVIO_LAB_CACHE` names the folder, `$PVIO_LAB_CACHE_BYTES` its bound.
 
+    A cache may remove it at any time, unless it is held: see `fetched` and `HeldSource`.
+
     Raises:
         ImportError: A package for this kind of URL is missing.
         SourceError: It cannot be fetched.
@@ -51,6 +54,41 @@ def local_path(source: str | PathLike[str], fetching: Fetching | None = None) ->
     """
     with fetched(source, fetching) as file:
         return file.path
+
+
+class HeldSource:
+    """A source as a local file that stays until it is released, or nothing refers to this any more.
+
+    >>> held = HeldSource("data_samples/gop2.mp4")
+    >>> held.path, held.is_held
+    ('data_samples/gop2.mp4', True)
+    >>> held.release()
+    >>> held.is_held
+    False
+
+    Args:
+        source: A path or a URL; what is not on this machine is fetched into the cache.
+        fetching: Limits, and the place of the cache.
+
+    Raises:
+        ImportError: A package for this kind of URL is missing.
+        SourceError: It cannot be fetched.
+        TypeError: It is no path.
+    """
+
+    def __init__(self, source: str | PathLike[str], fetching: Fetching | None = None):
+        stack = ExitStack()
+        self.path = stack.enter_context(fetched(source, fetching)).path
+        self._let_go = weakref.finalize(self, stack.close)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was not released yet."""
+        return self._let_go.alive
+
+    def release(self) -> None:
+        """Let it go; can be said twice."""
+        self._let_go()
 
 
 def fetched(
