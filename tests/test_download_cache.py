@@ -363,6 +363,19 @@ def test_eight_readers_of_one_url(tmp_path, server, fetching, words):
     assert server.count(f"{words}/9.bin") - before == 1 + num_failed
 
 
+def test_who_asks_meanwhile_whether_a_file_has_changed_gets_the_same_answer(server, fetching, monkeypatch):
+    fetch(server, fetching, 11)
+    before, turn, gate = server.count("plain/11.bin"), DownloadCache.turn, Barrier(4)
+    monkeypatch.setattr(DownloadCache, "turn", lambda *args: (gate.wait(), turn(*args))[1])
+    asking = replace(fetching, revalidate=True)
+    threads = [Thread(target=fetch, args=(server, asking, 11)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.count("plain/11.bin") - before == 1
+
+
 @NO_LOCKS
 def test_processes_read_one_url(server, tmp_path):
     before = server.count("drip/8.bin")

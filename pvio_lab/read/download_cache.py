@@ -87,6 +87,13 @@ class DownloadCache:
         """
         return self._holds.turn(entry.name, check)
 
+    def state(self, entry: Path) -> tuple[int, int] | None:
+        """Something that changes whenever the entry is fetched."""
+        with suppress(OSError):
+            found = os.lstat(entry / _FACTS)
+            return found.st_ino, found.st_mtime_ns
+        return None
+
     def find(self, entry: Path) -> Facts | None:
         """What is noted about an entry, if it is there and whole; it counts as used now."""
         with suppress(OSError, ValueError, TypeError, RecursionError):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -97,7 +97,8 @@ class Holds:
     def after_fork(self) -> None:
         """A child inherits no locks."""
         self._begin_anew()
-        self._reopen()
+        with suppress(OSError):  # the folder is gone; whoever takes a name will hear of it
+            self._reopen()
 
     def take(self, name: str) -> None:
         """From now on, this name is in use; can be said many times."""
@@ -196,8 +197,8 @@ class Holds:
         return opened_in(self._folder, ".holds")
 
     def _reopen(self) -> None:
-        self._file.close()  # before anything is locked: closing a file drops all locks of a process on it
-        self._file = self._opened()
+        old, self._file = self._file, self._opened()
+        old.close()  # before anything is locked: closing a file drops all locks of a process on it
         for name in self._counts:
             self._lock(name, "shared")
         for name in self._working:

@@ -177,23 +177,22 @@ def _as_it_is(name: str) -> Iterator[Fetched]:
 
 @contextmanager
 def _in_cache(source: str, fetching: Fetching) -> Iterator[Fetched]:
-    cache, deadline = _opened_cache(fetching), Deadline(fetching.max_seconds)
-    with cache.held(source) as entry:
+    deadline = Deadline(fetching.max_seconds)
+    with ExitStack() as stack:
+        with _writing(fetching):
+            cache = DownloadCache(fetching)
+            entry = stack.enter_context(cache.held(source))
         facts, attempts, num_bytes = cache.find(entry), 0, 0
         if facts is None or fetching.revalidate:
-            in_time = Tries(source, fetching, deadline).check_time
+            before, in_time = cache.state(entry), Tries(source, fetching, deadline).check_time
             with _writing(fetching), cache.turn(entry, in_time):
-                facts = cache.find(entry)  # somebody else may have fetched it meanwhile
-                if facts is None or fetching.revalidate:
+                is_old = cache.state(entry) == before  # else somebody has fetched it meanwhile
+                facts = cache.find(entry)
+                if facts is None or (fetching.revalidate and is_old):
                     facts, attempts, num_bytes = _download(source, fetching, deadline, cache, entry, facts)
         if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
             raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
         yield Fetched(str(entry / facts.file), attempts, num_bytes)
-
-
-def _opened_cache(fetching: Fetching) -> DownloadCache:
-    with _writing(fetching):
-        return DownloadCache(fetching)
 
 
 @contextmanager
