@@ -16,7 +16,7 @@ from ..read.index import Layout
 from ..read.metadata import describe, recall, remember
 from ..read.numbers import scaled_size
 from ..read.opening import Opened, open_file
-from ..read.sources import local_path
+from ..read.sources import HeldSource, fetched
 from .chunks import Size
 
 Check = Callable[[], None]
@@ -93,6 +93,7 @@ class VideoFile:
         self._layout: Layout | None = None
         self._turn: Turn | None = None
         self._engine: PyAVEngine | None = None
+        self._held: HeldSource | None = None  # as long as the layout, which is of this very file
 
     @property
     def num_frames(self) -> int:
@@ -121,7 +122,9 @@ class VideoFile:
         """See `MediaFile`."""
         with self._lock:
             if self._layout is None:
-                self._keep(open_file(local_path(self.path), self._threads))
+                held = HeldSource(self.path)
+                self._keep(open_file(held.path, self._threads))
+                self._held = held
 
     def lane(self, threads: int) -> VideoLane:
         """See `MediaFile`."""
@@ -134,7 +137,8 @@ class VideoFile:
                 if engine is not None:
                     engine.close()
                 engine = PyAVEngine(self._layout, threads)
-            return VideoLane(engine, Converter(self.size[::-1], self._turn), self._layout.entry.size)
+            converter = Converter(self.size[::-1], self._turn)
+            return VideoLane(engine, converter, self._layout.entry.size, self._held)
 
     def close(self) -> None:
         """See `MediaFile`."""
@@ -148,7 +152,8 @@ class VideoFile:
 
     def _facts(self) -> VideoInfo:
         if self._info is None:
-            self._info = recall(local_path(self.path))
+            with fetched(self.path) as file:
+                self._info = recall(file.path)
         if self._info is None:
             self.open()
         assert self._info
@@ -168,8 +173,11 @@ class VideoFile:
 class VideoLane:
     """A decoder that goes on from where it stands."""
 
-    def __init__(self, engine: PyAVEngine, converter: Converter, num_frames: int):
+    def __init__(
+        self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None = None
+    ):
         self._engine, self._converter, self._num_frames = engine, converter, num_frames
+        self._held = held  # it may have to be opened again
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
         """See `Lane`."""

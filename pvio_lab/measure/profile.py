@@ -20,7 +20,7 @@ from ..read.images import ImageSequence
 from ..read.numbers import frame_numbers
 from ..read.opening import Opened, open_file
 from ..read.plan import plan_runs
-from ..read.sources import local_path, public_name
+from ..read.sources import HeldSource, public_name
 from .advice import Facts, advise
 from .pieces import Pattern
 from .tables import text_table
@@ -145,9 +145,9 @@ class Clock:
 
 
 def _profile_video(source: str | PathLike[str], indices: Any) -> ReadProfile:
-    path, clock = local_path(source), Clock()
+    held, clock = HeldSource(source), Clock()
     with clock.phase("open"):
-        opened = open_file(path, threads=1)
+        opened = open_file(held.path, threads=1)
     try:
         numbers = _checked_numbers(indices, len(opened.index))
         decoded_before = opened.engine.decoded

@@ -15,7 +15,7 @@ import numpy as np
 from ..read.cpus import num_cpus
 from ..read.numbers import positive_integer
 from ..read.reader import VideoReader
-from ..read.sources import is_url, local_path, shown, source_name
+from ..read.sources import is_url, shown, source_name
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
@@ -264,7 +264,7 @@ def _openable(sources: Sources) -> list[str]:
     """Every one of them is opened now, as an error after minutes would be too late."""
     names = named_files(sources)
     for name in names:
-        VideoReader(local_path(name), num_threads=1).close()
+        VideoReader(name, num_threads=1).close()
     return names
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from ..read.reader import VideoReader
-from ..read.sources import local_path, source_name
+from ..read.sources import HeldSource, source_name
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 
@@ -32,8 +32,8 @@ class Course:
 
     source: str
     """The file, as it was given."""
-    path: str
-    """The local file."""
+    held: HeldSource
+    """The local file, which stays where it is meanwhile."""
     shape: tuple[int, int, int, int]
     """Number of frames, height, width, 3."""
     tasks: dict[Pattern, Task]
@@ -44,7 +44,8 @@ class Course:
 
 def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seconds: float) -> Course:
     """Chooses the frames, the same for all readers, and reads those that will be checked."""
-    path = os.path.abspath(local_path(source))  # other readers may take `cam:1.mp4` for a URL
+    held = HeldSource(source)
+    path = os.path.abspath(held.path)  # other readers may take `cam:1.mp4` for a URL
     with VideoReader(path, num_threads=1) as reader:
         shape, ahead = reader.shape, _frames_in(reader, seconds) if "sequential" in patterns else 0
     size = batch_size(shape)
@@ -56,7 +57,7 @@ def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seco
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(source_name(source), path, shape, tasks, truth)
+    return Course(source_name(source), held, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:
