@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from os import PathLike
 from typing import Any, get_args
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from ..read.addresses import shown_apart
 from ..read.cpus import num_cpus
+from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from .batches import Finisher, Transform
 from .checks import checked_dtype, checked_paths, checked_size, one_of
 from .epoch import Epoch, Recipe
-from .files import MediaFile, Wanted, media_file
+from .files import MediaFile, Source, Wanted, media_file
 from .inline import make_batches
 from .memory import BatchMemory
 from .progress import Progress
@@ -26,7 +29,9 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     """Every frame of many videos or image directories, exactly once.
 
     A `VideoCollectionDataLoader` makes batches of it. Iterated by itself, or by torch's own DataLoader, it
-    yields one `{"frame": (C, H, W), "video_path": str, "frame_index": int}` after the other.
+    yields one `{"frame": (C, H, W), "video_path": str, "frame_index": int}` after the other. Of a URL,
+    `video_path` has no user name, password or query; URLs that differ in nothing else end in `#` and their
+    place in `paths`.
 
     >>> dataset = VideoCollectionDataset(["data_samples/gop2.mp4", "data_samples/numbered"], step=30)
     >>> [(item["video_path"][13:], item["frame_index"]) for item in dataset]
@@ -43,6 +48,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         step: Take every `step`-th frame of each video.
         on_error: "raise", or "skip": leave out what cannot be read, warn once for each video, and list it in
             `skipped`.
+        fetching: How URLs are fetched, and what may be opened; see `Fetching`.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -60,6 +66,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         dtype: torch.dtype = torch.uint8,
         step: int = 1,
         on_error: OnError = "raise",
+        fetching: Fetching | None = None,
     ):
         self.paths = checked_paths(paths)
         if transform is not None and not callable(transform):
@@ -68,6 +75,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         self.width, self.height = checked_size(width, "width"), checked_size(height, "height")
         self.dtype, self.step = checked_dtype(dtype), positive_integer(step, "step")
         self.on_error: OnError = one_of(on_error, get_args(OnError), "on_error")
+        self.fetching = fetching
         self.trouble = Trouble()
 
     @property
@@ -115,6 +123,11 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, trouble=Trouble())
 
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The videos as they are shown."""
+        return shown_apart(self.paths)
+
     @property
     def fingerprint(self) -> str:
         """Tells datasets apart whose frames are others."""
@@ -124,7 +137,8 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     def file(self, number: int, threads: int = 1) -> MediaFile:
         """One of the files, not opened yet; its first decoder will have so many threads."""
         wanted = Wanted(self.width, self.height)
-        return media_file(number, self.paths[number], wanted, threads, is_directory=self.as_image_dirs)
+        source = Source(self.paths[number], self._names[number], self.fetching)
+        return media_file(number, source, wanted, threads, is_folder=self.as_image_dirs)
 
     def epoch(self, recipe: Recipe, number: int, *, cuts: bool, ahead: int, threads: int = 1) -> Epoch:
         """The plan of one pass."""

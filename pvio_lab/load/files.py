@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from threading import RLock
@@ -11,13 +10,15 @@ from typing import NamedTuple, Protocol
 from ..read.convert import Converter, Turn
 from ..read.engines import PyAVEngine
 from ..read.facts import VideoInfo
+from ..read.fetching import Fetching
 from ..read.frames import Frames
+from ..read.functions import is_directory
 from ..read.images import ImageSequence
 from ..read.index import Layout
 from ..read.metadata import describe, recall, remember
 from ..read.numbers import scaled_size
 from ..read.opening import Opened, open_file
-from ..read.sources import local_path
+from ..read.sources import fetched, local_path
 from .chunks import Size
 
 Check = Callable[[], None]
@@ -34,6 +35,17 @@ class Wanted(NamedTuple):
         """The height and width of a frame that has this size of its own."""
         width, height = scaled_size((width, height), *self)
         return height, width
+
+
+class Source(NamedTuple):
+    """A video of a collection."""
+
+    path: str
+    """As the user named it."""
+    name: str
+    """What may be shown of that."""
+    fetching: Fetching | None = None
+    """How it is fetched."""
 
 
 class Lane(Protocol):
@@ -55,8 +67,8 @@ class MediaFile(Protocol):
 
     number: int
     """Its place in the dataset."""
-    path: str
-    """As the user named it."""
+    name: str
+    """What may be shown of where it is."""
 
     @property
     def num_frames(self) -> int:
@@ -87,8 +99,9 @@ class MediaFile(Protocol):
 class VideoFile:
     """A video file. Its facts may be remembered; then it is not opened before more is needed."""
 
-    def __init__(self, number: int, path: str, wanted: Wanted, threads: int):
-        self.number, self.path, self._wanted, self._threads = number, path, wanted, threads
+    def __init__(self, number: int, source: Source, wanted: Wanted, threads: int):
+        self.number, self.name = number, source.name
+        self._source, self._wanted, self._threads = source, wanted, threads
         self._lock = RLock()
         self._info: VideoInfo | None = None
         self._layout: Layout | None = None
@@ -122,7 +135,7 @@ class VideoFile:
         """See `MediaFile`."""
         with self._lock:
             if self._layout is None:
-                self._keep(open_file(local_path(self.path), self._threads))
+                self._keep(open_file(self._local_path(), self._threads))
 
     def lane(self, threads: int) -> VideoLane:
         """See `MediaFile`."""
@@ -144,12 +157,15 @@ class VideoFile:
         if engine is not None:
             engine.close()
 
-    def __reduce__(self) -> tuple[type, tuple[int, str, Wanted, int]]:
-        return VideoFile, (self.number, self.path, self._wanted, 1)
+    def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted, int]]:
+        return VideoFile, (self.number, self._source, self._wanted, 1)
+
+    def _local_path(self) -> str:
+        return local_path(self._source.path, self._source.fetching)
 
     def _facts(self) -> VideoInfo:
         if self._info is None:
-            self._info = recall(local_path(self.path))
+            self._info = recall(self._local_path())
         if self._info is None:
             self.open()
         assert self._info
@@ -193,12 +209,14 @@ class VideoLane:
 class ImageFolder:
     """A directory of images; each of them can be read by itself."""
 
-    def __init__(self, number: int, path: str, wanted: Wanted):
-        self.number, self.path, self._wanted = number, path, wanted
+    def __init__(self, number: int, source: Source, wanted: Wanted):
+        self.number, self.name = number, source.name
+        self._source, self._wanted = source, wanted
 
     @cached_property
     def _images(self) -> ImageSequence:
-        return ImageSequence(self.path, width=self._wanted.width, height=self._wanted.height)
+        with fetched(self._source.path, self._source.fetching) as folder:
+            return ImageSequence(folder.path, width=self._wanted.width, height=self._wanted.height)
 
     @property
     def num_frames(self) -> int:
@@ -231,8 +249,8 @@ class ImageFolder:
     def close(self) -> None:
         """See `MediaFile`."""
 
-    def __reduce__(self) -> tuple[type, tuple[int, str, Wanted]]:
-        return ImageFolder, (self.number, self.path, self._wanted)
+    def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted]]:
+        return ImageFolder, (self.number, self._source, self._wanted)
 
 
 class ImageLane:
@@ -251,8 +269,8 @@ class ImageLane:
         """See `Lane`."""
 
 
-def media_file(number: int, path: str, wanted: Wanted, threads: int, *, is_directory: bool) -> MediaFile:
+def media_file(number: int, source: Source, wanted: Wanted, threads: int, *, is_folder: bool) -> MediaFile:
     """A file or, where that is known or found, a directory of images; nothing is opened yet."""
-    if is_directory or os.path.isdir(path):
-        return ImageFolder(number, path, wanted)
-    return VideoFile(number, path, wanted, threads)
+    if is_folder or is_directory(source.path, source.fetching):
+        return ImageFolder(number, source, wanted)
+    return VideoFile(number, source, wanted, threads)

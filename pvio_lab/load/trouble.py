@@ -8,7 +8,6 @@ from threading import Lock
 from typing import Literal
 
 from ..errors import VideoError
-from ..read.sources import shown
 
 OnError = Literal["raise", "skip"]
 
@@ -21,7 +20,7 @@ class Skipped:
     """A video of which something is missing."""
 
     path: str
-    """As it was given."""
+    """As it was given; of a URL what may be shown."""
     error: Exception
     """Why; of many frames, why the first is missing."""
     frame_indices: tuple[int, ...] | None = None
@@ -55,7 +54,7 @@ class Trouble:
             self._skipped[new.path] = new if known is None else _both(known, new)
         if known is None:
             what = "left out" if new.frame_indices is None else "not complete"
-            warnings.warn(f"{shown(new.path)} is {what}: {new.error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{new.path} is {what}: {new.error}", RuntimeWarning, stacklevel=2)
 
 
 def _both(known: Skipped, new: Skipped) -> Skipped:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
+from ..read.fetching import Fetching
 from ..read.reader import VideoReader
-from ..read.sources import local_path
+from ..read.sources import local_path, shown
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 
@@ -30,7 +31,7 @@ class Course:
     """What all readers do with one file."""
 
     source: str
-    """The file, as it was given."""
+    """The file, as it was given; of a URL what may be shown."""
     path: str
     """The local file."""
     shape: tuple[int, int, int, int]
@@ -41,9 +42,14 @@ class Course:
     """The frames that are checked, and their neighbours."""
 
 
-def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seconds: float) -> Course:
+def plan_course(
+    source: str | PathLike[str],
+    patterns: tuple[Pattern, ...],
+    seconds: float,
+    fetching: Fetching | None = None,
+) -> Course:
     """Chooses the frames, the same for all readers, and reads those that will be checked."""
-    path = local_path(source)
+    path = local_path(source, fetching)
     with VideoReader(path, num_threads=1) as reader:
         shape, ahead = reader.shape, _frames_in(reader, seconds) if "sequential" in patterns else 0
     size = batch_size(shape)
@@ -55,7 +61,7 @@ def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seco
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(str(source), path, shape, tasks, truth)
+    return Course(shown(source), path, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:

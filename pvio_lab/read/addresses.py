@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections import Counter
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from os import PathLike
 from urllib.parse import unquote
@@ -46,6 +48,18 @@ def shown(source: str | PathLike[str]) -> str:
     if name[:5].lower() == "data:":
         return f"data:{re.split('[;,]', name[5:85])[0]} ({len(name)} characters)"
     return "::".join(_shown_link(link) for link in name.split("::"))
+
+
+def shown_apart(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
+    """Return what may be shown of each source; those that would look the same get their places, too.
+
+    >>> shown_apart(["clip.mp4", "https://host/video?id=7", "https://host/video?id=8"])
+    ('clip.mp4', 'https://host/video#1', 'https://host/video#2')
+    """
+    listed = [os.fsdecode(source) for source in sources]
+    names = [shown(source) for source in listed]
+    alike = Counter(name for _, name in set(zip(listed, names, strict=True)))
+    return tuple(f"{name}#{place}" if alike[name] > 1 else name for place, name in enumerate(names))
 
 
 def has_secrets(source: str | PathLike[str]) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from ..base.files import write_whole
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
-from .fetching import user_cache_folder
+from .fetching import Fetching, user_cache_folder
 from .index import FrameIndex
 from .opening import Opened, open_file
 from .sources import fetched
@@ -36,20 +36,23 @@ _ALLOWED: dict[str, tuple[type, ...]] = {
 _CUT_FRAMES = 16
 
 
-def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> VideoInfo:
+def get_video_metadata(
+    path: str | PathLike[str], *, cache: bool = True, fetching: Fetching | None = None
+) -> VideoInfo:
     """The facts of one video, without decoding it (of a file with unusable times, the order of frames is).
 
     Args:
         path: A video file, or its URL.
         cache: Remember the facts in `<file name>.metadata.json` beside the file, or in the user's cache
             folder where that place cannot be written to; they count while the file is the same.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
         FileNotFoundError: There is no such file.
         OpenError: It is no video.
         SourceError: The URL cannot be fetched.
     """
-    with fetched(path) as file:
+    with fetched(path, fetching) as file:
         return _known_or_found(file.path, cache)
 
 

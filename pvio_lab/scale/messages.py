@@ -21,7 +21,9 @@ def video_sources(messages: Any) -> list[str]:
     >>> video_sources([{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}])
     ['before.mp4', 'https://example.org/after.mp4']
 
-    Lists may also be arrays, and what an item does not have may be None in it, as tables make of them.
+    A message may name any file and any address: open what strangers have written with
+    `fetching=Fetching.untrusted()`. Lists may also be arrays, and what an item does not have may be None in
+    it, as tables make of them.
 
     Args:
         messages: The messages of one chat; the content of each is a text or a list of items.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from os import PathLike
 from reprlib import repr as short
@@ -32,6 +32,9 @@ class _Abandoned(Exception):
 @dataclass(frozen=True, kw_only=True)
 class VideoProcessor:
     """Fetches, decodes and prepares videos for a multimodal model.
+
+    Where strangers name the sources, as in chat messages, use `fetching=Fetching.untrusted()`: else they can
+    have files of this machine and of its network read.
 
     >>> processor = VideoProcessor(sampling={"uniform": 8}, preprocess={"resize": {"size": (320, 180)}})
     >>> good, bad = processor.process_sync(["data_samples/shapes.mp4", "missing.mp4"])
@@ -76,6 +79,9 @@ class VideoProcessor:
     """Seconds before the first of them, doubled each time."""
     bypass_if_frames_present: bool = False
     """For tables: a row that has frames in `video` already stays as it is."""
+    fetching: Fetching | None = None
+    """What may be opened, limits, and headers; see `Fetching`. Where `timeout_s`, `retries`,
+    `retry_backoff_base` or `cache_dir` have other values than those above, they count instead of its own."""
 
     def __post_init__(self) -> None:
         positive_integer(self.max_concurrency, "max_concurrency")
@@ -153,7 +159,7 @@ class VideoProcessor:
         except TimeoutError:
             raise TimeoutError(
                 f"{shown(source)} was not ready after {self._limit_seconds:g} seconds; "
-                f"raise timeout_s={self.timeout_s:g}, or ask for fewer frames"
+                f"raise timeout_s={self._wishes.fetching.timeout_seconds:g}, or ask for fewer frames"
             ) from None
         finally:
             stop.set()
@@ -165,8 +171,9 @@ class VideoProcessor:
     @property
     def _limit_seconds(self) -> float:
         """How long a source may take: all of its tries, the waits between them, and the decoding."""
-        waits = self.retry_backoff_base * (2.0**self.retries - 1)
-        return (self.retries + 2) * self.timeout_s + waits
+        limits = self._wishes.fetching
+        waits = limits.backoff_seconds * (2.0**limits.retries - 1)
+        return (limits.retries + 2) * limits.timeout_seconds + waits
 
     @cached_property
     def _wishes(self) -> Wishes:
@@ -190,21 +197,29 @@ def failure(source: Any, error: Exception) -> Result:
     return {"frames": [], "meta": _meta(source, attempts=getattr(error, "attempts", 1), error=error)}
 
 
+# Options of a processor, and what each is called in `Fetching`.
+_LIMITS = {
+    "timeout_s": "timeout_seconds",
+    "retries": "retries",
+    "retry_backoff_base": "backoff_seconds",
+    "cache_dir": "cache_dir",
+}
+
+
 def _fetching(processor: VideoProcessor) -> Fetching:
-    """Its checks are those of the options, by their names there."""
+    """Return the limits of a processor; their checks are those of its options, by their names there."""
+    own = processor.fetching
+    if own is not None and not isinstance(own, Fetching):
+        raise TypeError(f"fetching must be a Fetching, not {type(own).__name__}: {short(own)}")
+    usual = {each.name: each.default for each in fields(processor)}
+    given = {name: getattr(processor, name) for name in _LIMITS}
+    changes = {_LIMITS[name]: value for name, value in given.items() if not own or value != usual[name]}
     try:
-        return Fetching(
-            timeout_seconds=processor.timeout_s,
-            retries=processor.retries,
-            backoff_seconds=processor.retry_backoff_base,
-            cache_dir=processor.cache_dir,
-        )
+        return replace(own or Fetching(), **changes)
     except (TypeError, ValueError) as error:
-        words = (
-            str(error)
-            .replace("timeout_seconds", "timeout_s")
-            .replace("backoff_seconds", "retry_backoff_base")
-        )
+        words = str(error)
+        for name, its_name in _LIMITS.items():
+            words = words.replace(its_name, name)
         raise type(error)(words) from None
 
 

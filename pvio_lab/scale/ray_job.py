@@ -13,6 +13,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from .clip import Function, Output, Row, Work, process_clip
 from .deaths import watched
@@ -46,6 +47,7 @@ def process_manifest(
     height: int | None = None,
     clips_per_shard: int | None = None,
     progress: bool = True,
+    fetching: Fetching | None = None,
 ) -> JobReport:
     """Takes every clip of a manifest through Ray Data into Parquet shards; started again, it goes on.
 
@@ -72,13 +74,16 @@ def process_manifest(
         clips_per_shard: How many clips a task takes and a file has; at most 16 with frames, 64 with images,
             else 256, when left out, and fewer in a small job. A shard had better take a second or more.
         progress: Show Ray's progress bars.
+        fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that goes on may have
+            another one; headers reach the workers, and are never written down.
 
     Raises:
         FileNotFoundError: There is no such manifest.
         ImportError: Ray is missing.
         ValueError: An option is wrong, or the folder has another job, or something else.
     """
-    work = Work(make, {"num_frames": 8} if sampling is None else dict(sampling), width, height, function)
+    chosen = {"num_frames": 8} if sampling is None else dict(sampling)
+    work = Work(make, chosen, width, height, function, fetching)
     if clips_per_shard is not None:
         positive_integer(clips_per_shard, "clips_per_shard")
     with _ray(progress) as ray:

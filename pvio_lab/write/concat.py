@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from ..base.files import Target
 from ..errors import EncodeError
+from ..read.fetching import Fetching
 from ..read.sources import local_path
 from .clip import Clip, Room, carried, inspect_clip
 from .encoders import MUXERS
@@ -35,7 +36,11 @@ _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
 
 
 def concatenate_video_files(
-    inputs: Iterable[str | PathLike[str]], output: str | PathLike[str], *, overwrite: bool = True
+    inputs: Iterable[str | PathLike[str]],
+    output: str | PathLike[str],
+    *,
+    overwrite: bool = True,
+    fetching: Fetching | None = None,
 ) -> Path:
     """Joins video files without re-encoding: the number of frames and the times add up exactly.
 
@@ -52,6 +57,7 @@ def concatenate_video_files(
         inputs: The files (or URLs), in order; one is allowed, and is only put into another container.
         output: The new file; its suffix chooses the container. It may be one of the inputs.
         overwrite: Whether it may replace a file that is there.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         The new file.
@@ -65,7 +71,7 @@ def concatenate_video_files(
         ValueError: Nothing to join; files that do not fit together, or are not joined exactly; or a
             container that cannot hold their streams.
     """
-    paths, place = _paths(inputs), Path(output)
+    paths, place = _paths(inputs, fetching), Path(output)
     container_name = _container_name(place)
     with Target(place, overwrite=overwrite) as target, _inspected(paths) as clips:
         lanes = _write(clips, target.partial, container_name)
@@ -74,10 +80,10 @@ def concatenate_video_files(
     return place
 
 
-def _paths(inputs: Iterable[str | PathLike[str]]) -> list[str]:
+def _paths(inputs: Iterable[str | PathLike[str]], fetching: Fetching | None) -> list[str]:
     if isinstance(inputs, str | bytes | PathLike):
         raise TypeError(f"inputs must be a list of paths, not one path; write [{inputs!r}]")
-    paths = [local_path(each) for each in inputs]
+    paths = [local_path(each, fetching) for each in inputs]
     if not paths:
         raise ValueError("there is nothing to join: inputs is empty")
     return paths
