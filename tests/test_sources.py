@@ -238,6 +238,28 @@ def test_strangers_name_only_the_web(source):
         local_path(source, Fetching(allow_private=False))
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "clip.mp4",
+        CLIP,
+        "file:///etc/passwd",
+        "FILE:///etc/passwd",
+        "local:///etc/passwd",
+        "simplecache::file:///etc/passwd",
+        "zip://a.mp4::/videos.zip",
+        "reference://a::http://1.1.1.1/a.json",
+    ],
+)
+def test_no_local_file_where_none_is_allowed(server, source):
+    fetching = Fetching(allow_local=False)
+    with pytest.raises(SourceError, match="allow_local=False"):
+        local_path(source, fetching)
+    with pytest.raises(SourceError, match="allow_local=False"), opened_stream(source, fetching):
+        pass
+    assert Path(local_path(server.url("plain/gop2.mp4"), fetching)).read_bytes() == DATA
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "0"])
 def test_private_addresses_are_refused(server, host):
     url = server.url("plain/gop2.mp4").replace("127.0.0.1", host)

@@ -76,14 +76,15 @@ class Fetching:
     allow_private: bool = True
     """False allows http(s) at public addresses and data: URIs, nothing else."""
     allow_local: bool = True
-    """False allows no path on this machine, no `file:` URL, and nothing that may lead to one."""
+    """False allows no path on this machine, no `file:` URL and no other that may lead to one."""
     headers: Mapping[str, str] = field(default_factory=Headers, repr=False)
     """Sent with http(s) requests to the host that the URL names, such as `{"Authorization": "Bearer ..."}`.
     A redirect to another host, port or scheme does not get them, and they never show."""
     cache_dir: str | PathLike[str] | None = None
     """Where downloads are kept; None is `$PVIO_LAB_CACHE`, or a folder in the user's cache folder."""
     cache_bytes: int | None = None
-    """How much they may take; the least recently used go first. None is `$PVIO_LAB_CACHE_BYTES`, or 10 GiB."""
+    """How much they may take; the least recently used go first.
+    None is `$PVIO_LAB_CACHE_BYTES`, or 10 GiB."""
     revalidate: bool = False
     """Asks the server each time whether a kept file is still the same, which costs a round trip."""
 

@@ -27,18 +27,23 @@ _PACKAGES = {
     "ssh": "paramiko",
     "smb": "smbprotocol",
 }
+# These never lead to a file of this machine.
+_ELSEWHERE = (*_PACKAGES, "ftp", "data")
 
 
 def open_anywhere(source: str, offset: int, fetching: Fetching, known_version: str | None = None) -> Answer:
     """Opens what fsspec can open, a chain such as `zip://clip.mp4::https://host/videos.zip` among it.
 
     Raises:
-        FetchError: Private addresses are not allowed, so that only http(s) and data are.
+        FetchError: It is not allowed: private addresses are not, so that only http(s) and data are; or
+            local files are not, to which many schemes and chains of them may lead.
         ImportError: The package for this scheme is missing.
     """
+    scheme = source.partition(":")[0].lower()
     if not fetching.allow_private:
-        scheme = source.partition(":")[0]
         raise FetchError(f"{scheme}: is not allowed with allow_private=False; http, https and data are")
+    if not fetching.allow_local and ("::" in source or scheme not in _ELSEWHERE):
+        raise FetchError(f"{scheme}: is not allowed with allow_local=False; {', '.join(_ELSEWHERE)} are")
     import fsspec
 
     try:

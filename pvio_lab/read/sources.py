@@ -103,6 +103,17 @@ def opened_stream(source: str | PathLike[str], fetching: Fetching | None = None)
         yield stream
 
 
+def check_may_be_local(name: str, fetching: Fetching | None) -> None:
+    """Refuse a path on this machine where none is allowed; whoever opens one by himself asks here before.
+
+    Raises:
+        SourceError: Only what is elsewhere may be opened.
+    """
+    for option in ("allow_private", "allow_local"):
+        if fetching is not None and not getattr(fetching, option):
+            raise SourceError(f"{shown(name)} is on this machine, and {option}=False; give an http(s) URL")
+
+
 def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
     """The path of what is on this machine."""
     if not isinstance(source, str | PathLike):
@@ -111,10 +122,7 @@ def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
     is_file = name[:7].lower() == "file://" and "::" not in name
     if is_url(name) and not is_file:
         return None
-    if not fetching.allow_private:
-        raise SourceError(
-            f"{name} is on this machine, and allow_private=False; http, https and data are allowed"
-        )
+    check_may_be_local(name, fetching)
     if not is_file:
         return name
     import fsspec
