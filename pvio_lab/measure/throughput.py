@@ -18,7 +18,7 @@ from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from ..read.reader import VideoReader
-from ..read.sources import fetched, is_url, local_path
+from ..read.sources import check_may_be_local, is_url, local_path
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
@@ -286,8 +286,7 @@ def named_files(sources: Sources, fetching: Fetching | None = None) -> list[str]
     for name in names:
         if is_url(name):
             continue
-        with fetched(name, fetching):  # an error where no local path is allowed
-            pass
+        check_may_be_local(name, fetching)
         if os.path.isdir(name):
             raise ValueError(f"{name} is a directory; readers are compared on video files, so name these")
         if not os.path.exists(name):

@@ -19,7 +19,7 @@ from ..read.frame_notes import FrameNotes
 from ..read.functions import is_directory, open_video
 from ..read.program import in_words
 from ..read.scan import videos_in
-from ..read.sources import fetched, shown
+from ..read.sources import check_may_be_local, shown
 from .sample_names import shared_stems, stem_for, video_name
 from .sample_report import SampleRow
 from .sampler import Sampler
@@ -59,8 +59,7 @@ def jobs_of_tree(source_dir: Path, output_dir: Path, fetching: Fetching | None =
         NotADirectoryError: It is a file.
         SourceError: No local path is allowed.
     """
-    with fetched(source_dir, fetching):
-        pass
+    check_may_be_local(str(source_dir), fetching)
     if source_dir.is_file():
         raise NotADirectoryError(f"{source_dir} is a file; sample_video takes one")
     if not source_dir.is_dir():
