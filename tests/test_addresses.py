@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from pvio_lab.read import addresses
-from pvio_lab.read.addresses import connect_publicly, has_secrets, is_public, is_url, shown, without_secrets
+from pvio_lab.read.addresses import connect, has_secrets, is_public, is_url, shown, without_secrets
 
 PRIVATE = """127.0.0.1 127.8.8.8 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.100.100.200
 168.63.129.16 224.0.0.1 240.0.0.1 255.255.255.255 192.0.0.192 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fc00::1
@@ -66,6 +66,11 @@ def test_words_of_others_lose_their_secrets(said):
     assert found.startswith("403")
 
 
+def test_words_of_others_lose_the_headers():
+    found = without_secrets("no abcd for Bearer abcd", "http://h/a", {"Authorization": "Bearer abcd"})
+    assert found == "no *** for ***"
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", "C:\\a.mp4", "C://a.mp4", "a:b.mp4", "/x/y"])
 def test_paths_are_no_urls(name):
     assert not is_url(name)
@@ -77,7 +82,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected(monkeypatch):
     asked = []
     monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
     monkeypatch.setattr(addresses.socket, "create_connection", lambda place, *_: asked.append(place))
-    connect_publicly(("rebinding.example", 80), 1.0)
+    connect(("rebinding.example", 80), lambda: 1.0, publicly=True)
     assert asked == [("93.184.216.34", 80)]
 
 
@@ -85,4 +90,4 @@ def test_one_private_address_among_others_is_enough(monkeypatch):
     found = [(0, 0, 0, "", (address, 80)) for address in ("93.184.216.34", "10.0.0.1")]
     monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(addresses.PrivateAddressError, match=r"mixed.example is a private address"):
-        connect_publicly(("mixed.example", 80), 1.0)
+        connect(("mixed.example", 80), lambda: 1.0, publicly=True)

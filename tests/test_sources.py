@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -305,6 +306,42 @@ def test_a_password_is_sent_and_stays_with_its_host(server):
         url = server.redirecting("elsewhere.mp4", second.url("plain/gop2.mp4"))
         local_path(url.replace("//", "//user:hunter2@"))
         assert "Authorization" not in second.headers["/plain/gop2.mp4"]
+
+
+TOKEN = {"X-Token": "Secret-Token"}
+
+
+def test_headers_stay_with_the_host_of_the_url(server, cache_folder):
+    fetching = Fetching(headers={**TOKEN, "Authorization": "Basic no", "user-agent": "mine"})
+    local_path(server.url("redirect-1/locked/gop2.mp4", user="user:hunter2"), fetching)
+    sent = server.headers["/redirect-0/locked/gop2.mp4"]
+    assert (sent["X-Token"], sent["User-Agent"]) == ("Secret-Token", "mine")
+    with serving(SAMPLES) as second:
+        url = server.redirecting("token.mp4", second.url("plain/gop2.mp4"))
+        local_path(url, fetching)
+        assert server.headers["/token.mp4"]["X-Token"] == "Secret-Token"
+        assert not {"X-Token", "Authorization"} & set(second.headers["/plain/gop2.mp4"])
+
+
+def test_headers_may_mean_other_contents(server):
+    paths = [
+        local_path(server.url("plain/gop2.mp4"), Fetching(headers=headers)) for headers in ({}, TOKEN, TOKEN)
+    ]
+    assert paths[0] != paths[1] == paths[2]
+    assert server.count("plain/gop2.mp4") == 2
+
+
+def test_headers_never_show(server, quick, cache_folder, caplog):
+    caplog.set_level(logging.DEBUG)
+    fetching = replace(quick, headers=TOKEN)
+    with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
+        shown = [repr(reader), reader._repr_html_(), str(reader.info), str(reader.index), caplog.text]
+    with pytest.raises(SourceError) as caught:
+        local_path(server.url("fail-9/gop2.mp4"), fetching)
+    shown += traceback.format_exception(caught.value)
+    shown += [str(path) for path in cache_folder.rglob("*")]
+    shown += [path.read_text("latin-1") for path in cache_folder.rglob("*") if path.is_file()]
+    assert not [text for text in shown if "Secret-Token" in text or "X-Token" in text]
 
 
 @pytest.mark.parametrize("words", ["status-403", "cut-9", "stall", "loop", "fail-9"])

@@ -15,6 +15,9 @@ status-CODE          each answer is this one
 redirect-N, loop     N redirects to the file; redirects without end
 drip                 64 KB at a time, with a short pause
 locked               401 without `user` and `hunter2`
+late                 the answer comes after 0.1 seconds
+after-N              503 with `Retry-After: N`
+trickle-PART, flood-PART    the same part of an answer without end, slowly or fast: see `ENDLESS`
 """
 
 from __future__ import annotations
@@ -34,8 +37,19 @@ from urllib.parse import quote, unquote, urlsplit
 
 WORDS = (
     r"plain|ranges|chunked|unsized|versioned|stall(-body)?(-\d+)?|cut-\d+|reset-\d+|fail-\d+|busy-\d+"
-    r"|status-\d+|redirect-\d+|loop|drip|locked"
+    r"|status-\d+|redirect-\d+|loop|drip|locked|late|after-\d+|(trickle|flood)-[a-z]+"
 )
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+# How an answer begins, and what then comes for ever.
+ENDLESS = {
+    "status": (b"HTTP/1.1 200 ", b"x"),
+    "header": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "size": (CHUNKED, b"0"),
+    "extension": (CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n"),
+    "chunk": (CHUNKED, b"1\r\nx\r\n"),
+    "trailer": (CHUNKED + b"5\r\nhello\r\n0\r\n", b"X: x\r\n"),
+}
 PASSWORD = "Basic " + base64.b64encode(b"user:hunter2").decode()
 
 
@@ -103,7 +117,14 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def behave(self, name: str) -> None:
-        if self.now("stall"):
+        if "late" in self.words:
+            self.server.closing.wait(0.1)
+        endless = next((word for word in self.words if word.startswith(("trickle-", "flood-"))), None)
+        if endless is not None:
+            self.go_on_for_ever(*endless.split("-"))
+        elif "after" in self.words:
+            self.refuse(503, {"Retry-After": str(self.words["after"])})
+        elif self.now("stall"):
             self.server.closing.wait()
         elif self.now("reset"):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -123,6 +144,13 @@ class Handler(BaseHTTPRequestHandler):
             self.redirect(self.asked.replace(f"redirect-{count}", f"redirect-{count - 1}"))
         else:
             self.serve(self.server.folder / name)
+
+    def go_on_for_ever(self, pace: str, part: str) -> None:
+        begin, again = ENDLESS[part]
+        self.wfile.write(begin)
+        while not self.server.closing.wait(0.02 if pace == "trickle" else 0):
+            self.wfile.write(again)
+        self.close_connection = True
 
     def now(self, word: str) -> bool:
         return self.nth <= self.words.get(word, 0)

@@ -6,9 +6,10 @@ import os
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from os import PathLike
+from types import MappingProxyType
 from urllib.parse import unquote
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>)\]]+")
@@ -68,14 +69,16 @@ def has_secrets(source: str | PathLike[str]) -> bool:
     return is_url(name) and name[:5].lower() != "data:" and shown(name) != name
 
 
-def without_secrets(text: str, source: str) -> str:
-    """What somebody else says about a source, fit to be shown.
+def without_secrets(text: str, source: str, headers: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What somebody else says about a source that was asked for with these headers, fit to be shown.
 
     >>> without_secrets("403 for http://host/a?token=abcd: abcd is old", "http://host/a?token=abcd")
     '403 for http://host/a *** is old'
     """
     text = _URL.sub(lambda found: shown(found[0]), text)
-    for secret in sorted(_secrets(source), key=len, reverse=True):
+    told = {word for value in headers.values() for word in (value, *value.split())}
+    secrets = {word for word in _secrets(source) | told if len(word) >= _LEAST_SECRET}
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, _SECRET)
     return text
 
@@ -94,28 +97,31 @@ def is_public(address: str) -> bool:
     )
 
 
-def connect_publicly(address: tuple[str, int], timeout: float, *_: object) -> socket.socket:
-    """Connects to a host, if all its addresses are public; to one of those that were looked at.
+def connect(address: tuple[str, int], wait: Callable[[], float], *, publicly: bool = False) -> socket.socket:
+    """Connect to a host, at the first of its addresses that answers.
 
     A name may stand for another address a moment later, so that it is not asked for a second time.
 
+    Args:
+        address: The host and the port.
+        wait: Tells how long the next try may take.
+        publicly: Only if all addresses of the host are public.
+
     Raises:
-        PrivateAddressError: One of them is not public.
+        OSError: There is no such host, or it does not answer.
+        PrivateAddressError: One of its addresses is not public.
     """
     host, port = address
-    found = [each[4][0] for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    if not all(is_public(str(each)) for each in found):
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    if publicly and not all(map(is_public, addresses)):
         raise PrivateAddressError(f"{host} is a private address, and allow_private=False")
-    return _connect_to_first(list(dict.fromkeys(map(str, found))), port, timeout)
-
-
-def _connect_to_first(addresses: list[str], port: int, timeout: float) -> socket.socket:
     for each in addresses[:-1]:
         try:
-            return socket.create_connection((each, port), timeout)
+            return socket.create_connection((each, port), wait())
         except OSError:
             continue
-    return socket.create_connection((addresses[-1], port), timeout)
+    return socket.create_connection((addresses[-1], port), wait())
 
 
 def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
@@ -149,4 +155,4 @@ def _secrets(source: str) -> set[str]:
             *(part.partition("=")[2] for part in re.split("[&#]", after)),
         ]
         found.update(form for word in words for form in (word, unquote(word)))
-    return {word for word in found if len(word) >= _LEAST_SECRET}
+    return found

@@ -8,12 +8,13 @@ from typing import Any
 
 from .addresses import shown
 from .datauri import open_data
+from .deadline import Deadline
 from .faults import FetchError, Tries
 from .fetching import Fetching
 from .filesystems import open_anywhere
 from .web import Answer, open_web
 
-Opener = Callable[[str, int, Fetching, "str | None"], Answer]
+Opener = Callable[[str, int, Fetching, Deadline, "str | None"], Answer]
 
 _OPENERS: Mapping[str, Opener] = {"http": open_web, "https": open_web, "data": open_data}
 _PIECE_BYTES = 2**20
@@ -29,16 +30,24 @@ class Body(io.RawIOBase):
         source: A URL.
         fetching: Limits, and how often to try.
         known_version: What an earlier answer had; see `is_known`.
+        deadline: When all of it has to be done, if what was done before counts, too.
 
     Raises:
         ImportError: A package for this kind of URL is missing.
         SourceError: It cannot be opened; or, while reading, the tries are used up.
     """
 
-    def __init__(self, source: str, fetching: Fetching, known_version: str | None = None):
+    def __init__(
+        self,
+        source: str,
+        fetching: Fetching,
+        known_version: str | None = None,
+        deadline: Deadline | None = None,
+    ):
         super().__init__()
         self._source, self._fetching, self._known_version = source, fetching, known_version
-        self._tries, self._position = Tries(source, fetching), 0
+        self._deadline = deadline or Deadline(fetching.max_seconds)
+        self._tries, self._position = Tries(source, fetching, self._deadline), 0
         self._open = _opener_of(source)
         self._answer: Answer | None = None
         self._first: Answer | None = None
@@ -113,7 +122,7 @@ class Body(io.RawIOBase):
 
     def _opened(self) -> Answer:
         known = None if self._first else self._known_version
-        answer = self._open(self._source, self._position, self._fetching, known)
+        answer = self._open(self._source, self._position, self._fetching, self._deadline, known)
         try:
             self._check(answer)
             self._skip(answer, self._position - answer.start)

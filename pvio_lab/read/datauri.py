@@ -8,15 +8,18 @@ import io
 import re
 from urllib.parse import unquote_to_bytes
 
+from .deadline import Deadline
 from .faults import FetchError
 from .fetching import Fetching
 from .web import Answer
 
 
-def open_data(source: str, offset: int, fetching: Fetching, known_version: str | None = None) -> Answer:
+def open_data(
+    source: str, offset: int, fetching: Fetching, deadline: Deadline, known_version: str | None = None
+) -> Answer:
     """The bytes that a `data:` URI carries.
 
-    >>> open_data("data:text/plain;base64,aGVsbG8=", 0, Fetching()).stream.read(10)
+    >>> open_data("data:text/plain;base64,aGVsbG8=", 0, Fetching(), Deadline()).stream.read(10)
     b'hello'
     """
     kind, comma, payload = source.partition(":")[2].partition(",")

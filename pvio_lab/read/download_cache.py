@@ -62,9 +62,7 @@ class DownloadCache:
     @contextmanager
     def held(self, source: str) -> Iterator[Path]:
         """Where the download of a source is, or will be; it is not removed while the block runs."""
-        # What was fetched from a private address is never found by those who may not go there.
-        key = f"{self._fetching.allow_private} {source}".encode("utf-8", "surrogatepass")
-        name = hashlib.sha256(key).hexdigest()[:40]
+        name = _entry_name(source, self._fetching)
         self._holds.take(name)
         try:
             yield self.folder / name
@@ -208,6 +206,20 @@ class Download:
         if self._room or self._partial.exists():
             self._cache.remove_partial(self._partial, self._room)
             self._room = 0
+
+
+def _entry_name(source: str, fetching: Fetching) -> str:
+    """A hash of all that decides about the contents, and of nothing else."""
+    # What was fetched from a private address is never found by those who may not go there.
+    key = f"{fetching.allow_private} {source}"
+    if fetching.headers:  # a server may show other things to somebody else
+        headers = sorted((name.lower(), value) for name, value in fetching.headers.items())
+        key += f" {_digest(json.dumps(headers))}"
+    return _digest(key)[:40]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def file_name(source: str) -> str:

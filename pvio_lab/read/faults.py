@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import http.client
+import re
 import socket
 import ssl
 import time
@@ -15,6 +16,7 @@ from urllib.error import URLError
 
 from ..errors import SourceError
 from .addresses import PrivateAddressError, shown, without_secrets
+from .deadline import Deadline
 from .fetching import Fetching
 
 T = TypeVar("T")
@@ -25,6 +27,8 @@ _BUSY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 _LONGEST_WAIT_SECONDS = 60.0
 # Their own kinds of errors, by the packages that fsspec stands on; all are about the connection.
 _TRANSPORTS = ("aiohttp", "botocore", "urllib3", "requests", "httpx")
+# How much of what they say is shown.
+_MOST_WORDS = 300
 _FINAL = (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
@@ -54,11 +58,12 @@ class Tries:
     Args:
         source: What is fetched.
         fetching: How often, and how long to wait.
+        deadline: When all of it has to be done.
     """
 
-    def __init__(self, source: str, fetching: Fetching):
-        self.attempts, self._begin = 1, time.monotonic()
-        self._source, self._fetching = source, fetching
+    def __init__(self, source: str, fetching: Fetching, deadline: Deadline):
+        self.attempts = 1
+        self._source, self._fetching, self._deadline = source, fetching, deadline
 
     def run(self, step: Callable[[], T]) -> T:
         """What a step returns; a fault that may pass is waited for, and the step is called again.
@@ -67,26 +72,30 @@ class Tries:
             SourceError: The fault does not pass, or not soon enough.
         """
         while True:
-            self._check_time()
+            self.check_time()
             try:
                 return step()
             except (ImportError, SourceError):
                 raise
             except Exception as error:  # each transport has errors of its own
-                fault = understood(error, self._source, self._fetching.timeout_seconds)
+                fault = understood(error, self._source, self._fetching)
             # Outside of the block above: the error, which may name secrets, is not chained to this one.
+            if fault.is_temporary:
+                self.check_time()
             if not self._is_worth_another(fault):
                 raise self._error(fault)
             time.sleep(self._wait_seconds(fault))
             self.attempts += 1
 
-    def _check_time(self) -> None:
-        limit = self._fetching.max_seconds
-        if limit is not None and time.monotonic() - self._begin > limit:
-            raise self._error(Fault(f"it is not done after max_seconds={limit:g}", is_temporary=True))
+    def check_time(self) -> None:
+        """Raise SourceError when it should be done by now."""
+        if self._deadline.left <= 0:
+            words = f"it is not done after max_seconds={self._deadline.seconds:g}"
+            raise self._error(Fault(words, is_temporary=True))
 
     def _is_worth_another(self, fault: Fault) -> bool:
-        is_soon = (fault.wait_seconds or 0) <= _LONGEST_WAIT_SECONDS
+        wait = self._wait_seconds(fault)
+        is_soon = wait <= _LONGEST_WAIT_SECONDS and wait < self._deadline.left
         return fault.is_temporary and is_soon and self.attempts <= self._fetching.retries
 
     def _wait_seconds(self, fault: Fault) -> float:
@@ -113,25 +122,30 @@ def status_fault(code: int, retry_after: str | None = None) -> FetchError:
     return FetchError(words, is_temporary=code in _BUSY, wait_seconds=wait if code in (429, 503) else None)
 
 
-def understood(error: BaseException, source: str, timeout_seconds: float) -> Fault:
+def understood(error: BaseException, source: str, fetching: Fetching) -> Fault:
     """An error of any transport as a fault."""
     if isinstance(error, FetchError):
         return error.fault
     if isinstance(error, URLError) and isinstance(error.reason, BaseException):
-        return understood(error.reason, source, timeout_seconds)
+        return understood(error.reason, source, fetching)
     if isinstance(error, FileNotFoundError) and error.__cause__:  # what fsspec says to any trouble with HTTP
-        return understood(error.__cause__, source, timeout_seconds)
+        return understood(error.__cause__, source, fetching)
     if isinstance(error, socket.gaierror):
         return Fault("the name of its host cannot be resolved", error.errno != socket.EAI_NONAME)
     code = getattr(error, "status", None)
     if isinstance(code, int) and code >= 400:
         return status_fault(code).fault
-    for kind, words, is_temporary in _table(timeout_seconds):
+    said = _shortened(without_secrets(f"{type(error).__name__}: {error}", source, fetching.headers))
+    for kind, words, is_temporary in _table(fetching.timeout_seconds):
         if isinstance(error, kind):
-            said = words or without_secrets(f"{type(error).__name__}: {error}", source)
-            return Fault(said.splitlines()[0], is_temporary)
-    said = without_secrets(f"{type(error).__name__}: {error}", source)
-    return Fault(said.splitlines()[0], type(error).__module__.startswith(_TRANSPORTS))
+            return Fault(words or said, is_temporary)
+    return Fault(said, type(error).__module__.startswith(_TRANSPORTS))
+
+
+def _shortened(text: str) -> str:
+    """Somebody else's words, of which there may be any number, and not only letters."""
+    line = "".join(each if each.isprintable() else "?" for each in text.splitlines()[0])
+    return line if len(line) <= _MOST_WORDS else f"{line[:_MOST_WORDS]}..."
 
 
 def _table(
@@ -155,9 +169,9 @@ def _seconds(retry_after: str | None) -> float | None:
     """`Retry-After`: seconds, or a date."""
     if not retry_after:
         return None
-    if retry_after.strip().isdigit():
+    if re.fullmatch("[0-9]+", retry_after.strip()):
         return float(retry_after)
     try:
         return max(email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None

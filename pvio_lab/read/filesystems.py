@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from .addresses import shown
+from .deadline import Deadline
 from .faults import FetchError
 from .fetching import Fetching
 from .web import Answer
@@ -31,7 +32,9 @@ _PACKAGES = {
 _ELSEWHERE = (*_PACKAGES, "ftp", "data")
 
 
-def open_anywhere(source: str, offset: int, fetching: Fetching, known_version: str | None = None) -> Answer:
+def open_anywhere(
+    source: str, offset: int, fetching: Fetching, deadline: Deadline, known_version: str | None = None
+) -> Answer:
     """Opens what fsspec can open, a chain such as `zip://clip.mp4::https://host/videos.zip` among it.
 
     Raises:
@@ -47,7 +50,7 @@ def open_anywhere(source: str, offset: int, fetching: Fetching, known_version: s
     import fsspec
 
     try:
-        file = _File(fsspec.open(source, "rb", **_limits(source, fetching)))
+        file = _File(fsspec.open(source, "rb", **_limits(source, fetching, deadline)))
     except ImportError as error:
         words = _advice(source, str(error))
     else:
@@ -76,15 +79,21 @@ class _File:
         self._file.close()
 
 
-def _limits(source: str, fetching: Fetching) -> dict[str, Any]:
-    """The time limits of a link over http, where fsspec has none that end a stalled body in time."""
+def _limits(source: str, fetching: Fetching, deadline: Deadline) -> dict[str, Any]:
+    """The time limits of a link over http, where fsspec has none that end a stalled body in time.
+
+    Other file systems have their own; the deadline is looked at between the pieces that come from them.
+    """
     schemes = {link.partition("://")[0] for link in source.split("::")} & {"http", "https"}
     if not schemes or importlib.util.find_spec("aiohttp") is None:
         return {}
     from aiohttp import ClientTimeout
 
-    seconds = fetching.timeout_seconds
-    limit = ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
+    seconds = deadline.wait(fetching.timeout_seconds)
+    total = (
+        None if deadline.seconds is None else deadline.left
+    )  # for each request, of which there may be many
+    limit = ClientTimeout(total=total, sock_connect=seconds, sock_read=seconds)
     return {scheme: {"client_kwargs": {"timeout": limit}} for scheme in schemes}
 
 

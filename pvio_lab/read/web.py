@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import http.client
+import io
 import re
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
-from .addresses import connect_publicly
+from .addresses import connect
+from .deadline import Deadline
 from .faults import FetchError, status_fault
 from .fetching import Fetching
+from .wire import WebBody, Wire
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_REDIRECTS = 10
@@ -51,13 +55,16 @@ class Answer:
     """It has the version that was known already, and no bytes were sent."""
 
 
-def open_web(url: str, offset: int, fetching: Fetching, known_version: str | None = None) -> Answer:
+def open_web(
+    url: str, offset: int, fetching: Fetching, deadline: Deadline, known_version: str | None = None
+) -> Answer:
     """Asks an http(s) server for a file, from some byte on.
 
     Args:
         url: Its address, maybe with a user and a password.
         offset: Where to begin; the answer tells where it does.
-        fetching: Time limits, and which addresses are allowed.
+        fetching: Time limits, headers, and which addresses are allowed.
+        deadline: When all of it has to be done.
         known_version: What an earlier answer had; a server that has nothing newer sends nothing.
 
     Raises:
@@ -69,23 +76,29 @@ def open_web(url: str, offset: int, fetching: Fetching, known_version: str | Non
         headers["Range"] = f"bytes={offset}-"
     if known_version:
         headers.update(_conditions(known_version))
-    response = _follow(url, headers, fetching)
-    if response.status == 304 and known_version:
+    response = _follow(url, headers, fetching, deadline)
+    try:
+        if response.status == 304 and known_version:
+            response.close()
+            return Answer(io.BytesIO(), version=known_version, is_known=True)
+        if response.status not in (200, 206):
+            raise status_fault(response.status, response.headers["Retry-After"])
+        return _answer(response)
+    except BaseException:
         response.close()
-        return Answer(_Response(response), version=known_version, is_known=True)
-    if response.status not in (200, 206):
-        response.close()
-        raise status_fault(response.status, response.headers["Retry-After"])
-    return _answer(response)
+        raise
 
 
-def _follow(url: str, headers: Mapping[str, str], fetching: Fetching) -> http.client.HTTPResponse:
-    authorization = None
+def _follow(
+    url: str, headers: Mapping[str, str], fetching: Fetching, deadline: Deadline
+) -> http.client.HTTPResponse:
+    own = dict(fetching.headers)
     for _ in range(_MAX_REDIRECTS + 1):
-        plain, own_authorization = _without_user(url)
-        authorization = own_authorization or authorization
-        extra = {"Authorization": authorization} if authorization else {}
-        request = Request(plain, headers={**headers, **extra})
+        plain, authorization = _without_user(url)
+        if authorization:
+            own = {name: value for name, value in own.items() if name.lower() != "authorization"}
+            own["Authorization"] = authorization
+        request = _Request(plain, {**headers, **own}, fetching, deadline)
         response: http.client.HTTPResponse = _opener(fetching.allow_private).open(
             request, timeout=fetching.timeout_seconds
         )
@@ -95,35 +108,24 @@ def _follow(url: str, headers: Mapping[str, str], fetching: Fetching) -> http.cl
         response.close()  # its body, which may have no end, is of no interest
         url = urljoin(plain, location)
         if _origin(url) != _origin(plain):
-            authorization = None  # was meant for the other host only
+            own = {}  # was meant for the other host only
     raise FetchError(f"the server redirects more than {_MAX_REDIRECTS} times")
 
 
 def _answer(response: http.client.HTTPResponse) -> Answer:
-    headers = response.headers
-    length = int(headers["Content-Length"]) if (headers["Content-Length"] or "").isdigit() else None
-    asked = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers["Content-Range"] or "")
-    start = int(asked[1]) if asked and response.status == 206 else 0
+    headers, start = response.headers, 0
+    if response.status == 206:
+        asked = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", headers["Content-Range"] or "")
+        if not asked:
+            raise FetchError("the server sends a part of it and does not say which")
+        start = int(asked[1])
     return Answer(
-        stream=_Response(response),
+        stream=WebBody(response),
         start=start,
-        num_bytes=None if length is None else start + length,
+        num_bytes=None if response.length is None else start + response.length,
         version=_version(headers),
         has_ranges=response.status == 206 or headers["Accept-Ranges"] == "bytes",
     )
-
-
-class _Response:
-    """The body of an answer; what has come is read at once, so that a slow server is no silent one."""
-
-    def __init__(self, response: http.client.HTTPResponse):
-        self._response = response
-
-    def read(self, size: int, /) -> bytes:
-        return self._response.read1(size)
-
-    def close(self) -> None:
-        self._response.close()
 
 
 def _version(headers: http.client.HTTPMessage) -> str | None:
@@ -169,42 +171,63 @@ def _tls() -> ssl.SSLContext:
 
 
 @cache
-def _opener(allow_private: bool) -> OpenerDirector:
+def _opener(allow_proxies: bool) -> OpenerDirector:
     """Follows no redirects, so that each of them is looked at here.
 
     A proxy would look names up by itself, so that none is used where addresses matter.
     """
     opener = OpenerDirector()
-    proxies = [ProxyHandler()] if allow_private else []
-    for handler in (*proxies, _Plain(allow_private), _Secure(allow_private)):
+    proxies = [ProxyHandler()] if allow_proxies else []
+    for handler in (*proxies, _Plain(), _Secure()):
         opener.add_handler(handler)
     return opener
 
 
-class _Plain(HTTPHandler):
-    def __init__(self, allow_private: bool):
-        super().__init__()
-        self._allow_private = allow_private
+class _Request(Request):
+    """A request that knows its limits."""
 
-    def http_open(self, request: Request) -> http.client.HTTPResponse:
-        return self.do_open(_connecting(http.client.HTTPConnection, self._allow_private), request)
+    def __init__(self, url: str, headers: dict[str, str], fetching: Fetching, deadline: Deadline):
+        super().__init__(url, headers=headers)
+        self._fetching, self._deadline = fetching, deadline
+
+    def connection(self, kind: Callable[..., Any], *place: Any, **options: Any) -> Any:
+        """Return a connection that keeps to the limits; it is opened when it is used."""
+        made = kind(*place, **options)
+        made._create_connection = self._connected
+        made.response_class = self._response
+        return made
+
+    def _wait(self) -> float:
+        return self._deadline.wait(self._fetching.timeout_seconds)
+
+    def _connected(self, address: tuple[str, int], *_: object) -> socket.socket:
+        made = connect(address, self._wait, publicly=not self._fetching.allow_private)
+        made.settimeout(self._wait())  # for TLS and what is sent
+        return made
+
+    def _response(self, made: socket.socket, **options: Any) -> http.client.HTTPResponse:
+        readable: Any = _Readable(made, self._wait)
+        return http.client.HTTPResponse(readable, **options)
+
+
+class _Plain(HTTPHandler):
+    def http_open(self, request: Any) -> http.client.HTTPResponse:
+        make: Any = partial(request.connection, http.client.HTTPConnection)
+        return self.do_open(make, request)
 
 
 class _Secure(HTTPSHandler):
-    def __init__(self, allow_private: bool):
-        super().__init__()
-        self._allow_private = allow_private
-
-    def https_open(self, request: Request) -> http.client.HTTPResponse:
-        make = _connecting(http.client.HTTPSConnection, self._allow_private)
+    def https_open(self, request: Any) -> http.client.HTTPResponse:
+        make: Any = partial(request.connection, http.client.HTTPSConnection)
         return self.do_open(make, request, context=_tls())
 
 
-def _connecting(kind: Callable[..., Any], allow_private: bool) -> Any:
-    def connection(*place: Any, **options: Any) -> Any:
-        made = kind(*place, **options)
-        if not allow_private:
-            made._create_connection = connect_publicly
-        return made
+class _Readable:
+    """The side of a socket that an answer is read from."""
 
-    return connection
+    def __init__(self, made: socket.socket, wait: Callable[[], float]):
+        self._socket, self._wait = made, wait
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """See `socket.socket`."""
+        return io.BufferedReader(Wire(self._socket, self._wait))

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import http.client
+import io
+import threading
+from pathlib import Path
+
+import pytest
+from truth_frames import SAMPLES
+from unruly_server import serving
+
+from pvio_lab import Fetching, SourceError
+from pvio_lab.read.faults import FetchError
+from pvio_lab.read.sources import fetched
+from pvio_lab.read.wire import _Chunks
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving(SAMPLES) as server:
+        yield server
+
+
+def fetch(url, **limits):
+    with fetched(url, Fetching(**{"retries": 0, **limits}), keep="memory") as file:
+        return Path(file.path).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "trickle-status",
+        "trickle-header",
+        "trickle-continue",
+        "trickle-size",
+        "trickle-chunk",
+        "late/redirect-9",
+    ],
+)
+def test_one_limit_for_all_of_it(server, words):
+    before = threading.active_count()
+    with pytest.raises(SourceError, match=r"it is not done after max_seconds=0\.3") as caught:
+        fetch(server.url(f"{words}/shapes.mp4"), max_seconds=0.3)
+    assert caught.value.is_temporary
+    assert threading.active_count() <= before + 1  # one of the server's own, at most
+
+
+def test_no_other_try_after_the_limit(server, monkeypatch):
+    monkeypatch.setattr("pvio_lab.read.faults.time.sleep", lambda _: pytest.fail("it waits"))
+    with pytest.raises(SourceError, match="the server answered 503") as caught:
+        fetch(server.url("after-50/gop2.mp4"), max_seconds=20, retries=2)
+    assert caught.value.attempts == 1
+
+
+def test_names_that_cannot_be_resolved_in_time(monkeypatch):
+    def resolve(*_, **__):
+        threading.Event().wait(0.02)
+        return [(0, 0, 0, "", ("127.0.0.1", 9))]
+
+    monkeypatch.setattr("pvio_lab.read.addresses.socket.getaddrinfo", resolve)
+    with pytest.raises(SourceError, match="it is not done after max_seconds"):
+        fetch("http://slow.example/a.mp4", max_seconds=0.01)
+
+
+@pytest.mark.parametrize("part", ["continue", "extension"])
+def test_what_is_no_content_has_a_limit(server, part):
+    with pytest.raises(SourceError, match="headers, or other things that are no content, without end"):
+        fetch(server.url(f"flood-{part}/a"))
+
+
+@pytest.mark.parametrize("part", ["status", "header", "size"])
+def test_lines_have_a_limit(server, part):
+    with pytest.raises(SourceError, match=r"LineTooLong|IncompleteRead"):
+        fetch(server.url(f"flood-{part}/a"))
+
+
+def test_a_body_without_end(server):
+    with pytest.raises(SourceError, match="it has more than max_bytes=1000 bytes"):
+        fetch(server.url("flood-chunk/a"), max_bytes=1000)
+    with pytest.raises(SourceError, match=r"data:text/plain .* has more than max_bytes=4 bytes"):
+        fetch("data:text/plain;base64,aGVsbG8=", max_bytes=4)
+
+
+@pytest.mark.parametrize("pace", ["trickle", "flood"])
+def test_nobody_waits_for_trailers(server, pace):
+    assert fetch(server.url(f"{pace}-trailer/a"), max_seconds=20) == b"hello"
+
+
+def test_chunks():
+    chunks = _Chunks(io.BufferedReader(io.BytesIO(b"5;a=b\r\nhello\r\n03 \r\nabc\r\n0\r\nX: y")))
+    assert [chunks.read(4) for _ in range(5)] == [b"hell", b"o", b"abc", b"", b""]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"-5\r\nhello",
+        b"0x5\r\nhello",
+        b"1_0\r\nhello",
+        b"\r\nhello",
+        b"4\r\nhello\r\n0\r\n",
+        b"6\r\nhello\r\n0\r\n",
+        b"f" * 17 + b"\r\nhello",
+        b"5\r\nhello",
+        b"5",
+        b"",
+    ],
+)
+def test_chunks_of_wrong_sizes(sent):
+    chunks = _Chunks(io.BufferedReader(io.BytesIO(sent)))
+    with pytest.raises((FetchError, http.client.IncompleteRead)):
+        list(iter(lambda: chunks.read(100), b""))
