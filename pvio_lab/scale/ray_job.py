@@ -145,7 +145,9 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
     noted = store.read_json(_JOB)
     if noted is None:
         return _note(store, manifest, path_column, asked)
-    num_clips = int(noted.pop("num_clips"))
+    num_clips = noted.pop("num_clips", None)
+    if not isinstance(num_clips, int) or num_clips < 1:
+        raise ValueError(f"{store.uri}/{_JOB} is damaged: num_clips={num_clips!r}; take another folder")
     if noted != asked:
         differing = [f"{key}={noted.get(key)!r}" for key in asked if noted.get(key) != asked[key]]
         raise ValueError(

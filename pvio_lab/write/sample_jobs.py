@@ -161,6 +161,8 @@ def _steps(
     with open_video(job.source, fetching=plan.fetching, **options) as reader:
         yield {"num_frames": len(reader)}
         notes = _find_notes(job, plan)
+        if notes is not None:
+            notes.check(len(reader))
         numbers = plan.policy.numbers(reader, notes)
         size = image_size((reader.shape[2], reader.shape[1]), plan.resize)
         target = (job.directory, job.stem)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..base.side_files import read_json
 from ..read.sources import is_url
 
 
@@ -57,6 +57,6 @@ def _stem(name: str) -> str:
 
 def _owner(manifest: Path) -> str | None:
     try:
-        return str(json.loads(manifest.read_text("utf-8"))["video"])
+        return str(read_json(manifest)["video"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
