@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import pickle
 import traceback
@@ -10,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 from optional import needs
+from torch.utils.data import DataLoader
 from truth_frames import SAMPLES
 from unruly_server import PASSWORD, serving
 
@@ -201,3 +203,92 @@ def texts_in(folder):
         yield str(path)
         if path.suffix in (".json", ".txt", ".log"):
             yield path.read_text("utf-8")
+
+
+SECRET = {"user": "user:hunter2", "query": "token=s3cr3t"}
+
+
+def datasets_of(server, **options):
+    urls = [server.url("plain/gop2.mp4", **SECRET), server.url("plain/gop2.mp4", query="token=other")]
+    return pv.VideoCollectionDataset(urls, step=30, **options), pv.ClipDataset(urls, 2, **options)
+
+
+def test_urls_that_look_the_same_are_told_apart(server):
+    frames, clips = datasets_of(server)
+    names = [f"{server.url('plain/gop2.mp4')}#{place}" for place in (0, 1)]
+    assert [item["video_path"] for item in frames] == [names[0]] * 2 + [names[1]] * 2
+    assert [clips[item]["video_path"] for item in (0, 1)] == names
+
+
+def test_a_pickled_dataset_has_no_secrets_and_says_so(server):
+    for dataset in datasets_of(server, fetching=Fetching(headers={"X-Key": "s3cr3t"})):
+        pickled = pickle.dumps(dataset)
+        assert not any(secret in pickled for secret in (b"hunter2", b"s3cr3t", b"other"))
+        with pytest.warns(RuntimeWarning, match="has no passwords"):
+            again = pickle.loads(pickled)
+        assert again.paths == (server.url("plain/gop2.mp4"),) * 2
+        assert copy.deepcopy(dataset).paths == dataset.paths
+
+
+def test_worker_processes_that_are_started_anew_get_the_secrets(server):
+    headers = Fetching(headers={"Authorization": PASSWORD})
+    clips = pv.ClipDataset([server.url("locked/gop2.mp4")], 2, fetching=headers)
+    loader = DataLoader(clips, num_workers=1, multiprocessing_context="spawn")
+    assert next(iter(loader))["frames"].shape == (1, 2, 3, 240, 320)
+
+
+def test_a_pickled_reader_has_no_secrets_and_reads(server):
+    headers = Fetching(headers={"Authorization": PASSWORD}, allow_local=False)
+    with pv.VideoReader(server.url("locked/gop2.mp4"), fetching=headers) as reader:
+        pickled = pickle.dumps(reader)
+        assert PASSWORD.encode() not in pickled
+        assert pickle.loads(pickled)[0].shape == (240, 320, 3)
+
+
+@pytest.mark.ray
+def test_a_time_error_of_a_column_of_frames_shows_no_secrets(server):
+    needs("datasets")
+    value = {"path": server.url("plain/gop2.mp4", **SECRET), "timestamp": 99.0}
+    with pytest.raises(pv.FrameTimestampError, match="gop2.mp4") as caught:
+        pv.VideoFrame().decode_example(value)
+    check_has_no_secrets(str(caught.value))
+    with pytest.raises(ValueError, match=r"not dict with \['path'\]"):
+        pv.VideoFrame().encode_example({"path": value["path"]})
+
+
+@pytest.mark.ray
+def test_a_stored_column_of_frames_remembers_its_limits(server, tmp_path):
+    datasets = needs("datasets")
+    feature = pv.VideoFrame(fetching=Fetching.untrusted(headers={"X-Key": "s3cr3t"}))
+    rows = datasets.Dataset.from_list([{"frame": {"path": CLIP, "timestamp": 0.0}}])
+    rows.cast_column("frame", feature).save_to_disk(tmp_path / "saved")
+    with pytest.raises(SourceError, match="allow_private=False"):
+        _ = datasets.load_from_disk(str(tmp_path / "saved"))[0]
+    assert not any(b"s3cr3t" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_the_options_of_a_processor_count_where_they_are_given():
+    given = Fetching.untrusted(retries=0)
+    assert pv.VideoProcessor(fetching=given)._wishes.fetching == given
+    changed = pv.VideoProcessor(fetching=given, timeout_s=3)._wishes.fetching
+    assert changed == Fetching.untrusted(retries=0, timeout_seconds=3)
+    with pytest.raises(TypeError, match="must be a Fetching, not dict"):
+        pv.VideoProcessor(fetching={"allow_local": False})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda url: pv.VideoCollectionDataset(url),
+        lambda url: pv.VideoCollectionDataset([{"url": url}]),
+        lambda url: pv.concatenate_video_files(url, "a.mp4"),
+        lambda url: pv.scan_videos([url.encode()]),
+        lambda url: pv.VideoProcessor().process_sync(url),
+        lambda url: pv.video_sources([{"content": [{"type": "video_url", "video_url": {"link": url}}]}]),
+        lambda url: pv.video_sources(url),
+    ],
+)
+def test_wrong_arguments_are_not_quoted_with_their_secrets(server, wrong):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        wrong(server.url("plain/gop2.mp4", **SECRET))
+    check_has_no_secrets(str(caught.value))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..read.addresses import outline
 from ..read.numbers import not_negative_integer, positive_integer
 
 _INSTEAD = {
@@ -26,7 +27,7 @@ _INSTEAD = {
 def checked_paths(paths: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
     """Videos that are yet to be opened: at least one, each a path or a URL."""
     if isinstance(paths, str | bytes | PathLike):
-        raise TypeError(f"paths must be a list of paths, not one path; write [{paths!r}]")
+        raise TypeError(f"paths must be a list of paths, not one path; write [{outline(paths)}]")
     checked = tuple(map(_checked_path, paths))
     if not checked:
         raise ValueError("there are no videos: paths is empty")
@@ -35,7 +36,7 @@ def checked_paths(paths: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
 
 def _checked_path(path: Any) -> str:
     if not isinstance(path, str | PathLike):
-        raise TypeError(f"a source must be a path or a URL, not {type(path).__name__}: {path!r}")
+        raise TypeError(f"a source must be a path or a URL, not {type(path).__name__}: {outline(path)}")
     return os.fsdecode(path)
 
 

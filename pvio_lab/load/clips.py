@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from os import PathLike
 from typing import Any, NamedTuple, get_args
 
@@ -13,14 +12,13 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from ..errors import OpenError
-from ..read.addresses import shown_apart
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.frames import Frames
 from ..read.numbers import integer, not_negative_integer, positive_integer
 from ..read.times import frame_rate
 from .broken import BrokenVideos, shared, shared_zeros
-from .checks import checked_dtype, checked_paths, checked_size, checked_stride, one_of
+from .checks import checked_dtype, checked_size, checked_stride, one_of
 from .clip_plan import (
     ClipShape,
     Numbers,
@@ -32,6 +30,7 @@ from .clip_plan import (
     steady_timeline,
 )
 from .readers import Reader, Readers, timeline_of
+from .sources import Sources
 from .trouble import BROKEN, OnError
 
 Clip = dict[str, Any]
@@ -103,7 +102,7 @@ class ClipDataset(Dataset[Clip]):
         on_error: OnError = "raise",
         fetching: Fetching | None = None,
     ):
-        self.paths = checked_paths(paths)
+        self._sources = Sources(paths, fetching)
         self.clips_per_video = positive_integer(clips_per_video, "clips_per_video")
         self._sampling = one_of(sampling, get_args(Sampling), "sampling")
         self._shape = ClipShape(
@@ -118,8 +117,12 @@ class ClipDataset(Dataset[Clip]):
         skips = one_of(on_error, get_args(OnError), "on_error") == "skip"
         self._epoch = shared_zeros(1)
         self._broken = BrokenVideos(len(self.paths)) if skips else None
-        self._fetching = fetching
         self._readers = self._new_readers()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The videos, as they were given."""
+        return self._sources.paths
 
     def set_epoch(self, epoch: int) -> None:
         """Before a pass over the dataset: its random clips are others in each epoch.
@@ -132,7 +135,7 @@ class ClipDataset(Dataset[Clip]):
     def skipped(self) -> dict[str, str]:
         """The broken videos that were met so far, in any worker, each with what is wrong with it."""
         texts = self._broken.texts(self._try_again) if self._broken else {}
-        return {self._names[video]: text for video, text in texts.items()}
+        return {self._sources.names[video]: text for video, text in texts.items()}
 
     def close(self) -> None:
         """Gives files, decoders and memory back. A clip that is asked for later opens its video again."""
@@ -166,13 +169,8 @@ class ClipDataset(Dataset[Clip]):
         vars(self).update(state, _epoch=shared(state["_epoch"]))
         self._readers = self._new_readers()
 
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        """The videos as they are shown."""
-        return shown_apart(self.paths)
-
     def _new_readers(self) -> Readers:
-        return Readers(*self._size, fetching=self._fetching)
+        return Readers(*self._size, fetching=self._sources.fetching)
 
     def _checked_item(self, item: int) -> int:
         number = integer(item, "item")
@@ -205,9 +203,10 @@ class ClipDataset(Dataset[Clip]):
 
     def _read_exactly(self, item: int, epoch: int, threads: int | None) -> _Piece:
         video = item // self.clips_per_video
-        reader = self._readers.get(self.paths[video], threads)
-        numbers, seconds = self._plan(reader, self._names[video], item, epoch)
-        return _Piece(self._names[video], numbers, seconds, self._readers.read(reader, numbers))
+        path, name, _ = self._sources[video]
+        reader = self._readers.get(path, threads)
+        numbers, seconds = self._plan(reader, name, item, epoch)
+        return _Piece(name, numbers, seconds, self._readers.read(reader, numbers))
 
     def _plan(self, reader: Reader, name: str, item: int, epoch: int) -> tuple[Numbers, Seconds]:
         timeline = clock = timeline_of(reader)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from os import PathLike
 from typing import Any, get_args
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..read.addresses import shown_apart
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from .batches import Finisher, Transform
-from .checks import checked_dtype, checked_paths, checked_size, one_of
+from .checks import checked_dtype, checked_size, one_of
 from .epoch import Epoch, Recipe
-from .files import MediaFile, Source, Wanted, media_file
+from .files import MediaFile, Wanted, media_file
 from .inline import make_batches
 from .memory import BatchMemory
 from .progress import Progress
+from .sources import Sources
 from .trouble import OnError, Skipped, Trouble
 
 
@@ -31,7 +30,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     A `VideoCollectionDataLoader` makes batches of it. Iterated by itself, or by torch's own DataLoader, it
     yields one `{"frame": (C, H, W), "video_path": str, "frame_index": int}` after the other. Of a URL,
     `video_path` has no user name, password or query; URLs that differ in nothing else end in `#` and their
-    place in `paths`.
+    place in `paths`. A pickle has none of these either, and no headers, unless it starts a worker process.
 
     >>> dataset = VideoCollectionDataset(["data_samples/gop2.mp4", "data_samples/numbered"], step=30)
     >>> [(item["video_path"][13:], item["frame_index"]) for item in dataset]
@@ -68,14 +67,13 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         on_error: OnError = "raise",
         fetching: Fetching | None = None,
     ):
-        self.paths = checked_paths(paths)
+        self._sources = Sources(paths, fetching)
         if transform is not None and not callable(transform):
             raise TypeError(f"transform={transform!r} must be a function of a batch of frames")
         self.as_image_dirs, self.transform = as_image_dirs, transform
         self.width, self.height = checked_size(width, "width"), checked_size(height, "height")
         self.dtype, self.step = checked_dtype(dtype), positive_integer(step, "step")
         self.on_error: OnError = one_of(on_error, get_args(OnError), "on_error")
-        self.fetching = fetching
         self.trouble = Trouble()
 
     @property
@@ -123,10 +121,10 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, trouble=Trouble())
 
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        """The videos as they are shown."""
-        return shown_apart(self.paths)
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The videos, as they were given."""
+        return self._sources.paths
 
     @property
     def fingerprint(self) -> str:
@@ -137,8 +135,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     def file(self, number: int, threads: int = 1) -> MediaFile:
         """One of the files, not opened yet; its first decoder will have so many threads."""
         wanted = Wanted(self.width, self.height)
-        source = Source(self.paths[number], self._names[number], self.fetching)
-        return media_file(number, source, wanted, threads, is_folder=self.as_image_dirs)
+        return media_file(number, self._sources[number], wanted, threads, is_folder=self.as_image_dirs)
 
     def epoch(self, recipe: Recipe, number: int, *, cuts: bool, ahead: int, threads: int = 1) -> Epoch:
         """The plan of one pass."""

@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 from ..read.convert import Converter, Turn
 from ..read.engines import PyAVEngine
 from ..read.facts import VideoInfo
-from ..read.fetching import Fetching
 from ..read.frames import Frames
 from ..read.functions import is_directory
 from ..read.images import ImageSequence
@@ -20,6 +19,7 @@ from ..read.numbers import scaled_size
 from ..read.opening import Opened, open_file
 from ..read.sources import fetched, local_path
 from .chunks import Size
+from .sources import Source
 
 Check = Callable[[], None]
 """Called often while frames are decoded; raises where that shall stop."""
@@ -35,17 +35,6 @@ class Wanted(NamedTuple):
         """The height and width of a frame that has this size of its own."""
         width, height = scaled_size((width, height), *self)
         return height, width
-
-
-class Source(NamedTuple):
-    """A video of a collection."""
-
-    path: str
-    """As the user named it."""
-    name: str
-    """What may be shown of that."""
-    fetching: Fetching | None = None
-    """How it is fetched."""
 
 
 class Lane(Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
-from .addresses import is_url, shown
+from .addresses import is_url, outline, shown
 from .cpus import num_cpus
 from .fetching import Fetching
 from .functions import is_directory
@@ -140,7 +140,7 @@ def _find_videos(paths: Iterable[str | PathLike[str]], fetching: Fetching | None
     found: dict[str, str] = {}
     for path in paths:
         if not isinstance(path, str | PathLike):
-            raise TypeError(f"scan_videos takes paths, not {type(path).__name__}: {path!r}")
+            raise TypeError(f"scan_videos takes paths, not {type(path).__name__}: {outline(path)}")
         name = os.fspath(path)
         inside = videos_in(Path(name)) if is_directory(name, fetching) else []
         for file in inside or [name]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from glob import glob, has_magic
 from os import PathLike
 from typing import Any
 
 from ..base.side_files import in_short
+from ..read.addresses import outline
 from ..read.images import natural_key
 from ..read.sources import is_url
 from .arrow import dataset, fs, pa, parquet
@@ -50,7 +50,7 @@ def freeze_manifest(
         parquet.write_table(table.add_column(0, CLIP, numbers), target, filesystem=filesystem)
         number, part = number + table.num_rows, part + 1
     if not number:
-        raise ValueError(f"there are no clips in the manifest {manifest!r}")
+        raise ValueError(f"there are no clips in the manifest {outline(manifest)}")
     return number
 
 
@@ -105,7 +105,7 @@ def _opened(name: str) -> dataset.Dataset:
 def _table_of_rows(rows: list[Any]) -> pa.Table:
     for row in rows:
         if not isinstance(row, str | PathLike | Mapping):
-            raise TypeError(f"a clip must be a path or a mapping, not {type(row).__name__}: {row!r}")
+            raise TypeError(f"a clip must be a path or a mapping, not {type(row).__name__}: {outline(row)}")
     dicts = [dict(row) if isinstance(row, Mapping) else {"path": os.fspath(row)} for row in rows]
     columns = dict.fromkeys(name for row in dicts for name in row)
     return pa.table({name: _column(name, [row.get(name) for row in dicts]) for name in columns})
@@ -139,7 +139,5 @@ def _checked(table: pa.Table, path_column: str, reserved: set[str]) -> pa.Table:
 def _absolute(path: Any) -> str:
     """Workers elsewhere have other current directories."""
     if not isinstance(path, str):
-        raise ValueError(
-            f"a path in the manifest must be text, not {type(path).__name__}: {reprlib.repr(path)}"
-        )
+        raise ValueError(f"a path in the manifest must be text, not {type(path).__name__}: {outline(path)}")
     return path if is_url(path) else os.path.abspath(path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
-from reprlib import repr as short
 from typing import Any
+
+from ..read.addresses import outline
 
 _FORMS = '{"type": "video", "video": ...} or {"type": "video_url", "video_url": {"url": ...}}'
 
@@ -74,4 +75,4 @@ def _sequence(value: Any, where: str) -> Sequence[Any]:
 
 
 def _wrong(where: str, value: Any, wanted: str) -> ValueError:
-    return ValueError(f"{where} must be {wanted}; it is {short(value)}")
+    return ValueError(f"{where} must be {wanted}; it is {outline(value)}")

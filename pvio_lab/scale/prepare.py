@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from os import PathLike
-from reprlib import repr as short
 from typing import Any, Literal, get_args
 
-from ..read.addresses import shown
+from ..read.addresses import outline, shown
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.numbers import not_negative_integer, positive_integer
@@ -131,7 +130,7 @@ class VideoProcessor:
     async def process_within(self, sources: Iterable[Source], gate: asyncio.Semaphore) -> list[Result]:
         """The same, as many at once as the gate lets through; several calls may share one."""
         if isinstance(sources, str | PathLike):
-            raise TypeError(f"sources must be a list of paths or URLs, not a single one: {short(sources)}")
+            raise TypeError(f"sources must be a list of paths or URLs, not a single one: {outline(sources)}")
         listed = list(sources)
         threads = max(1, num_cpus() // max(1, min(self.max_concurrency, len(listed))))
         return await asyncio.gather(*(self._one(source, threads, gate) for source in listed))
@@ -210,7 +209,7 @@ def _fetching(processor: VideoProcessor) -> Fetching:
     """Return the limits of a processor; their checks are those of its options, by their names there."""
     own = processor.fetching
     if own is not None and not isinstance(own, Fetching):
-        raise TypeError(f"fetching must be a Fetching, not {type(own).__name__}: {short(own)}")
+        raise TypeError(f"fetching must be a Fetching, not {type(own).__name__}")
     usual = {each.name: each.default for each in fields(processor)}
     given = {name: getattr(processor, name) for name in _LIMITS}
     changes = {_LIMITS[name]: value for name, value in given.items() if not own or value != usual[name]}
@@ -232,7 +231,7 @@ def _meta(
     error: Exception | None = None,
 ) -> dict[str, Any]:
     return {
-        "source": shown(source) if isinstance(source, str | PathLike) else short(source),
+        "source": shown(source) if isinstance(source, str | PathLike) else outline(source),
         "failed": error is not None,
         "error_type": None if error is None else type(error).__name__,
         "error_message": None if error is None else str(error),

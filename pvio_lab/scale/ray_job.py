@@ -55,6 +55,7 @@ def process_manifest(
     Each core has one clip in work and decodes it with one thread. A clip that fails is a row with
     `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
     checkpoint and `manifest/` the clips with their numbers: the manifest as it was when the job first began.
+    The user names, passwords and queries of URLs stay there; the column `path` of the shards has none.
 
     Args:
         manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern as `"clips/**/*.mp4"`, or

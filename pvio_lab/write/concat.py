@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from ..base.files import Target
 from ..errors import EncodeError
+from ..read.addresses import outline
 from ..read.fetching import Fetching
 from ..read.sources import local_path
 from .clip import Clip, Room, carried, inspect_clip
@@ -82,7 +83,7 @@ def concatenate_video_files(
 
 def _paths(inputs: Iterable[str | PathLike[str]], fetching: Fetching | None) -> list[str]:
     if isinstance(inputs, str | bytes | PathLike):
-        raise TypeError(f"inputs must be a list of paths, not one path; write [{inputs!r}]")
+        raise TypeError(f"inputs must be a list of paths, not one path; write [{outline(inputs)}]")
     paths = [local_path(each, fetching) for each in inputs]
     if not paths:
         raise ValueError("there is nothing to join: inputs is empty")

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..base.side_files import read_json
-from ..read.sources import is_url
+from ..read.sources import is_url, shown
 
 
 def video_name(source: str | os.PathLike[str]) -> str:
@@ -22,7 +22,7 @@ def video_name(source: str | os.PathLike[str]) -> str:
     if name.startswith("data:"):
         return "video"
     if is_url(name):
-        return Path(unquote(urlsplit(name).path)).name or "video"
+        return Path(unquote(urlsplit(shown(name)).path)).name or "video"
     return Path(os.path.abspath(name)).name
 
 
