@@ -129,3 +129,13 @@ def test_on_a_timeline_as_with_an_index(gaps, fps, count, start):
     assume(pts[-1] > pts[0] + policy.last_seconds + 1e-5)
     frames = (Timed(number, seconds, None) for number, seconds in enumerate(pts.tolist()))
     assert [frame.number for frame in on_timeline(frames, policy)] == wanted
+
+
+@pytest.mark.parametrize("num_looked_at", [0, 4, 10])
+def test_the_rest_in_one_piece(num_looked_at):
+    with Spool() as spool:
+        front = Front(io.BytesIO(b"0123456789"), spool, lambda: None)
+        front.look(0, num_looked_at)
+        assert front.read(2) == b"01"
+        assert front.read(-1) == b"23456789"
+        assert (front.read(-1), front.read(5), spool.num_bytes) == (b"", b"", 10)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gc
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
@@ -14,8 +16,9 @@ import pytest
 from truth_frames import SAMPLES
 from unruly_server import serving
 
+import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
-from pvio_lab.read.download_cache import DownloadCache, file_name
+from pvio_lab.read.download_cache import DownloadCache, _entry_name, file_name
 from pvio_lab.read.holds import Holds, alone_in, holds_in
 from pvio_lab.read.sources import fetched, local_path
 
@@ -72,6 +75,20 @@ def started(code, *arguments):
     )
     assert child.stdout.readline() == "ready\n"
     return child
+
+
+def made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
+def child_can_work_in(folder):
+    """Another process gets its turn for the whole folder, at once."""
+    code = (
+        "import sys; from pathlib import Path; from pvio_lab.read.holds import alone_now\n"
+        "with alone_now(Path(sys.argv[1])) as ledger: sys.exit(ledger is None)"
+    )
+    return not subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode
 
 
 @pytest.mark.parametrize("words", ["plain", "unsized"])
@@ -134,17 +151,6 @@ def test_four_processes_fill_one_cache(server, tmp_path, words):
     assert not [path for path in (tmp_path / "cache").glob(".*") if path.is_dir()]
 
 
-@NO_LOCKS
-def test_two_processes_fetch_one_file(server, tmp_path):
-    url = server.url("drip/7.bin").replace("7", "{}", 0)
-    code = FILL.replace("(i * 7 + seed * 11) % 40", "7").replace("range(60)", "range(1)")
-    children = [started(code, tmp_path / "cache", 10**6, url, seed) for seed in range(2)]
-    for child in children:
-        child.communicate("go\n")
-    assert [child.returncode for child in children] == [0, 0]
-    assert [path.name for path in (tmp_path / "cache").glob("*/*.bin")] == ["7.bin"]
-
-
 HOLD = """
 import sys
 from pvio_lab import Fetching
@@ -191,6 +197,68 @@ def test_a_reader_at_rest_lets_its_file_go(server, fetching):
         for number in range(12):
             fetch(server, fetching, number)
         assert os.path.exists(reader.info.path)
+
+
+@NO_LOCKS
+def test_threads_that_wake_a_reader_hold_its_file_once(server, fetching):
+    with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
+        for _ in range(5):
+            reader.rest()
+            gate = Barrier(4)
+            threads = [Thread(target=lambda gate=gate: (gate.wait(), reader[30])) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert is_unused(fetching.folder, Path(reader.info.path).parent.name)
+
+
+@NO_LOCKS
+def test_a_reader_at_rest_notices_that_others_fetched_its_file_again(server, fetching):
+    url = server.url("plain/gop2.mp4")
+    with VideoReader(url, fetching=fetching) as reader:
+        frame = reader[30]
+        reader.rest()
+        shutil.rmtree(Path(reader.info.path).parent)
+        local_path(url, fetching)
+        assert (reader[31] != frame).any()
+        assert (reader[30] == frame).all()
+
+
+@NO_LOCKS
+def test_what_is_dropped_in_the_middle_of_a_call_is_dropped_later(tmp_path):
+    """The garbage collector may run anywhere, and closes readers."""
+    holds = Holds(tmp_path)
+    holds.take("a")
+    holds.take("b")
+    with holds.unused("c") as unused:
+        holds.drop("a")
+        with holds.unused("b") as inner:
+            assert (unused, inner) == (True, False)
+    assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (True, False)
+
+
+@NO_LOCKS
+@pytest.mark.parametrize("use", ["loader", "clips", "join"])
+def test_a_source_is_held_as_long_as_it_is_used(server, tmp_path, monkeypatch, use):
+    """With room for one of four videos."""
+    monkeypatch.setenv("PVIO_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PVIO_LAB_CACHE_BYTES", "150000")
+    urls = [server.url("plain/gop2.mp4", query=str(number)) for number in range(4)]
+    if use == "loader":
+        loader = pv.VideoCollectionDataLoader(
+            pv.VideoCollectionDataset(urls, step=10), num_workers=2, order="shuffled"
+        )
+        assert sum(len(batch["frames"]) for batch in loader) == 24
+    elif use == "clips":
+        with pv.ClipDataset(urls, 4) as clips:
+            assert all(len(clips[item % 4]["frames"]) == 4 for item in range(8))
+    else:
+        pv.concatenate_video_files(urls, tmp_path / "all.mp4")
+        assert pv.get_video_metadata(tmp_path / "all.mp4").num_frames == 240
+    gc.collect()
+    local_path("data:,", Fetching())
+    assert num_bytes(tmp_path / "cache") <= 150_000
 
 
 @NO_LOCKS
@@ -265,16 +333,140 @@ def test_what_is_larger_than_the_cache(server, tmp_path):
 
 
 @NO_LOCKS
-def test_no_room_while_all_is_in_use(server, fetching):
-    hasty = replace(fetching, timeout_seconds=0.5)
+def test_more_in_use_than_there_is_room_for(server, fetching):
     with ExitStack() as stack:
-        for number in range(5):
-            stack.enter_context(fetched(server.url(f"plain/{number}.bin"), fetching))
-        with pytest.raises(SourceError, match=r"5.bin, as all is in use: it takes 100000 bytes") as caught:
-            local_path(server.url("plain/5.bin"), hasty)
-        assert caught.value.is_temporary
-        assert kept(fetching) == [0, 1, 2, 3, 4]
-    fetch(server, fetching, 5)
+        for number in range(8):
+            file = stack.enter_context(fetched(server.url(f"plain/{number}.bin"), fetching))
+            assert Path(file.path).read_bytes() == bytes([number]) * SIZE
+        assert kept(fetching) == list(range(8))
+    assert num_bytes(fetching.folder) <= fetching.cache_bytes
+    fetch(server, fetching, 8)
+    assert num_bytes(fetching.folder) <= fetching.cache_bytes
+
+
+@pytest.mark.parametrize("words", ["drip", "fail-1"])
+def test_eight_readers_of_one_url(tmp_path, server, fetching, words):
+    url, got = server.url(f"{words}/9.bin", query=str(tmp_path)), []
+    before = server.count(f"{words}/9.bin")
+
+    def read():
+        with suppress(SourceError):
+            got.append(local_path(url, replace(fetching, retries=0)))
+
+    threads = [Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    num_failed = words == "fail-1"  # the second one in turn takes over
+    assert (len(got), len(set(got))) == (8 - num_failed, 1)
+    assert server.count(f"{words}/9.bin") - before == 1 + num_failed
+
+
+@NO_LOCKS
+def test_processes_read_one_url(server, tmp_path):
+    before = server.count("drip/8.bin")
+    code = FILL.replace("(i * 7 + seed * 11) % 40", "8").replace("range(60)", "range(1)")
+    children = [
+        started(code, tmp_path / "cache", 10**6, server.url("drip") + "/{}.bin", seed) for seed in range(4)
+    ]
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    for child in children:
+        child.communicate()
+    assert [child.returncode for child in children] == [0] * 4
+    assert [path.name for path in (tmp_path / "cache").glob("*/*.bin")] == ["8.bin"]
+    assert server.count("drip/8.bin") - before == 1
+
+
+def test_who_waits_for_a_download_has_a_limit_of_its_own(server, fetching):
+    url = server.url("stall-1/7.bin")
+    with (
+        holds_in(made(fetching.folder)).turn(_entry_name(url, fetching), lambda: None),
+        pytest.raises(SourceError, match=r"stall-1/7.bin .* not done after max_seconds=0\.1"),
+    ):
+        local_path(url, replace(fetching, max_seconds=0.1))
+    assert server.count("stall-1/7.bin") == 0
+
+
+@NO_LOCKS
+def test_a_waiter_takes_over_from_a_process_that_dies(server, fetching):
+    url = server.url("stall-body-1/6.bin")
+    code = HOLD.replace("with fetched", 'print("ready", flush=True)\nwith fetched')
+    with started(code, fetching.folder, url) as child:
+        while not server.num_sent("stall-body-1/6.bin"):
+            time.sleep(0.01)
+        waiter = Thread(target=local_path, args=(url, fetching))
+        waiter.start()
+        time.sleep(0.1)
+        assert server.count("stall-body-1/6.bin") == 1
+        child.kill()
+        waiter.join()
+    assert kept(fetching) == [6]
+
+
+def test_a_large_file_is_compared_while_others_go_on(server, fetching, monkeypatch):
+    """Whoever publishes a file does not keep others from the folder."""
+    fetch(server, fetching, 0)
+
+    def compare(*_, **__):
+        assert child_can_work_in(fetching.folder)
+        return True
+
+    monkeypatch.setattr("pvio_lab.read.download_cache.filecmp.cmp", compare)
+    local_path(server.url("plain/0.bin"), replace(fetching, revalidate=True))
+
+
+PRIVATE = pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
+
+
+@PRIVATE
+def test_nobody_else_looks_into_the_cache(server, fetching):
+    fetching.folder.mkdir(mode=0o777)
+    fetching.folder.chmod(0o755)
+    fetch(server, fetching, 0)
+    for path in [fetching.folder, *fetching.folder.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
+@PRIVATE
+def test_a_folder_with_other_things_keeps_its_mode(server, fetching):
+    fetching.folder.mkdir()
+    fetching.folder.chmod(0o755)
+    (fetching.folder / "notes.txt").touch()
+    assert fetch(server, fetching, 0) == fetch(server, fetching, 0)
+    assert fetching.folder.stat().st_mode & 0o777 == 0o755
+
+
+@PRIVATE
+@pytest.mark.parametrize("planted", ["folder", "video", "facts", "file"])
+def test_planted_links_are_not_followed(server, fetching, tmp_path, planted):
+    entry = Path(fetch(server, fetching, 0)).parent
+    secret = tmp_path / "secret"
+    if planted == "folder":
+        entry.rename(secret)
+        entry.symlink_to(secret)
+    elif planted == "file":
+        secret.write_bytes(b"s" * SIZE)
+        facts = {"file": "../../secret", "num_bytes": SIZE, "version": None}
+        (entry / "facts.json").write_text(json.dumps(facts))
+    else:
+        name = "0.bin" if planted == "video" else "facts.json"
+        (entry / name).rename(secret)
+        (entry / name).symlink_to(secret)
+    before = server.count("plain/0.bin")
+    assert Path(fetch(server, fetching, 0)).resolve() == entry / "0.bin"
+    assert (server.count("plain/0.bin") - before, secret.exists()) == (1, True)
+
+
+@PRIVATE
+@pytest.mark.parametrize("name", [".holds", ".ledger"])
+def test_planted_links_are_not_written_to(server, fetching, tmp_path, name):
+    made(fetching.folder).joinpath(name).symlink_to(tmp_path / "victim")
+    with pytest.raises(SourceError, match="cache cannot be used: Too many levels of symbolic links"):
+        fetch(server, fetching, 0)
+    assert not (tmp_path / "victim").exists()
 
 
 @NO_LOCKS

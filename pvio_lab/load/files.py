@@ -17,7 +17,7 @@ from ..read.index import Layout
 from ..read.metadata import describe, recall, remember
 from ..read.numbers import scaled_size
 from ..read.opening import Opened, open_file
-from ..read.sources import fetched, local_path
+from ..read.sources import HeldSource, fetched
 from .chunks import Size
 from .sources import Source
 
@@ -96,6 +96,7 @@ class VideoFile:
         self._layout: Layout | None = None
         self._turn: Turn | None = None
         self._engine: PyAVEngine | None = None
+        self._held: HeldSource | None = None  # as long as the layout, which is of this very file
 
     @property
     def num_frames(self) -> int:
@@ -124,7 +125,9 @@ class VideoFile:
         """See `MediaFile`."""
         with self._lock:
             if self._layout is None:
-                self._keep(open_file(self._local_path(), self._threads))
+                held = HeldSource(self._source.path, self._source.fetching)
+                self._keep(open_file(held.path, self._threads))
+                self._held = held
 
     def lane(self, threads: int) -> VideoLane:
         """See `MediaFile`."""
@@ -137,7 +140,8 @@ class VideoFile:
                 if engine is not None:
                     engine.close()
                 engine = PyAVEngine(self._layout, threads)
-            return VideoLane(engine, Converter(self.size[::-1], self._turn), self._layout.entry.size)
+            converter = Converter(self.size[::-1], self._turn)
+            return VideoLane(engine, converter, self._layout.entry.size, self._held)
 
     def close(self) -> None:
         """See `MediaFile`."""
@@ -149,12 +153,10 @@ class VideoFile:
     def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted, int]]:
         return VideoFile, (self.number, self._source, self._wanted, 1)
 
-    def _local_path(self) -> str:
-        return local_path(self._source.path, self._source.fetching)
-
     def _facts(self) -> VideoInfo:
         if self._info is None:
-            self._info = recall(self._local_path())
+            with fetched(self._source.path, self._source.fetching) as file:
+                self._info = recall(file.path)
         if self._info is None:
             self.open()
         assert self._info
@@ -174,8 +176,11 @@ class VideoFile:
 class VideoLane:
     """A decoder that goes on from where it stands."""
 
-    def __init__(self, engine: PyAVEngine, converter: Converter, num_frames: int):
+    def __init__(
+        self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None = None
+    ):
         self._engine, self._converter, self._num_frames = engine, converter, num_frames
+        self._held = held  # it may have to be opened again
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
         """See `Lane`."""

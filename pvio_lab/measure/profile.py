@@ -20,7 +20,7 @@ from ..read.images import ImageSequence
 from ..read.numbers import frame_numbers
 from ..read.opening import Opened, open_file
 from ..read.plan import plan_runs
-from ..read.sources import local_path, shown
+from ..read.sources import HeldSource, shown
 from .advice import Facts, advise
 from .pieces import Pattern
 from .tables import text_table
@@ -151,9 +151,9 @@ class Clock:
 
 
 def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching | None) -> ReadProfile:
-    path, clock = local_path(source, fetching), Clock()
+    held, clock = HeldSource(source, fetching), Clock()
     with clock.phase("open"):
-        opened = open_file(path, threads=1)
+        opened = open_file(held.path, threads=1)
     try:
         numbers = _checked_numbers(indices, len(opened.index))
         decoded_before = opened.engine.decoded

@@ -18,7 +18,7 @@ from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from ..read.reader import VideoReader
-from ..read.sources import check_may_be_local, is_url, local_path
+from ..read.sources import check_may_be_local, is_url
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
@@ -273,7 +273,7 @@ def _openable(sources: Sources, fetching: Fetching | None) -> list[str]:
     """Every one of them is opened now, as an error after minutes would be too late."""
     names = named_files(sources, fetching)
     for name in names:
-        VideoReader(local_path(name, fetching), num_threads=1).close()
+        VideoReader(name, num_threads=1, fetching=fetching).close()
     return names
 
 

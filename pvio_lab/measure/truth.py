@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import VideoError
 from ..read.fetching import Fetching
 from ..read.reader import VideoReader
-from ..read.sources import local_path, shown
+from ..read.sources import HeldSource, shown
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 
@@ -32,8 +32,8 @@ class Course:
 
     source: str
     """The file, as it was given; of a URL what may be shown."""
-    path: str
-    """The local file."""
+    held: HeldSource
+    """The local file, which stays where it is meanwhile."""
     shape: tuple[int, int, int, int]
     """Number of frames, height, width, 3."""
     tasks: dict[Pattern, Task]
@@ -49,7 +49,8 @@ def plan_course(
     fetching: Fetching | None = None,
 ) -> Course:
     """Chooses the frames, the same for all readers, and reads those that will be checked."""
-    path = local_path(source, fetching)
+    held = HeldSource(source, fetching)
+    path = held.path
     with VideoReader(path, num_threads=1) as reader:
         shape, ahead = reader.shape, _frames_in(reader, seconds) if "sequential" in patterns else 0
     size = batch_size(shape)
@@ -61,7 +62,7 @@ def plan_course(
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(shown(source), path, shape, tasks, truth)
+    return Course(shown(source), held, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:

@@ -9,10 +9,12 @@ import mimetypes
 import os
 import re
 import shutil
+import stat
+import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -21,7 +23,7 @@ from urllib.parse import unquote
 from ..errors import SourceError
 from .addresses import shown
 from .fetching import Fetching
-from .holds import alone_in, holds_in
+from .holds import NO_LINK, alone_in, alone_now, holds_in
 
 _FACTS = "facts.json"
 # Taken for the facts of an entry, and for those of the video that are remembered beside it.
@@ -29,6 +31,8 @@ _EXTRA_BYTES = 4096
 # A clean-up looks at every entry, so that it makes room for many.
 _FILL_AFTER_CLEANING = 0.9
 _LONGEST_NAME = 80
+_MOST_FACTS = 2**16
+_OUR_NAMES = re.compile(r"[0-9a-f]{40}|\.[0-9a-f]{32}\.(part|gone)|\.holds|\.ledger")
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,20 @@ class DownloadCache:
     """Downloads by their URL. Each has a folder, named by a hash, which appears when it is complete.
 
     All that is in the folder, downloads that are being made among it, stays within the bound: room is taken
-    before it is filled. What was not used for longest is removed, unless it is in use.
+    before it is filled. What was not used for longest is removed, unless it is in use: while more is in use
+    at the same time than there is room for, the bound is exceeded.
+
+    Nobody else may look into it, and nothing in it that is a link is followed.
 
     Args:
-        fetching: Where it is, how large it may become, and how long to wait for room.
+        fetching: Where it is, and how large it may become.
     """
 
     def __init__(self, fetching: Fetching):
         self._fetching, self._bound = fetching, fetching.room_bytes
-        fetching.folder.mkdir(parents=True, exist_ok=True)
+        fetching.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = Path(os.path.realpath(fetching.folder))
+        _make_private(self.folder)
         self._holds = holds_in(self.folder)
 
     @contextmanager
@@ -68,15 +76,30 @@ class DownloadCache:
             yield self.folder / name
         finally:
             self._holds.drop(name)
+            self._shrink()
+
+    def turn(self, entry: Path, check: Callable[[], None]) -> AbstractContextManager[None]:
+        """Only one such block for an entry runs at a time, in any process.
+
+        Args:
+            entry: What the block fetches.
+            check: Called now and then while it waits; raises where that shall stop.
+        """
+        return self._holds.turn(entry.name, check)
 
     def find(self, entry: Path) -> Facts | None:
         """What is noted about an entry, if it is there and whole; it counts as used now."""
-        with suppress(OSError, ValueError, TypeError):
-            facts = Facts(**json.loads((entry / _FACTS).read_text("utf-8")))
-            stat = os.stat(entry / facts.file)
-            if stat.st_size == facts.num_bytes:
+        with suppress(OSError, ValueError, TypeError, RecursionError):
+            if not stat.S_ISDIR(entry.lstat().st_mode):
+                return None
+            with os.fdopen(os.open(entry / _FACTS, os.O_RDONLY | NO_LINK), "rb") as file:
+                facts = Facts(**json.loads(file.read(_MOST_FACTS)))
+            if facts.file in ("", os.curdir, os.pardir) or facts.file != os.path.basename(facts.file):
+                return None  # it leads to somewhere else
+            found = os.lstat(entry / facts.file)
+            if stat.S_ISREG(found.st_mode) and found.st_size == facts.num_bytes:
                 # The time of change stays: it tells whether a file is still the same.
-                os.utime(entry / facts.file, ns=(time.time_ns(), stat.st_mtime_ns))
+                os.utime(entry / facts.file, ns=(time.time_ns(), found.st_mtime_ns))
                 return facts
         return None
 
@@ -96,27 +119,32 @@ class DownloadCache:
         """Room for so many bytes more; the file to be filled is given its size, so that all can see it.
 
         Raises:
-            SourceError: It does not fit, or all that is there stays in use.
+            SourceError: It does not fit, even if nothing else is there.
         """
         if size + _EXTRA_BYTES > self._bound:
-            raise SourceError(f"{shown(source)} does not fit into the cache: {self._at_least(size)}")
-        deadline = time.monotonic() + self._fetching.timeout_seconds
-        while not self._try_to_take(count, partial, size):
-            if time.monotonic() > deadline:
-                raise SourceError(
-                    f"there is no room for {shown(source)}, as all is in use: {self._at_least(size)}",
-                    attempts=1,
-                    is_temporary=True,
-                )
-            time.sleep(0.1)
+            raise SourceError(
+                f"{shown(source)} does not fit into the cache: it takes {size} bytes, and "
+                f"cache_bytes={self._bound}; allow more (also by PVIO_LAB_CACHE_BYTES), or keep it in memory "
+                "or in a temporary file"
+            )
+        with alone_in(self.folder) as ledger:
+            total = _noted(ledger)
+            if total is None or total + count > self._bound:
+                total = self._clean(self._bound - count)
+            _note(ledger, total + count)
+            os.truncate(partial, size)
 
     def publish(self, partial: Path, entry: Path, facts: Facts) -> bool:
-        """A complete download gets its name; False when the same contents have it: others may read them."""
+        """A complete download gets its name; False when the same contents have it: others may read them.
+
+        Only whoever has the turn for this entry may say it, and while it is held.
+        """
+        is_same = self.find(entry) and filecmp.cmp(partial / facts.file, entry / facts.file, shallow=False)
         with alone_in(self.folder):
-            if self.find(entry) and filecmp.cmp(partial / facts.file, entry / facts.file, shallow=False):
+            if is_same:
                 os.replace(partial / _FACTS, entry / _FACTS)
                 return False
-            if entry.exists():
+            if os.path.lexists(entry):
                 self._remove(entry)  # its room is found again at the next clean-up
             os.rename(partial, entry)
             return True
@@ -129,17 +157,12 @@ class DownloadCache:
             if total is not None:
                 _note(ledger, total - room)
 
-    def _try_to_take(self, count: int, partial: Path, size: int) -> bool:
-        with alone_in(self.folder) as ledger:
-            total = _noted(ledger)
-            if total is None or total + count > self._bound:
-                total = self._clean(self._bound - count)
-                _note(ledger, total)
-            if total + count > self._bound:
-                return False
-            _note(ledger, total + count)
-            os.truncate(partial, size)
-            return True
+    def _shrink(self) -> None:
+        """Keeps to the bound again, if more was in use."""
+        with suppress(OSError), alone_now(self.folder) as ledger:
+            total = _noted(ledger) if ledger else None
+            if ledger and total is not None and total > self._bound:
+                _note(ledger, self._clean(self._bound))
 
     def _clean(self, limit: int) -> int:
         """Removes what nobody uses, until the limit is kept; how many bytes are left."""
@@ -159,13 +182,10 @@ class DownloadCache:
         gone = self.folder / f".{uuid.uuid4().hex}.gone"
         with suppress(OSError):
             os.rename(entry, gone)
-            shutil.rmtree(gone, ignore_errors=True)
-
-    def _at_least(self, size: int) -> str:
-        return (
-            f"it takes {size} bytes, and cache_bytes={self._bound}; "
-            "allow more (also by PVIO_LAB_CACHE_BYTES), or keep it in memory or in a temporary file"
-        )
+            if gone.is_symlink() or not gone.is_dir():
+                gone.unlink()
+            else:
+                shutil.rmtree(gone, ignore_errors=True)
 
 
 class Download:
@@ -181,9 +201,9 @@ class Download:
     def __init__(self, cache: DownloadCache, source: str, entry: Path, partial: Path):
         self._cache, self._source, self._entry, self._partial = cache, source, entry, partial
         self._room = 0
-        partial.mkdir()
+        partial.mkdir(mode=0o700)
         self.file = partial / file_name(source)
-        self.file.touch()
+        _write_new(self.file)
 
     def expect(self, num_bytes: int) -> None:
         """Takes room for a file of this size."""
@@ -196,7 +216,7 @@ class Download:
         """It is complete, and gets its name; what is there and the same stays, as others may read it."""
         os.truncate(self.file, num_bytes)
         facts = Facts(self.file.name, num_bytes, version)
-        (self._partial / _FACTS).write_text(json.dumps(asdict(facts)), "utf-8")
+        _write_new(self._partial / _FACTS, json.dumps(asdict(facts)).encode())
         if self._cache.publish(self._partial, self._entry, facts):
             self._room = 0
         return facts
@@ -238,14 +258,30 @@ def file_name(source: str) -> str:
     return f"{stem[:_LONGEST_NAME].lstrip('.') or 'video'}{suffix[:10]}"
 
 
+def _write_new(path: Path, contents: bytes = b"") -> None:
+    """Writes a file that was not there, and that nobody else can read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, 0o600), "wb") as file:
+        file.write(contents)
+
+
+def _make_private(folder: Path) -> None:
+    """Nobody else may look into the folder; but one that holds other things, too, is left as it is."""
+    if sys.platform == "win32":
+        return
+    found = folder.stat()
+    is_open = stat.S_IMODE(found.st_mode) & 0o077 and found.st_uid == os.geteuid()
+    if is_open and all(_OUR_NAMES.fullmatch(name) for name in os.listdir(folder)):
+        folder.chmod(0o700)
+
+
 def _entries(folder: Path) -> Iterator[tuple[bool, float, str, int]]:
     """All that is in the folder: whether it is complete, when it was used, its name, its size."""
     for each in os.scandir(folder):
         if each.is_dir(follow_symlinks=False):
-            stats = list(_stats(each.path))
-            size = sum(stat.st_size for stat in stats)
-            largest = max((stat.st_size for stat in stats), default=0)
-            used = max((stat.st_atime for stat in stats), default=0.0)
+            found = list(_stats(each.path))
+            size = sum(each.st_size for each in found)
+            largest = max((each.st_size for each in found), default=0)
+            used = max((each.st_atime for each in found), default=0.0)
             yield not each.name.startswith("."), used, each.name, max(size, largest + _EXTRA_BYTES)
 
 

@@ -6,8 +6,9 @@ import hashlib
 import os
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
@@ -21,6 +22,13 @@ else:
 
 Use = Literal["shared", "alone", "no more"]
 
+NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""Opens no link, and no file for other programs."""
+
+# How long a wait for somebody else's work is before it looks again.
+_PATIENCE = 0.05
+_WORK = "work on "
+
 _known: dict[Path, Holds] = {}
 _opening = threading.Lock()
 
@@ -28,10 +36,37 @@ _opening = threading.Lock()
 @contextmanager
 def alone_in(folder: Path) -> Iterator[IO[bytes]]:
     """Nobody else, in this process or another, runs such a block for this folder; gives a file to note in."""
-    with open(folder / ".ledger", "a+b") as file:
+    with opened_in(folder, ".ledger") as file:
         _lock_whole(file)
-        file.seek(0)
-        yield file
+        try:
+            file.seek(0)
+            yield file
+        finally:
+            _unlock_whole(file)  # closing is not enough: a child that was forked meanwhile has it open, too
+
+
+@contextmanager
+def alone_now(folder: Path) -> Iterator[IO[bytes] | None]:
+    """The same, or None where somebody is at it: for what may run in the middle of anything."""
+    with opened_in(folder, ".ledger") as file:
+        if not _lock_whole(file, waits=False):
+            yield None
+            return
+        try:
+            file.seek(0)
+            yield file
+        finally:
+            _unlock_whole(file)
+
+
+def opened_in(folder: Path, name: str) -> IO[bytes]:
+    """Open a file that nobody else can read, to read it and to add to it; it is made where it is missing.
+
+    Raises:
+        OSError: It cannot be opened; a link is not followed.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINK
+    return os.fdopen(os.open(folder / name, flags, 0o600), "a+b")
 
 
 def holds_in(folder: Path) -> Holds:
@@ -54,51 +89,119 @@ class Holds:
     def __init__(self, folder: Path):
         self._folder = folder
         self._counts: Counter[str] = Counter()
-        self._mutex = threading.Lock()
+        self._dropped: deque[str] = deque()
         self._file = self._opened()
+        self._begin_anew()
         survive_forks(self)
 
     def after_fork(self) -> None:
         """A child inherits no locks."""
-        self._mutex = threading.Lock()
+        self._begin_anew()
         self._reopen()
 
     def take(self, name: str) -> None:
         """From now on, this name is in use; can be said many times."""
-        with self._mutex:
-            if not self._is_there():
-                self._reopen()
+        with self._mutex, self._busy():
+            self._check_file()
             if not self._counts[name]:
                 self._lock(name, "shared")
             self._counts[name] += 1
+        self._settle()
 
     def drop(self, name: str) -> None:
-        """Takes back what `take` said once."""
-        with self._mutex:
-            self._counts[name] -= 1
-            if self._counts[name] <= 0:
-                del self._counts[name]
-                self._lock(name, "no more")
+        """Takes back what `take` said once; never waits, as the garbage collector may say it at any time."""
+        self._dropped.append(name)
+        self._settle()
 
     @contextmanager
     def unused(self, name: str) -> Iterator[bool]:
         """Whether nobody uses a name; if so, who wants to has to wait for the end of the block."""
         with self._mutex:
-            is_free = not self._counts[name] and self._lock(name, "alone")
+            if self._is_busy:  # in the garbage collector, in the middle of another call
+                yield False
+                return
+            with self._busy():
+                is_free = not self._counts[name] and self._lock(name, "alone")
+                try:
+                    yield is_free
+                finally:
+                    if is_free:
+                        self._lock(name, "no more")
+        self._settle()
+
+    @contextmanager
+    def turn(self, name: str, check: Callable[[], None]) -> Iterator[None]:
+        """One block for a name runs at a time, in any process; the others wait in short pieces.
+
+        Args:
+            name: What the block works on; using it is something else.
+            check: Called now and then while it waits; raises where that shall stop.
+        """
+        is_mine = False
+        try:
+            while not (is_mine := self._begin(name)):
+                check()
+                time.sleep(_PATIENCE)
+            yield
+        finally:
+            if is_mine:
+                with self._mutex, self._busy():
+                    self._working.discard(name)
+                    self._lock(_WORK + name, "no more")
+                self._settle()
+
+    def _begin(self, name: str) -> bool:
+        with self._mutex, self._busy():
+            self._check_file()
+            is_mine = name not in self._working and self._lock(_WORK + name, "alone")
+            if is_mine:
+                self._working.add(name)
+        self._settle()
+        return is_mine
+
+    def _settle(self) -> None:
+        """Takes account of what was dropped; whoever is busy does it when he is done."""
+        while self._dropped and self._mutex.acquire(blocking=False):
             try:
-                yield is_free
+                if self._is_busy:
+                    return
+                with self._busy():
+                    self._forget(self._dropped.popleft())
             finally:
-                if is_free:
-                    self._lock(name, "no more")
+                self._mutex.release()
+
+    def _forget(self, name: str) -> None:
+        self._counts[name] -= 1
+        if self._counts[name] <= 0:
+            del self._counts[name]
+            self._lock(name, "no more")
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
+
+    def _begin_anew(self) -> None:
+        self._mutex, self._is_busy = threading.RLock(), False
+        self._working: set[str] = set()
+
+    def _check_file(self) -> None:
+        if not self._is_there():
+            self._reopen()
 
     def _opened(self) -> IO[bytes]:
-        return open(self._folder / ".holds", "a+b")
+        return opened_in(self._folder, ".holds")
 
     def _reopen(self) -> None:
         self._file.close()  # before anything is locked: closing a file drops all locks of a process on it
         self._file = self._opened()
         for name in self._counts:
             self._lock(name, "shared")
+        for name in self._working:
+            self._lock(_WORK + name, "alone")
 
     def _is_there(self) -> bool:
         """Somebody may have cleared the whole folder."""
@@ -111,12 +214,28 @@ class Holds:
         return _lock_byte(self._file, int(hashlib.sha256(os.fsencode(name)).hexdigest()[:15], 16), use)
 
 
-def _lock_whole(file: IO[bytes]) -> None:
+def _lock_whole(file: IO[bytes], *, waits: bool = True) -> bool:
+    """Whether it could be locked; always, if it may be waited for."""
+    try:
+        if sys.platform == "win32":
+            file.seek(2**30)  # far behind what is noted: such a lock keeps others from reading, too
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if waits else msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+    except OSError:
+        if waits:
+            raise
+        return False
+    return True
+
+
+def _unlock_whole(file: IO[bytes]) -> None:
+    file.flush()
     if sys.platform == "win32":
-        file.seek(2**30)  # far behind what is noted: such a lock keeps others from reading, too
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        file.seek(2**30)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     else:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _lock_byte(file: IO[bytes], place: int, use: Use) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from os import PathLike
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .addresses import has_secrets
 from .convert import Turn
 from .cpus import num_cpus
+from .decoder import FileMark
 from .decord_engine import DecordEngine
 from .engines import PyAVEngine
 from .facts import VideoInfo
@@ -31,7 +32,7 @@ from .numbers import (
 )
 from .opening import EngineName, open_file
 from .recycle import Recycler
-from .sources import Fetched, Fetching, fetched, shown
+from .sources import Fetching, HeldSource, is_url, shown
 from .times import frames_at
 
 
@@ -89,7 +90,8 @@ class VideoReader(FrameReader):
             "fetching": fetching,
         }
         self._threads = num_threads or num_cpus()
-        opened = open_file(self._hold().path, self._threads, engine)
+        self._held = HeldSource(source, fetching)
+        opened = open_file(self._held.path, self._threads, engine)
         try:
             self.index: FrameIndex = opened.index
             self.info: VideoInfo = describe(opened)
@@ -187,15 +189,16 @@ class VideoReader(FrameReader):
         if self._fetcher.lock.acquire(blocking=False):
             try:
                 self._fetcher.rest()
-                self._let_go()
+                self._held.release()
             finally:
                 self._fetcher.lock.release()
 
     def close(self) -> None:
         """Gives memory, threads and the file back. The facts and the index stay."""
-        self._is_closed = True
-        self._fetcher.close()
-        self._let_go()
+        with self._fetcher.lock:
+            self._is_closed = True
+            self._fetcher.close()
+            self._held.release()
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickle may go anywhere, so that it tells no secrets: who reads it finds the download here.
@@ -215,19 +218,22 @@ class VideoReader(FrameReader):
         finally:
             engine.close()
 
-    def _hold(self) -> Fetched:
-        """The file, which no cache removes until it is let go."""
-        held = ExitStack()
-        file = held.enter_context(fetched(self._source, self._options["fetching"]))
-        self._let_go = weakref.finalize(self, held.close)
-        return file
-
     def _check_open(self) -> None:
         if self._is_closed:
             raise ValueError(f"this reader of {shown(self._source)} is closed; open a new one")
-        # While it was at rest, the file may have been removed from the cache.
-        if not self._let_go.alive and self._hold().attempts:
-            VideoReader.__init__(self, self._source, **self._options)
+        if not self._held.is_held:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Hold the file again. While it was at rest, the cache may have removed it, and fetched it anew."""
+        with self._fetcher.lock:
+            if self._is_closed or self._held.is_held:  # by another thread, meanwhile
+                return self._check_open()
+            held = HeldSource(self._source, self._options["fetching"])
+            if is_url(os.fsdecode(self._source)) and FileMark.of(held.path) != self.index.layout.mark:
+                VideoReader.__init__(self, self._source, **self._options)
+            else:
+                self._held = held
 
     def _make_fetcher(self, cache_bytes: int) -> Fetcher:
         if self.index.engine == "pyav":
@@ -237,8 +243,9 @@ class VideoReader(FrameReader):
         return Fetcher(self.index.layout, self._geometry, self._threads, cache_bytes, DecordEngine)
 
     def _read(self, numbers: NDArray[np.int64]) -> Frames:
-        self._check_open()
-        return self._fetcher.read(numbers)
+        with self._fetcher.lock:  # or another thread would send it to rest in between
+            self._check_open()
+            return self._fetcher.read(numbers)
 
     def _batches(self, parts: list[NDArray[np.int64]]) -> Iterator[tuple[NDArray[np.int64], Frames]]:
         numbers = np.concatenate(parts) if parts else np.zeros(0, np.int64)

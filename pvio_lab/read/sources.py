@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,7 +17,9 @@ from ..errors import SourceError
 from .addresses import is_url as is_url
 from .addresses import shown as shown
 from .body import Body
+from .deadline import Deadline
 from .download_cache import Download, DownloadCache, Facts, file_name
+from .faults import Tries
 from .fetching import Fetching as Fetching
 
 Keep = Literal["cache", "memory", "temporary"]
@@ -42,6 +45,8 @@ def local_path(source: str | PathLike[str], fetching: Fetching | None = None) ->
     A URL is taken to mean one video: what was fetched is used again without asking, unless
     `fetching.revalidate` is set. `$PVIO_LAB_CACHE` names the folder, `$PVIO_LAB_CACHE_BYTES` its bound.
 
+    A cache may remove it at any time, unless it is held: see `fetched` and `HeldSource`.
+
     Raises:
         ImportError: A package for this kind of URL is missing.
         SourceError: It cannot be fetched.
@@ -49,6 +54,41 @@ def local_path(source: str | PathLike[str], fetching: Fetching | None = None) ->
     """
     with fetched(source, fetching) as file:
         return file.path
+
+
+class HeldSource:
+    """A source as a local file that stays until it is released, or nothing refers to this any more.
+
+    >>> held = HeldSource("data_samples/gop2.mp4")
+    >>> held.path, held.is_held
+    ('data_samples/gop2.mp4', True)
+    >>> held.release()
+    >>> held.is_held
+    False
+
+    Args:
+        source: A path or a URL; what is not on this machine is fetched into the cache.
+        fetching: Limits, and the place of the cache.
+
+    Raises:
+        ImportError: A package for this kind of URL is missing.
+        SourceError: It cannot be fetched.
+        TypeError: It is no path.
+    """
+
+    def __init__(self, source: str | PathLike[str], fetching: Fetching | None = None):
+        stack = ExitStack()
+        self.path = stack.enter_context(fetched(source, fetching)).path
+        self._let_go = weakref.finalize(self, stack.close)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was not released yet."""
+        return self._let_go.alive
+
+    def release(self) -> None:
+        """Let it go; can be said twice."""
+        self._let_go()
 
 
 def fetched(
@@ -137,12 +177,15 @@ def _as_it_is(name: str) -> Iterator[Fetched]:
 
 @contextmanager
 def _in_cache(source: str, fetching: Fetching) -> Iterator[Fetched]:
-    cache = _opened_cache(fetching)
+    cache, deadline = _opened_cache(fetching), Deadline(fetching.max_seconds)
     with cache.held(source) as entry:
         facts, attempts, num_bytes = cache.find(entry), 0, 0
         if facts is None or fetching.revalidate:
-            with _writing(fetching):
-                facts, attempts, num_bytes = _download(source, fetching, cache, entry, facts)
+            in_time = Tries(source, fetching, deadline).check_time
+            with _writing(fetching), cache.turn(entry, in_time):
+                facts = cache.find(entry)  # somebody else may have fetched it meanwhile
+                if facts is None or fetching.revalidate:
+                    facts, attempts, num_bytes = _download(source, fetching, deadline, cache, entry, facts)
         if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
             raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
         yield Fetched(str(entry / facts.file), attempts, num_bytes)
@@ -165,9 +208,14 @@ def _writing(fetching: Fetching) -> Iterator[None]:
 
 
 def _download(
-    source: str, fetching: Fetching, cache: DownloadCache, entry: Path, known: Facts | None
+    source: str,
+    fetching: Fetching,
+    deadline: Deadline,
+    cache: DownloadCache,
+    entry: Path,
+    known: Facts | None,
 ) -> tuple[Facts, int, int]:
-    with Body(source, fetching, known.version if known else None) as body:
+    with Body(source, fetching, known.version if known else None, deadline) as body:
         if body.is_known and known:
             return known, body.attempts, 0
         with cache.new(source, entry) as new, open(new.file, "r+b") as file:

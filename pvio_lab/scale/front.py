@@ -31,7 +31,11 @@ class Front:
         self._seen = bytearray()  # what was looked at, and not yet read
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """Return the next bytes, maybe fewer than asked for; all that are left if `size` is negative."""
+        if size < 0:
+            rest = b"".join(iter(lambda: self._fetch(_PIECE), b""))
+            size = len(self._seen) + len(rest)
+            self._seen += rest
         if not self._seen:
             return self._fetch(size)
         piece = bytes(self._seen[:size])

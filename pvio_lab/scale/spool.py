@@ -71,7 +71,7 @@ class Spool:
 
     def _on_disk(self) -> IO[bytes]:
         if self._folder is not None:
-            os.makedirs(self._folder, exist_ok=True)
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
         if _MAY_BE_NAMELESS:
             return tempfile.TemporaryFile(dir=self._folder, prefix="video_")
         return tempfile.NamedTemporaryFile(dir=self._folder, prefix="video_", delete=False)

@@ -22,7 +22,7 @@ from ..base.files import Target
 from ..errors import EncodeError
 from ..read.addresses import outline
 from ..read.fetching import Fetching
-from ..read.sources import local_path
+from ..read.sources import HeldSource
 from .clip import Clip, Room, carried, inspect_clip
 from .encoders import MUXERS
 from .fit import table_of_differences
@@ -72,8 +72,9 @@ def concatenate_video_files(
         ValueError: Nothing to join; files that do not fit together, or are not joined exactly; or a
             container that cannot hold their streams.
     """
-    paths, place = _paths(inputs, fetching), Path(output)
+    held, place = _held(inputs, fetching), Path(output)
     container_name = _container_name(place)
+    paths = [each.path for each in held]
     with Target(place, overwrite=overwrite) as target, _inspected(paths) as clips:
         lanes = _write(clips, target.partial, container_name)
         verify(target.partial, lanes, clips[0])
@@ -81,13 +82,13 @@ def concatenate_video_files(
     return place
 
 
-def _paths(inputs: Iterable[str | PathLike[str]], fetching: Fetching | None) -> list[str]:
+def _held(inputs: Iterable[str | PathLike[str]], fetching: Fetching | None) -> list[HeldSource]:
     if isinstance(inputs, str | bytes | PathLike):
         raise TypeError(f"inputs must be a list of paths, not one path; write [{outline(inputs)}]")
-    paths = [local_path(each, fetching) for each in inputs]
-    if not paths:
+    held = [HeldSource(each, fetching) for each in inputs]
+    if not held:
         raise ValueError("there is nothing to join: inputs is empty")
-    return paths
+    return held
 
 
 def _container_name(place: Path) -> str:
