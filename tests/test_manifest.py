@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from optional import needed_above
@@ -61,6 +63,9 @@ def test_another_column_may_have_the_paths(tmp_path):
         ([{"path": "a", "frames": 1}], ValueError, r"\['frames'\]"),
         ([{"path": "a", "clip": 1}], ValueError, r"\['clip'\]"),
         ([3], TypeError, "not int: 3"),
+        ([{"path": 3}], ValueError, "must be text, not int: 3"),
+        ([{"path": "a", "x": 1}, {"path": "b", "x": [1]}], ValueError, "the column 'x'"),
+        ([{"path": "a", "x": 10**30}], ValueError, "the column 'x'"),
         ("nothing/*.mp4", FileNotFoundError, r"nothing/\*.mp4"),
         ("nothing.csv", FileNotFoundError, "nothing.csv"),
     ],
@@ -74,6 +79,19 @@ def test_something_else_is_no_manifest(tmp_path):
     (tmp_path / "clips.txt").write_text("hello")
     with pytest.raises(ValueError, match="is no manifest"):
         next(manifest_batches(tmp_path / "clips.txt"))
+
+
+@pytest.mark.parametrize("content", [b"path,n\na.mp4\n", b"path\n\xff\n", b"path,path\na,b\n", b""])
+def test_a_damaged_table_is_a_clear_error(tmp_path, content):
+    (tmp_path / "clips.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"is no manifest|must be text|twice"):
+        frozen(tmp_path / "clips.csv", tmp_path / "frozen")
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "clips.csv")
+    with pytest.raises(ValueError, match="no regular file"):
+        frozen(tmp_path / "clips.csv", tmp_path / "frozen")
 
 
 def test_drawn_rows_are_a_fair_sample():

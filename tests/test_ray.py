@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from optional import needs
 from truth_frames import SAMPLES, read_number
+from unruly_server import serving
 
 import pvio_lab as pv
 
@@ -72,6 +73,14 @@ def test_blocks_of_nothing_but_failures_have_the_same_columns(ray_session):
         assert "large_binary" in str(dict(zip(schema.names, schema.types, strict=True))["video"])
     (row,) = pv.prepare_videos(ray_session.data.from_items(rows[2:])).take_all()
     assert errors(row) == ["ValueError"]
+
+
+def test_messages_of_strangers_open_nothing_here(ray_session):
+    with serving(SAMPLES) as server:
+        rows = [{"messages": chat(GOOD, server.url("plain/gop2.mp4"))}]
+        ds = pv.prepare_videos(ray_session.data.from_items(rows), fetching=pv.Fetching.untrusted())
+        assert errors(ds.take_all()[0]) == ["SourceError"] * 2
+        assert not server.counts
 
 
 def test_rows_that_have_frames_stay(ray_session):

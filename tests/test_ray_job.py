@@ -12,6 +12,7 @@ import psutil
 import pytest
 from optional import needs
 from truth_frames import SAMPLES, read_number, true_frames
+from unruly_server import PASSWORD, serving
 
 import pvio_lab as pv
 
@@ -50,6 +51,25 @@ def test_failures_are_rows(ray_session, tmp_path):
     assert report.num_failed == 2
     assert "/missing.mp4" in report.errors()[0]["error_message"]
     assert rows_of(report)[1]["frames"] is None
+
+
+def test_headers_reach_the_workers_and_are_written_nowhere(ray_session, tmp_path):
+    job, headers = tmp_path / "job", {"Authorization": PASSWORD}
+    with serving(SAMPLES) as server:
+        url = server.url("locked/gop2.mp4", query="token=s3cr3t")
+        fetching = pv.Fetching(headers=headers, cache_dir=tmp_path / "cache")
+        report = run([url], job, make="info", fetching=fetching)
+        (row,) = rows_of(report)
+        assert (row["error_type"], row["path"]) == (None, server.url("locked/gop2.mp4"))
+    assert not any(PASSWORD.encode() in path.read_bytes() for path in job.rglob("*") if path.is_file())
+
+
+def test_a_job_is_kept_from_what_strangers_may_not_name(ray_session, tmp_path):
+    with serving(SAMPLES) as server:
+        clips = [SMALL, server.url("plain/gop2.mp4")]
+        report = pv.measure_clips(clips, make="info", progress=False, fetching=pv.Fetching.untrusted())
+        assert not server.counts
+    assert report.num_failed == 2
 
 
 def test_image_files(ray_session, tmp_path):

@@ -26,7 +26,7 @@ import ctypes, os, time
 from types import SimpleNamespace
 
 class VideoReader:
-    def __init__(self, path, num_threads):
+    def __init__(self, path, num_threads, fetching):
         self.name = os.path.basename(path)
         self.index = SimpleNamespace(engine="pyav", reason="because.", path=MAKES_NO_PROMISE)
         self.info = SimpleNamespace(is_variable_rate=False)

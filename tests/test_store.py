@@ -98,3 +98,10 @@ def test_a_file_is_written_whole_or_not_at_all(store):
 
 def test_it_travels(store):
     assert pickle.loads(pickle.dumps(store)).root == store.root
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[1]", b"\xff", b"{"])
+def test_a_damaged_note_is_a_clear_error(store, content):
+    store.write("job.json", content)
+    with pytest.raises(ValueError, match=r"job\.json is damaged"):
+        store.read_json("job.json")

@@ -48,10 +48,10 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     kind = odd_kind(os.stat(path).st_mode)
     if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # of a directory, the system says it in its own way
         raise OSError(f"{printable(path)} is {kind}, and only regular files are read")
-    return open(path, "rb", opener=_open_at_once)
+    return open(path, "rb", opener=open_at_once)
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def open_at_once(path: str, flags: int) -> int:
     """Open even what has become a FIFO in the meantime, without waiting for somebody who writes to it."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 

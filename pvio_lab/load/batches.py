@@ -67,12 +67,12 @@ class Filling:
         with self._lock:
             self.seconds += seconds
             for place, error in lost.items():
-                self.lost[part.row + place] = Loss(part.file.path, part.numbers[place], error)
+                self.lost[part.row + place] = Loss(part.file.name, part.numbers[place], error)
         return seconds
 
     def paths_and_numbers(self) -> list[tuple[str, int]]:
         """Where each row comes from; lost ones are left out."""
-        every = ((part.file.path, number) for part in self.plan.parts for number in part.numbers)
+        every = ((part.file.name, number) for part in self.plan.parts for number in part.numbers)
         return [origin for row, origin in enumerate(every) if row not in self.lost]
 
     def take_frames(self) -> Frames:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from ..read.addresses import outline
 from ..read.numbers import not_negative_integer, positive_integer
 from ..read.sources import source_name
 
@@ -28,7 +29,7 @@ _INSTEAD = {
 def checked_paths(paths: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
     """Videos that are yet to be opened: at least one, each a path or a URL."""
     if isinstance(paths, str | bytes | PathLike):
-        raise TypeError(f"paths must be a list of paths, not one path; write [{paths!r}]")
+        raise TypeError(f"paths must be a list of paths, not one path; write [{outline(paths)}]")
     checked = tuple(map(_checked_path, paths))
     if not checked:
         raise ValueError("there are no videos: paths is empty")
@@ -37,7 +38,7 @@ def checked_paths(paths: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
 
 def _checked_path(path: Any) -> str:
     if not isinstance(path, str | PathLike):
-        raise TypeError(f"a source must be a path or a URL, not {type(path).__name__}: {path!r}")
+        raise TypeError(f"a source must be a path or a URL, not {type(path).__name__}: {outline(path)}")
     return source_name(path)
 
 

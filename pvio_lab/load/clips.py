@@ -13,12 +13,12 @@ from torch.utils.data import Dataset, get_worker_info
 
 from ..errors import OpenError
 from ..read.cpus import num_cpus
+from ..read.fetching import Fetching
 from ..read.frames import Frames
 from ..read.numbers import integer, not_negative_integer, positive_integer
-from ..read.sources import shown
 from ..read.times import frame_rate
 from .broken import BrokenVideos, shared, shared_zeros
-from .checks import checked_dtype, checked_paths, checked_size, checked_stride, one_of
+from .checks import checked_dtype, checked_size, checked_stride, one_of
 from .clip_plan import (
     ClipShape,
     Numbers,
@@ -30,6 +30,7 @@ from .clip_plan import (
     steady_timeline,
 )
 from .readers import Reader, Readers, timeline_of
+from .sources import Sources
 from .trouble import BROKEN, OnError
 
 Clip = dict[str, Any]
@@ -48,10 +49,10 @@ class ClipDataset(Dataset[Clip]):
     (torch.Size([3, 8, 3, 240, 320]), torch.Size([3, 8]))
     >>> clips.close()
 
-    `frames` is `(T, C, H, W)`; `video_path` says where they are from; `frame_indices` and `pts_seconds` are
-    the number and the time of each. Item `i` is clip `i % clips_per_video` of video `i // clips_per_video`.
-    Which frames a clip has depends on `seed`, epoch and item, and on nothing else: not on workers, order, or
-    other generators of random numbers.
+    `frames` is `(T, C, H, W)`; `video_path` says where they are from, as in a `VideoCollectionDataset`;
+    `frame_indices` and `pts_seconds` are the number and the time of each. Item `i` is clip
+    `i % clips_per_video` of video `i // clips_per_video`. Which frames a clip has depends on `seed`, epoch
+    and item, and on nothing else: not on workers, order, or other generators of random numbers.
 
     Videos are opened when a clip of theirs is asked for. However many there are, each process keeps open only
     the last few, and of the last thousand or so the index. The clips of a batch are read side by side where
@@ -76,6 +77,7 @@ class ClipDataset(Dataset[Clip]):
         on_error: "raise" passes errors on, which name file and frame. "skip" warns once of each broken video,
             lists it in `skipped`, and puts another item in the place of each clip that cannot be read: always
             the same one for the same seed, epoch and item. So length and batches stay as they are.
+        fetching: How URLs are fetched, and what may be opened; see `Fetching`.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -98,8 +100,9 @@ class ClipDataset(Dataset[Clip]):
         dtype: torch.dtype = torch.uint8,
         transform: Callable[[torch.Tensor], Any] | None = None,
         on_error: OnError = "raise",
+        fetching: Fetching | None = None,
     ):
-        self.paths = checked_paths(paths)
+        self._sources = Sources(paths, fetching)
         self.clips_per_video = positive_integer(clips_per_video, "clips_per_video")
         self._sampling = one_of(sampling, get_args(Sampling), "sampling")
         self._shape = ClipShape(
@@ -114,7 +117,12 @@ class ClipDataset(Dataset[Clip]):
         skips = one_of(on_error, get_args(OnError), "on_error") == "skip"
         self._epoch = shared_zeros(1)
         self._broken = BrokenVideos(len(self.paths)) if skips else None
-        self._readers = Readers(*self._size)
+        self._readers = self._new_readers()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The videos, as they were given."""
+        return self._sources.paths
 
     def set_epoch(self, epoch: int) -> None:
         """Before a pass over the dataset: its random clips are others in each epoch.
@@ -127,7 +135,7 @@ class ClipDataset(Dataset[Clip]):
     def skipped(self) -> dict[str, str]:
         """The broken videos that were met so far, in any worker, each with what is wrong with it."""
         texts = self._broken.texts(self._try_again) if self._broken else {}
-        return {self.paths[video]: text for video, text in texts.items()}
+        return {self._sources.names[video]: text for video, text in texts.items()}
 
     def close(self) -> None:
         """Gives files, decoders and memory back. A clip that is asked for later opens its video again."""
@@ -158,7 +166,11 @@ class ClipDataset(Dataset[Clip]):
         return {name: value for name, value in vars(self).items() if name != "_readers"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _epoch=shared(state["_epoch"]), _readers=Readers(*state["_size"]))
+        vars(self).update(state, _epoch=shared(state["_epoch"]))
+        self._readers = self._new_readers()
+
+    def _new_readers(self) -> Readers:
+        return Readers(*self._size, fetching=self._sources.fetching)
 
     def _checked_item(self, item: int) -> int:
         number = integer(item, "item")
@@ -187,22 +199,23 @@ class ClipDataset(Dataset[Clip]):
             except BROKEN as error:
                 self._broken.note(other // self.clips_per_video, epoch * len(self) + other, error)
         path, text = next(iter(self.skipped.items()))
-        raise OpenError(f"none of the {len(self.paths)} videos can be read; {shown(path)}: {text}")
+        raise OpenError(f"none of the {len(self.paths)} videos can be read; {path}: {text}")
 
     def _read_exactly(self, item: int, epoch: int, threads: int | None) -> _Piece:
-        path = self.paths[item // self.clips_per_video]
+        video = item // self.clips_per_video
+        path, name, _ = self._sources[video]
         reader = self._readers.get(path, threads)
-        numbers, seconds = self._plan(reader, path, item, epoch)
-        return _Piece(path, numbers, seconds, self._readers.read(reader, numbers))
+        numbers, seconds = self._plan(reader, name, item, epoch)
+        return _Piece(name, numbers, seconds, self._readers.read(reader, numbers))
 
-    def _plan(self, reader: Reader, path: str, item: int, epoch: int) -> tuple[Numbers, Seconds]:
+    def _plan(self, reader: Reader, name: str, item: int, epoch: int) -> tuple[Numbers, Seconds]:
         timeline = clock = timeline_of(reader)
         if self._shape.fps and not reader.info.is_variable_rate:
             clock = steady_timeline(timeline, reader.fps)
         num_starts = self._shape.num_starts(clock)
         if not num_starts and self._shape.when_short == "error":
             raise ValueError(
-                f"{shown(path)} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
+                f"{name} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
                 f"{timeline.seconds:.6g} s; take fewer frames, or when_short='repeat_last' or 'loop'"
             )
         if self._sampling == "random":
@@ -219,7 +232,7 @@ class ClipDataset(Dataset[Clip]):
             frames = frames.to(torch.float32, memory_format=torch.contiguous_format).div_(255).to(self._dtype)
         return {
             "frames": frames if self._transform is None else self._transform(frames),
-            "video_path": piece.path,
+            "video_path": piece.name,
             "frame_indices": torch.from_numpy(piece.numbers),
             "pts_seconds": torch.from_numpy(piece.seconds),
         }
@@ -239,7 +252,7 @@ class ClipDataset(Dataset[Clip]):
 class _Piece(NamedTuple):
     """A clip before it becomes tensors."""
 
-    path: str
+    name: str
     numbers: Numbers
     seconds: Seconds
     frames: Frames

@@ -34,7 +34,7 @@ def _files_with_facts(dataset: VideoCollectionDataset) -> Iterator[MediaFile]:
         except BROKEN as error:
             if dataset.on_error == "raise":
                 raise
-            dataset.trouble.of_file(file.path, error)
+            dataset.trouble.of_file(file.name, error)
             return None
         return file
 

@@ -11,14 +11,16 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..read.cpus import num_cpus
+from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from .batches import Finisher, Transform
-from .checks import checked_dtype, checked_paths, checked_size, one_of
+from .checks import checked_dtype, checked_size, one_of
 from .epoch import Epoch, Recipe
 from .files import MediaFile, Wanted, media_file
 from .inline import make_batches
 from .memory import BatchMemory
 from .progress import Progress
+from .sources import Sources
 from .trouble import OnError, Skipped, Trouble
 
 
@@ -26,7 +28,9 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     """Every frame of many videos or image directories, exactly once.
 
     A `VideoCollectionDataLoader` makes batches of it. Iterated by itself, or by torch's own DataLoader, it
-    yields one `{"frame": (C, H, W), "video_path": str, "frame_index": int}` after the other.
+    yields one `{"frame": (C, H, W), "video_path": str, "frame_index": int}` after the other. Of a URL,
+    `video_path` has no user name, password or query; URLs that differ in nothing else end in `#` and their
+    place in `paths`. A pickle has none of these either, and no headers, unless it starts a worker process.
 
     >>> dataset = VideoCollectionDataset(["data_samples/gop2.mp4", "data_samples/numbered"], step=30)
     >>> [(item["video_path"][13:], item["frame_index"]) for item in dataset]
@@ -43,6 +47,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         step: Take every `step`-th frame of each video.
         on_error: "raise", or "skip": leave out what cannot be read, warn once for each video, and list it in
             `skipped`.
+        fetching: How URLs are fetched, and what may be opened; see `Fetching`.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -60,8 +65,9 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         dtype: torch.dtype = torch.uint8,
         step: int = 1,
         on_error: OnError = "raise",
+        fetching: Fetching | None = None,
     ):
-        self.paths = checked_paths(paths)
+        self._sources = Sources(paths, fetching)
         if transform is not None and not callable(transform):
             raise TypeError(f"transform={transform!r} must be a function of a batch of frames")
         self.as_image_dirs, self.transform = as_image_dirs, transform
@@ -116,6 +122,11 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         self.__dict__.update(state, trouble=Trouble())
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """The videos, as they were given."""
+        return self._sources.paths
+
+    @property
     def fingerprint(self) -> str:
         """Tells datasets apart whose frames are others."""
         facts = self.paths, self.as_image_dirs, self.width, self.height
@@ -124,7 +135,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     def file(self, number: int, threads: int = 1) -> MediaFile:
         """One of the files, not opened yet; its first decoder will have so many threads."""
         wanted = Wanted(self.width, self.height)
-        return media_file(number, self.paths[number], wanted, threads, is_directory=self.as_image_dirs)
+        return media_file(number, self._sources[number], wanted, threads, is_folder=self.as_image_dirs)
 
     def epoch(self, recipe: Recipe, number: int, *, cuts: bool, ahead: int, threads: int = 1) -> Epoch:
         """The plan of one pass."""

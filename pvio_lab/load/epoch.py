@@ -120,7 +120,7 @@ class Epoch:
         except BROKEN as error:
             if self._trouble is None:
                 raise
-            self._trouble.of_file(file.path, error)
+            self._trouble.of_file(file.name, error)
             return None
         return file
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -11,6 +10,7 @@ from ..read.convert import Converter, Turn
 from ..read.engines import PyAVEngine
 from ..read.facts import VideoInfo
 from ..read.frames import Frames
+from ..read.functions import is_directory
 from ..read.images import ImageSequence
 from ..read.index import Layout
 from ..read.metadata import describe, recall, remember
@@ -18,6 +18,7 @@ from ..read.numbers import scaled_size
 from ..read.opening import Opened, open_file
 from ..read.sources import HeldSource, fetched
 from .chunks import Size
+from .sources import Source
 
 Check = Callable[[], None]
 """Called often while frames are decoded; raises where that shall stop."""
@@ -54,8 +55,8 @@ class MediaFile(Protocol):
 
     number: int
     """Its place in the dataset."""
-    path: str
-    """As the user named it."""
+    name: str
+    """What may be shown of where it is."""
 
     @property
     def num_frames(self) -> int:
@@ -86,8 +87,9 @@ class MediaFile(Protocol):
 class VideoFile:
     """A video file. Its facts may be remembered; then it is not opened before more is needed."""
 
-    def __init__(self, number: int, path: str, wanted: Wanted, threads: int):
-        self.number, self.path, self._wanted, self._threads = number, path, wanted, threads
+    def __init__(self, number: int, source: Source, wanted: Wanted, threads: int):
+        self.number, self.name = number, source.name
+        self._source, self._wanted, self._threads = source, wanted, threads
         self._lock = new_rlock()
         self._info: VideoInfo | None = None
         self._layout: Layout | None = None
@@ -122,7 +124,7 @@ class VideoFile:
         """See `MediaFile`."""
         with self._lock:
             if self._layout is None:
-                held = HeldSource(self.path)
+                held = HeldSource(self._source.path, self._source.fetching)
                 self._keep(open_file(held.path, self._threads))
                 self._held = held
 
@@ -147,12 +149,12 @@ class VideoFile:
         if engine is not None:
             engine.close()
 
-    def __reduce__(self) -> tuple[type, tuple[int, str, Wanted, int]]:
-        return VideoFile, (self.number, self.path, self._wanted, 1)
+    def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted, int]]:
+        return VideoFile, (self.number, self._source, self._wanted, 1)
 
     def _facts(self) -> VideoInfo:
         if self._info is None:
-            with fetched(self.path) as file:
+            with fetched(self._source.path, self._source.fetching) as file:
                 self._info = recall(file.path)
         if self._info is None:
             self.open()
@@ -200,8 +202,9 @@ class VideoLane:
 class ImageFolder:
     """A directory of images; each of them can be read by itself."""
 
-    def __init__(self, number: int, path: str, wanted: Wanted):
-        self.number, self.path, self._wanted = number, path, wanted
+    def __init__(self, number: int, source: Source, wanted: Wanted):
+        self.number, self.name = number, source.name
+        self._source, self._wanted = source, wanted
         self._lock = new_rlock()
         self._opened: ImageSequence | None = None
 
@@ -210,7 +213,8 @@ class ImageFolder:
         with self._lock:
             if self._opened is None:
                 width, height = self._wanted
-                self._opened = ImageSequence(self.path, width=width, height=height)
+                with fetched(self._source.path, self._source.fetching) as folder:
+                    self._opened = ImageSequence(folder.path, width=width, height=height)
             return self._opened
 
     @property
@@ -244,8 +248,8 @@ class ImageFolder:
     def close(self) -> None:
         """See `MediaFile`."""
 
-    def __reduce__(self) -> tuple[type, tuple[int, str, Wanted]]:
-        return ImageFolder, (self.number, self.path, self._wanted)
+    def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted]]:
+        return ImageFolder, (self.number, self._source, self._wanted)
 
 
 class ImageLane:
@@ -264,8 +268,8 @@ class ImageLane:
         """See `Lane`."""
 
 
-def media_file(number: int, path: str, wanted: Wanted, threads: int, *, is_directory: bool) -> MediaFile:
+def media_file(number: int, source: Source, wanted: Wanted, threads: int, *, is_folder: bool) -> MediaFile:
     """A file or, where that is known or found, a directory of images; nothing is opened yet."""
-    if is_directory or os.path.isdir(path):
-        return ImageFolder(number, path, wanted)
-    return VideoFile(number, path, wanted, threads)
+    if is_folder or is_directory(source.path, source.fetching):
+        return ImageFolder(number, source, wanted)
+    return VideoFile(number, source, wanted, threads)

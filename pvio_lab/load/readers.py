@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict, deque
+from typing import Any
 
 from ..base.forks import new_lock, survive_forks
+from ..read.fetching import Fetching
 from ..read.frames import Frames
+from ..read.functions import is_directory, open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
 from ..read.sampling import timeline
-from ..read.sources import is_url
 from .clip_plan import Numbers, Timeline
 
 Reader = VideoReader | ImageSequence
@@ -33,10 +34,18 @@ class Readers:
         width: The width of all frames, as for `VideoReader`.
         height: The height of all frames, as for `VideoReader`.
         max_bytes: About how much memory the kept readers may take.
+        fetching: How URLs are fetched, and what may be opened.
     """
 
-    def __init__(self, width: int | None = None, height: int | None = None, max_bytes: int = _MAX_BYTES):
-        self._width, self._height, self._max_bytes = width, height, max_bytes
+    def __init__(
+        self,
+        width: int | None = None,
+        height: int | None = None,
+        max_bytes: int = _MAX_BYTES,
+        fetching: Fetching | None = None,
+    ):
+        self._size: dict[str, Any] = {"width": width, "height": height}
+        self._max_bytes, self._fetching = max_bytes, fetching
         self._lock = new_lock()
         self.after_fork()
         survive_forks(self)
@@ -93,12 +102,10 @@ class Readers:
             reader.close()
 
     def _open(self, source: str, num_threads: int | None) -> Reader:
-        if not is_url(source) and os.path.isdir(source):
-            return ImageSequence(source, width=self._width, height=self._height)
         # Random clips seldom meet a frame again, so that none is kept.
-        return VideoReader(
-            source, width=self._width, height=self._height, num_threads=num_threads, cache_bytes=0
-        )
+        only_video = {"num_threads": num_threads, "cache_bytes": 0}
+        options = {} if is_directory(source, self._fetching) else only_video
+        return open_video(source, fetching=self._fetching, **self._size, **options)
 
     def _was_used(self, reader: VideoReader) -> None:
         with self._lock:

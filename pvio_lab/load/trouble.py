@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..base.forks import new_lock
-from ..errors import VideoError
-from ..read.sources import shown
+from ..errors import VideoError, printable
 
 OnError = Literal["raise", "skip"]
 
@@ -21,7 +20,7 @@ class Skipped:
     """A video of which something is missing."""
 
     path: str
-    """As it was given."""
+    """As it was given; of a URL what may be shown."""
     error: Exception
     """Why; of many frames, why the first is missing."""
     frame_indices: tuple[int, ...] | None = None
@@ -63,4 +62,4 @@ class Trouble:
             self._skipped[path] = first, numbers
         if is_new:
             what = "left out" if number is None else "not complete"
-            warnings.warn(f"{shown(path)} is {what}: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{printable(path)} is {what}: {error}", RuntimeWarning, stacklevel=2)

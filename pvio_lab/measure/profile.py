@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from .. import show
 from ..read.convert import Converter, Turn, displayed_size
-from ..read.functions import open_video
+from ..read.fetching import Fetching
+from ..read.functions import is_directory, open_video
 from ..read.images import ImageSequence
 from ..read.numbers import frame_numbers
 from ..read.opening import Opened, open_file
@@ -86,7 +86,9 @@ class ReadProfile:
         return show.html("read_profile", self)
 
 
-def profile_reads(source: str | PathLike[str], indices: Any) -> ReadProfile:
+def profile_reads(
+    source: str | PathLike[str], indices: Any, *, fetching: Fetching | None = None
+) -> ReadProfile:
     """Reads frames one by one, in the order given, in one thread, and tells where the time goes.
 
     It does what `reader[i]` does in a new reader that remembers no frames.
@@ -100,28 +102,32 @@ def profile_reads(source: str | PathLike[str], indices: Any) -> ReadProfile:
     Args:
         source: A video file, its URL, or a directory of images.
         indices: The numbers of the frames: a number, a slice, or a sequence.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
         IndexError: There is no such frame.
         ValueError: There are no numbers.
     """
-    is_directory = isinstance(source, str | PathLike) and os.path.isdir(source)
-    return (_profile_images if is_directory else _profile_video)(source, indices)
+    if is_directory(source, fetching):
+        return _profile_images(source, indices)
+    return _profile_video(source, indices, fetching)
 
 
-def profile_pattern(source: str | PathLike[str], pattern: Pattern, *, seconds: float = 1.0) -> ReadProfile:
+def profile_pattern(
+    source: str | PathLike[str], pattern: Pattern, *, seconds: float = 1.0, fetching: Fetching | None = None
+) -> ReadProfile:
     """Profiles as many frames as can be read in about this time: in order ("sequential"), or anywhere.
 
     >>> profile_pattern("data_samples/gop2.mp4", "random", seconds=0.1).num_frames <= 64
     True
     """
-    with open_video(source) as reader:
+    with open_video(source, fetching=fetching) as reader:
         length = len(reader)
     order = np.arange(length) if pattern == "sequential" else np.random.default_rng(0).permutation(length)
-    few = profile_reads(source, order[:_FEW])
+    few = profile_reads(source, order[:_FEW], fetching=fetching)
     reading = (few.total_seconds - few.open_seconds) / few.num_frames
     count = min(_MANY, int(seconds / max(reading, 1e-9)))
-    return profile_reads(source, order[:count]) if count > 2 * _FEW else few
+    return profile_reads(source, order[:count], fetching=fetching) if count > 2 * _FEW else few
 
 
 class Clock:
@@ -144,8 +150,8 @@ class Clock:
         return {f"{name}_seconds": value for name, value in self.seconds.items()} | {"total_seconds": total}
 
 
-def _profile_video(source: str | PathLike[str], indices: Any) -> ReadProfile:
-    held, clock = HeldSource(source), Clock()
+def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching | None) -> ReadProfile:
+    held, clock = HeldSource(source, fetching), Clock()
     with clock.phase("open"):
         opened = open_file(held.path, threads=1)
     try:

@@ -7,15 +7,18 @@ import os
 import statistics
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from os import PathLike
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..read.addresses import shown_apart
 from ..read.cpus import num_cpus
+from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from ..read.reader import VideoReader
-from ..read.sources import is_url, shown, source_name
+from ..read.sources import check_may_be_local, is_url, shown, source_name
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
@@ -50,6 +53,7 @@ def measure_throughput(
     seconds: float = 1.0,
     repeats: int = 3,
     progress: bool = True,
+    fetching: Fetching | None = None,
 ) -> ThroughputReport:
     """Measures how many frames a second this library and every installed peer read, side by side.
 
@@ -72,6 +76,7 @@ def measure_throughput(
         seconds: How long each piece takes.
         repeats: How many pieces there are for each reader, file and pattern.
         progress: Show a progress bar.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -82,7 +87,9 @@ def measure_throughput(
 
     rows: dict[tuple[str, ...], ThroughputRow] = {}
     missing: dict[str, str] = {}
-    steps = throughput_steps(sources, patterns=patterns, readers=readers, seconds=seconds, repeats=repeats)
+    steps = throughput_steps(
+        sources, patterns=patterns, readers=readers, seconds=seconds, repeats=repeats, fetching=fetching
+    )
     with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
         for step in steps:
             row, missing, bar.total = step.row, step.missing, step.total
@@ -101,12 +108,13 @@ def throughput_steps(
     seconds: float = 1.0,
     repeats: int = 3,
     stop: Stop | None = None,
+    fetching: Fetching | None = None,
 ) -> Generator[ThroughputStep]:
     """The same, one result after the other as they come; closing it, or `stop`, ends all processes."""
     chosen = _chosen(patterns, PATTERNS, "patterns")
     names = _chosen(PEERS if readers is None else readers, tuple(PEERS), "readers")
     limit, count = checked_seconds(seconds), positive_integer(repeats, "repeats")
-    return run_steps(_openable(sources), chosen, names, limit, count, Child, stop)
+    return run_steps(_openable(sources, fetching), chosen, names, limit, count, Child, stop, fetching)
 
 
 # --- one after the other ---
@@ -145,6 +153,7 @@ def run_steps(
     repeats: int,
     make_runner: Callable[[str, int], Runner],
     stop: Stop | None = None,
+    fetching: Fetching | None = None,
 ) -> Generator[ThroughputStep]:
     """Starts the readers, and lets them take turns."""
     stop, lanes = stop or Stop(), list[Lane]()
@@ -160,8 +169,8 @@ def run_steps(
             return
         total, done = len(files) * len(patterns) * repeats * len(able), 0
         yield ThroughputStep(done, total, None, missing)
-        for file in files if able else ():
-            course = plan_course(file, tuple(patterns), seconds)
+        for name, file in zip(shown_apart(files), files, strict=True) if able else ():
+            course = replace(plan_course(file, tuple(patterns), seconds, fetching), source=name)
             for pattern in patterns:
                 for row in _take_turns(able, course, pattern, repeats, stop):
                     done += 1
@@ -260,15 +269,15 @@ def _notes(piece: Piece, course: Course, colours_db: float) -> list[str]:
 # --- arguments ---
 
 
-def _openable(sources: Sources) -> list[str]:
+def _openable(sources: Sources, fetching: Fetching | None) -> list[str]:
     """Every one of them is opened now, as an error after minutes would be too late."""
-    names = named_files(sources)
+    names = named_files(sources, fetching)
     for name in names:
-        VideoReader(name, num_threads=1).close()
+        VideoReader(name, num_threads=1, fetching=fetching).close()
     return names
 
 
-def named_files(sources: Sources) -> list[str]:
+def named_files(sources: Sources, fetching: Fetching | None = None) -> list[str]:
     """Each source once; they are there, but may be no videos."""
     given = [sources] if isinstance(sources, str | PathLike) else list(sources)
     names = list(dict.fromkeys(map(source_name, given)))
@@ -277,6 +286,7 @@ def named_files(sources: Sources) -> list[str]:
     for name in names:
         if is_url(name):
             continue
+        check_may_be_local(name, fetching)
         if os.path.isdir(name):
             raise ValueError(
                 f"{shown(name)} is a directory; readers are compared on video files, so name these"

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
+from ..read.fetching import Fetching
 from ..read.reader import VideoReader
-from ..read.sources import HeldSource, source_name
+from ..read.sources import HeldSource, shown
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 
@@ -31,7 +32,7 @@ class Course:
     """What all readers do with one file."""
 
     source: str
-    """The file, as it was given."""
+    """The file, as it was given; of a URL what may be shown."""
     held: HeldSource
     """The local file, which stays where it is meanwhile."""
     shape: tuple[int, int, int, int]
@@ -42,9 +43,14 @@ class Course:
     """The frames that are checked, and their neighbours."""
 
 
-def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seconds: float) -> Course:
+def plan_course(
+    source: str | PathLike[str],
+    patterns: tuple[Pattern, ...],
+    seconds: float,
+    fetching: Fetching | None = None,
+) -> Course:
     """Chooses the frames, the same for all readers, and reads those that will be checked."""
-    held = HeldSource(source)
+    held = HeldSource(source, fetching)
     path = os.path.abspath(held.path)  # other readers may take `cam:1.mp4` for a URL
     with VideoReader(path, num_threads=1) as reader:
         shape, ahead = reader.shape, _frames_in(reader, seconds) if "sequential" in patterns else 0
@@ -57,7 +63,7 @@ def plan_course(source: str | PathLike[str], patterns: tuple[Pattern, ...], seco
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(source_name(source), held, shape, tasks, truth)
+    return Course(shown(source), held, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:

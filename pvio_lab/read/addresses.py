@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
 import socket
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from os import PathLike
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote
 
 from ..errors import printable
@@ -70,6 +73,32 @@ def public_name(source: str | PathLike[str]) -> str:
     if name[:5].lower() == "data:":
         return f"data:{re.split('[;,]', name[5:85])[0]} ({len(name)} characters)"
     return "::".join(_shown_link(link) for link in name.split("::"))
+
+
+def shown_apart(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
+    """Return what may be shown of each source; those that would look the same get their places, too.
+
+    >>> shown_apart(["clip.mp4", "https://host/video?id=7", "https://host/video?id=8"])
+    ('clip.mp4', 'https://host/video#1', 'https://host/video#2')
+    """
+    listed = [os.fsdecode(source) for source in sources]
+    names = [shown(source) for source in listed]
+    alike = Counter(name for _, name in set(zip(listed, names, strict=True)))
+    return tuple(f"{name}#{place}" if alike[name] > 1 else name for place, name in enumerate(names))
+
+
+def outline(value: Any) -> str:
+    """Return what may be shown of a value that may hold a source, and should have been something else.
+
+    >>> outline("http://me:pass@host/a"), outline(3), outline({"url": "http://me:pass@host/a"})
+    ("'http://host/a'", '3', "dict of 'url'")
+    """
+    if isinstance(value, str | PathLike):
+        return reprlib.repr(shown(value))
+    if isinstance(value, Mapping):
+        return f"{type(value).__name__} of {', '.join(map(reprlib.repr, list(value)[:5]))}"
+    is_plain = value is None or isinstance(value, int | float)
+    return reprlib.repr(value) if is_plain else f"a value of type {type(value).__name__}"
 
 
 def has_secrets(source: str | PathLike[str]) -> bool:

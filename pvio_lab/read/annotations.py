@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..base.files import read_bytes
+from ..base.side_files import in_short, read_json
 from ..errors import printable
 from .frame_notes import FrameNotes, notes_of_marks, notes_of_numbers
 from .label_table import read_label_table
-from .mark_files import read_marks
+from .mark_files import contents_of
 from .sources import is_url
 from .supervisely import is_supervisely, notes_of_supervisely
 
@@ -57,16 +56,13 @@ def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
     file = Path(path)
     if file.suffix.lower() in (".csv", ".tsv"):
         return read_label_table(file)
+    kind = "file of annotations"
     try:
-        data = json.loads(read_bytes(file).decode("utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{printable(file)} is no file of annotations: it is no JSON: {error}") from error
-    if not is_supervisely(data):
-        return notes_of_marks(read_marks(file))
-    try:
-        return notes_of_supervisely(data)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{printable(file)} is no video annotation of Supervisely: {error}") from error
+        data = read_json(file)
+        kind = "video annotation of Supervisely" if is_supervisely(data) else "file of marks"
+        return notes_of_supervisely(data) if is_supervisely(data) else notes_of_marks(contents_of(data))
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(f"{printable(file)} is no {kind}: {in_short(error)}") from error
 
 
 def _places_beside(video: Path) -> list[Path]:

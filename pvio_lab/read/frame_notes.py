@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .mark_files import Contents, RangeMark, checked_index, checked_label
+
+# More labels on every frame are no annotation any more, and would make endless files.
+_MOST_LABELS = 1000
 
 
 @dataclass(frozen=True)
@@ -29,19 +36,31 @@ class FrameNotes:
 
     def numbers(self) -> list[int]:
         """The annotated frames, in order, each once."""
-        inside = (number for each in self.ranges for number in range(each.start, each.end))
-        return sorted({*self.frames, *inside})
+        spans = _merged((each.start, each.end) for each in self.ranges)
+        inside = {number for start, end in spans for number in range(start, end)}
+        return sorted(inside.union(self.frames))
 
     def labels_at(self, number: int) -> tuple[str, ...]:
         """What holds on this frame: its own labels, those of ranges, and those of the video, each once."""
-        around = [each.label for each in self.ranges if each.start <= number < each.end]
+        starts, ends = self._spans
+        here = np.flatnonzero((starts <= number) & (number < ends)).tolist()
+        around = [self.ranges[place].label for place in here]
         return tuple(dict.fromkeys((*self.frames.get(number, ()), *around, *self.always)))
 
     def check(self, num_frames: int) -> None:
-        """Raises ValueError if something is about frames that the video does not have."""
+        """Raises ValueError if it is about frames that the video does not have, or about far too much."""
         last = max([*self.frames, *(each.end - 1 for each in self.ranges)], default=-1)
         if last >= num_frames:
             raise ValueError(f"frame {last} is annotated, and the video has {num_frames} frames")
+        num_labels = sum(each.end - each.start for each in self.ranges) / max(num_frames, 1)
+        if max(num_labels, len(self.always)) > _MOST_LABELS:
+            raise ValueError(f"a frame has more than {_MOST_LABELS} labels, on average")
+
+    @cached_property
+    def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        pairs = [(each.start, each.end) for each in self.ranges]
+        starts, ends = np.array(pairs, np.int64).reshape(-1, 2).T
+        return starts, ends
 
     def share(self, number: int, size: tuple[int, int]) -> dict[str, Any]:
         """What belongs to one frame, for a file beside its image.
@@ -51,6 +70,15 @@ class FrameNotes:
             size: Width and height of the image.
         """
         return {"index": number, "labels": list(self.labels_at(number))}
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Return the same ranges without what they have in common."""
+    reached = 0
+    for start, end in sorted(spans):
+        if end > reached:
+            yield max(start, reached), end
+            reached = end
 
 
 def notes_of_marks(contents: Contents) -> FrameNotes:

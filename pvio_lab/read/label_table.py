@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..base.files import read_bytes
+from ..base.side_files import in_short, read_side_file
 from ..errors import printable
 from .frame_notes import FrameNotes
+from .mark_files import checked_index
 
 _FRAME_COLUMNS = ("frame", "frame_index", "frame_number", "index")
 _LABEL_COLUMNS = ("label", "labels")
@@ -29,9 +31,9 @@ def read_label_table(path: Path) -> FrameNotes:
         ValueError: It is no such table; the message names the file, the line, and what is wrong.
     """
     try:
-        return notes_of_table(read_bytes(path).decode("utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{printable(path)} is no table of annotations: {error}") from error
+        return notes_of_table(read_side_file(path))
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{printable(path)} is no table of annotations: {in_short(error)}") from error
 
 
 def notes_of_table(text: str) -> FrameNotes:
@@ -46,14 +48,17 @@ def notes_of_table(text: str) -> FrameNotes:
     columns = [name.strip() for name in table.fieldnames or ()]
     table.fieldnames = columns
     frame_column = _frame_column(columns)
-    frames: dict[int, tuple[str, ...]] = {}
+    frames: dict[int, dict[str, None]] = {}
     for row in table:
         number = _frame_number(row.pop(frame_column), table.line_num)
-        frames[number] = tuple(dict.fromkeys((*frames.get(number, ()), *_labels(row))))
-    return FrameNotes(frames)
+        frames.setdefault(number, {}).update(dict.fromkeys(_labels(row)))
+    return FrameNotes({number: tuple(labels) for number, labels in frames.items()})
 
 
 def _frame_column(columns: list[str]) -> str:
+    twice = [name for name, count in Counter(columns).items() if count > 1 and name]
+    if twice:
+        raise ValueError(f"it has the column {twice[0]!r} twice")
     found = [name for name in columns if name.lower() in _FRAME_COLUMNS]
     if len(found) != 1:
         there_are = "two columns" if found else "no column"
@@ -68,7 +73,7 @@ def _frame_number(text: str | None, line: int) -> int:
     stripped = (text or "").strip()
     if not stripped.isdecimal():
         raise ValueError(f"line {line}: the frame {text!r} must be a whole number, 0 or more")
-    return int(stripped)
+    return checked_index(int(stripped), None)
 
 
 def _labels(row: dict[str, str | None]) -> Iterator[str]:

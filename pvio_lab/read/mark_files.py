@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..base.files import read_bytes
+from ..base.side_files import in_short, read_json
 from ..errors import printable
 from .numbers import not_negative_integer
 
@@ -18,6 +19,7 @@ from .numbers import not_negative_integer
 # which nobody can see on a dark page.
 CYCLE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
+_MOST_FRAMES = 2**31
 _OWN_KEYS = ("frames", "ranges", "colors")
 
 T = TypeVar("T")
@@ -70,11 +72,10 @@ def read_marks(path: Path, num_frames: int | None = None) -> Contents:
         FileNotFoundError: There is no such file.
         ValueError: It is no file of marks; the message names the file, the place in it, and what is wrong.
     """
-    text = read_bytes(path)
     try:
-        return _contents(json.loads(text.decode("utf-8-sig"), object_pairs_hook=_object), num_frames)
-    except (TypeError, ValueError, IndexError, RecursionError) as error:
-        raise ValueError(f"{printable(path)} is no file of marks: {error}") from error
+        return contents_of(read_json(path), num_frames)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(f"{printable(path)} is no file of marks: {in_short(error)}") from error
 
 
 def marks_data(contents: Contents) -> dict[str, Any]:
@@ -109,10 +110,11 @@ def with_colours(known: tuple[tuple[str, str], ...], labels: Iterable[str]) -> t
     (('a', '#56B4E9'), ('b', '#E69F00'), ('c', '#009E73'))
     """
     colours = dict(known)
+    taken = Counter(colour.upper() for colour in colours.values())
     for label in labels:
         if label not in colours:
-            taken = [colour.upper() for colour in colours.values()]
-            colours[label] = min(CYCLE, key=taken.count)
+            colours[label] = min(CYCLE, key=taken.__getitem__)
+            taken[colours[label]] += 1
     return tuple(colours.items())
 
 
@@ -136,15 +138,22 @@ def checked_colour(colour: Any) -> str:
 
 def checked_index(index: Any, num_frames: int | None) -> int:
     """The number of a frame, which is in the video where that is known."""
-    number = not_negative_integer(index, "index")
+    number = _frame_number(index, "index")
     if num_frames is not None and number >= num_frames:
         raise IndexError(f"frame {number} is out of range: {_there_are(num_frames)}")
     return number
 
 
+def _frame_number(value: Any, name: str) -> int:
+    number = not_negative_integer(value, name)
+    if number > _MOST_FRAMES:
+        raise ValueError(f"{name}={number:.6g} must be at most {_MOST_FRAMES:,}: no video has so many frames")
+    return number
+
+
 def checked_range(start: Any, end: Any, label: Any, num_frames: int | None) -> RangeMark:
     """A range of at least one frame, which is in the video where that is known."""
-    first, stop = not_negative_integer(start, "start"), not_negative_integer(end, "end")
+    first, stop = _frame_number(start, "start"), _frame_number(end, "end")
     if first >= stop:
         raise ValueError(
             f"the range from start={first} to end={stop} has no frames: end is one past the last of them"
@@ -154,7 +163,8 @@ def checked_range(start: Any, end: Any, label: Any, num_frames: int | None) -> R
     return RangeMark(first, stop, checked_label(label))
 
 
-def _contents(data: Any, num_frames: int | None) -> Contents:
+def contents_of(data: Any, num_frames: int | None = None) -> Contents:
+    """Return the marks in what a JSON file holds; TypeError, ValueError or IndexError says what is wrong."""
     if not isinstance(data, dict) or not {"frames", "ranges"} & set(data):
         raise ValueError('it must be an object with "frames" and "ranges"')
 
@@ -164,9 +174,10 @@ def _contents(data: Any, num_frames: int | None) -> Contents:
     def span(start: Any, end: Any, label: Any) -> RangeMark:
         return checked_range(start, end, label, num_frames)
 
-    frames: dict[int, tuple[str, ...]] = {}
+    labels_of: dict[int, dict[str, None]] = {}
     for index, labels in _entries(data, "frames", ("index", "labels"), frame):
-        frames[index] = tuple(dict.fromkeys((*frames.get(index, ()), *labels)))
+        labels_of.setdefault(index, {}).update(dict.fromkeys(labels))
+    frames = {index: tuple(labels) for index, labels in labels_of.items()}
     ranges = frozenset(_entries(data, "ranges", ("start", "end", "label"), span))
     colours = with_colours(_colours(data.get("colors", {})), _labels_of(frames, ranges))
     return Contents(frames, ranges, colours, {key: data[key] for key in data if key not in _OWN_KEYS})
@@ -212,15 +223,6 @@ def _labels_of(frames: dict[int, tuple[str, ...]], ranges: Iterable[RangeMark]) 
     """All labels in the order of a file, as often as they are in it."""
     of_frames = [label for _, labels in sorted(frames.items()) for label in labels]
     return of_frames + [each.label for each in sorted(ranges)]
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; if it had a key twice, one of the values would be lost without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(each for each in names if names.count(each) > 1)!r} is in one object twice")
-    return found
 
 
 def _there_are(num_frames: int) -> str:

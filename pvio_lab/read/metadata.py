@@ -13,15 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from ..base.files import read_bytes, write_whole
+from ..base.files import write_whole
+from ..base.side_files import read_json
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
-from .fetching import user_cache_folder
+from .fetching import Fetching, user_cache_folder
 from .index import FrameIndex
 from .opening import Opened, open_file
 from .sources import fetched
 
 _CACHE_VERSION = 1
+# Facts take less than 1,000 bytes, and none of their numbers is as large as this.
+_MOST_BYTES, _MOST, _MOST_PIXELS = 2**16, 2**50, 2**30
+_NUMBERS = ("num_frames", "width", "height", "fps", "duration_seconds", "rotation_degrees", "size_bytes")
 # So many bytes of the beginning, middle and end tell files apart that have one size and one time.
 _SAMPLE_BYTES = 4096
 _ALLOWED: dict[str, tuple[type, ...]] = {
@@ -36,20 +40,23 @@ _ALLOWED: dict[str, tuple[type, ...]] = {
 _CUT_FRAMES = 16
 
 
-def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> VideoInfo:
+def get_video_metadata(
+    path: str | PathLike[str], *, cache: bool = True, fetching: Fetching | None = None
+) -> VideoInfo:
     """The facts of one video, without decoding it (of a file with unusable times, the order of frames is).
 
     Args:
         path: A video file, or its URL.
         cache: Remember the facts in `<file name>.metadata.json` beside the file, or in the user's cache
             folder where that place cannot be written to; they count while the file is the same.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
         FileNotFoundError: There is no such file.
         OpenError: It is no video.
         SourceError: The URL cannot be fetched.
     """
-    with fetched(path) as file:
+    with fetched(path, fetching) as file:
         return _known_or_found(file.path, cache)
 
 
@@ -118,7 +125,7 @@ def recall(path: str) -> VideoInfo | None:
     """What is remembered about a file, if it still is the same file and the memory is sound."""
     for place in _places(path):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            facts = json.loads(read_bytes(place))
+            facts = read_json(place, _MOST_BYTES)
             if facts.pop("key") == _key(path):
                 return _info_from(facts["info"], path)
     return None
@@ -156,7 +163,13 @@ def _info_from(facts: dict[str, Any], path: str) -> VideoInfo:
     """Raises ValueError, KeyError or TypeError where anything is missing or of the wrong kind."""
     audio = facts["audio"]
     sound = None if audio is None else AudioInfo(**_checked(AudioInfo, audio))
-    return VideoInfo(**{**_checked(VideoInfo, facts), "path": path, "audio": sound})
+    facts = _checked(VideoInfo, facts)
+    numbers = [facts[name] for name in _NUMBERS] + [facts["start_seconds"] + _MOST / 2]
+    if not all(0 <= number < _MOST for number in numbers):
+        raise ValueError("a number is out of range")
+    if facts["num_frames"] > facts["size_bytes"] or facts["width"] * facts["height"] > _MOST_PIXELS:
+        raise ValueError("so many frames, or so large ones, are not in this file")
+    return VideoInfo(**{**facts, "path": path, "audio": sound})
 
 
 def _checked(kind: type[AudioInfo | VideoInfo], facts: dict[str, Any]) -> dict[str, Any]:

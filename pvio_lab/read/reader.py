@@ -59,8 +59,8 @@ class VideoReader(FrameReader):
         cache_bytes: How much memory recently decoded frames may take.
         engine: What random access uses: "decord", "pyav", or "auto" for what is exact and fastest. Passes in
             order (`batches`, iteration) always use PyAV, which does not work ahead.
-        fetching: How a URL is fetched, and where it is kept; see `Fetching`. The reader keeps it from being
-            removed there until it is closed.
+        fetching: How a URL is fetched, what may be opened, and where downloads are kept; see `Fetching`. The
+            reader keeps its own from being removed there until it is closed.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -202,8 +202,10 @@ class VideoReader(FrameReader):
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickle may go anywhere, so that it tells no secrets: who reads it finds the download here.
-        source = self.info.path if has_secrets(self._source) else self._source
-        return {"source": source, "options": self._options}
+        fetching = self._options["fetching"]
+        if has_secrets(self._source) or (fetching is not None and fetching.headers):
+            return {"source": self.info.path, "options": self._options | {"fetching": None}}
+        return {"source": self._source, "options": self._options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         VideoReader.__init__(self, state["source"], **state["options"])

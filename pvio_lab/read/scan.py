@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
-from .addresses import is_url, public_name, shown, source_name
+from .addresses import is_url, outline, public_name, shown, source_name
 from .cpus import num_cpus
+from .fetching import Fetching
+from .functions import is_directory
 from .images import natural_key
 from .numbers import positive_integer
 from .scan_process import ScanProcess
@@ -89,6 +91,7 @@ def scan_videos(
     num_workers: int | None = None,
     timeout_seconds: float = 60,
     progress: bool = True,
+    fetching: Fetching | None = None,
 ) -> ScanReport:
     """Decodes every frame of many files and tells which are in order; no file can stop the scan.
 
@@ -98,6 +101,7 @@ def scan_videos(
         num_workers: How many files are decoded at the same time; one a processor when left out.
         timeout_seconds: How long one file may take. Then its decoder is ended, and its row says so.
         progress: Show a progress bar.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         One row a file, also for missing ones, in the order of the input.
@@ -107,12 +111,12 @@ def scan_videos(
         TypeError: An argument is of the wrong type.
         ValueError: `num_workers` or `timeout_seconds` is out of range.
     """
-    files = _find_videos([paths] if isinstance(paths, str | PathLike) else paths)
+    files = _find_videos([paths] if isinstance(paths, str | PathLike) else paths, fetching)
     cpus = num_cpus() if num_workers is None else positive_integer(num_workers, "num_workers")
     limit = _checked_limit(timeout_seconds)
     from tqdm.auto import tqdm
 
-    with closing(_scan_all(files, min(cpus, len(files)), limit)) as results:
+    with closing(_scan_all(files, min(cpus, len(files)), limit, fetching)) as results:
         bar = tqdm(results, desc="scanning", total=len(files), unit="file", disable=not progress)
         rows = dict(bar)
     return ScanReport(tuple(rows[number] for number in range(len(files))))
@@ -131,14 +135,14 @@ def _checked_limit(seconds: Any) -> float:
     return float(seconds)
 
 
-def _find_videos(paths: Iterable[str | PathLike[str]]) -> list[str]:
+def _find_videos(paths: Iterable[str | PathLike[str]], fetching: Fetching | None = None) -> list[str]:
     """Each file once, directories searched; one without videos stays in the list, to get its row."""
     found: dict[str, str] = {}
     for path in paths:
         if not isinstance(path, str | PathLike):
-            raise TypeError(f"scan_videos takes paths, not {type(path).__name__}: {path!r}")
+            raise TypeError(f"scan_videos takes paths, not {type(path).__name__}: {outline(path)}")
         name = source_name(path)
-        inside = videos_in(Path(name)) if os.path.isdir(name) else []
+        inside = videos_in(Path(name)) if is_directory(name, fetching) else []
         for file in inside or [name]:
             found.setdefault(file if is_url(file) else os.path.abspath(file), file)
     return list(found.values())
@@ -159,14 +163,16 @@ def _is_video(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_EXTENSIONS
 
 
-def _scan_all(files: list[str], num_workers: int, limit: float) -> Generator[tuple[int, ScanRow]]:
+def _scan_all(
+    files: list[str], num_workers: int, limit: float, fetching: Fetching | None = None
+) -> Generator[tuple[int, ScanRow]]:
     """Pairs of place in `files` and row, as they come; however it ends, no process is left."""
     jobs: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
     results: queue.Queue[tuple[int, ScanRow] | Exception] = queue.Queue()
     for job in enumerate(files):
         jobs.put(job)
     num_threads = max(1, num_cpus() // max(1, num_workers))
-    processes = [ScanProcess(limit, num_threads) for _ in range(num_workers)]
+    processes = [ScanProcess(limit, num_threads, fetching) for _ in range(num_workers)]
     threads = [threading.Thread(target=_feed, args=(each, jobs, results), daemon=True) for each in processes]
     try:
         for thread in threads:

@@ -6,9 +6,11 @@ from notebooks and scripts on every platform, and whatever a decoder does to its
 
 from __future__ import annotations
 
+import base64
 import faulthandler
 import json
 import os
+import pickle
 import queue
 import signal
 import subprocess
@@ -25,6 +27,7 @@ from .program import ended_after, environment, program
 from .promise import read_promise
 
 if TYPE_CHECKING:
+    from .fetching import Fetching
     from .reader import VideoReader
 
 # The fields of a ScanRow, as they are while nothing is known about a file.
@@ -46,8 +49,8 @@ GRACE_SECONDS = 5.0
 class ScanProcess:
     """A child process that scans one file after another; when it dies, the next file gets a new one."""
 
-    def __init__(self, limit: float, num_threads: int):
-        self._limit, self._num_threads = limit, num_threads
+    def __init__(self, limit: float, num_threads: int, fetching: Fetching | None = None):
+        self._limit, self._num_threads, self._fetching = limit, num_threads, fetching
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._lock = new_lock()
@@ -55,7 +58,9 @@ class ScanProcess:
     def scan(self, path: str) -> dict[str, Any]:
         """The fields of the row of this file. RuntimeError: no process can be started, or it is closed."""
         process, begin = self._running(), time.perf_counter()
-        job = {"path": path, "limit": self._limit, "num_threads": self._num_threads}
+        # Secrets go through a pipe: arguments and the environment of a process are there for all to see.
+        fetching = base64.b64encode(pickle.dumps(self._fetching)).decode()
+        job = {"path": path, "limit": self._limit, "num_threads": self._num_threads, "fetching": fetching}
         answer, expired = _ask(process, job, self._limit)
         if expired or answer is None:
             self._end()
@@ -158,7 +163,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     faulthandler.dump_traceback_later(min(job["limit"] + GRACE_SECONDS, 1e6), exit=True)
     begin = time.perf_counter()
     try:
-        facts = _decode(job["path"], job["num_threads"])
+        facts = _decode(job["path"], job["num_threads"], pickle.loads(base64.b64decode(job["fetching"])))
     except Exception as error:  # whatever is wrong with a file belongs in its row
         facts = {**UNKNOWN, "error": f"{type(error).__name__}: {error}"}
     finally:
@@ -166,12 +171,13 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     return {"path": job["path"], **facts, "seconds": time.perf_counter() - begin}
 
 
-def _decode(path: str, num_threads: int) -> dict[str, Any]:
+def _decode(path: str, num_threads: int, fetching: Fetching | None) -> dict[str, Any]:
+    from .functions import is_directory
     from .reader import VideoReader
 
-    if os.path.isdir(path):
+    if is_directory(path, fetching):
         raise FileNotFoundError(f"there are no videos in the directory {printable(path)}")
-    with VideoReader(path, num_threads=num_threads) as reader:
+    with VideoReader(path, num_threads=num_threads, fetching=fetching) as reader:
         intact, decoded, error = _decode_all(reader)
         promise = read_promise(reader.index.path)
         promised, error = max(promise.num_frames, len(reader)), error or promise.trouble

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .frame_notes import FrameNotes
-from .mark_files import RangeMark
+from .mark_files import RangeMark, checked_index
 from .numbers import not_negative_integer
 
 Json = dict[str, Any]
 
+# Every figure of an object gets the tags of the object.
+_MOST_TAGS = 1000
 # What only means something in the annotation of a whole video.
 _VIDEO_ONLY = ("frameRange", "key")
 # What a figure says about the object it shows, which an image annotation has in one place.
@@ -82,6 +84,12 @@ def notes_of_supervisely(data: Json) -> SuperviselyNotes:
     """
     tags = tuple(_entries(data, "tags", ("name",)))
     objects = {each["key"]: each for each in _entries(data, "objects", ("key", "classTitle"))}
+    for each in objects.values():
+        tags_of_it = _entries(each, "tags", ("name",))
+        if len(tags_of_it) > _MOST_TAGS:
+            raise ValueError(f"an object has more than {_MOST_TAGS} tags")
+        for tag in tags_of_it:
+            _span(tag)
     figures = _figures(data, objects)
     titles = {
         number: tuple(dict.fromkeys(objects[each["objectKey"]]["classTitle"] for each in drawn))
@@ -149,16 +157,16 @@ def _span(tag: Json) -> range | None:
         return None
     if not (isinstance(pair, list) and len(pair) == 2):
         raise ValueError(f"the frameRange of tag {tag['name']!r} must be a list of two frames, not {pair!r}")
-    first, last = (not_negative_integer(each, "frameRange") for each in pair)
+    first, last = (checked_index(each, None) for each in pair)
     if first > last:
         raise ValueError(f"the frameRange of tag {tag['name']!r} ends before it begins: {pair}")
     return range(first, last + 1)
 
 
 def _figures(data: Json, objects: Mapping[str, Json]) -> dict[int, tuple[Json, ...]]:
-    figures: dict[int, tuple[Json, ...]] = {}
+    figures: dict[int, list[Json]] = {}
     for frame in _entries(data, "frames", ("index", "figures")):
-        number = not_negative_integer(frame["index"], "index")
+        number = checked_index(frame["index"], None)
         drawn = tuple(_entries(frame, "figures", ("objectKey", "geometryType", "geometry")))
         for figure in drawn:
             if figure["objectKey"] not in objects:
@@ -166,8 +174,8 @@ def _figures(data: Json, objects: Mapping[str, Json]) -> dict[int, tuple[Json, .
                     f"frame {number}: a figure is of object {figure['objectKey']!r}, which is not there"
                 )
         if drawn:
-            figures[number] = figures.get(number, ()) + drawn
-    return figures
+            figures.setdefault(number, []).extend(drawn)
+    return {number: tuple(drawn) for number, drawn in figures.items()}
 
 
 def _entries(data: Json, key: str, names: tuple[str, ...]) -> list[Json]:

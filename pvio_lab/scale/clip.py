@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ..read.fetching import Fetching
 from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
@@ -45,6 +46,8 @@ class Work:
     """The height of the frames, as for `VideoReader`."""
     function: Function | None = None
     """Makes the results instead, from the frames and the row; with `output="info"` from the open reader."""
+    fetching: Fetching | None = None
+    """How URLs are fetched, and what may be opened."""
 
     def __post_init__(self) -> None:
         if self.output not in get_args(Output):
@@ -59,7 +62,7 @@ class Work:
             raise ValueError("function= makes the results itself; output must be 'frames' or 'info'")
 
     @property
-    def frame_size(self) -> dict[str, int | None]:
+    def frame_size(self) -> dict[str, Any]:
         """As the readers take it."""
         return {"width": self.width, "height": self.height}
 
@@ -127,7 +130,7 @@ def process_clip(row: Row, work: Work, save: Callable[[Row, int, Any], str] | No
 def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
     with ExitStack() as stack:
         with clock.phase("transport"):
-            file = stack.enter_context(fetched(_path_of(row)))
+            file = stack.enter_context(fetched(_path_of(row), work.fetching))
         with clock.phase("open"):
             reader = _open(file.path, work)
             stack.callback(reader.close)
@@ -158,8 +161,8 @@ def _path_of(row: Row) -> str:
 
 def _open(path: str, work: Work) -> Reader:
     """One thread, as there is a worker for each processor; nothing is asked twice, so nothing is cached."""
-    only_video = {} if os.path.isdir(path) else {"num_threads": 1, "cache_bytes": 0}
-    return open_video(path, **work.frame_size, **only_video)
+    options: dict[str, Any] = {} if os.path.isdir(path) else {"num_threads": 1, "cache_bytes": 0}
+    return open_video(path, **work.frame_size, **options)
 
 
 def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Any:

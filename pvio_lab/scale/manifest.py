@@ -8,6 +8,8 @@ from glob import glob, has_magic
 from os import PathLike
 from typing import Any
 
+from ..base.side_files import in_short
+from ..read.addresses import outline
 from ..read.images import natural_key
 from ..read.sources import is_url, source_name
 from .arrow import dataset, fs, pa, parquet
@@ -48,7 +50,7 @@ def freeze_manifest(
         parquet.write_table(table.add_column(0, CLIP, numbers), target, filesystem=filesystem)
         number, part = number + table.num_rows, part + 1
     if not number:
-        raise ValueError(f"there are no clips in the manifest {manifest!r}")
+        raise ValueError(f"there are no clips in the manifest {outline(manifest)}")
     return number
 
 
@@ -67,11 +69,19 @@ def manifest_batches(manifest: Manifest) -> Iterator[pa.RecordBatch]:
 def _batches_of_name(name: str) -> Iterator[pa.RecordBatch]:
     if name.endswith((".csv", ".parquet")) or not _is_pattern(name):
         found = _opened(name)
-        return (batch for batch in found.to_batches(batch_size=_ROWS) if batch.num_rows)
+        return _batches(name, found)
     paths = sorted((path for path in glob(name, recursive=True) if os.path.isfile(path)), key=natural_key)
     if not paths:
         raise FileNotFoundError(f"no file fits the pattern {name!r}")
     return iter(pa.table({"path": [os.path.abspath(path) for path in paths]}).to_batches(max_chunksize=_ROWS))
+
+
+def _batches(name: str, found: dataset.Dataset) -> Iterator[pa.RecordBatch]:
+    """The rows; some of what is wrong with a file shows on the way."""
+    try:
+        yield from (batch for batch in found.to_batches(batch_size=_ROWS) if batch.num_rows)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} is no manifest: {in_short(error)}") from None
 
 
 def _is_pattern(name: str) -> bool:
@@ -81,22 +91,33 @@ def _is_pattern(name: str) -> bool:
 def _opened(name: str) -> dataset.Dataset:
     """A Parquet file or a folder of them, or a CSV file; also at a URL that pyarrow knows, as `s3://`."""
     form = "csv" if name.endswith(".csv") else "parquet"
+    if not is_url(name) and os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
+        raise ValueError(f"{name} is no manifest: it is no regular file")
     try:
         return dataset.dataset(name, format=form)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no manifest {name}") from None
     except pa.ArrowInvalid as error:
         allowed = "a .csv or .parquet file, a folder of Parquet files, or a pattern as 'clips/**/*.mp4'"
-        raise ValueError(f"{name} is no manifest: {error}; allowed are {allowed}") from None
+        raise ValueError(f"{name} is no manifest: {in_short(error)}; allowed are {allowed}") from None
 
 
 def _table_of_rows(rows: list[Any]) -> pa.Table:
     for row in rows:
         if not isinstance(row, str | PathLike | Mapping):
-            raise TypeError(f"a clip must be a path or a mapping, not {type(row).__name__}: {row!r}")
+            raise TypeError(f"a clip must be a path or a mapping, not {type(row).__name__}: {outline(row)}")
     dicts = [dict(row) if isinstance(row, Mapping) else {"path": source_name(row)} for row in rows]
     columns = dict.fromkeys(name for row in dicts for name in row)
-    return pa.table({name: [row.get(name) for row in dicts] for name in columns})
+    return pa.table({name: _column(name, [row.get(name) for row in dicts]) for name in columns})
+
+
+def _column(name: Any, values: list[Any]) -> pa.Array:
+    if not isinstance(name, str):
+        raise TypeError(f"the names of columns must be text, not {name!r}")
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, RecursionError, TypeError, UnicodeError) as error:
+        raise ValueError(f"the column {name!r} of the manifest cannot be kept: {in_short(error)}") from None
 
 
 def _checked(table: pa.Table, path_column: str, reserved: set[str]) -> pa.Table:
@@ -108,11 +129,15 @@ def _checked(table: pa.Table, path_column: str, reserved: set[str]) -> pa.Table:
     taken = sorted(reserved & set(names))
     if taken:
         raise ValueError(f"the manifest must not have the columns {taken}: results go there; rename them")
+    if names.count(path_column) > 1:
+        raise ValueError(f"the manifest has the column {path_column!r} twice")
     at = names.index(path_column)
-    paths = [None if path is None else _absolute(path) for path in table[path_column].to_pylist()]
+    paths = [None if path is None else _absolute(path) for path in table.column(at).to_pylist()]
     return table.set_column(at, "path", pa.array(paths, pa.string()))
 
 
-def _absolute(path: str) -> str:
+def _absolute(path: Any) -> str:
     """Workers elsewhere have other current directories."""
+    if not isinstance(path, str):
+        raise ValueError(f"a path in the manifest must be text, not {type(path).__name__}: {outline(path)}")
     return path if is_url(path) else os.path.abspath(path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
-from reprlib import repr as short
 from typing import Any
+
+from ..read.addresses import outline
 
 _FORMS = '{"type": "video", "video": ...} or {"type": "video_url", "video_url": {"url": ...}}'
 
@@ -21,7 +22,9 @@ def video_sources(messages: Any) -> list[str]:
     >>> video_sources([{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}])
     ['before.mp4', 'https://example.org/after.mp4']
 
-    Lists may also be arrays, and what an item does not have may be None in it, as tables make of them.
+    A message may name any file and any address: open what strangers have written with
+    `fetching=Fetching.untrusted()`. Lists may also be arrays, and what an item does not have may be None in
+    it, as tables make of them.
 
     Args:
         messages: The messages of one chat; the content of each is a text or a list of items.
@@ -72,4 +75,4 @@ def _sequence(value: Any, where: str) -> Sequence[Any]:
 
 
 def _wrong(where: str, value: Any, wanted: str) -> ValueError:
-    return ValueError(f"{where} must be {wanted}; it is {short(value)}")
+    return ValueError(f"{where} must be {wanted}; it is {outline(value)}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from os import PathLike
-from reprlib import repr as short
 from typing import Any, Literal, get_args
 
-from ..read.addresses import public_name, shown
+from ..read.addresses import outline, public_name, shown
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.numbers import not_negative_integer, positive_integer
@@ -32,6 +31,9 @@ class _Abandoned(Exception):
 @dataclass(frozen=True, kw_only=True)
 class VideoProcessor:
     """Fetches, decodes and prepares videos for a multimodal model.
+
+    Where strangers name the sources, as in chat messages, use `fetching=Fetching.untrusted()`: else they can
+    have files of this machine and of its network read.
 
     >>> processor = VideoProcessor(sampling={"uniform": 8}, preprocess={"resize": {"size": (320, 180)}})
     >>> good, bad = processor.process_sync(["data_samples/shapes.mp4", "missing.mp4"])
@@ -76,6 +78,9 @@ class VideoProcessor:
     """Seconds before the first of them, doubled each time."""
     bypass_if_frames_present: bool = False
     """For tables: a row that has frames in `video` already stays as it is."""
+    fetching: Fetching | None = None
+    """What may be opened, limits, and headers; see `Fetching`. Where `timeout_s`, `retries`,
+    `retry_backoff_base` or `cache_dir` have other values than those above, they count instead of its own."""
 
     def __post_init__(self) -> None:
         positive_integer(self.max_concurrency, "max_concurrency")
@@ -125,7 +130,7 @@ class VideoProcessor:
     async def process_within(self, sources: Iterable[Source], gate: asyncio.Semaphore) -> list[Result]:
         """The same, as many at once as the gate lets through; several calls may share one."""
         if isinstance(sources, str | PathLike):
-            raise TypeError(f"sources must be a list of paths or URLs, not a single one: {short(sources)}")
+            raise TypeError(f"sources must be a list of paths or URLs, not a single one: {outline(sources)}")
         listed = list(sources)
         threads = max(1, num_cpus() // max(1, min(self.max_concurrency, len(listed))))
         return await asyncio.gather(*(self._one(source, threads, gate) for source in listed))
@@ -153,7 +158,7 @@ class VideoProcessor:
         except TimeoutError:
             raise TimeoutError(
                 f"{shown(source)} was not ready after {self._limit_seconds:g} seconds; "
-                f"raise timeout_s={self.timeout_s:g}, or ask for fewer frames"
+                f"raise timeout_s={self._wishes.fetching.timeout_seconds:g}, or ask for fewer frames"
             ) from None
         finally:
             stop.set()
@@ -165,8 +170,9 @@ class VideoProcessor:
     @property
     def _limit_seconds(self) -> float:
         """How long a source may take: all of its tries, the waits between them, and the decoding."""
-        waits = self.retry_backoff_base * (2.0**self.retries - 1)
-        return (self.retries + 2) * self.timeout_s + waits
+        limits = self._wishes.fetching
+        waits = limits.backoff_seconds * (2.0**limits.retries - 1)
+        return (limits.retries + 2) * limits.timeout_seconds + waits
 
     @cached_property
     def _wishes(self) -> Wishes:
@@ -203,21 +209,29 @@ def failure(source: Any, error: Exception) -> Result:
     return {"frames": [], "meta": _meta(source, attempts=getattr(error, "attempts", 1), error=error)}
 
 
+# Options of a processor, and what each is called in `Fetching`.
+_LIMITS = {
+    "timeout_s": "timeout_seconds",
+    "retries": "retries",
+    "retry_backoff_base": "backoff_seconds",
+    "cache_dir": "cache_dir",
+}
+
+
 def _fetching(processor: VideoProcessor) -> Fetching:
-    """Its checks are those of the options, by their names there."""
+    """Return the limits of a processor; their checks are those of its options, by their names there."""
+    own = processor.fetching
+    if own is not None and not isinstance(own, Fetching):
+        raise TypeError(f"fetching must be a Fetching, not {type(own).__name__}")
+    usual = {each.name: each.default for each in fields(processor)}
+    given = {name: getattr(processor, name) for name in _LIMITS}
+    changes = {_LIMITS[name]: value for name, value in given.items() if not own or value != usual[name]}
     try:
-        return Fetching(
-            timeout_seconds=processor.timeout_s,
-            retries=processor.retries,
-            backoff_seconds=processor.retry_backoff_base,
-            cache_dir=processor.cache_dir,
-        )
+        return replace(own or Fetching(), **changes)
     except (TypeError, ValueError) as error:
-        words = (
-            str(error)
-            .replace("timeout_seconds", "timeout_s")
-            .replace("backoff_seconds", "retry_backoff_base")
-        )
+        words = str(error)
+        for name, its_name in _LIMITS.items():
+            words = words.replace(its_name, name)
         raise type(error)(words) from None
 
 
@@ -230,7 +244,7 @@ def _meta(
     error: Exception | None = None,
 ) -> dict[str, Any]:
     return {
-        "source": public_name(source) if isinstance(source, str | PathLike) else short(source),
+        "source": public_name(source) if isinstance(source, str | PathLike) else outline(source),
         "failed": error is not None,
         "error_type": None if error is None else type(error).__name__,
         "error_message": None if error is None else str(error),

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from .columns import meta_column, video_column, with_column
 from .messages import video_sources
@@ -32,11 +33,14 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
 
     Each row gains `video`, the frames of each source in its `messages`, and `video_meta`, the `meta` of each;
     see `VideoProcessor`. A row whose messages cannot be read gets one failed `video_meta`; a row that failed
-    in an earlier stage is passed on as it is.
+    in an earlier stage is passed on as it is. Messages may name any file that this machine can read, and
+    any address that it reaches, unless `fetching=Fetching.untrusted()` forbids it.
 
     Args:
         data_column: The column of the rows.
         expected_input_keys: What each row must have.
+        fetching: What may be opened, limits, and headers, as for `VideoProcessor`; where strangers write the
+            messages, `Fetching.untrusted()`.
         **options: Those of `VideoProcessor`.
 
     Raises:
@@ -45,11 +49,18 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
         ValueError: An option has a value that is not allowed.
     """
 
-    def __init__(self, data_column: str, expected_input_keys: Sequence[str] | None = None, **options: Any):
+    def __init__(
+        self,
+        data_column: str,
+        expected_input_keys: Sequence[str] | None = None,
+        *,
+        fetching: Fetching | None = None,
+        **options: Any,
+    ):
         _need_ray()
         self.data_column = data_column
         self.expected_input_keys = set(expected_input_keys or ())
-        self._processor = processor_with(options, "PrepareVideoUDF")
+        self._processor = processor_with({**options, "fetching": fetching}, "PrepareVideoUDF")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, batch: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -93,7 +104,8 @@ class PrepareVideoStage(StatefulStage):  # type: ignore[misc]
     ('PrepareVideoUDF', {'sampling': {'uniform': 8}}, ['messages'])
 
     Args:
-        fn_constructor_kwargs: The options of `VideoProcessor`, as Ray's own stages take them.
+        fn_constructor_kwargs: The options of `VideoProcessor`, as Ray's own stages take them. Where strangers
+            write the messages, `{"fetching": Fetching.untrusted()}` is one of them.
         map_batches_kwargs: Those of Ray's `map_batches`, such as `{"concurrency": 4}`.
         **options: The options of `VideoProcessor`, in place of `fn_constructor_kwargs` or beside them.
 
@@ -123,6 +135,7 @@ def prepare_videos(
     *,
     messages_column: str = "messages",
     concurrency: int | None = None,
+    fetching: Fetching | None = None,
     **processor_options: Any,
 ) -> ray.data.Dataset:
     """Adds the videos of chats to a Ray dataset, as Arrow columns that can be written to Parquet.
@@ -137,6 +150,8 @@ def prepare_videos(
         ds: The dataset.
         messages_column: The column of the messages; what else is in the messages does not matter.
         concurrency: How many tasks prepare videos at once; None leaves that to Ray.
+        fetching: What may be opened, limits, and headers, as for `VideoProcessor`; where strangers write the
+            messages, `Fetching.untrusted()`.
         **processor_options: Those of `VideoProcessor`, but for the form of the frames.
 
     Raises:
@@ -145,7 +160,7 @@ def prepare_videos(
         ValueError: An option has a value that is not allowed.
     """
     _need_ray()
-    processor = _packing(processor_options)
+    processor = _packing({"fetching": fetching, **processor_options})
     return ds.map_batches(
         _with_videos,
         fn_kwargs={"processor": processor, "messages_column": messages_column},

@@ -13,6 +13,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from .clip import Function, Output, Row, Work, process_clip
 from .deaths import watched
@@ -46,6 +47,7 @@ def process_manifest(
     height: int | None = None,
     clips_per_shard: int | None = None,
     progress: bool = True,
+    fetching: Fetching | None = None,
 ) -> JobReport:
     """Takes every clip of a manifest through Ray Data into Parquet shards; started again, it goes on.
 
@@ -53,6 +55,7 @@ def process_manifest(
     Each core has one clip in work and decodes it with one thread. A clip that fails is a row with
     `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
     checkpoint and `manifest/` the clips with their numbers: the manifest as it was when the job first began.
+    The user names, passwords and queries of URLs stay there; the column `path` of the shards has none.
 
     Args:
         manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern as `"clips/**/*.mp4"`, or
@@ -72,13 +75,16 @@ def process_manifest(
         clips_per_shard: How many clips a task takes and a file has; at most 16 with frames, 64 with images,
             else 256, when left out, and fewer in a small job. A shard had better take a second or more.
         progress: Show Ray's progress bars.
+        fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that goes on may have
+            another one; headers reach the workers, and are never written down.
 
     Raises:
         FileNotFoundError: There is no such manifest.
         ImportError: Ray is missing.
         ValueError: An option is wrong, or the folder has another job, or something else.
     """
-    work = Work(make, {"num_frames": 8} if sampling is None else dict(sampling), width, height, function)
+    chosen = {"num_frames": 8} if sampling is None else dict(sampling)
+    work = Work(make, chosen, width, height, function, fetching)
     if clips_per_shard is not None:
         positive_integer(clips_per_shard, "clips_per_shard")
     with _ray(progress) as ray:
@@ -140,7 +146,9 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
     noted = store.read_json(_JOB)
     if noted is None:
         return _note(store, manifest, path_column, asked)
-    num_clips = int(noted.pop("num_clips"))
+    num_clips = noted.pop("num_clips", None)
+    if not isinstance(num_clips, int) or num_clips < 1:
+        raise ValueError(f"{store.uri}/{_JOB} is damaged: num_clips={num_clips!r}; take another folder")
     if noted != asked:
         differing = [f"{key}={noted.get(key)!r}" for key in asked if noted.get(key) != asked[key]]
         raise ValueError(

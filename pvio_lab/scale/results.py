@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..read.sources import shown
 from .arrow import pa
 from .clip import ENDING, Row, Work
 from .columns import packed_array, packed_type
@@ -50,7 +51,10 @@ def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Sch
         work: What was to be done.
         schema: The types of the columns of a function; found out from what it returned when left out.
     """
-    types = column_types(work)
+    types, at = column_types(work), rows.column_names.index("path")
+    # What workers need is in the manifest; results go further.
+    paths = [None if path is None else shown(path) for path in rows["path"].to_pylist()]
+    rows = rows.set_column(at, "path", pa.array(paths, pa.string()))
     given = {field.name: field.type for field in schema or ()}
     others = dict.fromkeys(name for result in results for name in result if name not in types)
     for name, kind in (types | dict.fromkeys(others) | given).items():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
 from .manifest import Manifest, manifest_batches
 from .ray_job import process_manifest
@@ -14,7 +15,13 @@ from .report import JobReport
 
 
 def measure_clips(
-    manifest: Manifest, *, num_clips: int = 300, seed: int = 0, progress: bool = True, **options: Any
+    manifest: Manifest,
+    *,
+    num_clips: int = 300,
+    seed: int = 0,
+    progress: bool = True,
+    fetching: Fetching | None = None,
+    **options: Any,
 ) -> JobReport:
     """Does a job with clips drawn at random, for `estimate_job`. The results themselves are thrown away.
 
@@ -23,6 +30,7 @@ def measure_clips(
         num_clips: How many clips to draw; all, if there are fewer.
         seed: For the drawing.
         progress: Show Ray's progress bars.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
         options: The options of `process_manifest` that the job will have.
 
     Raises:
@@ -31,7 +39,7 @@ def measure_clips(
     """
     rows = draw_rows(manifest, positive_integer(num_clips, "num_clips"), seed)
     with tempfile.TemporaryDirectory(prefix="pvio_lab_") as folder:
-        return process_manifest(rows, folder, progress=progress, **options)
+        return process_manifest(rows, folder, progress=progress, fetching=fetching, **options)
 
 
 def draw_rows(manifest: Manifest, count: int, seed: int = 0) -> list[dict[str, Any]]:

@@ -21,6 +21,8 @@ from .arrow import dataset, fs, pa
 from .manifest import CLIP
 
 _PENDING = ".pending"
+# What this library writes as JSON is small.
+_MOST_BYTES = 2**20
 # What Ray makes of the name of a marker, when it writes its shard.
 _PART = re.compile(r"-\d+$")
 
@@ -70,12 +72,21 @@ class Store:
         self.filesystem.move(partial, self.path(name))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """What a JSON file says; None if there is none."""
+        """What a JSON file says; None if there is none.
+
+        Raises:
+            ValueError: It is damaged.
+        """
         try:
             with self.filesystem.open_input_stream(self.path(name)) as stream:
-                return dict(json.loads(stream.read()))
+                found = json.loads(stream.read(_MOST_BYTES))
+            if not isinstance(found, dict):
+                raise ValueError("it is no object")
         except FileNotFoundError:
             return None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{self.uri}/{name} is damaged: {error}; take another folder") from None
+        return found
 
     def clips(self) -> dataset.Dataset:
         """The rows of all shards that count, as a pyarrow dataset."""

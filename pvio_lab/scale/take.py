@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import DecodeError, OpenError
 from ..read.addresses import is_url, shown, source_name
 from ..read.fetching import Fetching
+from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
 from ..read.sampling import timeline
@@ -130,9 +131,8 @@ def _read_beginning(
 
 def _read(path: str, wishes: Wishes, threads: int, check: Check, attempts: Callable[[], int]) -> Taken:
     check()
-    if os.path.isdir(path):
-        return _from_reader(ImageSequence(path), wishes, check, attempts())
-    with VideoReader(path, num_threads=threads, cache_bytes=0) as reader:
+    options: dict[str, Any] = {} if os.path.isdir(path) else {"num_threads": threads, "cache_bytes": 0}
+    with open_video(path, **options) as reader:
         return _from_reader(reader, wishes, check, attempts())
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..base.forks import new_lock, survive_forks
-from ..read.functions import open_video
+from ..read.addresses import shown
+from ..read.fetching import Fetching
+from ..read.functions import is_directory, open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
 from ..read.sampling import timeline
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 # So many videos stay open, with their indexes and a few frames each; of these, only some keep decoders.
 _MOST_READERS, _CACHE_BYTES = 64, 4 * 2**20
+# What a stored dataset remembers of a `Fetching`: what it must not forget, and nothing about its user.
+_STORED = (
+    *("timeout_seconds", "max_seconds", "max_bytes", "retries", "backoff_seconds"),
+    *("allow_private", "allow_local"),
+)
 
 
 @dataclass
@@ -41,17 +47,26 @@ class VideoFrame:
     Args:
         decode: Read frames; else a value is the path and the time.
         tolerance_seconds: How far from its time a frame may be; half of what a frame lasts, when left out.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
+        limits: What is stored of that with a dataset: what may be opened, times and sizes, but no headers.
     """
 
     decode: bool = True
     tolerance_seconds: float | None = None
     id: str | None = field(default=None, repr=False)
+    fetching: InitVar[Fetching | None] = field(default=None, kw_only=True)
+    limits: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
     dtype: ClassVar[str] = "torch.Tensor"
     _type: str = field(default="VideoFrame", init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, fetching: Fetching | None) -> None:
         if not _IS_REGISTERED:
             raise ImportError('VideoFrame is a feature of datasets: pip install "pvio_lab[hf]"')
+        if fetching is not None:
+            self.limits = {name: getattr(fetching, name) for name in _STORED}
+        elif self.limits is not None:
+            fetching = Fetching(**{name: self.limits[name] for name in _STORED if name in self.limits})
+        self._fetching = fetching
 
     def __call__(self) -> Any:
         """How the column is stored."""
@@ -65,7 +80,9 @@ class VideoFrame:
     def encode_example(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """What is stored for a value: its path, and its time."""
         if not isinstance(value, Mapping) or set(value) != {"path", "timestamp"}:
-            raise ValueError(f"a video frame must be {{'path': ..., 'timestamp': ...}}, not {value!r}")
+            raise ValueError(
+                f"a video frame must be {{'path': ..., 'timestamp': ...}}, not {_outline(value)}"
+            )
         return {"path": str(value["path"]), "timestamp": float(value["timestamp"])}
 
     def decode_example(
@@ -80,7 +97,7 @@ class VideoFrame:
             raise RuntimeError("this column is not to be decoded; use VideoFrame(decode=True)")
         import torch
 
-        frame = _READERS.frame(value["path"], value["timestamp"], self.tolerance_seconds)
+        frame = _READERS.frame(value["path"], value["timestamp"], self.tolerance_seconds, self._fetching)
         return torch.from_numpy(frame).movedim(-1, 0)
 
     def cast_storage(self, storage: Any) -> Any:
@@ -108,25 +125,35 @@ class _Readers:
 
     def after_fork(self) -> None:
         """A child opens its own."""
-        self._readers: OrderedDict[str, VideoReader | ImageSequence] = OrderedDict()
+        self._readers: OrderedDict[tuple[str, Fetching | None], VideoReader | ImageSequence] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._readers)
 
-    def frame(self, path: str, seconds: float, tolerance: float | None) -> Any:
+    def frame(
+        self, path: str, seconds: float, tolerance: float | None, fetching: Fetching | None = None
+    ) -> Any:
         """The frame of a video nearest to a time."""
         with self._lock:
-            reader = self._reader(path)
+            reader = self._reader(path, fetching)
             return reader[_number_at(reader, path, seconds, tolerance)]
 
-    def _reader(self, path: str) -> VideoReader | ImageSequence:
-        if path not in self._readers:
-            only_video = {} if os.path.isdir(path) else {"num_threads": 1, "cache_bytes": _CACHE_BYTES}
-            self._readers[path] = open_video(path, **only_video)
-        self._readers.move_to_end(path)
+    def _reader(self, path: str, fetching: Fetching | None) -> VideoReader | ImageSequence:
+        key = path, fetching
+        if key not in self._readers:
+            only_video = {"num_threads": 1, "cache_bytes": _CACHE_BYTES}
+            options = {} if is_directory(path, fetching) else only_video
+            self._readers[key] = open_video(path, fetching=fetching, **options)
+        self._readers.move_to_end(key)
         if len(self._readers) > _MOST_READERS:
             self._readers.popitem(last=False)[1].close()
-        return self._readers[path]
+        return self._readers[key]
+
+
+def _outline(value: Any) -> str:
+    """Return what a value is, without what may be secret in it."""
+    kind = type(value).__name__
+    return f"{kind} with {sorted(map(str, value))}" if isinstance(value, Mapping) else kind
 
 
 def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) -> int:
@@ -135,7 +162,7 @@ def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) 
     if tolerance is None:
         tolerance = 0.5 / reader.fps + ROUNDING_SECONDS
     rounding = float(np.spacing(np.float32(abs(seconds))))
-    return int(nearest_frames(pts, np.atleast_1d(seconds), tolerance + rounding, path)[0])
+    return int(nearest_frames(pts, np.atleast_1d(seconds), tolerance + rounding, shown(path))[0])
 
 
 def _register() -> bool:

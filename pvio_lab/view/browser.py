@@ -10,6 +10,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from ..read.fetching import Fetching
 from .desk import Desk
 from .keepsake import STYLE
 from .marks import Marks
@@ -23,7 +24,7 @@ _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
 
 
-def browse(source_or_sources: Any, *, start: int = 0) -> FrameBrowser:
+def browse(source_or_sources: Any, *, start: int = 0, fetching: Fetching | None = None) -> FrameBrowser:
     """Shows the frames of a video, or of several side by side, in a notebook.
 
     >>> browser = browse("data_samples/gop2.mp4", start=7)
@@ -35,6 +36,7 @@ def browse(source_or_sources: Any, *, start: int = 0) -> FrameBrowser:
         source_or_sources: A path, a URL, an open reader, or a list of them. A list is shown side by side,
             the others at the time of the first, or at its frame number with `browser.lock = "frame"`.
         start: The frame to begin at; a negative one counts from the end.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         The browser; `browser.index` is the frame that is shown, and moves it.
@@ -49,7 +51,7 @@ def browse(source_or_sources: Any, *, start: int = 0) -> FrameBrowser:
         raise ValueError("there are no videos to show: the list is empty")
     tracks: list[Track] = []
     try:
-        tracks.extend(map(Track, sources))
+        tracks.extend(Track(source, fetching) for source in sources)
         first = len(tracks[0])
         if not -first <= start < first:
             raise IndexError(f"there is no frame {start}: {tracks[0].name} has {first}")

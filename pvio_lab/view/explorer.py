@@ -15,6 +15,8 @@ from ..measure.tables import rate_text
 from ..measure.worker_report import Setting, WorkerReport, WorkerRow
 from ..measure.workers import worker_steps
 from ..read.cpus import num_cpus
+from ..read.fetching import Fetching
+from ..read.sources import shown as shown_source
 from .fields import Choices, count_field, dropdown, line, seconds_field
 from .running import MeasurePanel, Moment, Work, sentence_html
 
@@ -25,6 +27,7 @@ def explore_workers(
     sources: VideoCollectionDataset | str | PathLike[str] | Iterable[str | PathLike[str]],
     *,
     transforms: Transforms | None = None,
+    fetching: Fetching | None = None,
 ) -> WorkerExplorer:
     """Shows how the speed of a loader grows with its workers, with buttons.
 
@@ -37,6 +40,7 @@ def explore_workers(
     Args:
         sources: Videos, or a `VideoCollectionDataset` of them.
         transforms: Functions of a batch of frames, by name, to choose from; "none" is one, too.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`. A dataset has its own.
 
     Returns:
         A widget that shows itself at the end of a cell; `.report` is what is known, None at first.
@@ -47,8 +51,13 @@ def explore_workers(
     """
     if isinstance(sources, str | PathLike):
         sources = [sources]
-    dataset = sources if isinstance(sources, VideoCollectionDataset) else VideoCollectionDataset(sources)
-    return WorkerExplorer(dataset, transforms or {})
+    if not isinstance(sources, VideoCollectionDataset):
+        sources = VideoCollectionDataset(sources, fetching=fetching)
+    elif fetching is not None:
+        raise ValueError(
+            "fetching= is for videos; give it to the dataset: VideoCollectionDataset(fetching=...)"
+        )
+    return WorkerExplorer(sources, transforms or {})
 
 
 class WorkerExplorer(MeasurePanel):
@@ -75,7 +84,7 @@ class WorkerExplorer(MeasurePanel):
         )
         numbers = line(self.batch_size, self.seconds, self.repeats)
         count = len(dataset.paths)
-        videos = os.path.basename(dataset.paths[0]) if count == 1 else f"{count} videos"
+        videos = os.path.basename(shown_source(dataset.paths[0])) if count == 1 else f"{count} videos"
         super().__init__([self.counts, self.kinds, numbers, self.transform], videos)
 
     def _work(self) -> Work:

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..read.fetching import Fetching
 from ..read.functions import open_video
 from ..read.sampling import sample_indices
 from .stills import opened, stills
@@ -42,17 +43,18 @@ class NotebookFigure(Figure):
         return small.getvalue()
 
 
-def filmstrip(source: Any, num_frames: int = 8) -> Figure:
+def filmstrip(source: Any, num_frames: int = 8, *, fetching: Fetching | None = None) -> Figure:
     """Frames spread evenly over a video, each with its number and its time.
 
     Args:
         source: A path or URL, or an open reader, which stays open.
         num_frames: How many frames; all where the video has fewer.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         A figure that shows itself at the end of a cell.
     """
-    with opened(source) as reader:
+    with opened(source, fetching) as reader:
         numbers = sample_indices(reader, num_frames=num_frames)
         if not numbers.size:
             raise ValueError(f"{reader!r} has no frames to show")
@@ -66,7 +68,9 @@ def filmstrip(source: Any, num_frames: int = 8) -> Figure:
     return figure
 
 
-def plot_gops(reader: Any, *, start: int = 0, end: int | None = None) -> Figure:
+def plot_gops(
+    reader: Any, *, start: int = 0, end: int | None = None, fetching: Fetching | None = None
+) -> Figure:
     """The size of each compressed frame along time, by type: how a video's groups of pictures are built.
 
     A group begins with a keyframe, the only kind of frame that can be decoded without others. Where there are
@@ -76,11 +80,12 @@ def plot_gops(reader: Any, *, start: int = 0, end: int | None = None) -> Figure:
         reader: A `VideoReader`, its `index`, or a path or URL.
         start: The first frame to draw; negative counts from the end, as in a slice.
         end: One past the last frame to draw, or None for all; as in a slice.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         A figure that shows itself at the end of a cell.
     """
-    index = _index_of(reader)
+    index = _index_of(reader, fetching)
     total = len(index.pts_seconds)
     shown = np.arange(total)[start:end]
     if not shown.size:
@@ -115,9 +120,9 @@ def _tiles_figure(count: int, shape: float) -> tuple[Figure, list[Axes]]:
     return figure, grid
 
 
-def _index_of(reader: Any) -> Any:
+def _index_of(reader: Any, fetching: Fetching | None = None) -> Any:
     if isinstance(reader, str | PathLike):
-        with open_video(reader) as opened_reader:
+        with open_video(reader, fetching=fetching) as opened_reader:
             return _index_of(opened_reader)
     index = getattr(reader, "index", reader)
     if not hasattr(index, "frame_bytes"):

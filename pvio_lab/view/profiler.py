@@ -14,12 +14,14 @@ from ..measure.report import ThroughputReport, ThroughputRow
 from ..measure.stopping import Stop
 from ..measure.tables import rate_text
 from ..measure.throughput import Sources, named_files, throughput_steps
+from ..read.addresses import shown, shown_apart
 from ..read.cpus import num_cpus
+from ..read.fetching import Fetching
 from .fields import Choices, count_field, dropdown, line, seconds_field
 from .running import MeasurePanel, Moment, Work, sentence_html
 
 
-def profile_throughput(source: Sources) -> ThroughputProfiler:
+def profile_throughput(source: Sources, *, fetching: Fetching | None = None) -> ThroughputProfiler:
     """Compares the speed of this library with that of every installed peer, with buttons.
 
     What `measure_throughput` measures, beside the notebook, so that cells still run; a cell that computes
@@ -30,6 +32,7 @@ def profile_throughput(source: Sources) -> ThroughputProfiler:
 
     Args:
         source: A video file, its URL, or many of these, to choose from.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         A widget that shows itself at the end of a cell; `.report` is what is known, None at first.
@@ -38,7 +41,7 @@ def profile_throughput(source: Sources) -> ThroughputProfiler:
         FileNotFoundError: There is no such file.
         ValueError: There are no files, or one is a directory.
     """
-    return ThroughputProfiler(source)
+    return ThroughputProfiler(source, fetching)
 
 
 class ThroughputProfiler(MeasurePanel):
@@ -49,8 +52,8 @@ class ThroughputProfiler(MeasurePanel):
     profile: ReadProfile | None
     """Where this library's time goes frame by frame: in order, or at random if more is chosen."""
 
-    def __init__(self, source: Sources):
-        files = named_files(source)
+    def __init__(self, source: Sources, fetching: Fetching | None = None):
+        files, self._fetching = named_files(source, fetching), fetching
         missing = missing_peers()
         self.profile = None
         self._order: Pattern = "random"
@@ -63,7 +66,7 @@ class ThroughputProfiler(MeasurePanel):
         self.seconds = seconds_field(0.3)
         self.repeats = count_field("repeats", "How many pieces for each reader and pattern", 3, 20)
         controls = [self.file, self.patterns, self.readers, line(self.seconds, self.repeats)]
-        name = os.path.basename(files[0]) if len(files) == 1 else f"{len(files)} files"
+        name = os.path.basename(shown(files[0])) if len(files) == 1 else f"{len(files)} files"
         super().__init__(controls, name)
 
     def _work(self) -> Work:
@@ -78,10 +81,10 @@ class ThroughputProfiler(MeasurePanel):
 
     def _measure(self, files: list[str], options: dict[str, Any], stop: Stop) -> Generator[Moment]:
         yield Moment(0, 0, "Opening the video ...")
-        steps = throughput_steps(files, **options, stop=stop)
+        steps = throughput_steps(files, **options, stop=stop, fetching=self._fetching)
         yield Moment(0, 0, "Looking where the time goes ...")
         self._order = "sequential" if options["patterns"] == ["sequential"] else "random"
-        self.profile = profile_pattern(files[0], self._order)
+        self.profile = profile_pattern(files[0], self._order, fetching=self._fetching)
         self.advice.value = self._advice()
         if stop.is_wanted:
             return
@@ -112,9 +115,10 @@ class ThroughputProfiler(MeasurePanel):
 def _files(files: list[str]) -> dict[str, list[str]]:
     """What the list of files offers, and which files that are."""
     every = {f"all {len(files)} files": files} if len(files) > 1 else {}
-    names = [os.path.basename(name) or name for name in files]
-    shown = names if len(set(names)) == len(names) else files
-    return {**{name: [file] for name, file in zip(shown, files, strict=True)}, **every}
+    whole = shown_apart(files)
+    short = [os.path.basename(name) or name for name in whole]
+    names = short if len(set(short)) == len(short) else whole
+    return {**{name: [file] for name, file in zip(names, files, strict=True)}, **every}
 
 
 def _missing_note(missing: dict[str, str]) -> str:

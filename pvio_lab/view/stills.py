@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from ..read.fetching import Fetching
 from ..read.functions import open_video
 from ..read.sampling import sample_indices, timeline
 
@@ -49,10 +50,10 @@ def spread(reader: Any, count: int) -> NDArray[np.int64]:
 
 
 @contextmanager
-def opened(source: Any) -> Iterator[Any]:
+def opened(source: Any, fetching: Fetching | None = None) -> Iterator[Any]:
     """An open reader as it is; a path or URL as a reader that is closed at the end."""
     if isinstance(source, str | PathLike):
-        with open_video(source) as reader:
+        with open_video(source, fetching=fetching) as reader:
             yield reader
     else:
         yield source

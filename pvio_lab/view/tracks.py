@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..read.fetching import Fetching
 from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.sampling import timeline
@@ -44,15 +45,16 @@ class Track:
 
     Args:
         source: A path or URL, which is opened, and closed by `close`; or an open reader, which stays open.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
     """
 
-    def __init__(self, source: Any):
+    def __init__(self, source: Any, fetching: Fetching | None = None):
         self._is_mine = isinstance(source, str | PathLike)
-        self.reader: Any = open_video(source) if self._is_mine else source
+        self.reader: Any = open_video(source, fetching=fetching) if self._is_mine else source
         index = getattr(self.reader, "index", None)
         count, fps = len(self.reader), float(self.reader.fps)
         if not count:
-            raise ValueError(f"{source} has no frames to look at")
+            raise ValueError(f"{self.reader!r} has no frames to look at")
         self.times, self.durations = timeline(self.reader)
         self.keyframes = np.arange(count) if index is None else index.keyframes
         self.path = str(self.reader.info.path)

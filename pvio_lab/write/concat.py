@@ -20,6 +20,8 @@ from av.video.stream import VideoStream
 
 from ..base.files import Target
 from ..errors import EncodeError, printable
+from ..read.addresses import outline
+from ..read.fetching import Fetching
 from ..read.sources import HeldSource
 from .clip import Clip, Room, carried, inspect_clip
 from .encoders import MUXERS
@@ -37,7 +39,11 @@ _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
 
 
 def concatenate_video_files(
-    inputs: Iterable[str | PathLike[str]], output: str | PathLike[str], *, overwrite: bool = True
+    inputs: Iterable[str | PathLike[str]],
+    output: str | PathLike[str],
+    *,
+    overwrite: bool = True,
+    fetching: Fetching | None = None,
 ) -> Path:
     """Joins video files without re-encoding: the number of frames and the times add up exactly.
 
@@ -54,6 +60,7 @@ def concatenate_video_files(
         inputs: The files (or URLs), in order; one is allowed, and is only put into another container.
         output: The new file; its suffix chooses the container. It may be one of the inputs.
         overwrite: Whether it may replace a file that is there.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         The new file.
@@ -67,7 +74,7 @@ def concatenate_video_files(
         ValueError: Nothing to join; files that do not fit together, or are not joined exactly; or a
             container that cannot hold their streams.
     """
-    held, place = _held(inputs), Path(output)
+    held, place = _held(inputs, fetching), Path(output)
     container_name = _container_name(place)
     paths = [each.path for each in held]
     with Target(place, overwrite=overwrite) as target, _inspected(paths) as clips:
@@ -77,10 +84,10 @@ def concatenate_video_files(
     return place
 
 
-def _held(inputs: Iterable[str | PathLike[str]]) -> list[HeldSource]:
+def _held(inputs: Iterable[str | PathLike[str]], fetching: Fetching | None) -> list[HeldSource]:
     if isinstance(inputs, str | bytes | PathLike):
-        raise TypeError(f"inputs must be a list of paths, not one path; write [{inputs!r}]")
-    held = [HeldSource(each) for each in inputs]
+        raise TypeError(f"inputs must be a list of paths, not one path; write [{outline(inputs)}]")
+    held = [HeldSource(each, fetching) for each in inputs]
     if not held:
         raise ValueError("there is nothing to join: inputs is empty")
     return held

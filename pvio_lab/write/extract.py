@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..read.fetching import Fetching
 from ..read.sources import source_name
 from .sample_jobs import jobs_of_tree, sample_all, sample_one
 from .sample_report import SampleReport
@@ -30,6 +31,7 @@ def sample_video(
     copy_annotations: bool = False,
     annotations: Any = None,
     progress: bool = True,
+    fetching: Fetching | None = None,
 ) -> SampleReport:
     """Writes frames of a video to PNG files named `<video>_frame_<number>.png`, with a manifest.
 
@@ -66,6 +68,7 @@ def sample_video(
             from them to labels. None takes `<file>.json`, `<name>.marks.json` or `<file>.csv` beside the
             video if there is one; False takes none.
         progress: Show a bar if it takes longer than two seconds.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         What was done; one row.
@@ -77,7 +80,7 @@ def sample_video(
         ValueError: An option is out of range, or the annotations are wrong or not there.
     """
     policy = Policy(start, end, step, fps, num_frames, first, max_frames, only, only_annotated)
-    plan = Plan.checked(policy, resize, annotations, copy_annotations)
+    plan = Plan.checked(policy, resize, annotations, copy_annotations, fetching)
     return SampleReport((sample_one(source_name(source), Path(output_dir), plan, progress=progress),))
 
 
@@ -98,6 +101,7 @@ def sample_video_tree(
     copy_annotations: bool = False,
     annotations: Any = None,
     progress: bool = True,
+    fetching: Fetching | None = None,
 ) -> SampleReport:
     """The same as `sample_video` for every video in a directory and its folders, several at a time.
 
@@ -126,6 +130,7 @@ def sample_video_tree(
         copy_annotations: See there.
         annotations: See there. In a directory, files are found in the same folders as the videos in theirs.
         progress: Show a bar for the videos, and one for each that takes longer than two seconds.
+        fetching: See there; one that allows no local paths refuses every tree.
 
     Returns:
         What was done; one row a video.
@@ -135,6 +140,6 @@ def sample_video_tree(
         ValueError: An option is out of range.
     """
     policy = Policy(start, end, step, fps, num_frames, first, max_frames, only, only_annotated)
-    plan = Plan.checked(policy, resize, annotations, copy_annotations)
-    jobs = jobs_of_tree(Path(source_dir), Path(output_dir))
+    plan = Plan.checked(policy, resize, annotations, copy_annotations, fetching)
+    jobs = jobs_of_tree(Path(source_dir), Path(output_dir), fetching)
     return SampleReport(tuple(sample_all(jobs, plan, progress=progress)))

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.files import Target, read_bytes
+from ..base.files import Target
+from ..base.side_files import read_json
 from ..errors import printable
 
 
@@ -52,10 +53,17 @@ def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """What a manifest says; None if there is none, or it is damaged and to be made anew."""
     try:
-        data = json.loads(read_bytes(path))
+        data = read_json(path)
     except (FileNotFoundError, ValueError):
         return None
-    return data if isinstance(data, dict) and {"is_complete", "frames"} <= set(data) else None
+    is_whole = isinstance(data, dict) and {"is_complete", "frames"} <= set(data)
+    return data if is_whole and isinstance(data["frames"], list) else None
+
+
+def numbers_in(manifest: dict[str, Any]) -> list[int]:
+    """Return which images a manifest knows."""
+    found = (entry.get("number") for entry in manifest["frames"] if isinstance(entry, dict))
+    return [number for number in found if type(number) is int and number >= 0]
 
 
 def write_manifest(

@@ -14,11 +14,12 @@ from typing import Any
 from ..errors import VideoError, printable
 from ..read.annotations import find_notes
 from ..read.cpus import num_cpus
+from ..read.fetching import Fetching
 from ..read.frame_notes import FrameNotes
-from ..read.functions import open_video
+from ..read.functions import is_directory, open_video
 from ..read.program import in_words
 from ..read.scan import videos_in
-from ..read.sources import public_name, shown, source_name
+from ..read.sources import check_may_be_local, public_name, shown, source_name
 from .sample_names import shared_stems, stem_for, video_name
 from .sample_report import SampleRow
 from .sampler import Sampler
@@ -50,13 +51,15 @@ class Job:
     """Whether it is an error that there are no annotations where some are needed."""
 
 
-def jobs_of_tree(source_dir: Path, output_dir: Path) -> list[Job]:
+def jobs_of_tree(source_dir: Path, output_dir: Path, fetching: Fetching | None = None) -> list[Job]:
     """A job for each video, in natural order of their names.
 
     Raises:
         FileNotFoundError: There are none.
         NotADirectoryError: It is a file.
+        SourceError: No local path is allowed.
     """
+    check_may_be_local(str(source_dir), fetching)
     if source_dir.is_file():
         raise NotADirectoryError(f"{printable(source_dir)} is a file; sample_video takes one")
     if not source_dir.is_dir():
@@ -156,10 +159,12 @@ def _steps(
     """Does the work; after each step, what is known for the report."""
     from tqdm.auto import tqdm
 
-    notes = _find_notes(job, plan)
-    options: dict[str, Any] = {} if Path(job.source).is_dir() else {"num_threads": threads}
-    with open_video(job.source, **options) as reader:
+    options: dict[str, Any] = {} if is_directory(job.source, plan.fetching) else {"num_threads": threads}
+    with open_video(job.source, fetching=plan.fetching, **options) as reader:
         yield {"num_frames": len(reader)}
+        notes = _find_notes(job, plan)
+        if notes is not None:
+            notes.check(len(reader))
         numbers = plan.policy.numbers(reader, notes)
         size = image_size((reader.shape[2], reader.shape[1]), plan.resize)
         target = (job.directory, job.stem)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..base.files import read_bytes
-from ..read.sources import is_url
+from ..base.side_files import read_json
+from ..read.sources import is_url, shown
 
 
 def video_name(source: str | os.PathLike[str]) -> str:
@@ -23,7 +22,7 @@ def video_name(source: str | os.PathLike[str]) -> str:
     if name.startswith("data:"):
         return "video"
     if is_url(name):
-        return Path(unquote(urlsplit(name).path)).name or "video"
+        return Path(unquote(urlsplit(shown(name)).path)).name or "video"
     return Path(os.path.abspath(name)).name
 
 
@@ -58,6 +57,6 @@ def _stem(name: str) -> str:
 
 def _owner(manifest: Path) -> str | None:
     try:
-        return str(json.loads(read_bytes(manifest))["video"])
+        return str(read_json(manifest)["video"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.side_files import in_short
 from ..read.frame_notes import FrameNotes
 from ..read.frames import Frames
 from ..read.sampling import timeline
 from ..read.sources import public_name
 from .image_files import image_name, is_whole_png, write_all, write_image
-from .manifest import Origin, check_origin, save_text, write_manifest
+from .manifest import Origin, check_origin, numbers_in, save_text, write_manifest
 from .sample_names import manifest_path, video_name
 
 # What a killed run has left half-written is removed once nobody can be at work on it any more.
@@ -114,7 +115,7 @@ class Sampler:
         if known is None:
             return set()
         if known["is_complete"]:
-            return {frame["number"] for frame in known["frames"]}
+            return {number for number in numbers_in(known) if number < len(self._reader)}
         _remove_stale(self._directory, self._stem)
         pattern = re.compile(re.escape(f"{self._stem}_frame_") + r"(\d+)\.png")
         found = (pattern.fullmatch(path.name) for path in self._directory.iterdir())
@@ -132,10 +133,18 @@ class Sampler:
         """Writes what is known about each frame beside its image, where it is not there already."""
         for number in numbers if self._copies_notes else ():
             image = self._path(int(number))
-            text = json.dumps(self._notes.share(int(number), self._size), ensure_ascii=False, indent=1) + "\n"
+            text = self._share(int(number))
             path = image.with_name(f"{image.name}.json")
             if not path.is_file() or path.read_text("utf-8") != text:
                 save_text(path, text)
+
+    def _share(self, number: int) -> str:
+        """The annotations of a frame as text; what is odd in them is found out here at the latest."""
+        try:
+            return json.dumps(self._notes.share(number, self._size), ensure_ascii=False, indent=1) + "\n"
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+            words = f"the annotations of frame {number} cannot be written to a file"
+            raise ValueError(f"{words}: {type(error).__name__}: {in_short(error)}") from error
 
 
 def _remove_stale(directory: Path, stem: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..read.fetching import Fetching
 from ..read.frame_notes import FrameNotes
 from ..read.numbers import positive_integer
 from ..read.sampling import sample_indices
@@ -96,9 +97,18 @@ class Plan:
     """As they were given."""
     copies_notes: bool
     """Whether each image gets its share of them."""
+    fetching: Fetching | None = None
+    """How a URL is fetched, and what may be opened."""
 
     @classmethod
-    def checked(cls, policy: Policy, resize: Any, annotations: Any, copies_notes: bool) -> Plan:
+    def checked(
+        cls,
+        policy: Policy,
+        resize: Any,
+        annotations: Any,
+        copies_notes: bool,
+        fetching: Fetching | None = None,
+    ) -> Plan:
         """Raises TypeError or ValueError for what is wrong with any video."""
         policy.check()
-        return cls(policy, checked_resize(resize), annotations, copies_notes)
+        return cls(policy, checked_resize(resize), annotations, copies_notes, fetching)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import VideoError
+from ..read.fetching import Fetching
 from ..read.frames import Frames
 from ..read.functions import open_video
 from ..read.numbers import frame_numbers, integer, positive_integer
@@ -33,7 +34,12 @@ Progress = Callable[[int], object]
 
 
 def stream_video_frames(
-    source: Source, *, start: int = 0, end: int | None = None, queue_size: int = 32
+    source: Source,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    queue_size: int = 32,
+    fetching: Fetching | None = None,
 ) -> AsyncGenerator[tuple[int, Frames]]:
     """Pairs of frame number and frame for `async for`, decoded ahead by a thread while the loop does more.
 
@@ -53,6 +59,7 @@ def stream_video_frames(
         start: The first frame; negative counts from the end, as in a slice.
         end: One past the last frame, or None for all; as in a slice.
         queue_size: How many decoded frames may wait.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
         DecodeError: A frame cannot be decoded. It arrives in the loop, as the following ones do.
@@ -60,7 +67,7 @@ def stream_video_frames(
         OpenError: It is no video.
         ValueError: `queue_size` is less than 1.
     """
-    frames = partial(_frames, source, *_checked_range(start, end))
+    frames = partial(_frames, source, *_checked_range(start, end), fetching)
     return _stream(frames, positive_integer(queue_size, "queue_size"))
 
 
@@ -75,6 +82,7 @@ def stream_video_frames_to_dir(
     image_writer: ImageWriter | None = None,
     max_write_workers: int = 4,
     queue_size: int = 32,
+    fetching: Fetching | None = None,
 ) -> list[Path]:
     """Writes frames to image files named `<video>_frame_<number>.<ext>`, several at a time.
 
@@ -97,6 +105,7 @@ def stream_video_frames_to_dir(
             path is a temporary one with the same end.
         max_write_workers: How many files are written at the same time.
         queue_size: How many decoded frames may wait for that.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
         The paths, in the order of the frames.
@@ -106,7 +115,7 @@ def stream_video_frames_to_dir(
     """
     workers = positive_integer(max_write_workers, "max_write_workers")
     most_waiting = positive_integer(queue_size, "queue_size") + workers
-    frames = _numbered(source, *_checked_range(start, end))
+    frames = _numbered(source, *_checked_range(start, end), fetching)
     path_of = _path_maker(source, output_dir, ext, image_writer)
     jobs = ((path_of(number, count), frame) for number, count, frame in frames)
     paths = []
@@ -129,13 +138,14 @@ async def async_stream_video_frames_to_dir(
     image_writer: ImageWriter | None = None,
     max_write_workers: int = 4,
     queue_size: int = 32,
+    fetching: Fetching | None = None,
 ) -> list[Path]:
     """The same as `stream_video_frames_to_dir`, awaited; the event loop goes on meanwhile.
 
     `progress_cb` is called in the loop, `image_writer` in threads. Cancelling it leaves whole files only.
     """
     workers = positive_integer(max_write_workers, "max_write_workers")
-    frames = partial(_numbered, source, *_checked_range(start, end))
+    frames = partial(_numbered, source, *_checked_range(start, end), fetching)
     stream = _stream(frames, positive_integer(queue_size, "queue_size"))
     path_of = _path_maker(source, output_dir, ext, image_writer)
     loop, paths, waiting = asyncio.get_running_loop(), list[Path](), deque[asyncio.Future[Path]]()
@@ -178,15 +188,19 @@ async def _stream(make: Callable[[], Iterator[Any]], queue_size: int) -> AsyncGe
         await ahead.close()
 
 
-def _frames(source: Source, start: int, end: int | None) -> Generator[tuple[int, Frames]]:
-    for number, _, frame in _numbered(source, start, end):
+def _frames(
+    source: Source, start: int, end: int | None, fetching: Fetching | None
+) -> Generator[tuple[int, Frames]]:
+    for number, _, frame in _numbered(source, start, end, fetching):
         yield number, frame
         del frame
 
 
-def _numbered(source: Source, start: int, end: int | None) -> Generator[tuple[int, int, Frames]]:
+def _numbered(
+    source: Source, start: int, end: int | None, fetching: Fetching | None
+) -> Generator[tuple[int, int, Frames]]:
     """Number, how many frames there are, and the frame."""
-    with open_video(source) as reader:
+    with open_video(source, fetching=fetching) as reader:
         numbers, _ = frame_numbers(slice(start, end), len(reader))
         stream, count = reader.stream(numbers), len(reader)
         for number in numbers.tolist():

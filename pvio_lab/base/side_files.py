@@ -1,0 +1,68 @@
+"""Small files beside videos, which anybody may have written: read within bounds, or a ValueError."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from os import PathLike
+from typing import Any
+
+from .files import odd_kind, open_at_once
+
+# Annotations of a long film take some megabytes. What can be made of such a file stays below a gigabyte.
+MOST_BYTES = 64 * 2**20
+_MOST_VALUES = 8_000_000
+_MOST_WORDS = 400
+
+
+def read_side_file(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> str:
+    """Return the text of a small file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no regular file, is too large, or is no UTF-8.
+    """
+    with open(path, "rb", opener=open_at_once) as file:
+        kind = odd_kind(os.fstat(file.fileno()).st_mode)
+        if kind is not None:
+            raise ValueError(f"it is {kind}, and only regular files are read")
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"it has more than {most_bytes:,} bytes")
+    if sum(map(content.count, (b",", b"[", b"{", b"\n"))) > _MOST_VALUES:
+        raise ValueError(f"it has more than {_MOST_VALUES:,} values")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8: {error}") from None
+
+
+def read_json(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> Any:
+    """Return what a small JSON file holds.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no regular file, too large, no JSON, or has a key twice in one object.
+    """
+    try:
+        return json.loads(read_side_file(path, most_bytes), object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def in_short(error: BaseException) -> str:
+    """Return the words of an error; what they quote of a file may be all of it."""
+    words = str(error)
+    return words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]} ..."
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; if it had a key twice, one of the values would be lost silently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{name!r} is in one object twice")
+    return found
