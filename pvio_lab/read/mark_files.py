@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .identity import Identity
 from .numbers import not_negative_integer
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
 # which nobody can see on a dark page.
 CYCLE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
-_OWN_KEYS = ("frames", "ranges", "colors")
+_OWN_KEYS = ("frames", "ranges", "colors", "video")
 
 T = TypeVar("T")
 
@@ -55,10 +56,12 @@ class Contents:
     """Each label with its colour, in the order in which the labels became known."""
     extra: dict[str, Any] = field(default_factory=dict)
     """What else the file says, which is kept for whoever has written it."""
+    video: Identity | None = field(default=None, compare=False)
+    """The video that was marked, if the file says so. The same marks of another video are the same marks."""
 
 
 def read_marks(path: Path, num_frames: int | None = None) -> Contents:
-    """What a file of marks holds.
+    """Return what a file of marks holds.
 
     Args:
         path: The file.
@@ -68,7 +71,11 @@ def read_marks(path: Path, num_frames: int | None = None) -> Contents:
         FileNotFoundError: There is no such file.
         ValueError: It is no file of marks; the message names the file, the place in it, and what is wrong.
     """
-    text = path.read_bytes()
+    return parsed_marks(path.read_bytes(), path, num_frames)
+
+
+def parsed_marks(text: bytes, path: Path, num_frames: int | None = None) -> Contents:
+    """Return what the text of a file of marks says; `path` is for the message of the ValueError."""
     try:
         return _contents(json.loads(text.decode("utf-8-sig"), object_pairs_hook=_object), num_frames)
     except (TypeError, ValueError, IndexError, RecursionError) as error:
@@ -92,8 +99,10 @@ def marks_text(contents: Contents) -> bytes:
     Colours are left out where they are the ones that `read_marks` gives by itself.
     """
     data = marks_data(contents)
-    if contents.colours == with_colours((), _labels_of(contents.frames, contents.ranges)):
+    if contents.colours == with_colours((), labels_of(contents.frames, contents.ranges)):
         del data["colors"]
+    if contents.video is not None:
+        data["video"] = dict(vars(contents.video))
     text = json.dumps(data | contents.extra, ensure_ascii=False, indent=1) + "\n"
     return text.encode("utf-8", "backslashreplace")  # half a surrogate pair -> '\ud800', as JSON has it
 
@@ -112,6 +121,12 @@ def with_colours(known: tuple[tuple[str, str], ...], labels: Iterable[str]) -> t
             taken = [colour.upper() for colour in colours.values()]
             colours[label] = min(CYCLE, key=taken.count)
     return tuple(colours.items())
+
+
+def labels_of(frames: dict[int, tuple[str, ...]], ranges: Iterable[RangeMark]) -> list[str]:
+    """Return all labels in the order of a file, as often as they are in it."""
+    of_frames = [label for _, labels in sorted(frames.items()) for label in labels]
+    return of_frames + [each.label for each in sorted(ranges)]
 
 
 def checked_label(label: Any) -> str:
@@ -166,8 +181,9 @@ def _contents(data: Any, num_frames: int | None) -> Contents:
     for index, labels in _entries(data, "frames", ("index", "labels"), frame):
         frames[index] = tuple(dict.fromkeys((*frames.get(index, ()), *labels)))
     ranges = frozenset(_entries(data, "ranges", ("start", "end", "label"), span))
-    colours = with_colours(_colours(data.get("colors", {})), _labels_of(frames, ranges))
-    return Contents(frames, ranges, colours, {key: data[key] for key in data if key not in _OWN_KEYS})
+    colours = with_colours(_colours(data.get("colors", {})), labels_of(frames, ranges))
+    extra = {key: data[key] for key in data if key not in _OWN_KEYS}
+    return Contents(frames, ranges, colours, extra, _identity(data["video"]) if "video" in data else None)
 
 
 def _entries(data: dict[str, Any], key: str, names: tuple[str, ...], make: Callable[..., T]) -> list[T]:
@@ -206,10 +222,14 @@ def _colours(colours: Any) -> tuple[tuple[str, str], ...]:
     return tuple((checked_label(label), checked_colour(colour)) for label, colour in colours.items())
 
 
-def _labels_of(frames: dict[int, tuple[str, ...]], ranges: Iterable[RangeMark]) -> list[str]:
-    """All labels in the order of a file, as often as they are in it."""
-    of_frames = [label for _, labels in sorted(frames.items()) for label in labels]
-    return of_frames + [each.label for each in sorted(ranges)]
+def _identity(video: Any) -> Identity:
+    try:
+        entry = _checked_entry(video, ("size_bytes", "sample_sha256"))
+        if not isinstance(entry["sample_sha256"], str):
+            raise TypeError(f"sample_sha256={entry['sample_sha256']!r} must be text")
+        return Identity(not_negative_integer(entry["size_bytes"], "size_bytes"), entry["sample_sha256"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"video: {error}") from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

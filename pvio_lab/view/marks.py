@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..base.files import Target
+from ..read.identity import Identity
 from ..read.mark_files import (
     Contents,
     FrameMark,
@@ -18,12 +19,12 @@ from ..read.mark_files import (
     checked_label,
     checked_range,
     marks_data,
-    marks_text,
-    read_marks,
 )
 from ..read.numbers import integer
 from . import mark_steps
 from .history import History
+from .mark_file import MarksFile
+from .mark_merge import Keep, merge
 
 _LABELS_SHOWN = 5
 
@@ -59,6 +60,8 @@ class Marks:
         self._history = History(mark_steps.values_of(Contents()))
         self._lock = threading.RLock()
         self._observers: list[tuple[Callable[[Marks], object]]] = []
+        self._video: Identity | None = None
+        self._files: dict[str, MarksFile] = {}
 
     @property
     def frames(self) -> tuple[FrameMark, ...]:
@@ -176,11 +179,11 @@ class Marks:
 
     def undo(self) -> bool:
         """Takes the last step back; False where there is none."""
-        return self._notify_if(self._history.undo)
+        return self._notify_if(lambda: self._moved(self._history.undo))
 
     def redo(self) -> bool:
         """Makes the step again that was taken back last; False where there is none."""
-        return self._notify_if(self._history.redo)
+        return self._notify_if(lambda: self._moved(self._history.redo))
 
     def observe(self, callback: Callable[[Marks], object]) -> Callable[[], None]:
         """Has `callback(marks)` called after each change, by the thread that has made it.
@@ -204,24 +207,40 @@ class Marks:
         """What a file of marks says: `frames`, `ranges` and `colors`."""
         return marks_data(self._contents())
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes a JSON file, which appears under its name when it is complete.
+    def save(self, path: str | os.PathLike[str], *, keep: Keep | None = None) -> Path:
+        """Write a JSON file, which appears under its name when it is complete.
 
         `{"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 3, "end": 6, "label": "run"}]}`,
-        and `"colors": {"jump": "#0072B2", ...}` where they are not those that `load` gives by itself.
+        and `"colors": {"jump": "#0072B2", ...}` where they are not those that `load` gives by itself. Marks of
+        a frame browser also say of which `"video"` they are.
+
+        Marks that others have written there since these were loaded or saved are taken in. What was there
+        before this object wrote to the file stays beside it, as `<name>.before.json`.
+
+        Args:
+            path: The file.
+            keep: What counts if others have changed the same marks, or if the file was never loaded: "both"
+                joins them, "theirs" takes what is in the file, "mine" replaces it. None is an error then.
+
+        Raises:
+            FileExistsError: `keep` is None, and others have changed the same marks or the file was never
+                loaded; or it has marks of another video. Nothing is written.
+            FileNotFoundError: There is no folder for it.
+            PermissionError: The file or the folder is read-only.
+            ValueError: There is a file that holds no marks, or no such `keep`.
         """
-        target = Target(path)
-        with target:
-            target.partial.write_bytes(marks_text(self._contents()))
-            target.commit()
+        if keep not in (None, "both", "theirs", "mine"):
+            raise ValueError(f"keep={keep!r} must be 'both', 'theirs', 'mine' or None")
+        mine = self._contents()
+        self._take_in(mine, self._file(path).write(mine, keep))
         return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, num_frames: int | None = None) -> Marks:
-        """The marks of a file.
+        """Return the marks of a file.
 
-        What is written twice counts once. Keys beside "frames", "ranges" and "colors" are kept, and written
-        by `save`; a mark with further keys is refused.
+        What is written twice counts once. Keys beside "frames", "ranges", "colors" and "video" are kept, and
+        written by `save`; a mark with further keys is refused.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -229,7 +248,9 @@ class Marks:
                 file, the place in it, and what is wrong.
         """
         marks = cls(num_frames)
-        marks._history = History(mark_steps.values_of(read_marks(Path(path), num_frames)))
+        contents = marks._file(path).read()
+        marks._video = contents.video
+        marks._take_in(Contents(), contents)
         return marks
 
     def __iter__(self) -> Iterator[int]:
@@ -253,7 +274,32 @@ class Marks:
 
     def _contents(self) -> Contents:
         with self._lock:
-            return mark_steps.contents_of(self._history.values)
+            return replace(mark_steps.contents_of(self._history.values), video=self._video)
+
+    def _file(self, path: str | os.PathLike[str]) -> MarksFile:
+        """The file, and what this object knows of it."""
+        with self._lock:
+            place = os.path.realpath(path)
+            return self._files.setdefault(place, MarksFile(path, self.num_frames))
+
+    def _take_in(self, mine: Contents, theirs: Contents) -> None:
+        """Make what has become of `mine` elsewhere of these marks, without a step that could be undone."""
+
+        def act() -> bool:
+            now = self._contents()
+            new = merge(mine, now, theirs).contents
+            if new == now:
+                return False
+            self._history.take_in(*mark_steps.taken_in(self._history.values, new))
+            return True
+
+        self._notify_if(act)
+
+    def _moved(self, move: Callable[[], bool]) -> bool:
+        """Undo or redo a step. Labels whose colour went with it, while others used them, get a new one."""
+        has_changed = move()
+        self._history.put(mark_steps.healed(self._history.values))
+        return has_changed
 
     def _spans(self) -> list[range]:
         """The marked frames as ranges that are sorted and do not touch."""

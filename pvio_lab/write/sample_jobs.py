@@ -154,9 +154,9 @@ def _steps(
     """Does the work; after each step, what is known for the report."""
     from tqdm.auto import tqdm
 
-    notes = _find_notes(job, plan)
     options: dict[str, Any] = {} if Path(job.source).is_dir() else {"num_threads": threads}
     with open_video(job.source, **options) as reader:
+        notes = _find_notes(job, plan, reader)
         yield {"num_frames": len(reader)}
         numbers = plan.policy.numbers(reader, notes)
         size = image_size((reader.shape[2], reader.shape[1]), plan.resize)
@@ -172,8 +172,8 @@ def _steps(
                 yield {"num_images": count}
 
 
-def _find_notes(job: Job, plan: Plan) -> FrameNotes | None:
-    notes = find_notes(plan.annotations, job.source, folder=job.folder)
+def _find_notes(job: Job, plan: Plan, reader: Any) -> FrameNotes | None:
+    notes = find_notes(plan.annotations, job.source, folder=job.folder, reader=reader)
     if notes is None and job.is_alone and plan.policy.only_annotated:
         raise ValueError(f"there are no annotations of {shown(job.source)}; say where by annotations=")
     return notes
