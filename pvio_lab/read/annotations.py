@@ -93,7 +93,7 @@ def _places_beside(video: Path) -> list[Path]:
 
 def _notes_of(video: Marked) -> FrameNotes | None:
     marks = find_marks(video)
-    for path, trouble in marks.others:
+    for path, trouble, _ in marks.others:
         if marks.path is None and path.parent in video.folders:
             raise ValueError(f"{trouble}; annotations={str(path)!r} takes it, annotations=False takes none")
     own = [] if marks.path is None else [marks.path]

@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from .addresses import is_url
 from .identity import Identity
 from .mark_files import Contents, read_marks
 from .scan import VIDEO_EXTENSIONS
@@ -46,6 +48,17 @@ class Marked:
         return f"{Path(self.name).stem}.marks.json"
 
 
+class Other(NamedTuple):
+    """A file of the name that the marks of a video have, which is not taken for them."""
+
+    path: Path
+    """The file."""
+    trouble: str
+    """Why it is not taken."""
+    has_marks: bool
+    """It has marks, of whichever video."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What was found of the marks of a video."""
@@ -54,8 +67,8 @@ class Found:
     """The file of its marks, if there is one."""
     contents: Contents = field(default_factory=Contents)
     """What it holds."""
-    others: tuple[tuple[Path, str], ...] = ()
-    """Files of that name that are not its marks, and why."""
+    others: tuple[Other, ...] = ()
+    """Files of that name that are not taken."""
 
 
 def find_marks(video: Marked, *, is_shown: bool = False) -> Found:
@@ -69,21 +82,38 @@ def find_marks(video: Marked, *, is_shown: bool = False) -> Found:
         is_shown: Take also a file in the working folder that does not say of which video it is. Only for
             somebody who sees what was taken.
     """
-    others: list[tuple[Path, str]] = []
+    others: list[Other] = []
     for paths in (list(_files(video)), list(_old_files(video))):
         mine: list[tuple[int, Path, Contents]] = []
         for path in paths:
             try:
                 contents = read_marks(path, video.num_frames)
                 trouble = _trouble(path, contents, video, is_shown=is_shown)
-                mine += [] if trouble else [(path.stat().st_mtime_ns, path, contents)]
+                if trouble:
+                    others.append(Other(path, trouble, has_marks=True))
+                else:
+                    mine.append((path.stat().st_mtime_ns, path, contents))
             except (OSError, ValueError) as error:
-                trouble = str(error)
-            others += [(path, trouble)] if trouble else []
+                others.append(Other(path, str(error), has_marks=False))
         if mine:
             _, path, contents = max(mine, key=lambda each: each[0])
             return Found(path, contents, tuple(others))
     return Found(others=tuple(others))
+
+
+def marked_video(source: str, path: str, identity: Callable[[], Identity], num_frames: int) -> Marked:
+    """Return the video of an open reader.
+
+    Args:
+        source: What was opened, as it was given.
+        path: The file that it is on this machine.
+        identity: Tells the video from others.
+        num_frames: How many frames it has.
+    """
+    place = Path(os.path.abspath(path))
+    is_here = not is_url(source) or source[:5].lower() == "file:"
+    folders = (place.parent,) if is_here else ()
+    return Marked(place.name, identity, folders, Path.cwd(), num_frames)
 
 
 def _places(video: Marked) -> list[Path]:
@@ -111,7 +141,9 @@ def _trouble(path: Path, contents: Contents, video: Marked, *, is_shown: bool) -
     if path.parent not in video.folders and not is_shown:
         return f"{path} does not say of which video its marks are"
     twins = [] if path.name != video.old_file_name else list(_twins(video))
-    return f"{path} may have the marks of {video.name} or of {twins[0]}, and does not say which" if twins else ""
+    return (
+        f"{path} may have the marks of {video.name} or of {twins[0]}, and does not say which" if twins else ""
+    )
 
 
 def _twins(video: Marked) -> Iterator[str]:

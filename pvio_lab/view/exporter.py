@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
-from .exports import Cancelled, export_range
+from ..write.options import suffix_of
+from .exports import Cancelled, export_range, free_target
 
 
 class Tell(Protocol):
@@ -31,7 +34,7 @@ class Exporter:
         self._is_cancelled = threading.Event()
 
     def start(self, reader: Any, start: int, stop: int, path: str) -> None:
-        """Begins to write these frames.
+        """Begin to write these frames; where there is something of this name, to the next one that is free.
 
         Raises:
             ValueError: It is still at work.
@@ -64,8 +67,12 @@ class Exporter:
             self._tell(done, total, is_over=False)
 
         try:
+            target = free_target(path)
+            is_video = suffix_of(Path(target)) and not target.endswith("/") and not os.path.isdir(target)
+            options = {"overwrite": False} if is_video else {}
+            is_cancelled = self._is_cancelled.is_set
             written = export_range(
-                reader, start, stop, path, progress=progress, is_cancelled=self._is_cancelled.is_set
+                reader, start, stop, target, progress=progress, is_cancelled=is_cancelled, **options
             )
             self._note(f"saved: {written}")
         except Cancelled:

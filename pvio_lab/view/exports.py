@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..base.files import Target
+from ..base.files import Target, free_path
 from ..read.frames import Frames
 from ..read.numbers import frame_numbers, integer
 from ..write.encoders import MUXERS
@@ -30,19 +30,21 @@ class Cancelled(Exception):
     """An export was cancelled; nothing is left of it."""
 
 
-def save_frame(reader: Any, index: int, path: str | os.PathLike[str]) -> Path:
-    """Writes one frame to a PNG file, pixel by pixel as it is read.
+def save_frame(reader: Any, index: int, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+    """Write one frame to a PNG file, pixel by pixel as it is read.
 
     Args:
         reader: A `VideoReader` or an `ImageSequence`.
         index: Which frame; negative counts from the end.
-        path: The file, which ends in .png. One that is there is replaced.
+        path: The file, which ends in .png.
+        overwrite: Whether it may replace a file that is there.
 
     Returns:
         The path of the file.
 
     Raises:
         DecodeError: The frame cannot be decoded.
+        FileExistsError: There is a file, and it may not be replaced.
         FileNotFoundError: There is no folder for the file.
         IndexError: There is no such frame.
         ValueError: The name does not end in .png.
@@ -50,8 +52,7 @@ def save_frame(reader: Any, index: int, path: str | os.PathLike[str]) -> Path:
     if suffix_of(Path(path)) != ".png":
         raise ValueError(f"{path} must end in .png: a single frame is saved as a PNG file, without a loss")
     frame = reader[integer(index, "index")]
-    target = Target(path)
-    with target:
+    with Target(path, overwrite=overwrite) as target:
         Image.fromarray(frame).save(target.partial, "PNG")
         target.commit()
     return Path(path)
@@ -117,6 +118,19 @@ def export_range(
         writer.complete()
         check(total)
     return Path(path)
+
+
+def free_target(path: str) -> str:
+    """Return where an export to `path` replaces nothing: there, or at the next free name.
+
+    >>> free_target("data_samples/shapes.mp4")
+    'data_samples/shapes (2).mp4'
+
+    A slash at the end, and a directory with nothing in it, stay.
+    """
+    end = "/" if path.endswith(("/", os.sep)) else ""
+    is_empty = os.path.isdir(path) and not os.listdir(path)
+    return path if is_empty or not path else f"{free_path(path)}{end}"
 
 
 def _writer(

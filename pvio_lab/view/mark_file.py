@@ -15,10 +15,22 @@ from ..read.mark_files import Contents, marks_text, parsed_marks
 from .mark_merge import Keep, merge
 
 CHOICES: dict[Keep, str] = {"both": "keep both", "theirs": "take theirs", "mine": "keep mine"}
+_SAY = (
+    'keep="both" joins them, keep="theirs" takes those in the file, keep="mine" replaces them '
+    "(the version before stays beside it)"
+)
 
 
 class MarksChanged(FileExistsError):
-    """The file has marks that were not read, and that do not go together with those to be written."""
+    """The file has marks that were not read, and that do not go together with those to be written.
+
+    Args:
+        details: Why, in words.
+    """
+
+    def __init__(self, details: str):
+        super().__init__(f"{details}; {_SAY}")
+        self.details = details
 
 
 class OtherVideo(FileExistsError):
@@ -80,7 +92,7 @@ class MarksFile:
             OtherVideo: It has marks of another video.
             ValueError: There is a file that holds no marks.
         """
-        with self._lock, alone_in_folder(self.path.parent):
+        with self._lock, alone_in_folder(os.path.dirname(os.path.realpath(self.path))):
             found = self._found()
             is_known = found is None or found == self._text
             merged = mine if is_known else self._merged(found or b"", mine, keep)
@@ -101,15 +113,17 @@ class MarksFile:
 
     def _merged(self, found: bytes, mine: Contents, keep: Keep | None) -> Contents:
         theirs = parsed_marks(found, self.path, self._num_frames)
-        if None is not mine.video != theirs.video is not None:
-            raise OtherVideo(f"{self.path} has marks of another video, and is left as it is; {_OTHER_NAME}")
+        if mine.video and theirs.video and mine.video != theirs.video:
+            raise OtherVideo(
+                f"{self.path} has marks of another video, and is left as it is; choose another name"
+            )
         if self._base is None and keep is None and mine != theirs:
-            raise MarksChanged(f"{self.path} has marks that were not read; {_SAY}")
+            raise MarksChanged(f"{self.path} has marks that were not read")
         merged = merge(self._base or Contents(), mine, theirs, keep or "both")
         if merged.conflicts and keep is None:
             raise MarksChanged(
                 f"{self.path} was changed by somebody else, and the same marks were changed here: "
-                f"{'; '.join(merged.conflicts)}; {_SAY}"
+                f"{'; '.join(merged.conflicts)}"
             )
         if self._base is None and keep in ("theirs", "mine"):
             return replace(mine if keep == "mine" else theirs, video=mine.video or theirs.video)
@@ -129,10 +143,3 @@ class MarksFile:
             shutil.copymode(self.path, target.partial)
             target.commit()
         self._has_copy = True
-
-
-_OTHER_NAME = "choose another name"
-_SAY = (
-    'keep="both" joins them, keep="theirs" takes those in the file, keep="mine" replaces them '
-    "(the version before stays beside it)"
-)

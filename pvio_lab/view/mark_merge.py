@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from ..read.mark_files import Contents, RangeMark, labels_of
+from ..read.mark_files import Contents, RangeMark, labels_of, with_colours
 
 Keep = Literal["both", "theirs", "mine"]
 
@@ -42,11 +42,12 @@ def merge(base: Contents, mine: Contents, theirs: Contents, keep: Keep = "both")
     frames = _frames(base, mine, theirs, keep, conflicts)
     ranges = _ranges(base, mine, theirs, keep, conflicts)
     colours = _colours(base, mine, theirs, keep, conflicts)
-    known = dict(mine.colours) | dict(theirs.colours)
-    colours |= {label: known[label] for label in labels_of(frames, ranges) if label not in colours}
+    used, known = labels_of(frames, ranges), dict(mine.colours) | dict(theirs.colours)
+    colours |= {label: known[label] for label in used if label in known and label not in colours}
     extra = _extra(base, mine, theirs, keep, conflicts)
     video = mine.video or theirs.video
-    return Merged(Contents(frames, ranges, tuple(colours.items()), extra, video), tuple(conflicts))
+    coloured = with_colours(tuple(colours.items()), used)
+    return Merged(Contents(frames, ranges, coloured, extra, video), tuple(conflicts))
 
 
 def _frames(
@@ -78,7 +79,9 @@ def _ranges(
     for gone in sorted(base.ranges - mine.ranges - theirs.ranges):
         here, there = ({each for each in new if _overlap(each, gone)} for new in (new_here, new_there))
         if here != there:
-            conflicts.append(f"{_said([gone])}: {_said(sorted(here))} here, {_said(sorted(there))} in the file")
+            conflicts.append(
+                f"{_said([gone])}: {_said(sorted(here))} here, {_said(sorted(there))} in the file"
+            )
             merged -= {"mine": there - here, "theirs": here - there, "both": set()}[keep]
     return merged
 

@@ -58,7 +58,7 @@ def taken_in(now: Values, merged: Contents) -> tuple[Values, Callable[[Hashable,
 
 
 def healed(now: Values) -> Values:
-    """Return the colours with those of labels that have lost theirs: a step was undone that others built on."""
+    """Return colours for all labels: one may have lost its own in a step back, while others used it."""
     contents = contents_of(now)
     return {_COLOURS: with_colours(contents.colours, labels_of(contents.frames, contents.ranges))}
 

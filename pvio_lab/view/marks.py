@@ -60,18 +60,19 @@ class Marks:
         self._history = History(mark_steps.values_of(Contents()))
         self._lock = threading.RLock()
         self._observers: list[tuple[Callable[[Marks], object]]] = []
-        self._video: Identity | None = None
+        self.video: Identity | None = None
+        """Which video they are of; files of marks say so."""
         self._files: dict[str, MarksFile] = {}
 
     @property
     def frames(self) -> tuple[FrameMark, ...]:
         """The frames that are marked one by one, in order."""
-        return tuple(FrameMark(*each) for each in sorted(self._contents().frames.items()))
+        return tuple(FrameMark(*each) for each in sorted(self.contents.frames.items()))
 
     @property
     def ranges(self) -> tuple[RangeMark, ...]:
         """The marked ranges, in order: by start, end and label. They may overlap."""
-        return tuple(sorted(self._contents().ranges))
+        return tuple(sorted(self.contents.ranges))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -81,7 +82,13 @@ class Marks:
     @property
     def colours(self) -> dict[str, str]:
         """The colour of each label, such as "#0072B2"."""
-        return dict(self._contents().colours)
+        return dict(self.contents.colours)
+
+    @property
+    def contents(self) -> Contents:
+        """All of it, as it is now."""
+        with self._lock:
+            return replace(mark_steps.contents_of(self._history.values), video=self.video)
 
     @property
     def can_undo(self) -> bool:
@@ -95,7 +102,7 @@ class Marks:
 
     def labels_at(self, index: int) -> tuple[str, ...]:
         """The labels of a frame, its own and those of the ranges it is in, each once."""
-        contents = self._contents()
+        contents = self.contents
         around = [each.label for each in sorted(contents.ranges) if each.start <= index < each.end]
         return tuple(dict.fromkeys((*contents.frames.get(index, ()), *around)))
 
@@ -170,7 +177,7 @@ class Marks:
         Raises:
             IndexError: Some of it is not in the video.
         """
-        new = other._contents()
+        new = other.contents
         for index in new.frames:
             checked_index(index, self.num_frames)
         for each in new.ranges:
@@ -204,15 +211,15 @@ class Marks:
         return end
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file of marks says: `frames`, `ranges` and `colors`."""
-        return marks_data(self._contents())
+        """Return what a file of marks says: `frames`, `ranges` and `colors`."""
+        return marks_data(self.contents)
 
     def save(self, path: str | os.PathLike[str], *, keep: Keep | None = None) -> Path:
         """Write a JSON file, which appears under its name when it is complete.
 
         `{"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 3, "end": 6, "label": "run"}]}`,
-        and `"colors": {"jump": "#0072B2", ...}` where they are not those that `load` gives by itself. Marks of
-        a frame browser also say of which `"video"` they are.
+        and `"colors": {"jump": "#0072B2", ...}` where they are not those that `load` gives by itself.
+        Marks of a frame browser also say of which `"video"` they are.
 
         Marks that others have written there since these were loaded or saved are taken in. What was there
         before this object wrote to the file stays beside it, as `<name>.before.json`.
@@ -231,8 +238,8 @@ class Marks:
         """
         if keep not in (None, "both", "theirs", "mine"):
             raise ValueError(f"keep={keep!r} must be 'both', 'theirs', 'mine' or None")
-        mine = self._contents()
-        self._take_in(mine, self._file(path).write(mine, keep))
+        mine = self.contents
+        self.take_in(mine, self.file(path).write(mine, keep))
         return Path(path)
 
     @classmethod
@@ -248,10 +255,28 @@ class Marks:
                 file, the place in it, and what is wrong.
         """
         marks = cls(num_frames)
-        contents = marks._file(path).read()
-        marks._video = contents.video
-        marks._take_in(Contents(), contents)
+        contents = marks.file(path).read()
+        marks.video = contents.video
+        marks.take_in(Contents(), contents)
         return marks
+
+    def file(self, path: str | os.PathLike[str]) -> MarksFile:
+        """Return a file, with what these marks know of it."""
+        with self._lock:
+            return self._files.setdefault(os.path.realpath(path), MarksFile(path, self.num_frames))
+
+    def take_in(self, before: Contents, after: Contents) -> None:
+        """Make the changes that somebody else has made to these marks; that is no step for `undo`."""
+
+        def act() -> bool:
+            now = self.contents
+            new = now if before == after else merge(before, now, after).contents
+            if new == now:
+                return False
+            self._history.take_in(*mark_steps.taken_in(self._history.values, new))
+            return True
+
+        self._notify_if(act)
 
     def __iter__(self) -> Iterator[int]:
         return (number for span in self._spans() for number in span)
@@ -263,47 +288,18 @@ class Marks:
         return any(index in span for span in self._spans())
 
     def __eq__(self, other: object) -> bool:
-        return self._contents() == other._contents() if isinstance(other, Marks) else NotImplemented
+        return self.contents == other.contents if isinstance(other, Marks) else NotImplemented
 
     def __repr__(self) -> str:
-        contents = self._contents()
+        contents = self.contents
         labels = [repr(label) for label, _ in contents.colours]
         more = [f"{len(labels) - _LABELS_SHOWN} more"] if len(labels) > _LABELS_SHOWN else []
         counts = f"{_count(len(contents.frames), 'frame')}, {_count(len(contents.ranges), 'range')}"
         return f"Marks({counts}; labels: {', '.join(labels[:_LABELS_SHOWN] + more) or 'none'})"
 
-    def _contents(self) -> Contents:
-        with self._lock:
-            return replace(mark_steps.contents_of(self._history.values), video=self._video)
-
-    def _file(self, path: str | os.PathLike[str]) -> MarksFile:
-        """The file, and what this object knows of it."""
-        with self._lock:
-            place = os.path.realpath(path)
-            return self._files.setdefault(place, MarksFile(path, self.num_frames))
-
-    def _take_in(self, mine: Contents, theirs: Contents) -> None:
-        """Make what has become of `mine` elsewhere of these marks, without a step that could be undone."""
-
-        def act() -> bool:
-            now = self._contents()
-            new = merge(mine, now, theirs).contents
-            if new == now:
-                return False
-            self._history.take_in(*mark_steps.taken_in(self._history.values, new))
-            return True
-
-        self._notify_if(act)
-
-    def _moved(self, move: Callable[[], bool]) -> bool:
-        """Undo or redo a step. Labels whose colour went with it, while others used them, get a new one."""
-        has_changed = move()
-        self._history.put(mark_steps.healed(self._history.values))
-        return has_changed
-
     def _spans(self) -> list[range]:
         """The marked frames as ranges that are sorted and do not touch."""
-        contents, spans = self._contents(), list[range]()
+        contents, spans = self.contents, list[range]()
         single = [(index, index + 1) for index in contents.frames]
         for start, end in sorted([*single, *((each.start, each.end) for each in contents.ranges)]):
             if spans and start <= spans[-1].stop:
@@ -314,6 +310,13 @@ class Marks:
 
     def _change(self, step: Callable[..., mark_steps.Values], *arguments: Any) -> bool:
         return self._notify_if(lambda: self._history.change(step(self._history.values, *arguments)))
+
+    def _moved(self, move: Callable[[], bool]) -> bool:
+        """Undo or redo a step. Labels whose colour went with it, while others use them, get a new one."""
+        has_changed = move()
+        if has_changed:
+            self._history.put(mark_steps.healed(self._history.values))
+        return has_changed
 
     def _notify_if(self, act: Callable[[], bool]) -> bool:
         """Does it, and tells the observers if anything has changed; they may come back from other threads."""
