@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 from truth_frames import SAMPLES
 
-from pvio_lab import sample_video
+from pvio_lab import VideoReader, sample_video
 from pvio_lab.base import folder_lock
 from pvio_lab.read.annotations import find_notes
 from pvio_lab.read.identity import identity_of
@@ -260,6 +260,20 @@ def test_a_url_has_its_marks_in_the_working_folder(clip, opened, tmp_path):
     assert browser.keeper.save()
     assert names_in(clip.parent) == ["clip.mp4"]
     assert list(opened(clip, source=source).marks) == [5]
+    with VideoReader(clip) as reader:
+        assert find_notes(None, source, reader=reader).numbers() == [5]
+
+
+def test_images_have_marks_beside_their_directory(clip, opened):
+    images = shutil.copytree(SAMPLES / "numbered", clip.with_name("numbered"))
+    browser = opened(images)
+    browser.marks.add_frame(5)
+    assert browser.keeper.save()
+    assert names_in(clip.parent) == ["clip.mp4", "numbered", "numbered.marks.json"]
+    assert find_notes(None, images).numbers() == [5]
+    next(images.iterdir()).unlink()
+    with pytest.raises(ValueError, match="another video"):
+        find_notes(None, images)
 
 
 def test_two_read_only_videos_of_one_name(clip, opened, tmp_path):
@@ -315,6 +329,18 @@ def test_the_same_changed_in_two_ways_is_a_question(clip, opened, choice, labels
     mine.keeper.answer(choice)
     assert mine.marks.labels_at(1) == opened(clip).marks.labels_at(1) == labels
     assert not file_of(clip, "clip.mp4.marks.unsaved.json").exists()
+
+
+def test_python_may_answer_the_question(clip, opened, monkeypatch):
+    monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 0.01)
+    mine = conflicting(clip, opened)
+    assert not mine.keeper.save()
+    mine.marks.save(file_of(clip), keep="theirs")
+    deadline = time.monotonic() + 20
+    while mine.choices and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert mine.text == "in clip.mp4.marks.json"
+    assert mine.marks.labels_at(1) == ("theirs",)
 
 
 def test_an_open_question_loses_nothing_at_the_end(clip, opened, caplog):

@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .download_cache import file_name
 from .frame_notes import FrameNotes, notes_of_marks, notes_of_numbers
 from .identity import identity_of
 from .label_table import read_label_table
 from .mark_files import read_marks
-from .mark_places import Marked, find_marks
+from .mark_places import Marked, find_marks, is_elsewhere
 from .sources import is_url
 from .supervisely import is_supervisely, notes_of_supervisely
 
@@ -50,17 +49,16 @@ def find_notes(
         return notes_of_numbers(annotations)
     if annotations is not None and not os.path.isdir(annotations):
         return read_notes(annotations)
-    is_remote = is_url(os.fspath(source))
+    if reader is None and is_url(os.fspath(source)):
+        return None
+    video = Path(os.path.abspath(source if reader is None else reader.info.path))
     if annotations is not None:
         places, working_folder = [Path(annotations, folder)], None
-    elif is_remote and reader is None:
-        return None
     else:
-        places = [] if is_remote else _places_beside(Path(source))
+        places = [] if is_elsewhere(os.fspath(source)) else _places_beside(video)
         working_folder = Path.cwd()
-    name = file_name(os.fspath(source)) if is_remote else Path(os.path.abspath(source)).name
-    identity = partial(identity_of, source if reader is None else reader)
-    return _notes_of(Marked(name, identity, tuple(places), working_folder))
+    identity = partial(identity_of, video if reader is None else reader)
+    return _notes_of(Marked(video.name, identity, tuple(places), working_folder))
 
 
 def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
@@ -87,7 +85,7 @@ def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
 
 def _places_beside(video: Path) -> list[Path]:
     """Its own folder; and in a project of Supervisely the one beside it: video/a.mp4 -> ann/a.mp4.json."""
-    folder = Path(os.path.abspath(video)).parent
+    folder = video.parent
     return [folder, *([folder.parent / "ann"] if folder.name == "video" else [])]
 
 

@@ -10,8 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .images import ImageSequence
-
 # So many bytes of the beginning, middle and end tell files of one size apart.
 _SAMPLE_BYTES = 4096
 
@@ -29,8 +27,11 @@ class Identity:
 def identity_of(source: Any) -> Identity:
     """Return the identity of a video file, a directory of images, or an open reader."""
     if isinstance(source, str | PathLike):
-        is_directory = os.path.isdir(source)
-        return _identity_of_images(ImageSequence(source).paths) if is_directory else identity_of_file(source)
+        if not os.path.isdir(source):
+            return identity_of_file(source)
+        from .images import ImageSequence  # most who ask have no use for it
+
+        source = ImageSequence(source)
     paths = getattr(source, "paths", None)
     return identity_of_file(source.info.path) if paths is None else _identity_of_images(paths)
 

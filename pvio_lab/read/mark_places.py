@@ -111,9 +111,13 @@ def marked_video(source: str, path: str, identity: Callable[[], Identity], num_f
         num_frames: How many frames it has.
     """
     place = Path(os.path.abspath(path))
-    is_here = not is_url(source) or source[:5].lower() == "file:"
-    folders = (place.parent,) if is_here else ()
+    folders = () if is_elsewhere(source) else (place.parent,)
     return Marked(place.name, identity, folders, Path.cwd(), num_frames)
+
+
+def is_elsewhere(source: str) -> bool:
+    """Return whether nothing can lie beside a source: it is a URL, and not of a file."""
+    return is_url(source) and source[:5].lower() != "file:"
 
 
 def _places(video: Marked) -> list[Path]:

@@ -81,6 +81,6 @@ class Desk:
         self._exporter.wait(seconds)
 
     def close(self) -> None:
-        """Cancel an export, and save the marks."""
-        self._exporter.close()
+        """Save the marks, and cancel an export."""
         self.keeper.close()
+        self._exporter.close()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
-from ..write.options import suffix_of
 from .exports import Cancelled, export_range, free_target
 
 
@@ -67,12 +64,9 @@ class Exporter:
             self._tell(done, total, is_over=False)
 
         try:
-            target = free_target(path)
-            is_video = suffix_of(Path(target)) and not target.endswith("/") and not os.path.isdir(target)
-            options = {"overwrite": False} if is_video else {}
-            is_cancelled = self._is_cancelled.is_set
+            is_cancelled, target = self._is_cancelled.is_set, free_target(path)
             written = export_range(
-                reader, start, stop, target, progress=progress, is_cancelled=is_cancelled, **options
+                *(reader, start, stop, target), overwrite=False, progress=progress, is_cancelled=is_cancelled
             )
             self._note(f"saved: {written}")
         except Cancelled:

@@ -64,6 +64,7 @@ def export_range(
     stop: int | None,
     path: str | os.PathLike[str],
     *,
+    overwrite: bool = True,
     progress: Callable[[int, int], object] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
     **writer_options: Any,
@@ -81,6 +82,7 @@ def export_range(
         start: The first frame; negative counts from the end, as in a slice.
         stop: One past the last frame, or None for all; as in a slice.
         path: The file, or the directory, which must not be there yet or be empty.
+        overwrite: Whether it may replace a file that is there.
         progress: Called as `progress(done, total)` after each frame.
         is_cancelled: Asked before each frame, and before the file gets its name.
         **writer_options: For a video: as for `VideoWriter`, such as `pad=True` for an odd size.
@@ -109,7 +111,7 @@ def export_range(
 
     check(0)
     batches = reader.batches(_BATCH, start=first, stop=end)
-    with closing(batches), _writer(reader, first, path, writer_options) as writer:
+    with closing(batches), _writer(reader, first, path, overwrite, writer_options) as writer:
         for done, frame in enumerate((frame for _, frames in batches for frame in frames), 1):
             check(done - 1)
             writer.append(frame)
@@ -134,7 +136,7 @@ def free_target(path: str) -> str:
 
 
 def _writer(
-    reader: Any, first: int, path: str | os.PathLike[str], options: dict[str, Any]
+    reader: Any, first: int, path: str | os.PathLike[str], overwrite: bool, options: dict[str, Any]
 ) -> VideoWriter | _Pictures:
     suffix = suffix_of(Path(path))
     is_directory = os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir()
@@ -150,7 +152,8 @@ def _writer(
     source = reader.info.path
     if os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path):
         raise ValueError(f"{path} is the video that the frames are read from; give another name")
-    return VideoWriter(path, reader.fps, **{"codec": _CODECS.get(suffix, "h264"), **options})
+    options = {"codec": _CODECS.get(suffix, "h264"), **options}
+    return VideoWriter(path, reader.fps, overwrite=overwrite, **options)
 
 
 class _Pictures:

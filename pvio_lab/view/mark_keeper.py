@@ -148,7 +148,7 @@ class MarkKeeper:
             self._marks.file(path).expect_nothing()
 
     def _on_change(self) -> None:
-        if self._marks.contents != self._saved:
+        if self._trouble or self._marks.contents != self._saved:
             if not self._trouble:
                 self._say("not saved yet")
             self._saver.ask(None)
@@ -170,7 +170,7 @@ class MarkKeeper:
             choices = self._offer(self.path)
         else:
             choices = {"again": "try again"} if isinstance(error, OSError) else self._rename()
-        self._trouble = f"not saved: {words}"
+        self._trouble = f"not saved: {words.replace(str(self.path), self.path.name)}"
         self._keep_aside()
         aside = f"; meanwhile they are in {self._unsaved.name}" if self._unsaved else ""
         self._say(self._trouble + aside, wrong=True, choices=choices)
@@ -194,7 +194,8 @@ class MarkKeeper:
 
     def _tell_opened(self, found: Found) -> None:
         words = [] if found.path is None else [f"read from {found.path.name}"]
-        words += [f"left alone: {other.trouble}" for other in found.others]
+        for other in found.others:
+            words.append(f"left alone: {other.trouble.replace(str(other.path), other.path.name)}")
         left = self.path.with_name(f"{self._video.name}.marks.unsaved.json")
         words += [f"{left.name} has marks that could not be saved earlier"] if left.exists() else []
         choices: dict[str, str] = {}
@@ -216,7 +217,6 @@ class MarkKeeper:
     ) -> None:
         pairs = [list(pair) for pair in (choices or {}).items()]
         self._tell({"text": text, "at": at, "wrong": wrong, "choices": pairs})
-
 
     def flush_at_exit(self) -> None:
         """Save what is not saved yet; no page hears of it any more."""

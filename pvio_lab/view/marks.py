@@ -193,7 +193,7 @@ class Marks:
         return self._notify_if(lambda: self._moved(self._history.redo))
 
     def observe(self, callback: Callable[[Marks], object]) -> Callable[[], None]:
-        """Has `callback(marks)` called after each change, by the thread that has made it.
+        """Have `callback(marks)` called after each change or `save`, by the thread that has made it.
 
         All are called, even if one fails; then the first error is raised.
 
@@ -240,6 +240,7 @@ class Marks:
             raise ValueError(f"keep={keep!r} must be 'both', 'theirs', 'mine' or None")
         mine = self.contents
         self.take_in(mine, self.file(path).write(mine, keep))
+        self._notify_if(lambda: True)  # a browser that waited for an answer has it
         return Path(path)
 
     @classmethod
