@@ -154,7 +154,7 @@ def test_the_old_name_is_read_and_stays(clip, opened, tmp_path):
         text = marked(old, 4)
         browser = opened(clip)
         assert list(browser.marks) == [4]
-        assert browser.text == "read from clip.marks.json"
+        assert browser.text.startswith("read from clip.marks.json")
         browser.marks.add_frame(5)
         browser.keeper.close()
         assert old.read_bytes() == text
@@ -186,6 +186,8 @@ def test_marks_of_another_video_are_not_taken(clip, opened):
     browser.marks.add_frame(5)
     assert not browser.keeper.save()
     assert browser.text.startswith("not saved: ")
+    with pytest.raises(FileExistsError, match="another video"):
+        browser.keeper.load()
     assert file_of(clip).read_bytes() == text
     assert frames_in(file_of(clip, "clip.mp4.marks.unsaved.json")) == [5]
     browser.keeper.answer("rename")

@@ -13,7 +13,7 @@ from .frame_notes import FrameNotes, notes_of_marks, notes_of_numbers
 from .identity import identity_of
 from .label_table import read_label_table
 from .mark_files import read_marks
-from .mark_places import Marked, find_marks, is_elsewhere
+from .mark_places import Marked, find_marks, is_elsewhere, working_folder
 from .sources import is_url
 from .supervisely import is_supervisely, notes_of_supervisely
 
@@ -53,12 +53,12 @@ def find_notes(
         return None
     video = Path(os.path.abspath(source if reader is None else reader.info.path))
     if annotations is not None:
-        places, working_folder = [Path(annotations, folder)], None
+        places, working = [Path(annotations, folder)], None
     else:
         places = [] if is_elsewhere(os.fspath(source)) else _places_beside(video)
-        working_folder = Path.cwd()
+        working = working_folder()
     identity = partial(identity_of, video if reader is None else reader)
-    return _notes_of(Marked(video.name, identity, tuple(places), working_folder))
+    return _notes_of(Marked(video.name, identity, tuple(places), working))
 
 
 def read_notes(path: str | os.PathLike[str]) -> FrameNotes:

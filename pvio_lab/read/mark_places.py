@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -112,7 +113,14 @@ def marked_video(source: str, path: str, identity: Callable[[], Identity], num_f
     """
     place = Path(os.path.abspath(path))
     folders = () if is_elsewhere(source) else (place.parent,)
-    return Marked(place.name, identity, folders, Path.cwd(), num_frames)
+    return Marked(place.name, identity, folders, working_folder(), num_frames)
+
+
+def working_folder() -> Path | None:
+    """Return the working folder, if there still is one."""
+    with suppress(OSError):
+        return Path.cwd()
+    return None
 
 
 def is_elsewhere(source: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..base.files import Target, free_path
 from ..base.folder_lock import alone_in_folder
+from ..read.identity import Identity
 from ..read.mark_files import Contents, marks_text, parsed_marks
 from .mark_merge import Keep, merge
 
@@ -64,16 +65,21 @@ class MarksFile:
         """Note that there is no such file yet: one that appears has been made meanwhile."""
         self._base = Contents()
 
-    def read(self) -> Contents:
+    def read(self, video: Identity | None = None) -> Contents:
         """Return what it holds; from now on, that may be replaced.
+
+        Args:
+            video: The video that the marks must be of, where they say of which they are; None takes any.
 
         Raises:
             FileNotFoundError: There is no such file.
+            OtherVideo: It has marks of another video.
             ValueError: It is no file of marks.
         """
         with self._lock:
             text = self.path.read_bytes()
             base = parsed_marks(text, self.path, self._num_frames)
+            self._check_video(base, video)
             self._text, self._base = text, base
             return base
 
@@ -98,10 +104,10 @@ class MarksFile:
             merged = mine if is_known else self._merged(found or b"", mine, keep)
             text = marks_text(merged)
             if text != found:
-                if found is not None and (not self._has_copy or keep):
-                    self._copy(found)
                 with Target(self.path) as target:
                     target.partial.write_bytes(text)
+                    if found is not None and (keep or not self._has_copy):
+                        self._copy(found)
                     target.commit()
             self._text, self._base = text, merged
             return merged
@@ -113,10 +119,7 @@ class MarksFile:
 
     def _merged(self, found: bytes, mine: Contents, keep: Keep | None) -> Contents:
         theirs = parsed_marks(found, self.path, self._num_frames)
-        if mine.video and theirs.video and mine.video != theirs.video:
-            raise OtherVideo(
-                f"{self.path} has marks of another video, and is left as it is; choose another name"
-            )
+        self._check_video(theirs, mine.video)
         if self._base is None and keep is None and mine != theirs:
             raise MarksChanged(f"{self.path} has marks that were not read")
         merged = merge(self._base or Contents(), mine, theirs, keep or "both")
@@ -128,6 +131,12 @@ class MarksFile:
         if self._base is None and keep in ("theirs", "mine"):
             return replace(mine if keep == "mine" else theirs, video=mine.video or theirs.video)
         return merged.contents
+
+    def _check_video(self, contents: Contents, video: Identity | None) -> None:
+        if contents.video and video and contents.video != video:
+            raise OtherVideo(
+                f"{self.path} has marks of another video, and is left as it is; choose another name"
+            )
 
     def _copy(self, found: bytes) -> None:
         """Keep what is about to be replaced, with its permissions. Only an older copy makes room for it."""

@@ -64,7 +64,7 @@ class MarkKeeper:
         found = find_marks(self._video, is_shown=True)
         if found.path is not None and found.path.name != self._video.old_file_name:
             self.path = found.path
-            contents = self._marks.file(found.path).read()
+            contents = self._marks.file(found.path).read(self._marks.video)
         else:
             self._go_to(self.path)
             contents = found.contents
@@ -91,7 +91,7 @@ class MarkKeeper:
             if self._unsaved is not None:
                 self._unsaved.unlink(missing_ok=True)
                 self._unsaved = None
-            self._say(self._where(), at=time.time())
+            self._say(f"in {self._called(self.path)}", at=time.time())
             return True
 
     def answer(self, choice: str) -> None:
@@ -107,12 +107,12 @@ class MarkKeeper:
     def load(self) -> None:
         """Read the file again; the marks that are here now come back by undoing it."""
         with self._lock:
-            self._saved = self._marks.file(self.path).read()
+            self._saved = self._marks.file(self.path).read(self._marks.video)
             again = Marks()
             again.take_in(Contents(), self._saved)
             self._marks.replace(again)
             self._trouble = ""
-            self._say(f"read from {self.path.name}")
+            self._say(f"read from {self._called(self.path)}")
 
     def close(self) -> None:
         """Save what is not saved yet, and end; can be called twice."""
@@ -193,7 +193,7 @@ class MarkKeeper:
                 return
 
     def _tell_opened(self, found: Found) -> None:
-        words = [] if found.path is None else [f"read from {found.path.name}"]
+        words = [] if found.path is None else [f"read from {self._called(found.path)}"]
         for other in found.others:
             words.append(f"left alone: {other.trouble.replace(str(other.path), other.path.name)}")
         left = self.path.with_name(f"{self._video.name}.marks.unsaved.json")
@@ -203,9 +203,8 @@ class MarkKeeper:
             choices |= self._offer(other.path) if other.has_marks else self._rename()
         self._say("; ".join(words), wrong=bool(found.others), choices=choices)
 
-    def _where(self) -> str:
-        is_beside = self.path.parent in self._video.folders
-        return f"in {self.path.name}" + ("" if is_beside else " in the working folder")
+    def _called(self, path: Path) -> str:
+        return path.name + ("" if path.parent in self._video.folders else " in the working folder")
 
     def _say(
         self,
