@@ -36,6 +36,12 @@ def clip(tmp_path, monkeypatch):
     return shutil.copy2(SAMPLES / "gop2.mp4", tmp_path / "videos" / "clip.mp4")
 
 
+@pytest.fixture(autouse=True)
+def nothing_happens_by_itself(monkeypatch):
+    """Only what a test asks for, on a slow machine, too."""
+    monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 1000.0)
+
+
 class Opened:
     """A video as a browser opens it."""
 
@@ -119,6 +125,18 @@ def test_they_are_saved_by_themselves(clip, opened, monkeypatch):
     browser.marks.undo()
     browser.keeper.close()
     assert frames_in(file_of(clip)) == [0, 1, 2, 3]
+
+
+def test_what_is_changed_back_is_saved(clip, opened):
+    browser = opened(clip)
+    browser.marks.add_frame(1)
+    assert browser.keeper.save()
+    saved = browser.states[-1]
+    browser.marks.add_frame(2)
+    browser.marks.undo()
+    assert browser.text == "not saved yet"
+    assert browser.keeper.save()
+    assert browser.states[-1] == saved
 
 
 def test_the_version_before_is_kept(clip, opened):
@@ -333,10 +351,10 @@ def test_the_same_changed_in_two_ways_is_a_question(clip, opened, choice, labels
     assert not file_of(clip, "clip.mp4.marks.unsaved.json").exists()
 
 
-def test_python_may_answer_the_question(clip, opened, monkeypatch):
-    monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 0.01)
+def test_python_may_answer_the_question(clip, opened):
     mine = conflicting(clip, opened)
     assert not mine.keeper.save()
+    mine.keeper._hurry.set()
     mine.marks.save(file_of(clip), keep="theirs")
     deadline = time.monotonic() + 20
     while mine.choices and time.monotonic() < deadline:

@@ -48,11 +48,12 @@ class MarkKeeper:
         self._working_folder = video.working_folder or folder
         self.path = folder / video.file_name
         """The file."""
-        self._saved = Contents()
-        self._trouble = ""
+        self._saved, self._state = Contents(), _state("")
+        self._trouble, self._is_waiting = "", False
         self._unsaved: Path | None = None
         self._offered: Path | None = None
         self._lock, self._hurry, self._owner = threading.RLock(), threading.Event(), os.getpid()
+        self._telling = threading.RLock()
         self._saver: Latest[None] = Latest(lambda _: self._save_soon(), self._failed, "pvio_lab marks")
         self._end = marks.observe(lambda _: self._on_change())
         _open.add(self)
@@ -81,6 +82,8 @@ class MarkKeeper:
         """
         with self._lock:
             if self._marks.contents == self._saved and not (always or self._trouble):
+                if self._is_waiting:  # what was changed was changed back
+                    self._settle(self._state)
                 return True
             try:
                 self._write(keep)
@@ -91,7 +94,7 @@ class MarkKeeper:
             if self._unsaved is not None:
                 self._unsaved.unlink(missing_ok=True)
                 self._unsaved = None
-            self._say(f"in {self._called(self.path)}", at=time.time())
+            self._settle(_state(f"in {self._called(self.path)}", at=time.time()))
             return True
 
     def answer(self, choice: str) -> None:
@@ -112,7 +115,7 @@ class MarkKeeper:
             again.take_in(Contents(), self._saved)
             self._marks.replace(again)
             self._trouble = ""
-            self._say(f"read from {self._called(self.path)}")
+            self._settle(_state(f"read from {self._called(self.path)}"))
 
     def close(self) -> None:
         """Save what is not saved yet, and end; can be called twice."""
@@ -126,6 +129,11 @@ class MarkKeeper:
         """Save what is not saved yet; nobody may be there to answer a question."""
         if os.getpid() == self._owner and not self.save() and self._unsaved is not None:
             _log.warning("%s; the marks are in %s", self._trouble, self._unsaved)
+
+    def flush_at_exit(self) -> None:
+        """Save what is not saved yet; no page hears of it any more."""
+        self._tell = lambda _: None
+        self.flush()
 
     def _write(self, keep: Keep | None) -> None:
         mine = self._marks.contents
@@ -149,8 +157,10 @@ class MarkKeeper:
 
     def _on_change(self) -> None:
         if self._trouble or self._marks.contents != self._saved:
-            if not self._trouble:
-                self._say("not saved yet")
+            with self._telling:
+                if not self._trouble and not self._is_waiting:
+                    self._is_waiting = True
+                    self._tell(_state("not saved yet"))
             self._saver.ask(None)
 
     def _save_soon(self) -> None:
@@ -158,7 +168,7 @@ class MarkKeeper:
         self.save()
 
     def _failed(self, error: Exception) -> None:
-        self._say(f"not saved: {type(error).__name__}: {error}", wrong=True)
+        self._tell(_state(f"not saved: {type(error).__name__}: {error}", wrong=True))
 
     def _ask(self, error: Exception) -> None:
         """Say why they are not saved, and what can be done; and keep them in another file meanwhile."""
@@ -167,18 +177,18 @@ class MarkKeeper:
         if isinstance(error, MarksChanged):
             choices = {name: words for name, words in CHOICES.items()}
         elif isinstance(error, OtherVideo):
-            choices = self._offer(self.path)
+            choices = self._offer(self.path) | self._rename()
         else:
             choices = {"again": "try again"} if isinstance(error, OSError) else self._rename()
         self._trouble = f"not saved: {words.replace(str(self.path), self.path.name)}"
         self._keep_aside()
         aside = f"; meanwhile they are in {self._unsaved.name}" if self._unsaved else ""
-        self._say(self._trouble + aside, wrong=True, choices=choices)
+        self._tell(_state(self._trouble + aside, wrong=True, choices=choices))
 
     def _offer(self, path: Path) -> dict[str, str]:
         """The marks in this file may be of use; they are not taken unless somebody says so."""
         self._offered = path
-        return {"take": f"take the marks in {path.name}", **(self._rename() if path == self.path else {})}
+        return {"take": f"take the marks in {path.name}"}
 
     def _rename(self) -> dict[str, str]:
         return {"rename": f"save as {free_path(self.path).name}"}
@@ -194,33 +204,35 @@ class MarkKeeper:
 
     def _tell_opened(self, found: Found) -> None:
         words = [] if found.path is None else [f"read from {self._called(found.path)}"]
-        for other in found.others:
-            words.append(f"left alone: {other.trouble.replace(str(other.path), other.path.name)}")
-        left = self.path.with_name(f"{self._video.name}.marks.unsaved.json")
-        words += [f"{left.name} has marks that could not be saved earlier"] if left.exists() else []
         choices: dict[str, str] = {}
-        for other in found.others if found.path is None else ():
-            choices |= self._offer(other.path) if other.has_marks else self._rename()
-        self._say("; ".join(words), wrong=bool(found.others), choices=choices)
+        others = [each for each in found.others if each.path.parent in self._video.folders]
+        others += [each for each in found.others if each.path == self.path and each not in others]
+        for other in others:
+            words.append(f"left alone: {other.trouble.replace(str(other.path), other.path.name)}")
+            if found.path is None:
+                choices |= self._offer(other.path) if other.has_marks else {}
+                choices |= self._rename() if other.path == self.path else {}
+        for folder in dict.fromkeys((self.path.parent, self._working_folder)):
+            left = folder / f"{self._video.name}.marks.unsaved.json"
+            words += [f"{left.name} has marks that could not be saved earlier"] if left.exists() else []
+        is_wrong = bool(others) and found.path is None
+        self._settle(_state("; ".join(words), wrong=is_wrong, choices=choices))
+
+    def _settle(self, state: dict[str, Any]) -> None:
+        """Tell how it stands, as long as nothing is changed."""
+        with self._telling:
+            self._state, self._is_waiting = state, False
+            self._tell(state)
 
     def _called(self, path: Path) -> str:
         return path.name + ("" if path.parent in self._video.folders else " in the working folder")
 
-    def _say(
-        self,
-        text: str,
-        *,
-        at: float | None = None,
-        wrong: bool = False,
-        choices: dict[str, str] | None = None,
-    ) -> None:
-        pairs = [list(pair) for pair in (choices or {}).items()]
-        self._tell({"text": text, "at": at, "wrong": wrong, "choices": pairs})
 
-    def flush_at_exit(self) -> None:
-        """Save what is not saved yet; no page hears of it any more."""
-        self._tell = lambda _: None
-        self.flush()
+def _state(
+    text: str, *, at: float | None = None, wrong: bool = False, choices: dict[str, str] | None = None
+) -> dict[str, Any]:
+    pairs = [list(pair) for pair in (choices or {}).items()]
+    return {"text": text, "at": at, "wrong": wrong, "choices": pairs}
 
 
 def save_all() -> None:
