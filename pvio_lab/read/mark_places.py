@@ -152,10 +152,8 @@ def _trouble(path: Path, contents: Contents, video: Marked, *, is_shown: bool) -
         return f"{path} has marks of another video, which was called {video.name}, too" if is_other else ""
     if path.parent not in video.folders and not is_shown:
         return f"{path} does not say of which video its marks are"
-    twins = [] if path.name != video.old_file_name else list(_twins(video))
-    return (
-        f"{path} may have the marks of {video.name} or of {twins[0]}, and does not say which" if twins else ""
-    )
+    twin = next(_twins(video), None) if path.name == video.old_file_name else None
+    return f"{path} may have the marks of {video.name} or of {twin}, and does not say which" if twin else ""
 
 
 def _twins(video: Marked) -> Iterator[str]:

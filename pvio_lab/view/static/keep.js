@@ -12,7 +12,7 @@ const KEEP = {
       this.button("redo", "Redo", "Do it again"),
       this.button("save-marks", "Save marks", "Save the marks now; they are saved by themselves a second after each change"),
       this.button("load-marks", "Load marks", "Read the file of marks again"));
-    this.saved = element("div", { class: "pvio-row pvio-saved", role: "status" });
+    this.saved = element("div", { class: "pvio-row pvio-saved", role: "group", "aria-label": "Saving of marks" });
     this.buttons.mark.onclick = () => this.mark();
     this.buttons.range.onclick = () => this.markRange();
     for (const name of ["undo", "redo"]) this.buttons[name].onclick = () => this.say({ do: name });
@@ -40,9 +40,13 @@ const KEEP = {
     this.savedText = element("span", { class: wrong ? "pvio-wrong" : "pvio-quiet" });
     this.saved.replaceChildren(this.savedText, ...choices.map(([name, words]) => {
       const made = element("button", { type: "button", class: "pvio-button", "data-answer": name }, words[0].toUpperCase() + words.slice(1));
-      made.onclick = () => this.say({ do: "answer", choice: name });
+      made.onclick = () => {
+        this.say({ do: "answer", choice: name });
+        this.root.focus();
+      };
       return made;
     }));
+    this.saved.setAttribute("aria-live", wrong ? "polite" : "off"); // nobody wants to hear the seconds
     this.savedAt = at === null ? null : 1000 * at;
     this.savedWords = text;
     this.showAge();
