@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
 import time
@@ -171,20 +172,30 @@ def test_difference_to_the_frame_before(opened):
     assert (pixels(page.last()[1][0]) == expected).all()
 
 
-def test_marks(opened, tmp_path, monkeypatch):
+@pytest.fixture
+def clip(tmp_path, monkeypatch):
+    """A video whose folder may be written to."""
     monkeypatch.chdir(tmp_path)
-    browser, page = opened(SAMPLES / "shapes.mp4")
+    return shutil.copy2(SAMPLES / "shapes.mp4", tmp_path / "shapes.mp4")
+
+
+def test_marks(opened, clip):
+    browser, page = opened(clip)
     page.say(do="mark", index=12, label="jump")
     page.say(do="mark_range", start=20, end=23, label="run")
     assert list(browser.marks) == [12, 20, 21, 22]
     assert browser._marks["frames"] == [{"index": 12, "labels": ["jump"]}]
     page.say(do="rename", old="jump", new="hop")
     page.say(do="save_marks")
+    assert browser._saved["text"] == "in shapes.mp4.marks.json"
     page.say(do="unmark_range", start=20, end=23, label="run")
     page.say(do="unmark", index=12, label="hop")
     assert list(browser.marks) == []
     page.say(do="undo")
     assert list(browser.marks) == [12]
+    browser.marks.undo()
+    page.say(do="save_marks")
+    page.say(do="redo")
     page.say(do="load_marks")
     assert list(browser.marks) == [12, 20, 21, 22]
     assert browser.marks.labels == ("hop", "run")
@@ -192,15 +203,54 @@ def test_marks(opened, tmp_path, monkeypatch):
     assert browser.error == ""
 
 
-def test_export_and_save(opened, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    browser, page = opened(SAMPLES / "shapes.mp4", start=3)
-    page.say(do="save_frame", index=browser.index)
-    assert (pixels((tmp_path / "shapes_000003.png").read_bytes()) == browser.frame).all()
-    page.say(do="export", start=5, stop=15, path="part.mp4")
+def test_marks_are_there_when_a_clip_is_opened_again(opened, clip):
+    first, page = opened(clip)
+    page.say(do="mark", index=12, label="jump")
+    first.close()
+    again, page = opened([clip, SAMPLES / "gop2.mp4"])
+    assert again._marks["frames"] == [{"index": 12, "labels": ["jump"]}]
+    assert again._saved["text"] == "read from shapes.mp4.marks.json"
+    report = pv.sample_video(clip, clip.parent / "out", only_annotated=True, progress=False)
+    assert report.num_images == 1
+
+
+def test_the_page_is_asked_and_answers(opened, clip):
+    other = clip.with_name("shapes.mp4.marks.json")
+    other.write_text("my diary")
+    browser, page = opened(clip)
+    page.say(do="mark", index=12, label="jump")
+    page.say(do="save_marks")
+    assert browser._saved["wrong"]
+    ((name, _),) = browser._saved["choices"]
+    page.say(do="answer", choice=name)
+    assert not browser._saved["wrong"]
+    assert other.read_text() == "my diary"
+    assert browser.error == ""
+
+
+def test_export_and_save_replace_nothing(opened, clip):
+    folder = clip.parent
+    browser, page = opened(clip, start=3)
+    for name in ("shapes_000003.png", "shapes_000003 (2).png"):
+        page.say(do="save_frame", index=3)
+        assert page.messages[-1][0]["text"] == f"saved: {name}"
+        assert (pixels((folder / name).read_bytes()) == browser.frame).all()
+    for name in ("part.mp4", "part.gif", "pictures", "shapes.mp4"):
+        if name != "shapes.mp4":
+            (folder / name).write_text("mine")
+        before = (folder / name).read_bytes()
+        page.say(do="export", start=5, stop=9, path=name)
+        browser._desk.wait(60)
+        stem, dot, end = name.partition(".")
+        written = f"{stem} (2){dot}{end}"
+        assert [c["text"] for c, _ in page.messages if c["is"] == "note"][-1] == f"saved: {written}"
+        with pv.open_video(folder / written) as again:
+            assert len(again) == 4
+        assert (folder / name).read_bytes() == before
+    (folder / "empty").mkdir()
+    page.say(do="export", start=5, stop=9, path="empty/")
     browser._desk.wait(60)
-    with pv.VideoReader("part.mp4") as written:
-        assert len(written) == 10
+    assert len(list((folder / "empty").iterdir())) == 4
     assert [content for content, _ in page.messages if content["is"] == "export"][-1]["isOver"]
     assert browser.error == ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -114,8 +115,15 @@ def test_zoom_pan_and_pixels(lab):
     assert seen(lab) == 5
 
 
+def own_clip(lab, name):
+    """A copy of the clip: marks stay beside their video, and other tests look at the same one."""
+    folder = lab.server.root / "data_samples"
+    shutil.copy(folder / "shapes.mp4", folder / name)
+    return f"'../data_samples/{name}'"
+
+
 def test_marks_and_export(lab):
-    root = open_browser(lab, start=5)
+    root = open_browser(lab, own_clip(lab, "export.mp4"), start=5)
     root.focus()
     root.press("m")
     root.locator("[data-do=range]").click()
@@ -131,6 +139,40 @@ def test_marks_and_export(lab):
     assert in_kernel(lab, "len(pv.open_video('part.mp4'))") == "11"
     root.locator("[data-do=undo]").click()
     lab.page.wait_for_function("document.querySelectorAll('.pvio-chip').length === 1")
+
+
+def test_marks_are_there_in_a_new_kernel(lab):
+    root = open_browser(lab, own_clip(lab, "marked.mp4"), start=5)
+    root.focus()
+    root.press("m")
+    root.locator(".pvio-saved:has-text('marks saved')").wait_for()
+    root.press("ArrowRight")
+    rested(lab, 6)
+    root.press("m")
+    lab.page.wait_for_selector(".pvio-chip >> nth=1")
+    lab.is_troubled = True  # a second is not over: it is saved while the kernel ends
+    lab.restart_kernel()
+    lab.run_all()
+    root = rested(lab, 5)
+    root.locator(".pvio-saved:has-text('read from marked.mp4.marks.json')").wait_for()
+    assert root.locator(".pvio-chip").count() == 2
+    assert in_kernel(lab, "list(browser.marks)") == "[5, 6]"
+
+
+def test_a_question_about_marks_is_answered_in_place(lab):
+    clip = own_clip(lab, "shared.mp4")
+    root = open_browser(lab, clip, start=5)
+    lab.is_troubled = True
+    in_kernel(lab, "browser.marks.add_frame(5, 'jump')")
+    root.locator(".pvio-saved:has-text('marks saved')").wait_for()
+    theirs = "theirs = pv.browse(browser.reader.info.path)\n"
+    lab.evaluate_in_kernel(theirs + "theirs.marks.rename('jump', 'fall')\ntheirs.close()")
+    in_kernel(lab, "browser.marks.rename('jump', 'hop')")
+    root.locator("[data-answer=both]").wait_for()
+    assert "'hop' here, 'fall' in the file" in root.locator(".pvio-saved").text_content()
+    root.locator("[data-answer=both]").click()
+    root.locator(".pvio-saved:has-text('marks saved')").wait_for()
+    assert in_kernel(lab, "browser.marks.labels_at(5)") == "('fall', 'hop')"
 
 
 def test_an_error_is_said_in_place(lab):
@@ -214,7 +256,7 @@ def test_notebook_7(lab):
 
 
 def test_colours_of_marks(lab):
-    root = open_browser(lab, start=5)
+    root = open_browser(lab, own_clip(lab, "colours.mp4"), start=5)
     root.focus()
     root.press("m")
     root.get_by_label("Colour of mark").evaluate(

@@ -31,6 +31,7 @@ def some_marks(**options):
 
 
 def written(marks, folder):
+    (folder / "marks.json").unlink(missing_ok=True)
     return json.loads(marks.save(folder / "marks.json").read_text("utf-8"))
 
 
@@ -576,6 +577,7 @@ def test_round_trip(files, frames, ranges, colour):
         marks.add_range(*each)
     if colour and marks.labels:
         marks.recolour(marks.labels[0], colour)
+    path.unlink(missing_ok=True)
     text = marks.save(path).read_bytes()
     again = Marks.load(path)
     assert state(again) == state(marks)
@@ -586,9 +588,10 @@ def test_round_trip(files, frames, ranges, colour):
 @settings(deadline=None)
 @given(st.lists(STEPS, max_size=30))
 def test_round_trip_after_any_steps(files, steps):
-    marks, path = Marks(), files / "marks.json"
+    marks, path = Marks(), files / "steps.json"
     for step in steps:
         apply(marks, step)
+    path.unlink(missing_ok=True)
     assert state(Marks.load(marks.save(path))) == state(marks)
 
 
@@ -597,6 +600,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     old = path.read_bytes()
     marks = loaded(ISSUE, tmp_path)
     path.write_bytes(old)
+    marks.add_frame(1)
     monkeypatch.setattr("pvio_lab.base.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         marks.save(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import uuid
@@ -151,6 +152,13 @@ def write_whole(path: str | os.PathLike[str], contents: str | bytes) -> None:
     with Target(path) as target:
         target.partial.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         target.commit()
+
+
+def free_path(path: str | os.PathLike[str]) -> Path:
+    """Return this path, or the next one that is free: clip.png -> clip (2).png -> clip (3).png."""
+    wanted = Path(path)
+    names = (wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([wanted], names) if not os.path.lexists(each))
 
 
 def _may_write(place: Path) -> bool:

@@ -16,12 +16,12 @@ _MOST_VALUES = 8_000_000
 _MOST_WORDS = 400
 
 
-def read_side_file(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> str:
-    """Return the text of a small file.
+def read_content(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
+    """Return the bytes of a small file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no regular file, is too large, or is no UTF-8.
+        ValueError: It is no regular file, or is too large.
     """
     with open(path, "rb", opener=open_at_once) as file:
         kind = odd_kind(os.fstat(file.fileno()).st_mode)
@@ -30,12 +30,17 @@ def read_side_file(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> s
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"it has more than {most_bytes:,} bytes")
-    if sum(map(content.count, (b",", b"[", b"{", b"\n"))) > _MOST_VALUES:
-        raise ValueError(f"it has more than {_MOST_VALUES:,} values")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is no UTF-8: {error}") from None
+    return content
+
+
+def read_side_file(path: str | PathLike[str]) -> str:
+    """Return the text of a small file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no regular file, is too large, or is not UTF-8.
+    """
+    return _text(read_content(path))
 
 
 def read_json(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> Any:
@@ -43,14 +48,28 @@ def read_json(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no regular file, too large, no JSON, or has a key twice in one object.
+        ValueError: It is no regular file, is too large, is not JSON, or has a key twice in one object.
     """
+    return parsed_json(read_content(path, most_bytes))
+
+
+def parsed_json(content: bytes) -> Any:
+    """Return what the content of a JSON file says, or raise a ValueError as `read_json` does."""
     try:
-        return json.loads(read_side_file(path, most_bytes), object_pairs_hook=_object)
+        return json.loads(_text(content), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error}") from None
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def _text(content: bytes) -> str:
+    if sum(map(content.count, (b",", b"[", b"{", b"\n"))) > _MOST_VALUES:
+        raise ValueError(f"it has more than {_MOST_VALUES:,} values")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8: {error}") from None
 
 
 def in_short(error: BaseException) -> str:

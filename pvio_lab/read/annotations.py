@@ -4,46 +4,62 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..base.side_files import in_short, read_json
 from ..errors import printable
 from .frame_notes import FrameNotes, notes_of_marks, notes_of_numbers
+from .identity import identity_of
 from .label_table import read_label_table
 from .mark_files import contents_of
+from .mark_places import Marked, find_marks, is_elsewhere, working_folder
 from .sources import is_url
 from .supervisely import is_supervisely, notes_of_supervisely
 
-# What the files for a video may be called.
-_NAMES = ("{name}.json", "{name}.marks.json", "{stem}.marks.json", "{name}.csv", "{stem}.csv")
+# What the files for a video may be called, beside those of its marks.
+_FIRST, _LAST = ("{name}.json",), ("{name}.csv", "{stem}.csv")
 
 
 def find_notes(
-    annotations: Any, source: str | os.PathLike[str], *, folder: str | os.PathLike[str] = ""
+    annotations: Any,
+    source: str | os.PathLike[str],
+    *,
+    folder: str | os.PathLike[str] = "",
+    reader: Any = None,
 ) -> FrameNotes | None:
-    """The notes for a video, or None where there are none.
+    """Return the notes for a video, or None where there are none.
+
+    Marks are taken only if they are of this video, as `find_marks` says.
 
     Args:
         annotations: A file; a directory with a file for each video; an object, as `notes_of_numbers` takes
-            it; None for what is found beside the video; False for nothing.
+            it; None for what is found beside the video, and marks in the working folder; False for nothing.
         source: The video.
         folder: Where the video is in its tree, as a path below its top; there, a directory is searched, too.
+        reader: An open reader of it. Without one, nothing is found for a URL.
 
     Raises:
         FileNotFoundError: There is no such file or directory.
-        ValueError: A file is no annotation, or two files are for the same video.
+        ValueError: A file is no annotation, or of another video, or two files are for the same video.
     """
     if annotations is False:
         return None
-    if annotations is None:
-        return None if is_url(source) else _notes_in(_places_beside(Path(source)), Path(source))
-    if not isinstance(annotations, str | os.PathLike):
+    if annotations is not None and not isinstance(annotations, str | os.PathLike):
         return notes_of_numbers(annotations)
-    path = Path(annotations)
-    if path.is_dir():
-        return _notes_in([path / folder], Path(source))
-    return read_notes(path)
+    if annotations is not None and not os.path.isdir(annotations):
+        return read_notes(annotations)
+    if reader is None and is_url(os.fspath(source)):
+        return None
+    video = Path(os.path.abspath(source if reader is None else reader.info.path))
+    if annotations is not None:
+        places, working = [Path(annotations, folder)], None
+    else:
+        places = [] if is_elsewhere(os.fspath(source)) else _places_beside(video)
+        working = working_folder()
+    identity = partial(identity_of, video if reader is None else reader)
+    return _notes_of(Marked(video.name, identity, tuple(places), working))
 
 
 def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
@@ -67,21 +83,28 @@ def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
 
 def _places_beside(video: Path) -> list[Path]:
     """Its own folder; and in a project of Supervisely the one beside it: video/a.mp4 -> ann/a.mp4.json."""
-    folder = Path(os.path.abspath(video)).parent
+    folder = video.parent
     return [folder, *([folder.parent / "ann"] if folder.name == "video" else [])]
 
 
-def _notes_in(places: list[Path], video: Path) -> FrameNotes | None:
-    found = list(_files_for(places, video))
+def _notes_of(video: Marked) -> FrameNotes | None:
+    marks = find_marks(video)
+    for path, trouble, _ in marks.others:
+        if marks.path is None and path.parent in video.folders:
+            raise ValueError(f"{trouble}; annotations={str(path)!r} takes it, annotations=False takes none")
+    own = [] if marks.path is None else [marks.path]
+    found = [*_files_for(video, _FIRST), *own, *_files_for(video, _LAST)]
     if len(found) > 1:
         raise ValueError(
-            f"there are two files of annotations for {video}: {found[0]} and {found[1]}; "
+            f"there are two files of annotations for {video.name}: {found[0]} and {found[1]}; "
             "say which by annotations="
         )
-    return read_notes(found[0]) if found else None
+    if found == own:
+        return notes_of_marks(marks.contents) if own else None
+    return read_notes(found[0])
 
 
-def _files_for(places: list[Path], video: Path) -> Iterator[Path]:
-    names = (each.format(name=video.name, stem=video.stem) for each in _NAMES)
-    for name in dict.fromkeys(names):
-        yield from (place / name for place in places if (place / name).is_file())
+def _files_for(video: Marked, names: tuple[str, ...]) -> Iterator[Path]:
+    wanted = (each.format(name=video.name, stem=Path(video.name).stem) for each in names)
+    for name in dict.fromkeys(wanted):
+        yield from (place / name for place in video.folders if (place / name).is_file())

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..base.side_files import in_short, read_json
+from ..base.side_files import in_short, parsed_json, read_content
 from ..errors import printable
+from .identity import Identity
 from .numbers import not_negative_integer
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
@@ -20,7 +21,7 @@ from .numbers import not_negative_integer
 CYCLE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 _MOST_FRAMES = 2**31
-_OWN_KEYS = ("frames", "ranges", "colors")
+_OWN_KEYS = ("frames", "ranges", "colors", "video")
 
 T = TypeVar("T")
 
@@ -59,10 +60,12 @@ class Contents:
     """Each label with its colour, in the order in which the labels became known."""
     extra: dict[str, Any] = field(default_factory=dict)
     """What else the file says, which is kept for whoever has written it."""
+    video: Identity | None = field(default=None, compare=False)
+    """The video that was marked, if the file says so. The same marks of another video are the same marks."""
 
 
 def read_marks(path: Path, num_frames: int | None = None) -> Contents:
-    """What a file of marks holds.
+    """Return what a file of marks holds.
 
     Args:
         path: The file.
@@ -72,8 +75,13 @@ def read_marks(path: Path, num_frames: int | None = None) -> Contents:
         FileNotFoundError: There is no such file.
         ValueError: It is no file of marks; the message names the file, the place in it, and what is wrong.
     """
+    return parsed_marks(read_content(path), path, num_frames)
+
+
+def parsed_marks(content: bytes, path: Path, num_frames: int | None = None) -> Contents:
+    """Return what the bytes of a file of marks say; `path` is for the message of the ValueError."""
     try:
-        return contents_of(read_json(path), num_frames)
+        return contents_of(parsed_json(content), num_frames)
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(f"{printable(path)} is no file of marks: {in_short(error)}") from error
 
@@ -95,8 +103,10 @@ def marks_text(contents: Contents) -> bytes:
     Colours are left out where they are the ones that `read_marks` gives by itself.
     """
     data = marks_data(contents)
-    if contents.colours == with_colours((), _labels_of(contents.frames, contents.ranges)):
+    if contents.colours == with_colours((), labels_of(contents.frames, contents.ranges)):
         del data["colors"]
+    if contents.video is not None:
+        data["video"] = dict(vars(contents.video))
     text = json.dumps(data | contents.extra, ensure_ascii=False, indent=1) + "\n"
     return text.encode("utf-8", "backslashreplace")  # half a surrogate pair -> '\ud800', as JSON has it
 
@@ -116,6 +126,12 @@ def with_colours(known: tuple[tuple[str, str], ...], labels: Iterable[str]) -> t
             colours[label] = min(CYCLE, key=taken.__getitem__)
             taken[colours[label]] += 1
     return tuple(colours.items())
+
+
+def labels_of(frames: dict[int, tuple[str, ...]], ranges: Iterable[RangeMark]) -> list[str]:
+    """Return all labels in the order of a file, as often as they are in it."""
+    of_frames = [label for _, labels in sorted(frames.items()) for label in labels]
+    return of_frames + [each.label for each in sorted(ranges)]
 
 
 def checked_label(label: Any) -> str:
@@ -174,13 +190,14 @@ def contents_of(data: Any, num_frames: int | None = None) -> Contents:
     def span(start: Any, end: Any, label: Any) -> RangeMark:
         return checked_range(start, end, label, num_frames)
 
-    labels_of: dict[int, dict[str, None]] = {}
+    found: dict[int, dict[str, None]] = {}
     for index, labels in _entries(data, "frames", ("index", "labels"), frame):
-        labels_of.setdefault(index, {}).update(dict.fromkeys(labels))
-    frames = {index: tuple(labels) for index, labels in labels_of.items()}
+        found.setdefault(index, {}).update(dict.fromkeys(labels))
+    frames = {index: tuple(labels) for index, labels in found.items()}
     ranges = frozenset(_entries(data, "ranges", ("start", "end", "label"), span))
-    colours = with_colours(_colours(data.get("colors", {})), _labels_of(frames, ranges))
-    return Contents(frames, ranges, colours, {key: data[key] for key in data if key not in _OWN_KEYS})
+    colours = with_colours(_colours(data.get("colors", {})), labels_of(frames, ranges))
+    extra = {key: data[key] for key in data if key not in _OWN_KEYS}
+    return Contents(frames, ranges, colours, extra, _identity(data["video"]) if "video" in data else None)
 
 
 def _entries(data: dict[str, Any], key: str, names: tuple[str, ...], make: Callable[..., T]) -> list[T]:
@@ -219,10 +236,14 @@ def _colours(colours: Any) -> tuple[tuple[str, str], ...]:
     return tuple((checked_label(label), checked_colour(colour)) for label, colour in colours.items())
 
 
-def _labels_of(frames: dict[int, tuple[str, ...]], ranges: Iterable[RangeMark]) -> list[str]:
-    """All labels in the order of a file, as often as they are in it."""
-    of_frames = [label for _, labels in sorted(frames.items()) for label in labels]
-    return of_frames + [each.label for each in sorted(ranges)]
+def _identity(video: Any) -> Identity:
+    try:
+        entry = _checked_entry(video, ("size_bytes", "sample_sha256"))
+        if not isinstance(entry["sample_sha256"], str):
+            raise TypeError(f"sample_sha256={entry['sample_sha256']!r} must be text")
+        return Identity(not_negative_integer(entry["size_bytes"], "size_bytes"), entry["sample_sha256"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"video: {error}") from error
 
 
 def _there_are(num_frames: int) -> str:

@@ -18,6 +18,7 @@ from ..base.side_files import read_json
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
 from .fetching import Fetching, user_cache_folder
+from .identity import identity_of_file
 from .index import FrameIndex
 from .opening import Opened, open_file
 from .sources import fetched
@@ -26,8 +27,6 @@ _CACHE_VERSION = 1
 # Facts take less than 1,000 bytes, and none of their numbers is as large as this.
 _MOST_BYTES, _MOST, _MOST_PIXELS = 2**16, 2**50, 2**30
 _NUMBERS = ("num_frames", "width", "height", "fps", "duration_seconds", "rotation_degrees", "size_bytes")
-# So many bytes of the beginning, middle and end tell files apart that have one size and one time.
-_SAMPLE_BYTES = 4096
 _ALLOWED: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -150,13 +149,8 @@ def _places(path: str) -> tuple[Path, Path]:
 
 def _key(path: str) -> list[Any]:
     """What makes a file another one, also if it was replaced by one of the same size at the same time."""
-    stat = os.stat(path)
-    sample = hashlib.sha256()
-    with open(path, "rb") as file:
-        for offset in (0, stat.st_size // 2, max(stat.st_size - _SAMPLE_BYTES, 0)):
-            file.seek(offset)
-            sample.update(file.read(_SAMPLE_BYTES))
-    return [_CACHE_VERSION, stat.st_size, stat.st_mtime_ns, sample.hexdigest()]
+    identity = identity_of_file(path)
+    return [_CACHE_VERSION, identity.size_bytes, os.stat(path).st_mtime_ns, identity.sample_sha256]
 
 
 def _info_from(facts: dict[str, Any], path: str) -> VideoInfo:

@@ -25,12 +25,17 @@ _SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
 
 
 def browse(source_or_sources: Any, *, start: int = 0, fetching: Fetching | None = None) -> FrameBrowser:
-    """Shows the frames of a video, or of several side by side, in a notebook.
+    """Show the frames of a video, or of several side by side, in a notebook.
 
     >>> browser = browse("data_samples/gop2.mp4", start=7)
     >>> browser
     FrameBrowser('gop2.mp4', index=7)
     >>> browser.close()
+
+    Marks that were made before are there again: `browser.marks` is read from `<file name>.marks.json` beside
+    the (first) video, and saved there a second after each change; in the working folder, for a URL and where
+    nothing can be written beside the video. Nothing is replaced that was not read: what others have changed
+    meanwhile is joined, and where that cannot be, the widget asks.
 
     Args:
         source_or_sources: A path, a URL, an open reader, or a list of them. A list is shown side by side,
@@ -88,6 +93,7 @@ class FrameBrowser(anywidget.AnyWidget):
     _times = traitlets.Bytes(b"").tag(sync=True)
     _keyframes = traitlets.Bytes(b"").tag(sync=True)
     _marks = traitlets.Dict().tag(sync=True)
+    _saved = traitlets.Dict(help="How it stands with the file of marks.").tag(sync=True)
 
     def __init__(self, tracks: list[Track], start: int = 0):
         first = tracks[0]
@@ -95,7 +101,7 @@ class FrameBrowser(anywidget.AnyWidget):
         self._player: Player | None = None
         self._screen = Screen(self._stage, self._look, lambda *parts: self.send(*parts), self._fail)
         self.marks = Marks(len(first))
-        self._desk = Desk(first, self.marks, self._tell, self._note, self._fail)
+        self._desk = Desk(first, self.marks, self._tell_saved, self._tell, self._note, self._fail)
         super().__init__(
             index=start,
             names=[track.name for track in tracks],
@@ -117,6 +123,7 @@ class FrameBrowser(anywidget.AnyWidget):
         self.observe(self._on_playing, ["playing"])
         self.observe(self._on_rate, ["rate", "loop"])
         self.marks.observe(self._send_marks)
+        self._open_marks()
 
     def __repr__(self) -> str:
         return f"FrameBrowser({', '.join(map(repr, self.names))}, index={self.index})"
@@ -215,6 +222,16 @@ class FrameBrowser(anywidget.AnyWidget):
 
     def _send_marks(self, _: object = None) -> None:
         self._marks = self.marks.to_dict()
+
+    def _open_marks(self) -> None:
+        """What is wrong with a file of marks is no reason not to look at the video."""
+        try:
+            self._desk.keeper.open()
+        except (OSError, ValueError) as error:
+            self._fail(error)
+
+    def _tell_saved(self, state: dict[str, Any]) -> None:
+        self._saved = state
 
     def _tell(self, done: int, total: int, *, is_over: bool) -> None:
         self.send({"is": "export", "done": done, "total": total, "isOver": is_over})

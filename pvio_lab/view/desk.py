@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ..base.files import free_path
 from ..errors import printable
+from ..read.identity import identity_of
+from ..read.mark_places import marked_video
 from .exporter import Exporter, Tell
 from .exports import save_frame
+from .mark_keeper import MarkKeeper
 from .marks import Marks
 from .tracks import Track
 
 
 class Desk:
-    """Files of one video, in the folder where the notebook works.
+    """Files of one video: marks beside it, pictures and clips in the folder where the notebook works.
 
     Args:
         track: The video.
         marks: Its marks.
+        tell_saved: Is told how it stands with the marks, as `MarkKeeper` has it.
         tell: Is told how far an export is.
         note: Is told in words what was saved.
         fail: Is told of an exception in an export.
@@ -27,6 +34,7 @@ class Desk:
         self,
         track: Track,
         marks: Marks,
+        tell_saved: Callable[[dict[str, Any]], None],
         tell: Tell,
         note: Callable[[str], None],
         fail: Callable[[Exception], None],
@@ -34,6 +42,10 @@ class Desk:
         self._track, self._marks, self._note = track, marks, note
         self._exporter = Exporter(tell, note, fail)
         self._stem = Path(track.name).stem
+        identity = partial(identity_of, track.reader)
+        video = marked_video(track.source, track.path, identity, len(track))
+        self.keeper = MarkKeeper(marks, video, tell_saved)
+        """Reads and saves the marks."""
 
     @property
     def answers(self) -> dict[str, Callable[..., object]]:
@@ -48,31 +60,19 @@ class Desk:
             "recolour": marks.recolour,
             "undo": marks.undo,
             "redo": marks.redo,
-            "save_marks": self.save_marks,
-            "load_marks": self.load_marks,
+            "save_marks": partial(self.keeper.save, always=True),
+            "load_marks": self.keeper.load,
+            "answer": self.keeper.answer,
             "save_frame": self.save_frame,
             "export": self.export,
             "cancel": self._exporter.cancel,
         }
 
-    @property
-    def marks_path(self) -> Path:
-        """Where the marks are saved."""
-        return Path(f"{self._stem}.marks.json")
-
-    def save_marks(self) -> None:
-        """Writes the marks."""
-        self._note(f"saved: {printable(self._marks.save(self.marks_path))}")
-
-    def load_marks(self) -> None:
-        """Reads the marks; those that are there now come back by undoing it."""
-        self._marks.replace(Marks.load(self.marks_path, num_frames=len(self._track)))
-
     def save_frame(self, index: int) -> None:
-        """Writes this frame as PNG."""
-        path = Path(f"{self._stem}_{index:06}.png")
-        save_frame(self._track.reader, index, path)
-        self._note(f"saved: {printable(path)}")
+        """Write this frame as PNG, under a name that is free."""
+        path = free_path(f"{self._stem}_{index:06}.png")
+        saved = save_frame(self._track.reader, index, path, overwrite=False)
+        self._note(f"saved: {printable(saved)}")
 
     def export(self, start: int, stop: int, path: str) -> None:
         """Begins to write these frames."""
@@ -83,5 +83,6 @@ class Desk:
         self._exporter.wait(seconds)
 
     def close(self) -> None:
-        """Cancels an export."""
+        """Save the marks, and cancel an export."""
+        self.keeper.close()
         self._exporter.close()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .exports import Cancelled, export_range
+from .exports import Cancelled, export_range, free_target
 
 
 class Tell(Protocol):
@@ -31,7 +31,7 @@ class Exporter:
         self._is_cancelled = threading.Event()
 
     def start(self, reader: Any, start: int, stop: int, path: str) -> None:
-        """Begins to write these frames.
+        """Begin to write these frames; where there is something of this name, to the next one that is free.
 
         Raises:
             ValueError: It is still at work.
@@ -64,8 +64,9 @@ class Exporter:
             self._tell(done, total, is_over=False)
 
         try:
+            is_cancelled, target = self._is_cancelled.is_set, free_target(path)
             written = export_range(
-                reader, start, stop, path, progress=progress, is_cancelled=self._is_cancelled.is_set
+                *(reader, start, stop, target), overwrite=False, progress=progress, is_cancelled=is_cancelled
             )
             self._note(f"saved: {written}")
         except Cancelled:

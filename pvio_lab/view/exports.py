@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..base.files import Target
+from ..base.files import Target, free_path
 from ..errors import printable
 from ..read.frames import Frames
 from ..read.numbers import frame_numbers, integer
@@ -31,19 +31,21 @@ class Cancelled(Exception):
     """An export was cancelled; nothing is left of it."""
 
 
-def save_frame(reader: Any, index: int, path: str | os.PathLike[str]) -> Path:
-    """Writes one frame to a PNG file, pixel by pixel as it is read.
+def save_frame(reader: Any, index: int, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+    """Write one frame to a PNG file, pixel by pixel as it is read.
 
     Args:
         reader: A `VideoReader` or an `ImageSequence`.
         index: Which frame; negative counts from the end.
-        path: The file, which ends in .png. One that is there is replaced.
+        path: The file, which ends in .png.
+        overwrite: Whether it may replace a file that is there.
 
     Returns:
         The path of the file.
 
     Raises:
         DecodeError: The frame cannot be decoded.
+        FileExistsError: There is a file, and it may not be replaced.
         FileNotFoundError: There is no folder for the file.
         IndexError: There is no such frame.
         ValueError: The name does not end in .png.
@@ -53,8 +55,7 @@ def save_frame(reader: Any, index: int, path: str | os.PathLike[str]) -> Path:
             f"{printable(path)} must end in .png: a single frame is saved as a PNG file, without a loss"
         )
     frame = reader[integer(index, "index")]
-    target = Target(path)
-    with target:
+    with Target(path, overwrite=overwrite) as target:
         Image.fromarray(frame).save(target.partial, "PNG")
         target.commit()
     return Path(path)
@@ -66,6 +67,7 @@ def export_range(
     stop: int | None,
     path: str | os.PathLike[str],
     *,
+    overwrite: bool = True,
     progress: Callable[[int, int], object] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
     **writer_options: Any,
@@ -83,6 +85,7 @@ def export_range(
         start: The first frame; negative counts from the end, as in a slice.
         stop: One past the last frame, or None for all; as in a slice.
         path: The file, or the directory, which must not be there yet or be empty.
+        overwrite: Whether it may replace a file that is there.
         progress: Called as `progress(done, total)` after each frame.
         is_cancelled: Asked before each frame, and before the file gets its name.
         **writer_options: For a video: as for `VideoWriter`, such as `pad=True` for an odd size.
@@ -112,7 +115,7 @@ def export_range(
 
     check(0)
     batches = reader.batches(_BATCH, start=first, stop=end)
-    with closing(batches), _writer(reader, first, path, writer_options) as writer:
+    with closing(batches), _writer(reader, first, path, overwrite, writer_options) as writer:
         for done, frame in enumerate((frame for _, frames in batches for frame in frames), 1):
             check(done - 1)
             writer.append(frame)
@@ -123,8 +126,21 @@ def export_range(
     return Path(path)
 
 
+def free_target(path: str) -> str:
+    """Return where an export to `path` replaces nothing: there, or at the next free name.
+
+    >>> free_target("data_samples/shapes.mp4")
+    'data_samples/shapes (2).mp4'
+
+    A slash at the end, and a directory with nothing in it, stay.
+    """
+    end = "/" if path.endswith(("/", os.sep)) else ""
+    is_empty = os.path.isdir(path) and not os.listdir(path)
+    return path if is_empty or not path else f"{free_path(path)}{end}"
+
+
 def _writer(
-    reader: Any, first: int, path: str | os.PathLike[str], options: dict[str, Any]
+    reader: Any, first: int, path: str | os.PathLike[str], overwrite: bool, options: dict[str, Any]
 ) -> VideoWriter | _Pictures:
     suffix = suffix_of(Path(path))
     is_directory = os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir()
@@ -141,7 +157,8 @@ def _writer(
     source = reader.info.path
     if os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path):
         raise ValueError(f"{printable(path)} is the video that the frames are read from; give another name")
-    return VideoWriter(path, reader.fps, **{"codec": _CODECS.get(suffix, "h264"), **options})
+    options = {"codec": _CODECS.get(suffix, "h264"), **options}
+    return VideoWriter(path, reader.fps, overwrite=overwrite, **options)
 
 
 class _Pictures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping, MutableSequence
+from collections.abc import Callable, Hashable, Mapping, MutableSequence
 from typing import Any
 
 # More steps than a person makes; a program that marks every frame of a film does not fill the memory.
@@ -50,7 +50,7 @@ class History:
         step = {key: change for key, change in step.items() if change[0] != change[1]}
         if not step:
             return False
-        self._put({key: after for key, (_, after) in step.items()})
+        self.put({key: after for key, (_, after) in step.items()})
         self._done.append(step)
         self._undone.clear()
         return True
@@ -63,16 +63,28 @@ class History:
         """Makes the step again that was undone last; False where there is none."""
         return self._move(self._undone, self._done, 1)
 
+    def take_in(self, new: Mapping[Hashable, Any], amend: Callable[[Hashable, Any], Any]) -> None:
+        """Put values that somebody else has made; that is no step, and undoing steps does not take them back.
+
+        Args:
+            new: Values under their keys; None removes.
+            amend: What becomes of a value that a step remembers under a key.
+        """
+        for step in (*self._done, *self._undone):
+            step |= {key: (amend(key, old), amend(key, after)) for key, (old, after) in step.items()}
+        self.put(new)
+
     def _move(self, source: MutableSequence[_Step], target: MutableSequence[_Step], side: int) -> bool:
         """The last step changes places; the values become those before (0) or after (1) it."""
         if not source:
             return False
         step = source.pop()
-        self._put({key: change[side] for key, change in step.items()})
+        self.put({key: change[side] for key, change in step.items()})
         target.append(step)
         return True
 
-    def _put(self, new: Mapping[Hashable, Any]) -> None:
+    def put(self, new: Mapping[Hashable, Any]) -> None:
+        """Put values under their keys, and remove the keys whose value is None; that is no step."""
         for key, value in new.items():
             if value is None:
                 self.values.pop(key, None)

@@ -6,10 +6,10 @@ None removes what is under a key, as `History` has it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
-from ..read.mark_files import Contents, RangeMark, with_colours
+from ..read.mark_files import Contents, RangeMark, labels_of, with_colours
 
 _COLOURS, _EXTRA = "colours", "extra"
 
@@ -32,6 +32,35 @@ def contents_of(now: Values) -> Contents:
         colours=now[_COLOURS],
         extra=now[_EXTRA],
     )
+
+
+def taken_in(now: Values, merged: Contents) -> tuple[Values, Callable[[Hashable, Any], Any]]:
+    """Return what turns these values into merged ones, and what that makes of values remembered in steps.
+
+    A step goes on to change only what it has changed: labels and colours that came from elsewhere stay.
+    """
+    new = values_of(merged)
+    known, old = dict(merged.colours), dict(now[_COLOURS])
+    foreign = {label: colour for label, colour in known.items() if old.get(label) != colour}
+
+    def amend(key: Hashable, value: Any) -> Any:
+        if key == _COLOURS:
+            return tuple({**dict(value), **foreign}.items())
+        if key == _EXTRA:
+            return merged.extra
+        if not isinstance(key, int) or now.get(key) == new.get(key):
+            return value
+        mine, theirs = now.get(key) or (), new.get(key) or ()
+        kept = tuple(each for each in value or () if each in theirs or each not in mine)
+        return _each_once((*kept, *(each for each in theirs if each not in mine))) or None
+
+    return {**dict.fromkeys(now), **new}, amend
+
+
+def healed(now: Values) -> Values:
+    """Return colours for all labels: one may have lost its own in a step back, while others used it."""
+    contents = contents_of(now)
+    return {_COLOURS: with_colours(contents.colours, labels_of(contents.frames, contents.ranges))}
 
 
 def add_frame(now: Values, number: int, labels: tuple[str, ...]) -> Values:

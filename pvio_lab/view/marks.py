@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..base.files import Target
 from ..base.forks import new_rlock
+from ..read.identity import Identity
 from ..read.mark_files import (
     Contents,
     FrameMark,
@@ -18,12 +19,12 @@ from ..read.mark_files import (
     checked_label,
     checked_range,
     marks_data,
-    marks_text,
-    read_marks,
 )
 from ..read.numbers import integer
 from . import mark_steps
 from .history import History
+from .mark_file import MarksFile
+from .mark_merge import Keep, merge
 
 _LABELS_SHOWN = 5
 
@@ -59,16 +60,19 @@ class Marks:
         self._history = History(mark_steps.values_of(Contents()))
         self._lock = new_rlock()
         self._observers: list[tuple[Callable[[Marks], object]]] = []
+        self.video: Identity | None = None
+        """Which video they are of; files of marks say so."""
+        self._files: dict[str, MarksFile] = {}
 
     @property
     def frames(self) -> tuple[FrameMark, ...]:
         """The frames that are marked one by one, in order."""
-        return tuple(FrameMark(*each) for each in sorted(self._contents().frames.items()))
+        return tuple(FrameMark(*each) for each in sorted(self.contents.frames.items()))
 
     @property
     def ranges(self) -> tuple[RangeMark, ...]:
         """The marked ranges, in order: by start, end and label. They may overlap."""
-        return tuple(sorted(self._contents().ranges))
+        return tuple(sorted(self.contents.ranges))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -78,7 +82,13 @@ class Marks:
     @property
     def colours(self) -> dict[str, str]:
         """The colour of each label, such as "#0072B2"."""
-        return dict(self._contents().colours)
+        return dict(self.contents.colours)
+
+    @property
+    def contents(self) -> Contents:
+        """All of it, as it is now."""
+        with self._lock:
+            return replace(mark_steps.contents_of(self._history.values), video=self.video)
 
     @property
     def can_undo(self) -> bool:
@@ -92,7 +102,7 @@ class Marks:
 
     def labels_at(self, index: int) -> tuple[str, ...]:
         """The labels of a frame, its own and those of the ranges it is in, each once."""
-        contents = self._contents()
+        contents = self.contents
         around = [each.label for each in sorted(contents.ranges) if each.start <= index < each.end]
         return tuple(dict.fromkeys((*contents.frames.get(index, ()), *around)))
 
@@ -167,7 +177,7 @@ class Marks:
         Raises:
             IndexError: Some of it is not in the video.
         """
-        new = other._contents()
+        new = other.contents
         for index in new.frames:
             checked_index(index, self.num_frames)
         for each in new.ranges:
@@ -176,14 +186,14 @@ class Marks:
 
     def undo(self) -> bool:
         """Takes the last step back; False where there is none."""
-        return self._notify_if(self._history.undo)
+        return self._notify_if(lambda: self._moved(self._history.undo))
 
     def redo(self) -> bool:
         """Makes the step again that was taken back last; False where there is none."""
-        return self._notify_if(self._history.redo)
+        return self._notify_if(lambda: self._moved(self._history.redo))
 
     def observe(self, callback: Callable[[Marks], object]) -> Callable[[], None]:
-        """Has `callback(marks)` called after each change, by the thread that has made it.
+        """Have `callback(marks)` called after each change or `save`, by the thread that has made it.
 
         All are called, even if one fails; then the first error is raised.
 
@@ -201,27 +211,44 @@ class Marks:
         return end
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file of marks says: `frames`, `ranges` and `colors`."""
-        return marks_data(self._contents())
+        """Return what a file of marks says: `frames`, `ranges` and `colors`."""
+        return marks_data(self.contents)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes a JSON file, which appears under its name when it is complete.
+    def save(self, path: str | os.PathLike[str], *, keep: Keep | None = None) -> Path:
+        """Write a JSON file, which appears under its name when it is complete.
 
         `{"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 3, "end": 6, "label": "run"}]}`,
         and `"colors": {"jump": "#0072B2", ...}` where they are not those that `load` gives by itself.
+        Marks of a frame browser also say of which `"video"` they are.
+
+        Marks that others have written there since these were loaded or saved are taken in. What was there
+        before this object wrote to the file stays beside it, as `<name>.before.json`.
+
+        Args:
+            path: The file.
+            keep: What counts if others have changed the same marks, or if the file was never loaded: "both"
+                joins them, "theirs" takes what is in the file, "mine" replaces it. None is an error then.
+
+        Raises:
+            FileExistsError: `keep` is None, and others have changed the same marks or the file was never
+                loaded; or it has marks of another video. Nothing is written.
+            FileNotFoundError: There is no folder for it.
+            PermissionError: The file or the folder is read-only.
+            ValueError: There is a file that holds no marks, or no such `keep`.
         """
-        target = Target(path)
-        with target:
-            target.partial.write_bytes(marks_text(self._contents()))
-            target.commit()
+        if keep not in (None, "both", "theirs", "mine"):
+            raise ValueError(f"keep={keep!r} must be 'both', 'theirs', 'mine' or None")
+        mine = self.contents
+        self.take_in(mine, self.file(path).write(mine, keep))
+        self._notify_if(lambda: True)  # a browser that waited for an answer has it
         return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, num_frames: int | None = None) -> Marks:
-        """The marks of a file.
+        """Return the marks of a file.
 
-        What is written twice counts once. Keys beside "frames", "ranges" and "colors" are kept, and written
-        by `save`; a mark with further keys is refused.
+        What is written twice counts once. Keys beside "frames", "ranges", "colors" and "video" are kept, and
+        written by `save`; a mark with further keys is refused.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -229,8 +256,28 @@ class Marks:
                 file, the place in it, and what is wrong.
         """
         marks = cls(num_frames)
-        marks._history = History(mark_steps.values_of(read_marks(Path(path), num_frames)))
+        contents = marks.file(path).read()
+        marks.video = contents.video
+        marks.take_in(Contents(), contents)
         return marks
+
+    def file(self, path: str | os.PathLike[str]) -> MarksFile:
+        """Return a file, with what these marks know of it."""
+        with self._lock:
+            return self._files.setdefault(os.path.realpath(path), MarksFile(path, self.num_frames))
+
+    def take_in(self, before: Contents, after: Contents) -> None:
+        """Make the changes that somebody else has made to these marks; that is no step for `undo`."""
+
+        def act() -> bool:
+            now = self.contents
+            new = now if before == after else merge(before, now, after).contents
+            if new == now:
+                return False
+            self._history.take_in(*mark_steps.taken_in(self._history.values, new))
+            return True
+
+        self._notify_if(act)
 
     def __iter__(self) -> Iterator[int]:
         return (number for span in self._spans() for number in span)
@@ -242,22 +289,18 @@ class Marks:
         return any(index in span for span in self._spans())
 
     def __eq__(self, other: object) -> bool:
-        return self._contents() == other._contents() if isinstance(other, Marks) else NotImplemented
+        return self.contents == other.contents if isinstance(other, Marks) else NotImplemented
 
     def __repr__(self) -> str:
-        contents = self._contents()
+        contents = self.contents
         labels = [repr(label) for label, _ in contents.colours]
         more = [f"{len(labels) - _LABELS_SHOWN} more"] if len(labels) > _LABELS_SHOWN else []
         counts = f"{_count(len(contents.frames), 'frame')}, {_count(len(contents.ranges), 'range')}"
         return f"Marks({counts}; labels: {', '.join(labels[:_LABELS_SHOWN] + more) or 'none'})"
 
-    def _contents(self) -> Contents:
-        with self._lock:
-            return mark_steps.contents_of(self._history.values)
-
     def _spans(self) -> list[range]:
         """The marked frames as ranges that are sorted and do not touch."""
-        contents, spans = self._contents(), list[range]()
+        contents, spans = self.contents, list[range]()
         single = [(index, index + 1) for index in contents.frames]
         for start, end in sorted([*single, *((each.start, each.end) for each in contents.ranges)]):
             if spans and start <= spans[-1].stop:
@@ -268,6 +311,13 @@ class Marks:
 
     def _change(self, step: Callable[..., mark_steps.Values], *arguments: Any) -> bool:
         return self._notify_if(lambda: self._history.change(step(self._history.values, *arguments)))
+
+    def _moved(self, move: Callable[[], bool]) -> bool:
+        """Undo or redo a step. Labels whose colour went with it, while others use them, get a new one."""
+        has_changed = move()
+        if has_changed:
+            self._history.put(mark_steps.healed(self._history.values))
+        return has_changed
 
     def _notify_if(self, act: Callable[[], bool]) -> bool:
         """Does it, and tells the observers if anything has changed; they may come back from other threads."""

@@ -59,6 +59,7 @@ class Track:
         self.keyframes = np.arange(count) if index is None else index.keyframes
         self.path = str(self.reader.info.path)
         self.name = os.path.basename(self.path.rstrip("/")) or self.path
+        self.source = os.fsdecode(source if self._is_mine else getattr(source, "_source", self.path))
         self.fps = fps
 
     def __len__(self) -> int:

@@ -65,8 +65,9 @@ def sample_video(
             of Supervisely, this is its image annotation, with coordinates that follow `resize`.
         annotations: A file: marks as the frame browser saves them, the JSON of a Supervisely video, or CSV
             with a column "frame". A directory with such files. An object: marks, frame numbers, or a mapping
-            from them to labels. None takes `<file>.json`, `<name>.marks.json` or `<file>.csv` beside the
-            video if there is one; False takes none.
+            from them to labels. None takes `<file>.json`, `<file>.marks.json` or `<file>.csv` beside the
+            video if there is one, or marks of this video in the working folder; False takes none. Marks that
+            say they are of another video are an error.
         progress: Show a bar if it takes longer than two seconds.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 

@@ -161,8 +161,8 @@ def _steps(
 
     options: dict[str, Any] = {} if is_directory(job.source, plan.fetching) else {"num_threads": threads}
     with open_video(job.source, fetching=plan.fetching, **options) as reader:
+        notes = _find_notes(job, plan, reader)
         yield {"num_frames": len(reader)}
-        notes = _find_notes(job, plan)
         if notes is not None:
             notes.check(len(reader))
         numbers = plan.policy.numbers(reader, notes)
@@ -179,8 +179,8 @@ def _steps(
                 yield {"num_images": count}
 
 
-def _find_notes(job: Job, plan: Plan) -> FrameNotes | None:
-    notes = find_notes(plan.annotations, job.source, folder=job.folder)
+def _find_notes(job: Job, plan: Plan, reader: Any) -> FrameNotes | None:
+    notes = find_notes(plan.annotations, job.source, folder=job.folder, reader=reader)
     if notes is None and job.is_alone and plan.policy.only_annotated:
         raise ValueError(f"there are no annotations of {shown(job.source)}; say where by annotations=")
     return notes

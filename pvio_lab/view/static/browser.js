@@ -16,6 +16,7 @@ class View {
     this.listen("change:index", () => this.onIndex());
     this.listen("change:playing", () => this.onPlaying());
     this.listen("change:_marks", () => this.showMarks());
+    this.listen("change:_saved", () => this.showSaved());
     this.listen("change:error", () => this.showState());
     for (const name of ["rate", "loop", "difference", "lock"]) this.listen(`change:${name}`, () => this.showSettings());
     this.listen("comm_live_update", () => this.onEnd());
@@ -100,7 +101,7 @@ class View {
       moves, element("div", { class: "pvio-row", role: "toolbar", "aria-label": "Look and keep" }, ...toggles),
       ...keep, this.marks, this.state);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
-    this.watch = setInterval(() => this.showState(), 200);
+    this.watch = setInterval(() => { this.showState(); this.showAge(); }, 200);
   }
 
   button(name, text, title) {
@@ -331,6 +332,7 @@ export default {
     el.append(root);
     const view = new View(model, root);
     view.showMarks();
+    view.showSaved();
     view.onResize();
     return () => view.close();
   },

@@ -10,8 +10,9 @@ const KEEP = {
       this.button("range", "Range from here", "A range begins or ends at this frame"),
       this.button("undo", "Undo", "Take the last change of the marks back"),
       this.button("redo", "Redo", "Do it again"),
-      this.button("save-marks", "Save marks", "Write the marks to a file beside the notebook"),
-      this.button("load-marks", "Load marks", "Read the marks from that file"));
+      this.button("save-marks", "Save marks", "Save the marks now; they are saved by themselves a second after each change"),
+      this.button("load-marks", "Load marks", "Read the file of marks again"));
+    this.saved = element("div", { class: "pvio-row pvio-saved", role: "group", "aria-label": "Saving of marks" });
     this.buttons.mark.onclick = () => this.mark();
     this.buttons.range.onclick = () => this.markRange();
     for (const name of ["undo", "redo"]) this.buttons[name].onclick = () => this.say({ do: name });
@@ -30,7 +31,30 @@ const KEEP = {
     this.buttons.export.onclick = () =>
       this.say({ do: "export", start: Number(this.from.value), stop: Number(this.to.value) + 1, path: this.file.value });
     this.buttons.cancel.onclick = () => this.say({ do: "cancel" });
-    return [marks, element("details", {}, element("summary", {}, "Export frames"), row)];
+    return [marks, this.saved, element("details", {}, element("summary", {}, "Export frames"), row)];
+  },
+
+  /** How it stands with the file of marks, and what somebody has to decide. */
+  showSaved() {
+    const { text = "", at = null, wrong = false, choices = [] } = this.model.get("_saved");
+    this.savedText = element("span", { class: wrong ? "pvio-wrong" : "pvio-quiet" });
+    this.saved.replaceChildren(this.savedText, ...choices.map(([name, words]) => {
+      const made = element("button", { type: "button", class: "pvio-button", "data-answer": name }, words[0].toUpperCase() + words.slice(1));
+      made.onclick = () => {
+        this.say({ do: "answer", choice: name });
+        this.root.focus();
+      };
+      return made;
+    }));
+    this.saved.setAttribute("aria-live", wrong ? "polite" : "off"); // nobody wants to hear the seconds
+    this.savedAt = at === null ? null : 1000 * at;
+    this.savedWords = text;
+    this.showAge();
+  },
+
+  showAge() {
+    const words = this.savedAt === null ? this.savedWords : `marks saved ${ago(Date.now() - this.savedAt)} ${this.savedWords}`;
+    if (this.savedText.textContent !== words) this.savedText.textContent = words;
   },
 
   mark() {

@@ -1,0 +1,132 @@
+"""Joining what two have made of the same marks: nothing that one of them has made is lost silently."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pvio_lab.read.mark_files import Contents, RangeMark
+from pvio_lab.view.mark_merge import merge
+from pvio_lab.view.marks import Marks
+
+RUN, WALK, JUMP = RangeMark(3, 6, "run"), RangeMark(3, 8, "run"), RangeMark(20, 22, "jump")
+
+
+def contents(frames=None, *ranges, **more):
+    return Contents(frames or {}, frozenset(ranges), **more)
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "frames", "ranges"),
+    [
+        (contents(), contents({1: ()}, RUN), contents({2: ("b",)}, JUMP), {1: (), 2: ("b",)}, {RUN, JUMP}),
+        (contents(), contents({1: ("a",)}), contents({1: ("b",)}), {1: ("b", "a")}, set()),
+        (contents({1: ("a",)}, RUN), contents(), contents({1: ("a",)}, RUN, JUMP), {}, {JUMP}),
+        (contents({1: ("a",)}, RUN), contents({1: ("a",)}, WALK), contents({}, RUN), {}, {WALK}),
+        (contents({1: ("a",)}, RUN), contents(), contents(), {}, set()),
+        (contents({}, RUN), contents({}, WALK), contents({}, WALK), {}, {WALK}),
+    ],
+)  # fmt: skip
+def test_changes_that_do_not_meet(base, mine, theirs, frames, ranges):
+    merged = merge(base, mine, theirs)
+    assert (merged.contents.frames, merged.contents.ranges) == (frames, ranges)
+    assert merged.conflicts == ()
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "words", "both"),
+    [
+        (
+            contents({1: ("a",)}), contents({1: ("b",)}), contents({1: ("c",)}),
+            "frame 1: 'b' here, 'c' in the file", contents({1: ("c", "b")}),
+        ),
+        (
+            contents({1: ("a",)}), contents(), contents({1: ("b",)}),
+            "frame 1: removed here, 'b' in the file", contents({1: ("b",)}),
+        ),
+        (
+            contents({}, RUN), contents({}, WALK), contents(),
+            "3 to 6 'run': 3 to 8 'run' here, removed in the file", contents({}, WALK),
+        ),
+        (
+            contents({}, RUN), contents({}, WALK), contents({}, RangeMark(2, 6, "run")),
+            "3 to 6 'run': 3 to 8 'run' here, 2 to 6 'run' in the file",
+            contents({}, WALK, RangeMark(2, 6, "run")),
+        ),
+        (
+            contents(extra={"by": "A"}), contents(extra={"by": "B"}), contents(extra={"by": "C"}),
+            "what else the file says", contents(extra={"by": "C"}),
+        ),
+    ],
+)  # fmt: skip
+def test_changes_that_meet_are_said_and_anybody_may_win(base, mine, theirs, words, both):
+    assert merge(base, mine, theirs).conflicts == (words,)
+    for keep, wanted in (("mine", mine), ("theirs", theirs), ("both", both)):
+        got = merge(base, mine, theirs, keep).contents
+        assert (got.frames, got.ranges, got.extra) == (wanted.frames, wanted.ranges, wanted.extra), keep
+
+
+def test_colours():
+    base = contents({1: ("a",)}, colours=(("a", "#000001"),))
+    mine = contents({1: ("a",), 2: ("b",)}, colours=(("a", "#000001"), ("b", "#000002")))
+    theirs = contents({1: ("a",), 3: ("b",)}, colours=(("a", "#00000a"), ("b", "#00000b")))
+    assert merge(base, mine, theirs).contents.colours == (("a", "#00000a"), ("b", "#00000b"))
+    both_changed = contents({1: ("a",)}, colours=(("a", "#00000c"),))
+    assert merge(base, both_changed, theirs).conflicts == (
+        "the colour of 'a': #00000c here, #00000a in the file",
+    )
+
+
+CONTENTS = st.builds(
+    contents,
+    st.dictionaries(st.integers(0, 4), st.sampled_from([(), ("a",), ("b",), ("a", "b")]), max_size=4),
+    *[st.builds(RangeMark, st.integers(0, 4), st.integers(5, 9), st.sampled_from("ab"))] * 2,
+)
+
+
+@settings(deadline=None)
+@given(CONTENTS, CONTENTS)
+def test_who_alone_has_changed_something_gets_it(base, mine):
+    for merged in (merge(base, mine, base), merge(base, base, mine), merge(base, mine, mine)):
+        assert (merged.contents.frames, merged.contents.ranges) == (mine.frames, mine.ranges)
+        assert merged.conflicts == ()
+
+
+@settings(deadline=None)
+@given(CONTENTS, CONTENTS, CONTENTS)
+def test_both_loses_nothing_that_is_new(base, mine, theirs):
+    merged = merge(base, mine, theirs, "both").contents
+    for one in (mine, theirs):
+        assert one.ranges - base.ranges <= merged.ranges
+        for index, labels in one.frames.items():
+            if labels != base.frames.get(index):
+                assert set(labels) <= set(merged.frames[index])
+
+
+def test_undo_takes_back_only_what_was_done_here():
+    marks = Marks()
+    marks.add_frame(1, "mine")
+    marks.add_range(3, 6, "run")
+    theirs = contents({1: ("theirs",), 2: ("theirs",)})
+    marks.take_in(marks.contents, merge(Contents(), marks.contents, theirs).contents)
+    assert marks.undo()
+    assert marks.undo()
+    assert not marks.can_undo
+    assert {each.index: each.labels for each in marks.frames} == {1: ("theirs",), 2: ("theirs",)}
+    assert marks.ranges == ()
+    assert "theirs" in marks.labels
+    assert marks.redo()
+    assert set(marks.labels_at(1)) == {"theirs", "mine"}
+
+
+def test_undoing_a_new_name_that_others_use():
+    marks = Marks()
+    marks.add_frame(1, "old")
+    marks.rename("old", "new")
+    before = marks.contents
+    theirs = Contents(before.frames | {2: ("new",)}, before.ranges, before.colours)
+    marks.take_in(before, theirs)
+    marks.undo()
+    assert (marks.labels_at(1), marks.labels_at(2)) == (("old",), ("new",))
+    assert set(marks.labels) == {"old", "new"}
