@@ -452,6 +452,17 @@ def test_a_folder_with_other_things_keeps_its_mode(server, fetching):
     assert fetching.folder.stat().st_mode & 0o777 == 0o755
 
 
+@NO_LOCKS
+def test_other_things_in_the_folder_are_not_cleared_away(server, fetching):
+    for name in ("photos", ".settings"):
+        (fetching.folder / name).mkdir(parents=True)
+        (fetching.folder / name / "a").write_bytes(b"x" * SIZE)
+    for number in range(12):
+        fetch(server, fetching, number)
+    assert len(kept(fetching)) < 12
+    assert all((fetching.folder / name / "a").exists() for name in ("photos", ".settings"))
+
+
 @PRIVATE
 @pytest.mark.parametrize("planted", ["folder", "video", "facts", "file"])
 def test_planted_links_are_not_followed(server, fetching, tmp_path, planted):

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 from fuzz import fuzz
+from hard_clips import run_ffmpeg
 from hostile import CLIP, HLS, LARGE, LISTS, TABLES, alias, mp4
 from PIL import Image
 
@@ -71,6 +72,8 @@ def test_no_demuxer_is_allowed_that_opens_more_than_one_file():
 
 @posix
 def test_the_name_of_an_image_is_no_pattern(tmp_path):
+    run_ffmpeg(["-f", "lavfi", "-i", "testsrc2", "-frames:v", "1", "plain.jpg"], tmp_path)
+    assert len(VideoReader(tmp_path / "plain.jpg")) == 1
     for name, red in {"a1.png": 0, "a%d.png": 250, "b[1].png": 120, "b1.png": 0}.items():
         Image.new("RGB", (32, 32), (red, 0, 0)).save(tmp_path / name)
     for name, red in {"a%d.png": 250, "b[1].png": 120}.items():

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +92,14 @@ def open_container(path: str) -> InputContainer:
     _check_file(path, name)
     options = open_options("file")
     try:
-        return _open_by_name(os.path.abspath(path), options)
+        container: InputContainer = av.open(f"file:{os.path.abspath(path)}", **options)
+        return container
     except (av.error.FFmpegError, ValueError) as error:
-        raise OpenError(f"{name} {refusal(path) or _why_not(error)}") from error
+        found = refusal(path)
+        if found is None and (isinstance(error, av.error.ArgumentError) or _PATTERN.search(path)):
+            with suppress(av.error.FFmpegError, ValueError):
+                return _open_without_name(path)
+        raise OpenError(f"{name} {found or _why_not(error)}") from error
 
 
 def open_options(protocol: str) -> dict[str, Any]:
@@ -141,18 +147,12 @@ def _why_not(error: Exception) -> str:
     return f"cannot be opened as a video: {_words(error)}"
 
 
-def _open_by_name(path: str, options: dict[str, Any]) -> InputContainer:
-    try:
-        container: InputContainer = av.open(f"file:{path}", **options)
-        return container
-    except av.error.FFmpegError:
-        if not _PATTERN.search(path):
-            raise
-    # FFmpeg takes the name of an image for a pattern that stands for many; without a name it is one file.
+def _open_without_name(path: str) -> InputContainer:
+    """Open what FFmpeg takes for one of many images because of its name, or for a pattern that means many."""
     with open_regular(path) as file:
         options = open_options("fd")
         options["container_options"]["fd"] = str(file.fileno())
-        container = av.open("fd:", **options)
+        container: InputContainer = av.open("fd:", **options)
         return container
 
 

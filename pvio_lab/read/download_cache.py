@@ -282,9 +282,9 @@ def _make_private(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> Iterator[tuple[bool, float, str, int]]:
-    """All that is in the folder: whether it is complete, when it was used, its name, its size."""
+    """All of ours in the folder: whether it is complete, when it was used, its name, its size."""
     for each in os.scandir(folder):
-        if each.is_dir(follow_symlinks=False):
+        if _OUR_NAMES.fullmatch(each.name) and each.is_dir(follow_symlinks=False):
             found = list(_stats(each.path))
             size = sum(each.st_size for each in found)
             largest = max((each.st_size for each in found), default=0)

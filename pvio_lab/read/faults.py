@@ -101,7 +101,7 @@ class Tries:
     def _wait_seconds(self, fault: Fault) -> float:
         if fault.wait_seconds is not None:
             return max(fault.wait_seconds, 0.0)
-        return min(self._fetching.backoff_seconds * 2.0 ** (self.attempts - 1), _LONGEST_WAIT_SECONDS)
+        return min(self._fetching.backoff_seconds * 2.0 ** min(self.attempts - 1, 60), _LONGEST_WAIT_SECONDS)
 
     def _error(self, fault: Fault) -> SourceError:
         times = f" (tried {self.attempts} times)" if self.attempts > 1 else ""

@@ -66,7 +66,9 @@ class Fetching:
     timeout_seconds: float = 30.0
     """For connecting, and for each wait for bytes."""
     max_seconds: float | None = None
-    """For all of it, other tries included; None allows any time to a server that sends ever so slowly."""
+    """For all of it: other tries, redirects and waiting for others who fetch the same included. None allows
+    any time to a server that sends ever so slowly. Only the system's search for a host's address may take
+    longer."""
     max_bytes: int | None = 10 * _GIB
     """What is larger is refused; 10 GiB. None allows any size."""
     retries: int = 2

@@ -90,9 +90,7 @@ def _limits(source: str, fetching: Fetching, deadline: Deadline) -> dict[str, An
     from aiohttp import ClientTimeout
 
     seconds = deadline.wait(fetching.timeout_seconds)
-    total = (
-        None if deadline.seconds is None else deadline.left
-    )  # for each request, of which there may be many
+    total = None if deadline.seconds is None else deadline.left  # of each request
     limit = ClientTimeout(total=total, sock_connect=seconds, sock_read=seconds)
     return {scheme: {"client_kwargs": {"timeout": limit}} for scheme in schemes}
 

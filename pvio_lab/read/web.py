@@ -141,7 +141,7 @@ def _without_user(url: str) -> tuple[str, str | None]:
     """The URL as it is sent, and what goes into the header instead."""
     parts = _split(url)
     if parts.scheme.lower() not in ("http", "https"):
-        raise FetchError(f"the server redirects to {parts.scheme}://, which is not followed")
+        raise FetchError(f"the server redirects to {parts.scheme[:20]}://, which is not followed")
     if not parts.hostname:
         raise FetchError("it is no valid URL: there is no host in it")
     user, _, host = parts.netloc.rpartition("@")
