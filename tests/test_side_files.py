@@ -135,7 +135,7 @@ def test_a_fifo_is_not_waited_for(tmp_path):
     clip, fifo = tmp_path / "a.mp4", tmp_path / "fifo.json"
     shutil.copy(CLIP, clip)
     os.mkfifo(fifo)
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="only regular files are read"):
         read_notes(fifo)
     os.mkfifo(_places(str(clip))[0])
     assert recall(str(clip)) is None
@@ -147,7 +147,7 @@ def test_the_size_is_bounded(tmp_path, monkeypatch):
     path = tmp_path / "a.json"
     path.write_text('{"frames": []}')
     with pytest.raises(ValueError, match="more than 5 bytes"):
-        side_files.read_side_file(path, 5)
+        side_files.read_json(path, 5)
     monkeypatch.setattr(side_files, "_MOST_VALUES", 1)
     with pytest.raises(ValueError, match="more than 1 values"):
         side_files.read_json(path)
