@@ -256,7 +256,6 @@ def interrupt_again(dropped):
 def interrupt_later(engine, num_threads):
     """One interrupt, by another thread, in the middle of many reads; after each all is as it was."""
     sys.unraisablehook = interrupt_again
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
     truth, asked = true_frames(SAMPLES / "shapes.mp4"), shuffled(300, 20)
     with VideoReader(SAMPLES / "shapes.mp4", engine=engine, num_threads=num_threads) as reader:
         for delay in (0.001, 0.003, 0.01, 0.03, 0.1, 0.15):
@@ -271,6 +270,7 @@ def interrupt_later(engine, num_threads):
                 raise AssertionError("no interrupt")
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("engine", ["auto", "decord"])
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_an_interrupt_leaves_the_reader_usable(engine, num_threads):

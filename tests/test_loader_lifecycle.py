@@ -223,11 +223,10 @@ KILLED = """
 """
 
 INTERRUPTED = """
-    import _thread, signal, sys, threading, time
+    import _thread, sys, threading, time
     from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset
 
     def main(paths, kind, num_workers):
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
         loader = VideoCollectionDataLoader(
             VideoCollectionDataset(paths), 16, int(num_workers), worker_kind=kind
         )
@@ -272,6 +271,7 @@ def run(tmp_path, text, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(("kind", "num_workers"), KINDS)
 def test_interrupts(paths, tmp_path, kind, num_workers):
     done = run(tmp_path, INTERRUPTED, kind, num_workers, *paths)

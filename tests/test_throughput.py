@@ -244,10 +244,11 @@ def test_a_reader_that_hangs_is_stopped(monkeypatch, tmp_path):
 
 
 @posix_only
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_leaves_no_process():
     call = f"measure_throughput({CLIP!r}, patterns=['random'], readers=['pvio_lab'], seconds=60)"
     code = f"from pvio_lab import measure_throughput; {call}"
-    started = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, preexec_fn=_deaf_no_more)
+    started = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     there = psutil.Process(started.pid)
     deadline = time.monotonic() + 60
     while len(there.children()) < 1 and time.monotonic() < deadline:
@@ -259,11 +260,6 @@ def test_an_interrupt_leaves_no_process():
     assert words.decode().rstrip().endswith("KeyboardInterrupt")
     assert readers
     assert psutil.wait_procs(readers, timeout=10)[1] == []
-
-
-def _deaf_no_more():
-    """A background job ignores interrupts, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # --- arguments ---
