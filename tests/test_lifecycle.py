@@ -90,8 +90,6 @@ def test_a_pickle_is_small():
 @pytest.mark.parametrize(
     ("method", "workers"),
     [
-        ("fork", 0),
-        pytest.param("fork", 1, marks=needs_fork),
         pytest.param("fork", 4, marks=needs_fork),
         ("spawn", 2),
         pytest.param("spawn", 4, marks=pytest.mark.slow),
@@ -102,10 +100,9 @@ def test_workers_see_the_same_frames(method, engine, workers):
         asked = [shuffled(len(reader), 4, seed) for seed in range(8)]
         expected = [digest(reader[numbers]) for numbers in asked]
         reader[200]
-        if workers:
-            with multiprocessing.get_context(method).Pool(workers) as pool:
-                jobs = [pool.apply_async(hash_in_child, (reader, numbers)) for numbers in asked]
-                assert [job.get(timeout=60) for job in jobs] == expected
+        with multiprocessing.get_context(method).Pool(workers) as pool:
+            jobs = [pool.apply_async(hash_in_child, (reader, numbers)) for numbers in asked]
+            assert [job.get(timeout=60) for job in jobs] == expected
         assert [digest(reader[numbers]) for numbers in asked] == expected
 
 
@@ -356,7 +353,7 @@ def levels_off(readings):
 @counts_files
 def test_memory_and_files_level_off(folder):
     paths, before = sorted(folder.iterdir())[:60], open_files()
-    assert levels_off(read_at_random(paths, 2000))
+    assert levels_off(read_at_random(paths, 1000))
     assert open_files() <= before + 1
 
 
