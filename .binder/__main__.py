@@ -29,7 +29,10 @@ NO_NEWS = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements
 FIRST_PAGE = "/lab/tree/notebooks/00_start_here.ipynb"
 COMMANDS = {
     "lab": ["-m", "jupyterlab", "--ServerApp.root_dir=.", f"--LabApp.default_url={FIRST_PAGE}"],
-    "test": ["-m", "pytest", "--nbval", "--nbval-sanitize-with=tests/nbval_sanitize.cfg"],
+    "test": [
+        *("-m", "pytest", "--nbval", "--nbval-sanitize-with=tests/nbval_sanitize.cfg"),
+        *("-n", "auto", "--dist", "loadfile"),  # cells of a notebook stay together; `-n 0` is one process
+    ],
 }
 
 

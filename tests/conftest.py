@@ -1,5 +1,15 @@
+import pytest
+from interrupts import interrupts
 from lab_page import lab
 from lab_server import browser, server
 from ray_session import ray_session
 
-__all__ = ["browser", "lab", "ray_session", "server"]
+from pvio_lab.read.cpus import num_cpus
+
+__all__ = ["browser", "interrupts", "lab", "ray_session", "server"]
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist, as with `-p no:xdist`, nobody asks
+def pytest_xdist_auto_num_workers():
+    """As many as there are processors to use; of many, not all, as each worker takes memory."""
+    return min(num_cpus(), 8)

@@ -431,6 +431,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, asked):
 
 
 @posix_only
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("call", ["sample_video", "sample_video_tree"])
 def test_an_interrupt_leaves_whole_images_and_a_manifest(call, tmp_path):
     (tmp_path / "in").mkdir()

@@ -110,12 +110,14 @@ def leave_by(error, path):
         raise error
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(("act", "error"), [(fail, ZeroDivisionError), (interrupt, KeyboardInterrupt)])
 def test_frames_that_fail_in_the_middle(old, act, error):
     with pytest.raises(error):
         write_frames_to_video(old, frames_and_then(act), 25)
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("act", [fail, interrupt])
 def test_after_a_failure_a_new_write_works(tmp_path, act):
     with pytest.raises((ZeroDivisionError, KeyboardInterrupt)):

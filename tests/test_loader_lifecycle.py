@@ -70,7 +70,7 @@ def open_files():
 @pytest.mark.parametrize("how", ["close", "drop", "error"])
 @pytest.mark.parametrize(("kind", "num_workers"), KINDS)
 def test_a_loop_that_ends_early(paths, kind, num_workers, how):
-    loader = make(paths, worker_kind=kind, num_workers=num_workers)
+    loader = make(paths[:4], worker_kind=kind, num_workers=num_workers)
     for taken in (0, 1, 7):
         loop = iter(loader)
         for _ in range(taken):
@@ -114,7 +114,7 @@ def test_a_worker_that_dies_while_it_sends(paths, monkeypatch, error):
     def die(*_):
         raise error()
 
-    loop = iter(make(paths, worker_kind="process"))
+    loop = iter(make(paths[:4], worker_kind="process"))
     next(loop)
     monkeypatch.setattr(queues._ForkingPickler, "loads", die)
     with pytest.raises(RuntimeError, match="exited unexpectedly, while it handed a batch over"):
@@ -129,7 +129,9 @@ def test_a_result_that_cannot_be_sent_is_an_error(paths, what, num_workers):
             return {"frames": frames, "do": lambda: None}
         return torch.nn.Linear(1, 1)(frames[:, :1, :1, :1].to(torch.float32))
 
-    loop = iter(make(paths, worker_kind="process", num_workers=num_workers, dataset={"transform": transform}))
+    loop = iter(
+        make(paths[:4], worker_kind="process", num_workers=num_workers, dataset={"transform": transform})
+    )
     with pytest.raises(ValueError, match=r"cannot go to another process: .*worker_kind='thread'"):
         next(loop)
 
@@ -223,11 +225,10 @@ KILLED = """
 """
 
 INTERRUPTED = """
-    import _thread, signal, sys, threading, time
+    import _thread, sys, threading, time
     from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset
 
     def main(paths, kind, num_workers):
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
         loader = VideoCollectionDataLoader(
             VideoCollectionDataset(paths), 16, int(num_workers), worker_kind=kind
         )
@@ -272,9 +273,10 @@ def run(tmp_path, text, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(("kind", "num_workers"), KINDS)
 def test_interrupts(paths, tmp_path, kind, num_workers):
-    done = run(tmp_path, INTERRUPTED, kind, num_workers, *paths)
+    done = run(tmp_path, INTERRUPTED, kind, num_workers, *paths[:4])
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["interrupted"] * 5
 
@@ -291,7 +293,7 @@ def test_a_program_may_end_in_the_middle_of_a_loop(paths, tmp_path, kind, num_wo
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_fork_in_the_middle_of_a_loop(paths, num_workers):
     """The child may have a loop of its own; the parent's goes on."""
-    loader = make(paths, num_workers=num_workers)
+    loader = make(paths[:4], num_workers=num_workers)
     loop = iter(loader)
     expected = next(loop)["frame_indices"]
 
@@ -304,7 +306,7 @@ def test_a_fork_in_the_middle_of_a_loop(paths, num_workers):
         process.start()
         wait_for(process)
     assert sum(len(batch["frame_indices"]) for batch in loop) + 16 == sum(
-        len(batch["frame_indices"]) for batch in make(paths)
+        len(batch["frame_indices"]) for batch in make(paths[:4])
     )
 
 
@@ -312,7 +314,7 @@ def test_a_fork_in_the_middle_of_a_loop(paths, num_workers):
 def test_processes_after_threads(paths):
     """As in a notebook: one cell uses threads, the next one processes."""
     for kind, num_workers in [*KINDS, *KINDS]:
-        assert len(list(make(paths, worker_kind=kind, num_workers=num_workers))) > 0
+        assert len(list(make(paths[:4], worker_kind=kind, num_workers=num_workers))) > 0
 
 
 def test_a_slow_consumer_does_not_make_the_workers_run_away(paths, monkeypatch):
@@ -348,7 +350,7 @@ def test_each_group_is_decoded_once(paths, monkeypatch, num_workers, order):
 def test_open_files_stay_few(tmp_path, order):
     copies = [shutil.copy(SAMPLES / "gop2.mp4", tmp_path / f"{n}.mp4") for n in range(150)]
     before, most = open_files(), 0
-    for _ in make(copies, 64, order=order):
+    for _ in make(copies, 64, order=order, dataset={"step": 10}):
         most = max(most, open_files())
     assert most - before < 40
 

@@ -10,7 +10,7 @@ from optional import needs
 from truth_frames import SAMPLES, TRUTH, psnr, read_number, true_frames
 
 from pvio_lab.measure import pieces
-from pvio_lab.measure.peers import PEERS, load_peer
+from pvio_lab.measure.peers import PEERS, Decord, PvioLab, PyAV, load_peer
 from pvio_lab.measure.pieces import PATTERNS, Task, run_piece
 from pvio_lab.measure.truth import plan_course
 
@@ -114,39 +114,39 @@ def test_a_task_travels_as_json():
     assert Task(**json.loads(json.dumps(vars(task("batch"))))) == task("batch")
 
 
-# --- what is found out about real readers is what their frames' barcodes say ---
+# --- what is found out about readers is what their frames' barcodes say ---
+
+
+class Late(PvioLab):
+    """Shows the frame before instead of every third one."""
+
+    def batch(self, numbers):
+        return super().batch([number - (number % 3 == 2) for number in numbers])
 
 
 @pytest.mark.parametrize("clip", ["open_gop_hevc.mp4", "cut_edit_list.mp4", "variable_rate.mp4", "stream.ts"])
-@pytest.mark.parametrize("name", ["pvio_lab", "decord", "pyav"])
-def test_as_many_frames_are_found_wrong_as_carry_another_number(clip, name, monkeypatch):
+@pytest.mark.parametrize("make", [PvioLab, Late, Decord, PyAV])
+def test_as_many_frames_are_found_wrong_as_carry_another_number(clip, make, monkeypatch):
     seen = []
     measure = pieces.print_of
     monkeypatch.setattr(
         pieces, "print_of", lambda frame: [seen.append(read_number(frame)), measure(frame)][1]
     )
     course = plan_course(SAMPLES / clip, ("batch",), 0.01)
-    peer = PEERS[name].open(course.path, 1)
+    peer = make(course.path, 1)
     try:
         piece = run_piece(peer, course.tasks["batch"])
-    except IndexError:
-        assert (clip, name) == ("stream.ts", "pyav")
-        return
+    except (IndexError, RuntimeError) as error:
+        if make in (PvioLab, Late):
+            raise
+        pytest.skip(f"it does not read this file: {error!r}")
     finally:
         peer.close()
     wanted = np.array(piece.checked) + TRUTH[clip]["first_number"]
     wrong = course.truth.judge(np.array(piece.checked), piece.prints).wrong
     assert wrong == (np.array(seen, object) != wanted).sum()
-    assert (wrong > 0) == ((clip, name) in IS_WRONG)
-
-
-IS_WRONG = {
-    ("open_gop_hevc.mp4", "decord"),
-    ("open_gop_hevc.mp4", "pyav"),
-    ("cut_edit_list.mp4", "decord"),
-    ("variable_rate.mp4", "pyav"),
-    ("stream.ts", "decord"),
-}
+    if make in (PvioLab, Late):
+        assert (wrong > 0) == (make is Late)
 
 
 def test_of_a_damaged_file_only_what_can_be_decoded_is_checked():

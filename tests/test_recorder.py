@@ -5,7 +5,6 @@ from __future__ import annotations
 import _thread
 import gc
 import logging
-import signal
 import subprocess
 import sys
 import threading
@@ -292,7 +291,6 @@ def test_a_recorder_that_is_dropped_leaves_nothing(tmp_path):
 
 
 def interrupt_soon(seconds=0.3):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
     threading.Timer(seconds, _thread.interrupt_main).start()
 
 
@@ -311,6 +309,7 @@ def slow_end(monkeypatch):
     event.set()
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_finishing_may_be_interrupted_and_called_again(recorder, tmp_path, slow_end):
     recorder.start_episode(["front", "left"], tmp_path)
     for frame in FRAMES:
@@ -325,6 +324,7 @@ def test_finishing_may_be_interrupted_and_called_again(recorder, tmp_path, slow_
         assert numbers_in(video.path) == list(range(40))
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_cancelling_while_files_are_completed(recorder, tmp_path, slow_end):
     old = tmp_path / "left.mp4"
     old.write_bytes(b"old")

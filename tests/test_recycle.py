@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 
 import numpy as np
@@ -16,24 +15,43 @@ from pvio_lab.read.recycle import Recycler
 SHAPE = (2, 3)
 
 
-def batches(recycler, count, fill_seconds=0.005, shape=SHAPE):
+class Clock:
+    """Time passes only where a test says so, whatever else the machine does."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("pvio_lab.read.recycle.time", clock)
+    return clock
+
+
+def batches(clock, recycler, count):
     for number in range(count):
-        frames = recycler.take(shape)
+        frames = recycler.take(SHAPE)
         frames[:] = number
-        time.sleep(fill_seconds)
+        clock.sleep(0.005)
         yield recycler.hand_over(frames)
         del frames
 
 
-def test_a_quick_consumer_gets_the_memory_back():
-    seen = [weakref.ref(frames) for frames in batches(Recycler(), 10)]
+def test_a_quick_consumer_gets_the_memory_back(clock):
+    seen = [weakref.ref(frames) for frames in batches(clock, Recycler(), 10)]
     assert len({id(reference) for reference in seen}) == 2
 
 
-def test_nothing_is_kept_for_a_slow_consumer():
+def test_nothing_is_kept_for_a_slow_consumer(clock):
     recycler = Recycler()
-    for _ in batches(recycler, 4, fill_seconds=0):
-        time.sleep(0.01)
+    for _ in batches(clock, recycler, 4):
+        clock.sleep(0.01)
         assert recycler._spare is None
 
 
@@ -54,14 +72,14 @@ def keep_a_view(frames):
 
 
 @pytest.mark.parametrize("keep", [keep_itself, keep_a_row, keep_a_tensor, keep_a_view])
-def test_what_somebody_holds_is_left_alone(keep):
-    kept = [keep(frames) for frames in batches(Recycler(), 8)]
+def test_what_somebody_holds_is_left_alone(clock, keep):
+    kept = [keep(frames) for frames in batches(clock, Recycler(), 8)]
     assert [np.unique(np.asarray(each)).tolist() for each in kept] == [[number] for number in range(8)]
 
 
-def test_another_shape_is_other_memory():
+def test_another_shape_is_other_memory(clock):
     recycler = Recycler()
-    for _ in batches(recycler, 3):
+    for _ in batches(clock, recycler, 3):
         pass
     assert recycler.take((5, 5)).shape == (5, 5)
 

@@ -165,6 +165,7 @@ def program(code):
 
 
 @posix_only
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_ends_everything(fake_reader):
     code = """
 import psutil

@@ -385,6 +385,7 @@ def test_cancelling_leaves_whole_files(tmp_path):
 
 
 @posix_only
+@pytest.mark.usefixtures("interrupts")
 @both
 def test_an_interrupt_leaves_whole_files(write, tmp_path):
     call = "pv.stream_video_frames_to_dir(*arguments, progress_cb=say)"

@@ -167,8 +167,8 @@ def test_real_readers_are_measured():
     report = measure_throughput(CLIP, readers=["pyav", "pvio_lab"], seconds=0.02, repeats=2, progress=False)
     assert len(report) == 12
     assert all(row.frames_per_second > 0 and row.low <= row.frames_per_second <= row.high for row in report)
-    assert all(row.checked_frames and not row.wrong_frames and row.verdict for row in report)
-    assert all(row.ratio == 1 for row in report if row.reader == "pvio_lab")
+    assert all(row.checked_frames and row.verdict for row in report)
+    assert all(row.ratio == 1 and not row.wrong_frames for row in report if row.reader == "pvio_lab")
     assert children() == []
 
 
@@ -179,7 +179,8 @@ def test_every_peer_is_measured(monkeypatch):
         needs(kind.module)
     report = measure_throughput(CLIP, patterns=["batch"], seconds=0.02, repeats=1, progress=False)
     assert {row.reader for row in report} == set(PEERS)
-    assert [row.verdict for row in report if row.error or row.wrong_frames] == []
+    assert [row.error for row in report if row.error] == []
+    assert [row.verdict for row in report if row.reader == "pvio_lab" and row.wrong_frames] == []
 
 
 def test_steps_of_real_readers_can_be_left_at_any_time():
@@ -243,10 +244,11 @@ def test_a_reader_that_hangs_is_stopped(monkeypatch, tmp_path):
 
 
 @posix_only
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_leaves_no_process():
     call = f"measure_throughput({CLIP!r}, patterns=['random'], readers=['pvio_lab'], seconds=60)"
     code = f"from pvio_lab import measure_throughput; {call}"
-    started = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, preexec_fn=_deaf_no_more)
+    started = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     there = psutil.Process(started.pid)
     deadline = time.monotonic() + 60
     while len(there.children()) < 1 and time.monotonic() < deadline:
@@ -258,11 +260,6 @@ def test_an_interrupt_leaves_no_process():
     assert words.decode().rstrip().endswith("KeyboardInterrupt")
     assert readers
     assert psutil.wait_procs(readers, timeout=10)[1] == []
-
-
-def _deaf_no_more():
-    """A background job ignores interrupts, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # --- arguments ---
