@@ -224,10 +224,10 @@ def read_only(clip, monkeypatch):
     """Nothing can be written beside the clip, whoever asks: root may ignore permissions."""
     real = metadata.write_whole
 
-    def refuse(path, contents):
+    def refuse(path, contents, **options):
         if path.parent == clip.parent:
             raise PermissionError(13, "Permission denied", str(path))
-        real(path, contents)
+        real(path, contents, **options)
 
     monkeypatch.setattr(metadata, "write_whole", refuse)
     return clip

@@ -9,11 +9,13 @@ from contextlib import suppress
 from dataclasses import asdict, fields
 from os import PathLike
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
 
 from ..base.files import write_whole
+from ..base.partials import clear_partials
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
 from .fetching import user_cache_folder
@@ -22,6 +24,11 @@ from .opening import Opened, open_file
 from .sources import fetched
 
 _CACHE_VERSION = 1
+_SUFFIX = ".metadata.json"
+_MOST_BYTES = 2**20
+_BEGINNING = '{\n "key": ['
+# The folders in which this process has looked for what killed ones have left.
+_cleared: set[Path] = set()
 # So many bytes of the beginning, middle and end tell files apart that have one size and one time.
 _SAMPLE_BYTES = 4096
 _ALLOWED: dict[str, tuple[type, ...]] = {
@@ -42,7 +49,8 @@ def get_video_metadata(path: str | PathLike[str], *, cache: bool = True) -> Vide
     Args:
         path: A video file, or its URL.
         cache: Remember the facts in `<file name>.metadata.json` beside the file, or in the user's cache
-            folder where that place cannot be written to; they count while the file is the same.
+            folder where that place cannot be written to, or has a file of that name that is none of this
+            library; they count while the file is the same.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -118,27 +126,67 @@ def recall(path: str) -> VideoInfo | None:
     """What is remembered about a file, if it still is the same file and the memory is sound."""
     for place in _places(path):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            facts = json.loads(place.read_text("utf-8"))
+            facts = json.loads(_text(place))
             if facts.pop("key") == _key(path):
                 return _info_from(facts["info"], path)
     return None
 
 
 def remember(path: str, info: VideoInfo) -> None:
-    """Written aside and renamed, so that nobody ever reads half of it."""
+    """Written aside and renamed, so that nobody ever reads half of it; what others have written stays."""
     text = json.dumps({"key": _key(path), "info": asdict(info)}, indent=1)
     for place in _places(path):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(place, text)
-            return
+            if place.parent not in _cleared:
+                _cleared.add(place.parent)
+                clear_partials(place.parent, "", is_prefix=True, suffix=_SUFFIX)
+            if _is_written(place, text):
+                return
+
+
+def _is_written(place: Path, text: str) -> bool:
+    """Write facts where there are none, or older ones; return False where there is something else."""
+    while not place.is_symlink():
+        with suppress(FileExistsError):
+            write_whole(place, text, overwrite=False, clear=False)
+            return True
+        with suppress(FileNotFoundError):  # somebody has removed it in the meantime
+            found = _text(place)
+            if found != text and _is_ours(found):
+                write_whole(place, text, clear=False)
+                return True
+            return found == text
+    return False
+
+
+def _text(place: Path) -> str:
+    """The text of a regular file of moderate size, and no link to one."""
+    stat = place.lstat()
+    if not S_ISREG(stat.st_mode) or stat.st_size > _MOST_BYTES:
+        raise ValueError(f"{place} holds no facts of a video")
+    return place.read_text("utf-8")
+
+
+def _is_ours(text: str) -> bool:
+    """Whether facts were written here, by whichever version; also if only their beginning is left."""
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[: len(_BEGINNING)] == _BEGINNING[: len(text)]
+    return (
+        isinstance(facts, dict)
+        and set(facts) == {"key", "info"}
+        and isinstance(facts["key"], list)
+        and isinstance(facts["info"], dict)
+    )
 
 
 def _places(path: str) -> tuple[Path, Path]:
     """Beside the file, and in the user's cache folder under a name that no other file has."""
     absolute = os.path.abspath(path)
     name = hashlib.sha256(os.fsencode(absolute)).hexdigest()
-    return Path(f"{absolute}.metadata.json"), user_cache_folder() / f"{name}.metadata.json"
+    return Path(f"{absolute}{_SUFFIX}"), user_cache_folder() / f"{name}{_SUFFIX}"
 
 
 def _key(path: str) -> list[Any]:
