@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.files import Target
+from ..base.files import write_whole
+
+# Ends the first line of a manifest.
+_FRAMES = ', "frames": ['
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,19 @@ class Origin:
     """Width and height of the images."""
 
 
-def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
+def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
     """What a manifest says, if there is one.
 
     Raises:
-        FileExistsError: It is of other images, which must not be mixed with new ones.
+        FileExistsError: It is of other images, which must not be mixed with new ones; or it is none.
     """
-    known = read_manifest(path)
-    if known is None:
+    if not os.path.lexists(path):
         return None
+    known = _read(path)
+    if known is None:
+        raise FileExistsError(
+            f"{path} is no list of sampled images; give another output_dir, or move it away"
+        )
     facts = json.loads(json.dumps(asdict(origin)))
     differences = [
         f"{key} {known.get(key)!r} -> {facts[key]!r}" for key in facts if known.get(key) != facts[key]
@@ -48,17 +56,44 @@ def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
     return known
 
 
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """What a manifest says; None if there is none, or it is damaged and to be made anew."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a manifest says, as far as it is there; None for any other file."""
+    if not path.is_file():
         return None
-    return data if isinstance(data, dict) and {"is_complete", "frames"} <= set(data) else None
+    try:
+        text = path.read_text("utf-8")
+        data = json.loads(text if text.rstrip().endswith("}") else _first_line(text))
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) and _is_manifest(data) else None
+
+
+def _first_line(text: str) -> str:
+    """The manifest in whose first line a damaged one begins: what the images are, but not which."""
+    head = text.partition(_FRAMES)[0]
+    return f'{head}, "is_complete": false, "frames": []}}'
+
+
+def _is_manifest(data: dict[str, Any]) -> bool:
+    lists = [data.get("frames"), data.get("pending", [])]
+    return "video" in data and isinstance(data.get("is_complete"), bool) and all(map(_is_list, lists))
+
+
+def _is_list(frames: Any) -> bool:
+    return isinstance(frames, list) and all(
+        isinstance(frame, dict) and isinstance(frame.get("number"), int) for frame in frames
+    )
 
 
 def write_manifest(
-    path: Path, origin: Origin, source: str, frames: Iterable[dict[str, Any]], *, is_complete: bool
+    path: Path,
+    origin: Origin,
+    source: str,
+    frames: Iterable[dict[str, Any]],
+    *,
+    pending: Iterable[dict[str, Any]] | None = None,
+    is_complete: bool = False,
+    overwrite: bool = True,
 ) -> None:
     """Writes a manifest, which appears under its name when it is complete.
 
@@ -66,18 +101,17 @@ def write_manifest(
         path: The file.
         origin: Where the images come from.
         source: The video, as it was given.
-        frames: What is known of each image: number, seconds, file, annotations.
+        frames: What is known of each image: number, seconds, file, annotations, bytes.
+        pending: The images that may come before the next manifest.
         is_complete: Whether every frame that was asked for has its image.
+        overwrite: Whether there is an older manifest.
     """
     head = json.dumps({"source": source, **asdict(origin), "is_complete": is_complete}, ensure_ascii=False)
-    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in frames)
-    text = f'{head[:-1]}, "frames": [\n{lines}\n]}}\n'
-    save_text(path, text)
+    text = f"{head[:-1]}{_FRAMES}\n{_lines(frames)}\n]"
+    if not is_complete:
+        text += f', "pending": [\n{_lines(pending or ())}\n]'
+    write_whole(path, f"{text}}}\n", overwrite=overwrite, clear=False)
 
 
-def save_text(path: Path, text: str) -> None:
-    """Writes a text file, which appears under its name when it is complete."""
-    target = Target(path)
-    with target:
-        target.partial.write_bytes(text.encode("utf-8", "backslashreplace"))
-        target.commit()
+def _lines(frames: Iterable[dict[str, Any]]) -> str:
+    return ",\n".join(json.dumps(each, ensure_ascii=False) for each in frames)

@@ -57,6 +57,6 @@ def _stem(name: str) -> str:
 
 def _owner(manifest: Path) -> str | None:
     try:
-        return str(json.loads(manifest.read_text("utf-8"))["video"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(manifest.read_text("utf-8"))["video"]) if manifest.is_file() else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
