@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from pvio_lab import VideoWriter
@@ -318,9 +319,12 @@ def test_what_a_killed_run_has_left_is_removed_and_what_a_living_one_writes_is_n
         (partial,) = tmp_path.iterdir()
         write_whole(tmp_path / "a.mp4", "meanwhile")
         assert names_in(tmp_path) == [partial.name, "a.mp4"]
+        orphans = psutil.Process(process.pid).children()
         process.kill()
-    with VideoWriter(tmp_path / "a.mp4", 25) as writer:
+    with VideoWriter(tmp_path / "a.mp4", 25) as writer:  # does not mind that ffmpeg may still be at work
         writer.append(np.zeros((64, 64, 3), np.uint8))
+    assert not psutil.wait_procs(orphans, 60)[1]
+    write_whole(tmp_path / "a.mp4", "later")
     assert names_in(tmp_path) == ["a.mp4"]
 
 
