@@ -499,7 +499,9 @@ def test_what_a_killed_recording_leaves_stands_in_nobodys_way(recorder, tmp_path
         process.stdout.readline()
         with pytest.raises(FileExistsError, match=rf"is being recorded by process {process.pid} on "):
             recorder.start_episode(["front"], tmp_path)
+        orphans = psutil.Process(process.pid).children()
         process.kill()
+    assert not psutil.wait_procs(orphans, 60)[1]
     assert len(list(tmp_path.glob(".front.mp4.*"))) == 2  # the half file, and its lock
     record(recorder, tmp_path, ["front"], FRAMES[:2])
     assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
