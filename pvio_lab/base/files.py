@@ -45,10 +45,10 @@ class Target:
         clear: bool = True,
     ):
         self.path = Path(os.path.abspath(path))
-        self._overwrite, self._clear = overwrite, clear
+        self._overwrite = overwrite
         self._place = Path(os.path.realpath(path))  # a link stays, and the file it leads to is replaced
-        if clear:
-            clear_partials(self._place.parent, self._place.name)  # before hard links are looked for
+        # Before hard links are looked for: a run that was killed while it made a new file has left one.
+        self._has_cleared = clear and clear_partials(self._place.parent, self._place.name)
         old = self._check()
         # Nobody may read what will be private, not even while it is empty.
         self._file = Partial(self._place, ending=ending, mode=0o666 if old is None else 0o600)
@@ -70,7 +70,7 @@ class Target:
                 _pass_on(old, self.partial)
         self._file.rename(self._place, overwrite=self._overwrite)
         self._when_dropped.detach()
-        if self._clear:  # what a killed run's ffmpeg, which lived a little longer, has made anew
+        if self._has_cleared:  # the ffmpeg of a killed run lives a little longer, and may have made it anew
             clear_partials(self._place.parent, self._place.name)
 
     def commit_beside(self) -> Path:

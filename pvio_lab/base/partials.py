@@ -84,8 +84,8 @@ class Partial:
             unlock(lock)
 
 
-def clear_partials(folder: Path, name: str, *, is_prefix: bool = False, suffix: str = "") -> None:
-    """Remove what killed runs have left of a file; what is being written stays.
+def clear_partials(folder: Path, name: str, *, is_prefix: bool = False, suffix: str = "") -> bool:
+    """Remove what killed runs have left of a file, and return True if there was any; what is in use stays.
 
     It lists the folder: call it once a run, not once a file.
 
@@ -97,11 +97,15 @@ def clear_partials(folder: Path, name: str, *, is_prefix: bool = False, suffix: 
     """
     middle = ".*" if is_prefix else ""
     pattern = re.compile(rf"\.{re.escape(clipped(name))}{middle}{re.escape(suffix)}{_ENDING}", re.DOTALL)
+    left = []
     with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if pattern.fullmatch(entry.name) and (is_folder or entry.is_file(follow_symlinks=False)):
-                _remove_if_free(Path(entry.path), is_folder=is_folder)
+        left = [entry for entry in entries if pattern.fullmatch(entry.name)]
+    for entry in left:
+        if entry.is_dir(follow_symlinks=False):
+            _remove_if_free(Path(entry.path), is_folder=True)
+        elif entry.is_file(follow_symlinks=False):
+            _remove_if_free(Path(entry.path), is_folder=False)
+    return bool(left)
 
 
 def _remove_if_free(path: Path, *, is_folder: bool) -> None:
@@ -109,13 +113,10 @@ def _remove_if_free(path: Path, *, is_folder: bool) -> None:
         return None if is_folder else _remove(path)
     with suppress(OSError):
         lock = _open_folder(path) if is_folder else os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        if lock is None:
-            return
-        try:
+        if lock is not None:
             if try_lock(lock) and is_there(lock, path):
                 _remove(path)
-        finally:
-            os.close(lock)
+            unlock(lock)
 
 
 def _open_folder(path: Path) -> int | None:
