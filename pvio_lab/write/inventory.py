@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..base.partials import clear_partials
 from .image_files import image_name, png_state
 from .manifest import Origin, known_manifest
 from .sample_names import manifest_path
@@ -36,8 +35,8 @@ class Inventory:
         self.manifest = manifest_path(directory, stem)
         known = known_manifest(self.manifest, origin)
         self.has_manifest = known is not None
-        clear_partials(directory, f"{stem}_frame", is_prefix=True)
-        self._names = set(os.listdir(directory))
+        self.halves: set[int] = set()
+        """The frames of whose images a computer that failed has left a part."""
         self.frames: dict[int, dict[str, Any]] = {}
         """What is known of each image."""
         self.pending: dict[int, dict[str, Any]] = {}
@@ -52,9 +51,9 @@ class Inventory:
         """Where the image of a frame belongs."""
         return self._directory / image_name(self._stem, number, self._origin.num_frames)
 
-    def is_there(self, path: Path) -> bool:
-        """Whether the folder had something of this name in the beginning."""
-        return path.name in self._names
+    def size(self, number: int) -> dict[str, int]:
+        """The size of an image, for the manifest."""
+        return {"bytes": self.path(number).stat().st_size}
 
     def has(self, number: int) -> bool:
         """Whether a frame has its image; half of one does not count.
@@ -63,30 +62,38 @@ class Inventory:
             FileExistsError: Something else has the name.
         """
         path = self.path(number)
-        if not self.is_there(path):
+        if not os.path.lexists(path):
             return False
         if number not in self.frames and number not in self.pending:
             raise FileExistsError(f"{path} is there, and no manifest knows it; {_REMEDY}")
         state = png_state(path, self._origin.image_size)
+        if state == "half":
+            self.halves.add(number)
+            return False
         if state == "other":
             raise FileExistsError(f"{path} is not the image that was sampled; {_REMEDY}")
-        size, noted = path.stat().st_size, self.frames.get(number, {}).get("bytes")
-        if state == "whole" and noted not in (None, size):
+        size, noted = path.stat().st_size, self._noted_size(number)
+        if noted not in (None, size):
             raise FileExistsError(f"{path} has {size} bytes, and {noted} when it was sampled; {_REMEDY}")
-        return state == "whole"
+        return True
 
     def others(self, numbers: set[int]) -> list[int]:
         """The frames beside these that have their images."""
         return [number for number in {*self.frames, *self.pending} - numbers if self._is_good(number)]
 
     def _is_good(self, number: int) -> bool:
+        """A look at the size is enough for images that nobody asks for, where it is known."""
+        path, noted = self.path(number), self._noted_size(number)
         try:
-            return self.has(number)
-        except FileExistsError:  # nobody wants it now
+            return path.is_file() and (path.stat().st_size == noted if noted else self.has(number))
+        except OSError:
             return False
+
+    def _noted_size(self, number: int) -> int | None:
+        return self.frames.get(number, {}).get("bytes")
 
     def _all_there(self) -> list[dict[str, Any]]:
         pattern = re.compile(re.escape(f"{self._stem}_frame_") + r"(\d+)\.png")
-        found = (pattern.fullmatch(name) for name in self._names)
+        found = (pattern.fullmatch(name) for name in os.listdir(self._directory))
         numbers = (int(match[1]) for match in found if match)
         return [{"number": number} for number in numbers if number < self._origin.num_frames]

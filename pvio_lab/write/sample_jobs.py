@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.locks import LockFile
+from ..base.partials import clear_partials
 from ..errors import VideoError
 from ..read.annotations import find_notes
 from ..read.cpus import num_cpus
@@ -109,6 +110,7 @@ def _job_of_tree(video: Path, source_dir: Path, output_dir: Path, is_shared: boo
 
 def sample_one(source: str, directory: Path, plan: Plan, *, progress: bool) -> SampleRow:
     """Samples one video; what is wrong with it is raised."""
+    clear_partials(directory, "", is_prefix=True)
     job = Job(source, directory, stem_for(directory, video_name(source)), is_alone=True)
     with ThreadPoolExecutor(num_cpus(), "pvio_lab images") as pool:
         row, error = _sample(_Work(plan, pool, threading.Event(), progress), job)
@@ -124,6 +126,8 @@ def sample_all(jobs: list[Job], plan: Plan, *, progress: bool) -> list[SampleRow
     """
     from tqdm.auto import tqdm
 
+    for directory in {job.directory for job in jobs}:
+        clear_partials(directory, "", is_prefix=True)
     lanes = min(num_cpus(), len(jobs))
     with (
         ThreadPoolExecutor(num_cpus(), "pvio_lab images") as pool,

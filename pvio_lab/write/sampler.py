@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator
 from concurrent.futures import Executor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,13 @@ class Sampler:
         """The frames that have no image yet, or not all of it."""
         others = self._there.others(set(numbers.tolist()))
         kept = [*np.setdiff1d(numbers, self.missing).tolist(), *others]
-        self._frames = {number: self._entry(number) | self._there.frames.get(number, {}) for number in kept}
-        """What is known of each image that is there."""
-        self._made: list[Path] = []
+        self._made: dict[Path, int] = {}
+        """The sizes of the images that were written."""
+        self._frames = {
+            number: self._entry(number) | self._there.size(number) | self._there.frames.get(number, {})
+            for number in kept
+        }
+        """What is known of each image that was there before."""
         asked = numbers.tolist() if copies_notes and notes is not None else []
         self._shares = Shares(self._there, {number: self._share(number) for number in asked})
         self._has_manifest = self._there.has_manifest
@@ -84,9 +88,8 @@ class Sampler:
         pending = sorted({*self.missing.tolist(), *self._shares.waiting})
         if pending:  # says whose the coming files are, even if this process is killed
             self._write_manifest([{"number": number} | self._shares.coming(number) for number in pending])
-        for number in self.missing.tolist():
-            if self._there.is_there(self._there.path(number)):  # half of it
-                self._there.path(number).unlink(missing_ok=True)
+        for number in self._there.halves.intersection(self.missing.tolist()):
+            self._there.path(number).unlink(missing_ok=True)
         paths = write_all(self._jobs(), write_image, pool, most_waiting, self._save)
         try:
             self._shares.write(np.setdiff1d(self._numbers, self.missing).tolist())
@@ -96,18 +99,18 @@ class Sampler:
                     yield path
             is_complete = True
         finally:
-            made = set(self._made)
             for number in self._numbers.tolist():
-                if number in self._frames or self._there.path(number) in made:
-                    known = self._frames.get(number, {})
-                    self._frames[number] = known | self._entry(number) | self._shares.noted(number)
+                size = self._frames.get(number, {}).get("bytes", self._made.get(self._there.path(number)))
+                if size is not None:
+                    self._frames[number] = self._entry(number) | {"bytes": size}
             self._write_manifest([], is_complete=is_complete)
 
     def _write_manifest(self, pending: list[dict[str, Any]], *, is_complete: bool = False) -> None:
-        frames = []
-        for number in sorted(self._frames):
-            with suppress(FileNotFoundError):  # somebody has removed it
-                frames.append(self._frames[number] | {"bytes": self._there.path(number).stat().st_size})
+        frames = [
+            self._frames[number] | self._shares.noted(number)
+            for number in sorted(self._frames)
+            if self._there.path(number).is_file()
+        ]
         write_manifest(
             self.manifest,
             self._origin,
@@ -131,7 +134,7 @@ class Sampler:
         except FileExistsError:
             words = "has come while frames were sampled; remove it, or give another output_dir"
             raise FileExistsError(f"{path} {words}") from None
-        self._made.append(path)
+        self._made[path] = path.stat().st_size
         return path
 
     def _entry(self, number: int) -> dict[str, Any]:

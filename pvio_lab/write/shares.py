@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,12 @@ class Shares:
 
     def __init__(self, inventory: Inventory, texts: Mapping[int, str]):
         self._inventory, self._texts = inventory, texts
-        self._digests = {
-            number: frame["share"] for number, frame in inventory.frames.items() if "share" in frame
-        }
+        known = inventory.frames.items()
+        self._digests = {number: frame["share"] for number, frame in known if "share" in frame}
+        for number, frame in inventory.pending.items():
+            if "share" in frame and _digest(self._text(number)) == frame["share"]:  # it was written in time
+                self._digests[number] = frame["share"]
+        self._stale: set[int] = set()
         self.waiting = {number for number in texts if not self._is_there(number)}
         """The frames whose files have still to be written."""
 
@@ -43,26 +47,28 @@ class Shares:
     def write(self, numbers: Iterable[int]) -> None:
         """Writes those of these files that are not as they should be."""
         for number in self.waiting.intersection(numbers):
-            path = self._path(number)
-            write_whole(path, self._texts[number], overwrite=self._inventory.is_there(path), clear=False)
+            write_whole(self._path(number), self._texts[number], overwrite=number in self._stale, clear=False)
             self._digests[number] = _digest(self._texts[number])
             self.waiting.discard(number)
 
     def _is_there(self, number: int) -> bool:
-        path = self._path(number)
-        if not self._inventory.is_there(path):
+        path, text = self._path(number), self._text(number)
+        if not os.path.lexists(path):
             return False
-        text = path.read_text("utf-8", "replace") if path.is_file() else "?"
-        digest, known = _digest(text), (self._inventory.frames, self._inventory.pending)
         if text == self._texts[number]:
-            self._digests[number] = digest
+            self._digests[number] = _digest(text)
             return True
-        if text.strip("\0") and digest not in [each.get(number, {}).get("share") for each in known]:
+        if text.strip("\0") and _digest(text) != self._digests.get(number):
             raise FileExistsError(
                 f"{path} was not written with the image, or was changed since; "
                 "remove it, or give another output_dir"
             )
+        self._stale.add(number)
         return False
+
+    def _text(self, number: int) -> str:
+        path = self._path(number)
+        return path.read_text("utf-8", "replace") if path.is_file() else "no file"
 
     def _path(self, number: int) -> Path:
         image = self._inventory.path(number)

@@ -212,11 +212,10 @@ def _path_maker(
     if os.path.isdir(source) and os.path.samefile(source, directory):
         raise ValueError(f"output_dir={directory} has the images that are read; give another one")
     clear_partials(directory, f"{stem}_frame_", is_prefix=True)
-    names = set(os.listdir(directory))
 
     def path_of(number: int, count: int) -> Path:
         path = directory / image_name(stem, number, count, suffix)
-        if path.name in names and is_image_suffix(suffix) and not is_image(path):
+        if os.path.lexists(path) and is_image_suffix(suffix) and not is_image(path):
             raise FileExistsError(f"{path} is there, and no image; remove it, or give another output_dir")
         return path
 
