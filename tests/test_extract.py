@@ -167,7 +167,7 @@ def test_an_image_that_was_cut_short_is_made_again(tmp_path, asked):
     assert (tmp_path / "gop2_frame_000020.png").read_bytes() == whole
 
 
-@pytest.mark.parametrize("end", [-1, -60, 400])
+@pytest.mark.parametrize("end", [-1, -2, -3, -60, 400])
 def test_a_damaged_manifest_is_made_again(tmp_path, end):
     sample(CLIP, tmp_path, step=10)
     said, text = manifest(tmp_path), (tmp_path / "gop2_frames.json").read_text().rstrip()

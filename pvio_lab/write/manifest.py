@@ -62,7 +62,10 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     try:
         text = path.read_text("utf-8")
-        data = json.loads(text if text.rstrip().endswith("}") else _first_line(text))
+        try:
+            data = json.loads(text)
+        except ValueError:
+            data = json.loads(_first_line(text))
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) and _is_manifest(data) else None
