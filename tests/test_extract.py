@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import md5
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,8 @@ from pvio_lab import (
     sample_video,
     sample_video_tree,
 )
+from pvio_lab.base.files import Target
+from pvio_lab.base.locks import LockFile
 from pvio_lab.write.sample_report import SampleRow
 
 CLIP = SAMPLES / "gop2.mp4"
@@ -164,12 +167,85 @@ def test_an_image_that_was_cut_short_is_made_again(tmp_path, asked):
     assert (tmp_path / "gop2_frame_000020.png").read_bytes() == whole
 
 
-def test_a_damaged_manifest_is_made_again(tmp_path):
-    sample(CLIP, tmp_path, step=30)
-    said = manifest(tmp_path)
-    (tmp_path / "gop2_frames.json").write_text('{"half')
-    assert sample(CLIP, tmp_path, step=30).num_kept == 2
+@pytest.mark.parametrize("end", [-1, -2, -3, -60, 400])
+def test_a_damaged_manifest_is_made_again(tmp_path, end):
+    sample(CLIP, tmp_path, step=10)
+    said, text = manifest(tmp_path), (tmp_path / "gop2_frames.json").read_text().rstrip()
+    (tmp_path / "gop2_frames.json").write_text(text[:end])
+    assert sample(CLIP, tmp_path, step=10).num_kept == 6
     assert manifest(tmp_path) == said
+
+
+@pytest.mark.parametrize(
+    "text", ['{"half', "", "{}", '{"frames": [1, 2], "is_complete": true}', "[" * 100_000]
+)
+def test_a_manifest_of_somebody_else_stays(tmp_path, text):
+    (tmp_path / "gop2_frames.json").write_text(text)
+    with pytest.raises(FileExistsError, match=r"gop2_frames\.json is no list of sampled images"):
+        sample(CLIP, tmp_path, step=30)
+    assert (tmp_path / "gop2_frames.json").read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["gop2_frames.json"]
+
+
+def frame_30(folder):
+    sample(CLIP, folder / "other", only=[31])
+    return (folder / "other" / "gop2_frame_000031.png").read_bytes()
+
+
+@pytest.mark.parametrize("contents", [b"a text", frame_30], ids=["text", "image"])
+@pytest.mark.parametrize("before", [[], [0], [0, 30]], ids=str)
+def test_a_file_of_somebody_else_stays(tmp_path, contents, before):
+    data = contents if isinstance(contents, bytes) else contents(tmp_path)
+    if before:
+        sample(CLIP, tmp_path, only=before)
+    image = tmp_path / "gop2_frame_000030.png"
+    image.write_bytes(data)
+    with pytest.raises(FileExistsError, match=r"gop2_frame_000030\.png .*; remove it, or give another"):
+        sample(CLIP, tmp_path, step=10)
+    assert image.read_bytes() == data
+    assert numbers_in(tmp_path) == sorted({*before, 30})
+
+
+def test_a_file_of_somebody_else_that_comes_meanwhile_stays(tmp_path, monkeypatch):
+    original = VideoReader.stream
+
+    def disturbed(self, indices, **options):
+        (tmp_path / "gop2_frame_000010.png").write_bytes(b"a text")
+        return original(self, indices, **options)
+
+    monkeypatch.setattr(VideoReader, "stream", disturbed)
+    with pytest.raises(FileExistsError, match=r"gop2_frame_000010\.png has come while frames were sampled"):
+        sample(CLIP, tmp_path, step=10)
+    assert (tmp_path / "gop2_frame_000010.png").read_bytes() == b"a text"
+    assert 10 not in [frame["number"] for frame in manifest(tmp_path)["frames"]]
+
+
+def test_annotations_of_somebody_else_stay(tmp_path):
+    options = {"step": 30, "copy_annotations": True}
+    sample(CLIP, tmp_path, annotations={0: "a"}, **options)
+    sample(CLIP, tmp_path, annotations={0: "b"}, **options)  # what was not changed follows
+    share = tmp_path / "gop2_frame_000000.png.json"
+    assert json.loads(share.read_text())["labels"] == ["b"]
+    share.write_text('{"by hand": 1}')
+    with pytest.raises(
+        FileExistsError, match=r"000000\.png\.json was not written with the image, or was chang"
+    ):
+        sample(CLIP, tmp_path, annotations={0: "c"}, **options)
+    assert share.read_text() == '{"by hand": 1}'
+    assert sample(CLIP, tmp_path, step=30).num_kept == 2
+
+
+def test_a_manifest_of_an_earlier_version(tmp_path, asked):
+    sample(CLIP, tmp_path, step=20)
+    said = manifest(tmp_path)
+    for frame in said["frames"]:
+        del frame["bytes"]
+    (tmp_path / "gop2_frames.json").write_text(json.dumps(said))
+    (tmp_path / "gop2_frame_000040.png").write_bytes((tmp_path / "gop2_frame_000000.png").read_bytes()[:-9])
+    asked.clear()
+    assert sample(CLIP, tmp_path, step=20).num_kept == 2
+    assert asked == [40]
+    assert all(frame["bytes"] > 0 for frame in manifest(tmp_path)["frames"])
 
 
 @pytest.mark.parametrize("change", [{"resize": 120}, {"source": SAMPLES / "vp9.webm"}])
@@ -384,6 +460,15 @@ def test_a_tree_of_every_sample(tmp_path):
     assert {Path(row.source).name for row in report.bad} <= {"damaged.mp4", "truncated.mp4"}
 
 
+def test_a_file_of_somebody_else_in_a_tree(videos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a_frame_000022.png").write_text("mine")
+    report = tree(videos, tmp_path / "out", step=22)
+    assert [Path(row.source).name for row in report.bad] == ["a.mp4", "bad.mp4", "text.mp4"]
+    assert "a_frame_000022.png is there, and no manifest knows it" in report.rows[0].error
+    assert numbers_in(tmp_path / "out" / "deep", "a.mp4") == [0, 22, 44]
+
+
 def test_no_videos(tmp_path):
     with pytest.raises(FileNotFoundError, match="there are no videos in the directory"):
         tree(tmp_path, tmp_path / "out")
@@ -396,9 +481,12 @@ def test_no_videos(tmp_path):
 # Being stopped
 
 
+def environment():
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def started(code):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment())
 
 
 def wait_for_images(folder, count):
@@ -458,7 +546,7 @@ except KeyboardInterrupt:
 
 
 def forget_the_end(folder):
-    """Makes a manifest say what it says while a run is at work, or after it was killed."""
+    """Makes a manifest say what those of earlier versions say after a run was killed."""
     said = manifest(folder) | {"is_complete": False, "frames": []}
     (folder / "gop2_frames.json").write_text(json.dumps(said))
 
@@ -470,18 +558,95 @@ def test_images_of_a_killed_run_are_found_by_one_that_wants_others(tmp_path):
     assert [frame["number"] for frame in manifest(tmp_path)["frames"]] == [0, 20, 30, 40]
 
 
-def test_half_files_of_killed_runs_are_removed_in_time(tmp_path):
-    sample(CLIP, tmp_path, num_frames=1)
-    forget_the_end(tmp_path)
-    new, old = (
-        tmp_path / ".gop2_frame_000001.png.aa.part.png",
-        tmp_path / ".gop2_frame_000002.png.bb.part.png",
-    )
-    for path in (new, old):
-        path.write_bytes(b"half")
-    os.utime(old, (time.time() - 1000,) * 2)
-    sample(CLIP, tmp_path, num_frames=1)
-    assert (new.exists(), old.exists()) == (True, False)
+STEPS = """
+import os, sys, threading, pvio_lab as pv
+left, lock = int(sys.argv[1]), threading.Lock()
+
+def die_in_time(act):
+    def wrapped(*arguments, **options):
+        global left
+        with lock:
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), 9)
+        return act(*arguments, **options)
+    return wrapped
+
+for name in ("open", "link", "unlink", "replace", "remove"):
+    setattr(os, name, die_in_time(getattr(os, name)))
+options = dict(annotations={10: sys.argv[2]}, copy_annotations=True, progress=False)
+pv.sample_video(sys.argv[3], sys.argv[4], step=10, **options)
+print("done")
+"""
+
+
+@posix_only
+@pytest.mark.slow
+def test_killed_at_any_moment_the_next_run_completes_it(tmp_path):
+    """Several runs into each folder, with other annotations from time to time."""
+    truth = fingerprints(true_frames(CLIP)[::10])
+    for moment in range(1, 45):
+        folder, mine = tmp_path / str(moment // 7), tmp_path / str(moment // 7) / "gop2_frame_000059.png"
+        folder.mkdir(exist_ok=True)
+        mine.write_text("mine")
+        code, label = [sys.executable, "-c", STEPS, str(moment)], str(moment // 3)
+        subprocess.run([*code, label, str(CLIP), str(folder)], env=environment(), capture_output=True)
+        row = sample(CLIP, folder, step=10, annotations={10: label}, copy_annotations=True)
+        assert (row.ok, row.num_images, mine.read_text()) == (True, 6, "mine")
+        assert fingerprints(map(pixels, sorted(folder.glob("*0.png")))) == truth
+        assert json.loads((folder / "gop2_frame_000010.png.json").read_text())["labels"] == [label]
+        assert [frame["number"] for frame in manifest(folder)["frames"]] == list(range(0, 60, 10))
+        assert list(folder.glob(".*")) == []
+
+
+def test_half_files_of_killed_runs_are_removed(tmp_path):
+    half = tmp_path / ".gop2_frame_000002.png.0123abcd.part.png"
+    half.write_bytes(b"half")
+    with Target(tmp_path / "gop2_frame_000001.png") as target:  # somebody is at work
+        sample(CLIP, tmp_path, num_frames=1)
+        assert (half.exists(), target.partial.exists()) == (False, True)
+
+
+# Two runs at once
+
+
+@posix_only
+def test_two_runs_into_one_folder(tmp_path):
+    call = f"import pvio_lab as pv; pv.sample_video({str(CLIP)!r}, {str(tmp_path)!r}, progress=False, step="
+    with started(f"{call}2)") as first, started(f"{call}3)") as second:
+        assert (first.wait(60), second.wait(60)) == (0, 0)
+    numbers, said = numbers_in(tmp_path), manifest(tmp_path)
+    assert numbers == sorted({*range(0, 60, 2), *range(0, 60, 3)})
+    assert ([frame["number"] for frame in said["frames"]], said["is_complete"]) == (numbers, True)
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_run_waits_for_another_one_and_says_so(tmp_path, caplog):
+    lock = LockFile(tmp_path / "gop2_frames.json")
+    assert lock.acquire()
+    with caplog.at_level("WARNING", "pvio_lab"), ThreadPoolExecutor(1) as pool:
+        future = pool.submit(sample, CLIP, tmp_path, num_frames=1)
+        while not caplog.records:
+            assert not future.done()
+            time.sleep(0.01)
+        assert list(tmp_path.glob("*.png")) == []
+        lock.release()
+        assert future.result(60).ok
+    assert f"gop2.mp4 is being sampled into {tmp_path} by process {os.getpid()} on" in caplog.text
+
+
+def test_a_tree_leaves_what_another_one_is_at_for_the_end(videos, tmp_path):
+    (tmp_path / "out").mkdir()
+    with LockFile(tmp_path / "out" / "a_frames.json") as lock, ThreadPoolExecutor(1) as pool:
+        assert lock.acquire()
+        future = pool.submit(tree, videos, tmp_path / "out", num_frames=1)
+        while not list((tmp_path / "out" / "deep" / "er").glob("*.json")):
+            time.sleep(0.01)
+        assert numbers_in(tmp_path / "out", "a") == []
+        lock.release()
+        report = future.result(60)
+    assert (report.rows[0].ok, report.rows[0].num_kept) == (True, 0)
+    assert numbers_in(tmp_path / "out", "a") == [29]
 
 
 # The report

@@ -10,9 +10,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
-from pvio_lab.base.files import Target, write_whole
+from pvio_lab import VideoWriter
+from pvio_lab.base import partials
+from pvio_lab.base.files import Target, _pass_on, write_whole
+from pvio_lab.base.locks import LockFile
+from pvio_lab.base.partials import Partial, clear_partials
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the names and links of POSIX")
@@ -278,3 +284,120 @@ def test_hard_links_are_not_parted(tmp_path):
     os.link(tmp_path / "a.mp4", tmp_path / "b.mp4")
     with pytest.raises(FileExistsError, match="one of 2 hard links"):
         Target(tmp_path / "a.mp4")
+
+
+@needs_posix
+@pytest.mark.parametrize(("is_same_group", "mode"), [(True, 0o664), (False, 0o604)])
+def test_one_group_may_not_read_what_is_meant_for_another(tmp_path, monkeypatch, is_same_group, mode):
+    def refuse(*_):
+        raise PermissionError
+
+    (tmp_path / "new").write_bytes(b"")
+    own = (tmp_path / "new").stat()
+    old = os.stat_result([0o100664, *own[1:5], own.st_gid + (not is_same_group), *own[6:]])
+    monkeypatch.setattr(os, "chown", refuse)
+    _pass_on(old, tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == mode
+
+
+# What killed runs leave
+
+HOLDING = """
+import sys, time, numpy as np, pvio_lab as pv
+writer = pv.VideoWriter(sys.argv[1], 25)
+writer.append(np.zeros((64, 64, 3), np.uint8))
+print("writing", flush=True)
+time.sleep(60)
+"""
+
+
+@needs_posix
+def test_what_a_killed_run_has_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    command = [sys.executable, "-c", HOLDING, tmp_path / "a.mp4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        (partial,) = tmp_path.iterdir()
+        write_whole(tmp_path / "a.mp4", "meanwhile")
+        assert names_in(tmp_path) == [partial.name, "a.mp4"]
+        orphans = psutil.Process(process.pid).children()
+        process.kill()
+    with VideoWriter(tmp_path / "a.mp4", 25) as writer:  # does not mind that ffmpeg may still be at work
+        writer.append(np.zeros((64, 64, 3), np.uint8))
+    assert not psutil.wait_procs(orphans, 60)[1]
+    write_whole(tmp_path / "a.mp4", "later")
+    assert names_in(tmp_path) == ["a.mp4"]
+
+
+def test_only_what_is_left_of_this_file_is_removed(tmp_path):
+    for name in (".a.mp4.0123abcd.part", ".a.mp4x.0123abcd.part", ".a.mp4.part", ".a.mp4.0123abcd.part.b.c"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".a.mp4.89abcdef.part").mkdir()
+    clear_partials(tmp_path, "a.mp4")
+    left = [".a.mp4.0123abcd.part.b.c", ".a.mp4.part", ".a.mp4x.0123abcd.part"]
+    assert names_in(tmp_path) == left if os.name == "posix" else [".a.mp4.89abcdef.part", *left]
+    clear_partials(tmp_path, "a", is_prefix=True)
+    assert ".a.mp4x.0123abcd.part" not in names_in(tmp_path)
+
+
+@needs_posix
+def test_a_file_that_is_about_to_be_locked_is_not_lost(tmp_path, monkeypatch):
+    real, files = partials.try_lock, []
+
+    def late(lock):
+        files.append(names_in(tmp_path))
+        if len(files) < 3:
+            monkeypatch.setattr(partials, "try_lock", real)
+            clear_partials(tmp_path, "a.mp4")  # by somebody else, at the worst moment
+            monkeypatch.setattr(partials, "try_lock", late)
+        return real(lock)
+
+    monkeypatch.setattr(partials, "try_lock", late)
+    with Target(tmp_path / "a.mp4") as target:
+        assert target.partial.exists()
+        target.commit()
+    assert len(files) == len(set(map(str, files))) == 3
+    assert names_in(tmp_path) == ["a.mp4"]
+
+
+@needs_posix
+def test_folders_that_are_being_filled_stay(tmp_path):
+    partial = Partial(tmp_path / "a", is_folder=True)
+    clear_partials(tmp_path, "a")
+    assert partial.path.is_dir()
+    partial.rename(tmp_path / "a", overwrite=False)
+    partial.remove()
+    assert names_in(tmp_path) == ["a"]
+
+
+@needs_fork
+def test_a_forked_child_keeps_no_lock(tmp_path):
+    lock, (reading, writing) = LockFile(tmp_path / "a"), os.pipe()
+    assert lock.acquire()
+    child = os.fork()
+    if not child:
+        os.read(reading, 1)
+        lock.release()
+        os._exit(0)
+    lock.release()
+    with LockFile(tmp_path / "a") as other:
+        assert other.acquire()
+        os.write(writing, b"!")
+        os.waitpid(child, 0)
+        assert not lock.acquire()
+    os.close(reading), os.close(writing)
+    assert names_in(tmp_path) == []
+
+
+def test_one_of_many_gets_a_lock(tmp_path):
+    def is_alone(number):
+        with LockFile(tmp_path / "a") as lock:
+            while not lock.acquire():
+                pass
+            inside.append(number)
+            is_first = len(inside) == 1
+            inside.remove(number)
+            return is_first
+
+    inside = []
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(is_alone, range(40)))

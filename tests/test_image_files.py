@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.write.image_files import image_name, is_whole_png, save_whole, write_all, write_image
+from pvio_lab.write.image_files import image_name, png_state, save_whole, write_all, write_image
 from pvio_lab.write.sample_names import shared_stems, stem_for, video_name
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -32,15 +32,17 @@ def test_formats_that_keep_every_pixel(suffix, tmp_path):
     np.testing.assert_array_equal(np.array(Image.open(path)), FRAME)
 
 
-def test_whole_and_other_files(tmp_path):
-    path = tmp_path / "a.png"
-    assert not is_whole_png(path)
+def test_whole_half_and_other_files(tmp_path):
+    path, (height, width) = tmp_path / "a.png", FRAME.shape[:2]
     write_image(path, FRAME)
-    assert is_whole_png(path)
-    path.write_bytes(path.read_bytes()[:-1])
-    assert not is_whole_png(path)
-    path.write_bytes(b"")
-    assert not is_whole_png(path)
+    whole = path.read_bytes()
+    assert png_state(path, (width, height)) == "whole"
+    assert png_state(path, (width + 1, height)) == "other"
+    for half in (whole[:-1], whole[:50], whole[:3], b"", bytes(len(whole))):
+        path.write_bytes(half)
+        assert png_state(path, (width, height)) == "half"
+    path.write_text("some words" * 10)
+    assert png_state(path, (width, height)) == "other"
 
 
 def jobs(folder, count, asked):

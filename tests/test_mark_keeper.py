@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoReader, sample_video
-from pvio_lab.base import folder_lock
+from pvio_lab.base.locks import LockFile
 from pvio_lab.read.annotations import find_notes
 from pvio_lab.read.identity import identity_of
 from pvio_lab.read.mark_places import marked_video
@@ -488,22 +487,12 @@ def test_a_process_that_is_killed_loses_only_what_was_not_saved_yet(clip, opened
     assert browser.keeper.save()
 
 
-def test_one_at_a_time_in_a_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_lock, "_PATIENCE_SECONDS", 0.1)
-    entered, leave = threading.Event(), threading.Event()
-
-    def stay():
-        with folder_lock.alone_in_folder(tmp_path):
-            entered.set()
-            leave.wait(20)
-
-    thread = threading.Thread(target=stay)
-    thread.start()
-    assert entered.wait(20)
-    if sys.platform != "win32":
-        with pytest.raises(TimeoutError, match="another program"), folder_lock.alone_in_folder(tmp_path):
-            pass
-    leave.set()
-    thread.join(20)
-    with folder_lock.alone_in_folder(tmp_path), folder_lock.alone_in_folder(tmp_path / "missing"):
-        assert names_in(tmp_path) == []
+def test_a_turn_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(mark_file, "_PATIENCE_SECONDS", 0.1)
+    path = tmp_path / "clip.mp4.marks.json"
+    with LockFile(path) as turn:
+        assert turn.acquire()
+        with pytest.raises(TimeoutError, match=r"process \d+ on .* has been at this file for 0.1 s"):
+            Marks().save(path)
+    Marks().save(path)
+    assert path.name in names_in(tmp_path) and not any(name.endswith(".lock") for name in names_in(tmp_path))

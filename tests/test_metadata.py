@@ -128,6 +128,60 @@ def test_garbage_is_made_again(clip, garbage, no_opening):
     assert get_video_metadata(clip).num_frames == 60
 
 
+OTHERS = [
+    b'{"n_frames": 60, "fps": 30.0}',
+    b'{"key": "abc", "info": {}}',
+    b"notes of mine",
+    b"[1, 2]",
+    b"\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("contents", OTHERS, ids=repr)
+def test_a_file_of_somebody_else_stays(clip, contents, no_opening):
+    beside(clip).write_bytes(contents)
+    assert get_video_metadata(clip).num_frames == 60
+    no_opening()
+    assert get_video_metadata(clip).num_frames == 60
+    assert beside(clip).read_bytes() == contents
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links and FIFOs")
+@pytest.mark.parametrize("kind", ["link to ours", "link to nowhere", "fifo"])
+def test_what_is_no_regular_file_stays(clip, tmp_path, kind, no_opening):
+    get_video_metadata(clip)
+    beside(clip).replace(tmp_path / "elsewhere")
+    before = (tmp_path / "elsewhere").read_bytes().replace(b"60", b"61")
+    (tmp_path / "elsewhere").write_bytes(before)
+    if kind == "fifo":
+        os.mkfifo(beside(clip))
+    else:
+        beside(clip).symlink_to(tmp_path / ("elsewhere" if kind == "link to ours" else "nowhere"))
+    assert get_video_metadata(clip).num_frames == 60
+    no_opening()
+    assert get_video_metadata(clip).num_frames == 60
+    assert beside(clip).is_symlink() != beside(clip).is_fifo()
+    assert (tmp_path / "elsewhere").read_bytes() == before
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions as POSIX has them")
+def test_the_file_follows_the_umask(clip):
+    before = os.umask(0o027)
+    try:
+        get_video_metadata(clip)
+    finally:
+        os.umask(before)
+    assert beside(clip).stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_killed_process_has_left_is_removed(clip):
+    left = clip.with_name(".other.mp4.metadata.json.0123abcd.part")
+    left.write_text("half")
+    get_video_metadata(clip)
+    assert not left.exists()
+
+
 def remembered(clip):
     get_video_metadata(clip)
     return json.loads(beside(clip).read_text())
@@ -224,10 +278,10 @@ def read_only(clip, monkeypatch):
     """Nothing can be written beside the clip, whoever asks: root may ignore permissions."""
     real = metadata.write_whole
 
-    def refuse(path, contents):
+    def refuse(path, contents, **options):
         if path.parent == clip.parent:
             raise PermissionError(13, "Permission denied", str(path))
-        real(path, contents)
+        real(path, contents, **options)
 
     monkeypatch.setattr(metadata, "write_whole", refuse)
     return clip
@@ -301,7 +355,8 @@ def test_an_interrupted_write_leaves_nothing(clip, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", interrupt)
+    for name in ("link", "rename", "replace"):
+        monkeypatch.setattr(os, name, interrupt, raising=False)
     with pytest.raises(KeyboardInterrupt):
         get_video_metadata(clip)
     assert list(clip.parent.iterdir()) == [clip]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import gc
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -214,7 +215,16 @@ def test_cameras_without_frames_have_no_file(recorder, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
 
 
-def test_cancelling_leaves_nothing(recorder, tmp_path):
+@pytest.fixture
+def replacing():
+    """A recorder that may replace older files."""
+    with StreamingVideoEncoder(25, preset="ultrafast", when_full="block", overwrite=True) as recorder:
+        yield recorder
+        recorder.cancel_episode()
+
+
+def test_cancelling_leaves_nothing(replacing, tmp_path):
+    recorder = replacing
     old = tmp_path / "episode" / "left.mp4"
     old.parent.mkdir()
     old.write_bytes(b"old")
@@ -325,7 +335,8 @@ def test_finishing_may_be_interrupted_and_called_again(recorder, tmp_path, slow_
 
 
 @pytest.mark.usefixtures("interrupts")
-def test_cancelling_while_files_are_completed(recorder, tmp_path, slow_end):
+def test_cancelling_while_files_are_completed(replacing, tmp_path, slow_end):
+    recorder = replacing
     old = tmp_path / "left.mp4"
     old.write_bytes(b"old")
     recorder.start_episode(["front", "left"], tmp_path)
@@ -398,7 +409,10 @@ def test_wrong_states(recorder, tmp_path):
     assert "recording front" in repr(recorder)
 
 
-@pytest.mark.parametrize("keys", [[], ["a", "a"], ["a/b"], [""], ["..", "b"], [3], ["a\\b"]])
+ONE_FILE = [["a", "A"], ["caf\u00e9", "cafe\u0301"], ["stra\u00dfe", "STRASSE"]]
+
+
+@pytest.mark.parametrize("keys", [[], ["a", "a"], ["a/b"], [""], ["..", "b"], [3], ["a\\b"], *ONE_FILE])
 def test_wrong_keys(recorder, tmp_path, keys):
     with pytest.raises(ValueError, match="key"):
         recorder.start_episode(keys, tmp_path / "new")
@@ -454,13 +468,61 @@ def test_other_codecs(tmp_path, codec, suffix):
     assert numbers_in(video.path) == list(range(10))
 
 
-def test_files_are_not_replaced_unless_allowed(tmp_path):
-    (tmp_path / "left.mp4").write_bytes(b"old")
-    with StreamingVideoEncoder(25, overwrite=False) as recorder:
-        with pytest.raises(FileExistsError, match=r"left\.mp4 exists"):
-            recorder.start_episode(["front", "left"], tmp_path)
-        assert [each.name for each in tmp_path.iterdir()] == ["left.mp4"]
-        recorder.start_episode(["front"], tmp_path)
+def test_an_earlier_episode_is_not_replaced(recorder, tmp_path):
+    first = record(recorder, tmp_path, ["left"], FRAMES[:3])["left"]
+    with pytest.raises(FileExistsError, match=r"left\.mp4 exists.* give each episode a directory of its own"):
+        recorder.start_episode(["front", "left"], tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["left.mp4"]
+    assert numbers_in(first.path) == [0, 1, 2]
+    recorder.start_episode(["front"], tmp_path)
+
+
+def test_two_recorders_of_one_file(recorder, replacing, tmp_path):
+    recorder.start_episode(["left"], tmp_path)
+    with pytest.raises(FileExistsError, match=rf"left\.mp4 is being recorded by process {os.getpid()} on "):
+        replacing.start_episode(["front", "left"], tmp_path)
+    recorder.feed_frame("left", FRAMES[5])
+    assert numbers_in(recorder.finish_episode()["left"].path) == [5]
+    assert [each.name for each in tmp_path.iterdir()] == ["left.mp4"]
+    assert len(record(replacing, tmp_path, ["left"], FRAMES[:2])) == 1  # it may, as it was told
+
+
+def test_a_file_that_comes_meanwhile_is_not_replaced_and_no_frame_is_lost(recorder, tmp_path):
+    recorder.start_episode(["front", "left"], tmp_path)
+    for number in (3, 4):
+        recorder.feed_frame("front", FRAMES[number])
+        recorder.feed_frame("left", FRAMES[number])
+    (tmp_path / "left.mp4").write_bytes(b"other")
+    (tmp_path / "left-2.mp4").write_bytes(b"more")
+    videos = recorder.finish_episode()
+    assert videos["left"].path == tmp_path / "left-3.mp4"
+    assert [numbers_in(video.path) for video in videos.values()] == [[3, 4], [3, 4]]
+    assert (tmp_path / "left.mp4").read_bytes() == b"other"
+
+
+RECORDING = """
+import sys, time, numpy as np, pvio_lab as pv
+recorder = pv.StreamingVideoEncoder(25, preset="ultrafast")
+recorder.start_episode(["front"], sys.argv[1])
+recorder.feed_frame("front", np.zeros((64, 64, 3), np.uint8))
+print("recording", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_what_a_killed_recording_leaves_stands_in_nobodys_way(recorder, tmp_path):
+    command = [sys.executable, "-c", RECORDING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        with pytest.raises(FileExistsError, match=rf"is being recorded by process {process.pid} on "):
+            recorder.start_episode(["front"], tmp_path)
+        orphans = psutil.Process(process.pid).children()
+        process.kill()
+    assert not psutil.wait_procs(orphans, 60)[1]
+    assert len(list(tmp_path.glob(".front.mp4.*"))) == 2  # the half file, and its lock
+    record(recorder, tmp_path, ["front"], FRAMES[:2])
+    assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
 
 
 def test_a_finished_folder_stays_when_something_fails_later(tmp_path):

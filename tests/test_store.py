@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import pytest
@@ -105,3 +106,19 @@ def test_a_damaged_note_is_a_clear_error(store, content):
     store.write("job.json", content)
     with pytest.raises(ValueError, match=r"job\.json is damaged"):
         store.read_json("job.json")
+
+
+def test_half_files_of_killed_runs_are_removed(store, tmp_path):
+    half, whole = tmp_path / ".job.json.0123abcd.part", tmp_path / "job.json"
+    half.write_bytes(b"half")
+    store.write("job.json", b"{}")
+    store.settle(0)
+    assert (half.exists(), whole.read_bytes()) == (False, b"{}")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions as POSIX has them")
+def test_a_file_that_is_replaced_passes_on_its_permissions(store, tmp_path):
+    (tmp_path / "job.json").write_bytes(b"old")
+    (tmp_path / "job.json").chmod(0o600)
+    store.write("job.json", b"{}")
+    assert (tmp_path / "job.json").stat().st_mode & 0o777 == 0o600

@@ -286,6 +286,35 @@ def test_a_writer_of_your_own(write, tmp_path):
 
 
 @both
+def test_images_are_replaced_and_other_files_stay(write, tmp_path):
+    _, second, third = write(CLIP, tmp_path, end=3)
+    truth = third.read_bytes()
+    third.write_bytes(second.read_bytes())
+    second.write_text("a text")
+    with pytest.raises(FileExistsError, match=r"gop2_frame_000001\.png is there, and no image; remove it"):
+        write(CLIP, tmp_path)
+    assert second.read_text() == "a text"
+    write(CLIP, tmp_path, start=2, end=3)
+    assert third.read_bytes() == truth
+
+
+@both
+def test_the_images_that_are_read_stay(write, tmp_path):
+    write(CLIP, tmp_path / "gop2", start=3, end=6)
+    before = {path: path.read_bytes() for path in (tmp_path / "gop2").iterdir()}
+    with pytest.raises(ValueError, match="has the images that are read; give another one"):
+        write(tmp_path / "gop2", tmp_path / "gop2")
+    assert {path: path.read_bytes() for path in (tmp_path / "gop2").iterdir()} == before
+
+
+@both
+def test_half_files_of_killed_runs_are_removed(write, tmp_path):
+    (tmp_path / ".gop2_frame_000050.jpg.0123abcd.part.jpg").write_bytes(b"half")
+    write(CLIP, tmp_path, end=1)
+    assert os.listdir(tmp_path) == ["gop2_frame_000000.png"]
+
+
+@both
 def test_a_slow_disk_makes_the_decoder_wait(write, tmp_path, monkeypatch):
     alive, most = weakref.WeakSet(), []
     original = VideoReader.stream

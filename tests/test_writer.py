@@ -377,6 +377,15 @@ def test_images_in_natural_order(tmp_path):
     assert [read_number(frame) for frame in read(path)] == list(range(12))
 
 
+def test_one_of_the_images_is_not_replaced_by_all_of_them(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{number}.gif")
+    before = (tmp_path / "1.gif").read_bytes()
+    with pytest.raises(ValueError, match=r"1\.gif is one of the images that are read; give another name"):
+        encode_video_frames(tmp_path, tmp_path / "1.gif", 25, codec="gif")
+    assert (tmp_path / "1.gif").read_bytes() == before
+
+
 def test_some_of_the_images(tmp_path):
     folder = save_images(tmp_path / "images")
     path = encode_video_frames(folder, tmp_path / "a.mp4", 25, pattern="1*.png", progress=False)

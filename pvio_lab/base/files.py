@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-import uuid
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +13,8 @@ from types import TracebackType
 from typing import BinaryIO
 
 from ..errors import printable
+from .partials import Partial, clear_partials
 
-# Most file systems end at 255 bytes a name.
-_LONGEST_STEM = 200
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
@@ -62,12 +61,15 @@ class Target:
 
     Two of them for one name do not meet: each has a file of its own, and the last one to commit wins. In a
     `with` block, an exception discards; without one, what was not committed is discarded, too. A file that is
-    replaced passes on its permissions and, where that is allowed, its owner.
+    replaced passes on its permissions and, where that is allowed, its owner. What a run that was killed has
+    left of the same file is removed.
 
     Args:
         path: The file that is wanted.
         overwrite: Whether it may replace a file that is there.
         ending: What the name of the new file ends in until then, where something depends on that.
+        clear: Look for what killed runs have left, which lists the folder. False where there are many files
+            in one, and `clear_partials` has done it for all.
 
     Raises:
         FileExistsError: There is a file, and it may not be replaced; or it is one of several hard links.
@@ -76,18 +78,26 @@ class Target:
         ValueError: There is something that is no regular file: a FIFO, a socket, a device.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = True, ending: str = ".part"):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = True,
+        ending: str = ".part",
+        clear: bool = True,
+    ):
         self.path = Path(os.path.abspath(path))
         self._overwrite = overwrite
         self._place = Path(os.path.realpath(path))  # a link stays, and the file it leads to is replaced
+        # Before hard links are looked for: a run that was killed while it made a new file has left one.
+        self._has_cleared = clear and clear_partials(self._place.parent, self._place.name)
         old = self._check()
-        stem = os.fsencode(self._place.name)[:_LONGEST_STEM].decode(errors="ignore")  # no half characters
-        self.partial = self._place.with_name(f".{stem}.{uuid.uuid4().hex[:8]}{ending}")
-        self.partial.open("xb").close()  # fails at once where nothing may be written
+        # Nobody may read what will be private, not even while it is empty.
+        self._file = Partial(self._place, ending=ending, mode=0o666 if old is None else 0o600)
+        self.partial = self._file.path
         if old is not None:
             _pass_on(old, self.partial)
-        self._owner, self._is_committed = os.getpid(), False
-        self._when_dropped = weakref.finalize(self, _remove, self.partial, self._owner)
+        self._when_dropped = weakref.finalize(self, self._file.remove)
 
     def commit(self) -> None:
         """The new file gets its name, and replaces what was there.
@@ -100,16 +110,24 @@ class Target:
             old = self._check()
             if old is not None:
                 _pass_on(old, self.partial)
-            os.replace(self.partial, self._place)
-        else:
-            _rename_to_new(self.partial, self._place)
-        self._is_committed = True
+        self._file.rename(self._place, overwrite=self._overwrite)
         self._when_dropped.detach()
+        if self._has_cleared:  # the ffmpeg of a killed run lives a little longer, and may have made it anew
+            clear_partials(self._place.parent, self._place.name)
+
+    def commit_beside(self) -> Path:
+        """The new file gets a free name like the one that was wanted: `front-2.mp4`; return that."""
+        for number in itertools.count(2):
+            place = self._place.with_name(f"{self._place.stem}-{number}{self._place.suffix}")
+            with suppress(FileExistsError):
+                self._file.rename(place, overwrite=False)
+                break
+        self._when_dropped.detach()
+        return place
 
     def discard(self) -> None:
         """Removes the new file, if it was not committed; and again, if somebody has made it anew."""
-        if not self._is_committed:
-            _remove(self.partial, self._owner)
+        self._file.remove()
 
     def __enter__(self) -> Target:
         return self
@@ -139,18 +157,31 @@ class Target:
             raise PermissionError(
                 f"{printable(self.path)} is read-only; make it writable or choose another name"
             )
-        if old.st_nlink > 1:
+        if old.st_nlink > 1 and not self._loses_links():
             raise FileExistsError(
                 f"{printable(self.path)} is one of {old.st_nlink} hard links to a file, and "
                 "replacing it would part them; remove it first or choose another name"
             )
         return old
 
+    def _loses_links(self) -> bool:
+        """Another process that makes a new file of this name needs a second link for a moment."""
+        for _ in range(5):
+            time.sleep(0.01)
+            with suppress(FileNotFoundError):
+                if self._place.lstat().st_nlink > 1:
+                    continue
+            return True
+        return False
 
-def write_whole(path: str | os.PathLike[str], contents: str | bytes) -> None:
+
+def write_whole(
+    path: str | os.PathLike[str], contents: str | bytes, *, overwrite: bool = True, clear: bool = True
+) -> None:
     """Write a small file at once, as `Target` does; text becomes UTF-8."""
-    with Target(path) as target:
-        target.partial.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+    with Target(path, overwrite=overwrite, clear=clear) as target:
+        data = contents if isinstance(contents, bytes) else contents.encode("utf-8", "backslashreplace")
+        target.partial.write_bytes(data)
         target.commit()
 
 
@@ -166,33 +197,15 @@ def _may_write(place: Path) -> bool:
 
 
 def _pass_on(old: os.stat_result, partial: Path) -> None:
-    """Give a new file the owner and the permissions of the one it will replace."""
-    with suppress(OSError, AttributeError):  # only the superuser may give files away; Windows knows no owners
-        os.chown(partial, old.st_uid, old.st_gid)
+    """Give a new file the owner and the permissions of the one it will replace, as far as that is allowed."""
+    with suppress(OSError, AttributeError):  # to one's own groups only; Windows knows no owners
+        os.chown(partial, -1, old.st_gid)
+    with suppress(OSError, AttributeError):  # only the superuser may give files away
+        os.chown(partial, old.st_uid, -1)
+    mode, new = stat.S_IMODE(old.st_mode), partial.stat()
+    if new.st_uid != old.st_uid:
+        mode &= ~stat.S_ISUID
+    if new.st_gid != old.st_gid:
+        mode &= ~(stat.S_ISGID | stat.S_IRWXG)  # they were meant for another group
     with suppress(OSError):  # some file systems have no permissions
-        partial.chmod(stat.S_IMODE(old.st_mode))
-
-
-def _rename_to_new(partial: Path, place: Path) -> None:
-    """Renames, but never over another file."""
-    try:
-        os.link(partial, place)  # unlike a rename, this fails where there is a file
-    except FileExistsError:
-        raise FileExistsError(
-            f"{printable(place)} has appeared meanwhile; overwrite=True replaces it"
-        ) from None
-    except (OSError, AttributeError):  # this file system has no links
-        if place.exists():
-            raise FileExistsError(
-                f"{printable(place)} has appeared meanwhile; overwrite=True replaces it"
-            ) from None
-        os.rename(partial, place)
-        return
-    partial.unlink()
-
-
-def _remove(partial: Path, owner: int) -> None:
-    """A forked child that inherits the object leaves the file alone."""
-    if os.getpid() == owner:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        partial.chmod(mode)

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..base.files import write_whole
-from ..base.side_files import read_json
+from ..base.partials import clear_partials
+from ..base.side_files import parsed_json, read_content
+from ..errors import printable
 from .convert import displayed_size
 from .facts import AudioInfo, VideoInfo
 from .fetching import Fetching, user_cache_folder
@@ -27,6 +29,10 @@ _CACHE_VERSION = 1
 # Facts take less than 1,000 bytes, and none of their numbers is as large as this.
 _MOST_BYTES, _MOST, _MOST_PIXELS = 2**16, 2**50, 2**30
 _NUMBERS = ("num_frames", "width", "height", "fps", "duration_seconds", "rotation_degrees", "size_bytes")
+_SUFFIX = ".metadata.json"
+_BEGINNING = b'{\n "key": ['
+# The folders in which this process has looked for what killed ones have left.
+_cleared: set[Path] = set()
 _ALLOWED: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -47,7 +53,8 @@ def get_video_metadata(
     Args:
         path: A video file, or its URL.
         cache: Remember the facts in `<file name>.metadata.json` beside the file, or in the user's cache
-            folder where that place cannot be written to; they count while the file is the same.
+            folder where that place cannot be written to, or has a file of that name that pvio_lab did not
+            write; they count while the file is the same.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
@@ -124,27 +131,66 @@ def recall(path: str) -> VideoInfo | None:
     """What is remembered about a file, if it still is the same file and the memory is sound."""
     for place in _places(path):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            facts = read_json(place, _MOST_BYTES)
+            facts = parsed_json(_content(place))
             if facts.pop("key") == _key(path):
                 return _info_from(facts["info"], path)
     return None
 
 
 def remember(path: str, info: VideoInfo) -> None:
-    """Written aside and renamed, so that nobody ever reads half of it."""
+    """Written aside and renamed, so that nobody ever reads half of it; what others have written stays."""
     text = json.dumps({"key": _key(path), "info": asdict(info)}, indent=1)
     for place in _places(path):
         with suppress(OSError, ValueError):  # it cannot be written there, or something else has that name
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(place, text)
-            return
+            if place.parent not in _cleared:
+                _cleared.add(place.parent)
+                clear_partials(place.parent, "", is_prefix=True, suffix=_SUFFIX)
+            if _is_written(place, text):
+                return
+
+
+def _is_written(place: Path, text: str) -> bool:
+    """Write facts where there are none, or older ones; return False where there is something else."""
+    while not place.is_symlink():
+        with suppress(FileExistsError):
+            write_whole(place, text, overwrite=False, clear=False)
+            return True
+        with suppress(FileNotFoundError):  # somebody has removed it in the meantime
+            found = _content(place)
+            if found != text.encode() and _is_ours(found):
+                write_whole(place, text, clear=False)
+                return True
+            return found == text.encode()
+    return False
+
+
+def _content(place: Path) -> bytes:
+    """Return what a file of facts holds; a link to one is not followed."""
+    if place.is_symlink():
+        raise ValueError(f"{printable(place)} is a link")
+    return read_content(place, _MOST_BYTES)
+
+
+def _is_ours(content: bytes) -> bool:
+    """Tell whether facts were written here, by whichever version; also if only their beginning is left."""
+    try:
+        facts = parsed_json(content)
+    except ValueError:
+        return content[: len(_BEGINNING)] == _BEGINNING[: len(content)]
+    return (
+        isinstance(facts, dict)
+        and set(facts) == {"key", "info"}
+        and isinstance(facts["key"], list)
+        and isinstance(facts["info"], dict)
+    )
 
 
 def _places(path: str) -> tuple[Path, Path]:
     """Beside the file, and in the user's cache folder under a name that no other file has."""
     absolute = os.path.abspath(path)
     name = hashlib.sha256(os.fsencode(absolute)).hexdigest()
-    return Path(f"{absolute}.metadata.json"), user_cache_folder() / f"{name}.metadata.json"
+    return Path(f"{absolute}{_SUFFIX}"), user_cache_folder() / f"{name}{_SUFFIX}"
 
 
 def _key(path: str) -> list[Any]:

@@ -211,6 +211,7 @@ def _packed_result(row: Row, *, work: Work, save: Any) -> Row:
 
 def _saver(store: Store) -> Callable[[Row, int, Any], str]:
     """Writes images, a thousand clips a folder: images/000012/12345_frame_000067.png."""
+    ready: set[str] = set()
 
     def save(row: Row, number: int, frame: Any) -> str:
         from PIL import Image
@@ -219,7 +220,10 @@ def _saver(store: Store) -> Callable[[Row, int, Any], str]:
         name = f"{folder}/{row[CLIP]}_frame_{number:06d}.png"
         encoded = io.BytesIO()
         Image.fromarray(frame).save(encoded, "png")
-        store.make_folder(folder)
+        if folder not in ready:
+            store.make_folder(folder)
+            store.clear(folder)
+            ready.add(folder)
         store.write(name, encoded.getvalue())
         return name
 

@@ -12,10 +12,13 @@ import re
 import uuid
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..base.files import write_whole
+from ..base.partials import clear_partials
 from ..read.sources import is_url
 from .arrow import dataset, fs, pa
 from .manifest import CLIP
@@ -65,11 +68,22 @@ class Store:
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file under another name and renames it, so that there is never half of it."""
+        if self._is_local:
+            return write_whole(self.path(name), content, clear=False)
         folder, _, base = self.path(name).rpartition("/")
         partial = f"{folder}/.{base}.{uuid.uuid4().hex[:8]}.part"
         with self.filesystem.open_output_stream(partial) as stream:
             stream.write(content)
         self.filesystem.move(partial, self.path(name))
+
+    def clear(self, folder: str) -> None:
+        """Removes files that a killed run has left half-written; what is being written stays."""
+        if self._is_local:
+            clear_partials(Path(self.path(folder)), "", is_prefix=True)
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """What a JSON file says; None if there is none.
@@ -101,6 +115,8 @@ class Store:
         Ray's own clean-up leaves open: a worker that outlives its driver may commit clips that the next run
         does, too, and a task that is repeated after it had committed may die while it writes its shard anew.
         """
+        for folder in ("", "deaths"):
+            self.clear(folder)
         markers = self.names("done")
         stems = {_stem(name) for name in markers}
         unsure = {stem.removesuffix(_PENDING) for stem in stems if stem.endswith(_PENDING)}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from ..base.files import Target, free_path
+from ..base.partials import Partial, clear_partials
 from ..errors import printable
 from ..read.frames import Frames
 from ..read.numbers import frame_numbers, integer
@@ -167,13 +166,13 @@ class _Pictures:
     def __init__(self, path: str | os.PathLike[str], first: int, digits: int):
         self._place = Path(os.path.realpath(path))  # a link stays, and leads to the new directory
         self._check()
-        self._partial = self._place.with_name(f".{self._place.name[:60]}.{uuid.uuid4().hex[:8]}.part")
-        self._partial.mkdir()
+        clear_partials(self._place.parent, self._place.name)
+        self._partial = Partial(self._place, is_folder=True)
         self._number, self._digits = first, digits
 
     def append(self, frame: Frames) -> None:
         """Writes the next frame."""
-        Image.fromarray(frame).save(self._partial / f"frame_{self._number:0{self._digits}}.png")
+        Image.fromarray(frame).save(self._partial.path / f"frame_{self._number:0{self._digits}}.png")
         self._number += 1
 
     def complete(self) -> None:
@@ -188,9 +187,9 @@ class _Pictures:
                 self._check()
                 with suppress(FileNotFoundError):
                     self._place.rmdir()
-                self._partial.rename(self._place)
+                self._partial.rename(self._place, overwrite=False)
         finally:  # also where something has appeared under the name meanwhile
-            shutil.rmtree(self._partial, ignore_errors=True)
+            self._partial.remove()
 
     def _check(self) -> None:
         if not self._place.parent.is_dir():

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.files import Target, free_path
-from ..base.folder_lock import alone_in_folder
 from ..base.forks import new_lock
+from ..base.locks import LockFile
 from ..base.side_files import read_content
 from ..read.identity import Identity
 from ..read.mark_files import Contents, marks_text, parsed_marks
@@ -21,6 +21,10 @@ _SAY = (
     'keep="both" joins them, keep="theirs" takes those in the file, keep="mine" replaces them '
     "(the version before stays beside it)"
 )
+
+
+# A turn takes milliseconds.
+_PATIENCE_SECONDS = 3.0
 
 
 class MarksChanged(FileExistsError):
@@ -99,7 +103,8 @@ class MarksFile:
             OtherVideo: It has marks of another video.
             ValueError: There is a file that holds no marks.
         """
-        with self._lock, alone_in_folder(os.path.dirname(os.path.realpath(self.path))):
+        with self._lock, LockFile(Path(os.path.realpath(self.path))) as turn:
+            turn.acquire_within(_PATIENCE_SECONDS)
             found = self._found()
             is_known = found is None or found == self._text
             merged = mine if is_known else self._merged(found or b"", mine, keep)

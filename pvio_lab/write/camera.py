@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.forks import new_lock, survive_forks
+from ..base.locks import LockFile
 from ..errors import EncodeError
 from .pixels import as_picture, check_range, picture_to_rgb
 from .stats import FrameStats, RunningStats
@@ -34,7 +36,8 @@ class EpisodeVideo:
     """What became of one camera of an episode."""
 
     path: Path | None
-    """The file; None if there were no frames, or if the encoder has failed."""
+    """The file; None if there were no frames, or if the encoder has failed. It is named after the camera,
+    unless another file of that name has come meanwhile: then it has a number, as `front-2.mp4`."""
     num_frames: int
     """How many frames it has."""
     dropped_frames: int
@@ -51,11 +54,12 @@ class Camera:
     Args:
         key: Its name.
         writer: Takes its frames.
+        claim: Keeps other recorders away from the file; released in the end.
         queue_size: How many frames may wait.
     """
 
-    def __init__(self, key: str, writer: VideoWriter, queue_size: int):
-        self._key, self._writer = key, writer
+    def __init__(self, key: str, writer: VideoWriter, claim: LockFile, queue_size: int):
+        self._key, self._writer, self._claim = key, writer, claim
         self._queue: queue.Queue[Picture | None] = queue.Queue(queue_size)
         self._stats = RunningStats()
         self._shape: tuple[int, ...] | None = None
@@ -100,7 +104,8 @@ class Camera:
     def result(self) -> EpisodeVideo:
         """Gives the file its name, after `wait`."""
         if self._error is None and self._stats.count:
-            self._guard(self._writer.close)
+            self._guard(partial(self._writer.close, or_beside=True))
+        self._claim.release()
         if self._error is not None:
             return EpisodeVideo(None, 0, self._dropped, None, self._failure())
         stats = self._stats.result()
@@ -118,6 +123,7 @@ class Camera:
             self._queue.put_nowait(None)  # the thread may be waiting for a frame
         self._writer.cancel()  # or for ffmpeg
         self.wait()
+        self._claim.release()
 
     def after_fork(self) -> None:
         """The thread stays with the parent; here there is nobody to wait for."""

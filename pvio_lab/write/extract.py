@@ -44,7 +44,9 @@ def sample_video(
 
     Images that are there are kept, and their frames not decoded again; so a run that was stopped goes on
     where it was, and a second run with a smaller `step` adds what is missing. The manifest,
-    `<video>_frames.json`, has number, time, file and annotations of each image.
+    `<video>_frames.json`, has number, time, file, annotations and size of each image. What it does not know,
+    or what was changed since, is never taken for an image of this video, and never replaced. A run waits for
+    another one that is at the same images.
 
     Args:
         source: A video, its URL, or a directory of images.
@@ -76,7 +78,8 @@ def sample_video(
 
     Raises:
         DecodeError: A frame cannot be decoded. What was written before is kept.
-        FileExistsError: There are images of another video with this name, or of another size.
+        FileExistsError: There are images of another video with this name, or of another size; or a file that
+            was not sampled has the name of an image, its annotations or the manifest.
         OpenError: It is no video.
         ValueError: An option is out of range, or the annotations are wrong or not there.
     """
@@ -113,7 +116,7 @@ def sample_video_tree(
 
     The images of `a/b/clip.mp4` go to `output_dir/a/b`. Of videos in one folder whose names differ only in
     their ends, the images begin with the full name. A video that is broken gets a row that says so, and the
-    others go on.
+    others go on. Several processes may do the same tree at once: they share the videos.
 
     Args:
         source_dir: A directory with videos, told by their extensions; hidden ones are skipped.

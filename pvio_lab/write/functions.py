@@ -44,6 +44,7 @@ def write_frames_to_video(
     from tqdm.auto import tqdm
 
     _check_not_one(frames)
+    _check_no_input(path, frames)
     rate = getattr(frames, "fps", None) if fps is None else fps
     if rate is None:
         raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
@@ -65,6 +66,13 @@ def _check_not_one(frames: Any) -> None:
         raise ValueError(
             f"frames of shape {shape} may be one frame or {shape[0]} grey ones: give [frame] or list(frames)"
         )
+
+
+def _check_no_input(path: str | os.PathLike[str], frames: Any) -> None:
+    """Raises ValueError where the file is one of many that are read; a video may replace itself."""
+    images = frames.paths if isinstance(frames, ImageSequence) and os.path.exists(path) else ()
+    if any(os.path.samefile(path, image) for image in images):
+        raise ValueError(f"{path} is one of the images that are read; give another name")
 
 
 def encode_video_frames(

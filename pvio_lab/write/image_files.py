@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
+import struct
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -26,6 +28,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     ".webp": {"lossless": True, "quality": 50},
 }
 _LEAST_DIGITS = 6
+_PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
+_PNG_HEAD = 24  # up to its width and height
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -55,6 +59,11 @@ def image_suffix(ext: str) -> str:
     return suffix
 
 
+def is_image_suffix(suffix: str) -> bool:
+    """Whether files with this end are images, as far as Pillow knows."""
+    return suffix.lower() in Image.registered_extensions()
+
+
 def checked_suffix(ext: str) -> str:
     """The end of a name, with its dot."""
     if not isinstance(ext, str):
@@ -70,27 +79,55 @@ def write_image(path: Path, frame: Frames) -> None:
     Image.fromarray(frame).save(path, **_OPTIONS.get(path.suffix.lower(), {}))
 
 
-def save_whole(path: Path, frame: Frames, write: ImageWriter = write_image) -> Path:
+def save_whole(
+    path: Path, frame: Frames, write: ImageWriter = write_image, *, overwrite: bool = True
+) -> Path:
     """Has a frame written under another name beside it, and renames the file when it is complete."""
-    target = Target(path, ending=f".part{path.suffix}")  # writers go by the end of the name
+    # Writers go by the end of the name.
+    target = Target(path, overwrite=overwrite, ending=f".part{path.suffix}", clear=False)
     with target:
         write(target.partial, frame)
         target.commit()
     return path
 
 
-def is_whole_png(path: Path) -> bool:
-    """Whether there is a PNG file, and it has its end: a computer may have failed while it was written."""
-    try:
-        with open_regular(path) as file:
-            file.seek(-len(_PNG_END), os.SEEK_END)
-            return file.read() == _PNG_END
-    except OSError:  # it is not there, or shorter
+def is_image(path: Path) -> bool:
+    """Whether a file begins as some image does, or has nothing in it."""
+    if not path.is_file():
         return False
+    try:
+        with Image.open(path):
+            return True
+    except OSError:
+        return path.stat().st_size == 0
+
+
+def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "other"]:
+    """Whether a file is a PNG image of this width and height, the beginning of one, or something else.
+
+    A computer that fails leaves half an image, or zeros in its place.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return "other"
+    with open_regular(path) as file:
+        head = file.read(_PNG_HEAD)
+        file.seek(-min(len(_PNG_END), file.seek(0, os.SEEK_END)), os.SEEK_END)
+        end = file.read()
+    if not head.strip(b"\0"):
+        return "half"
+    if head[: len(_PNG_BEGIN)] != _PNG_BEGIN[: len(head)]:
+        return "other"
+    if end != _PNG_END:
+        return "half"
+    return "whole" if struct.unpack(">II", head[16:]) == tuple(size) else "other"
 
 
 def write_all(
-    jobs: Iterable[tuple[Path, Frames]], write: ImageWriter, pool: Executor, most_waiting: int
+    jobs: Iterable[tuple[Path, Frames]],
+    write: ImageWriter,
+    pool: Executor,
+    most_waiting: int,
+    save: Callable[[Path, Frames, ImageWriter], Path] = save_whole,
 ) -> Generator[Path]:
     """Has frames written side by side; gives each path in order, when its file is there.
 
@@ -109,7 +146,7 @@ def write_all(
             except VideoError as error:  # what was decoded before is good
                 trouble = error
                 break
-            waiting.append(pool.submit(save_whole, path, frame, write))
+            waiting.append(pool.submit(save, path, frame, write))
             del frame
             while waiting and (len(waiting) >= most_waiting or waiting[0].done()):
                 yield _result(waiting[0])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.files import Target
-from ..base.side_files import read_json
+from ..base.files import write_whole
+from ..base.side_files import parsed_json, read_content
 from ..errors import printable
+
+# Ends the first line of a manifest.
+_FRAMES = ', "frames": ['
+# A line for each image, of a video of many hours.
+_MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,19 @@ class Origin:
     """Width and height of the images."""
 
 
-def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
+def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
     """What a manifest says, if there is one.
 
     Raises:
-        FileExistsError: It is of other images, which must not be mixed with new ones.
+        FileExistsError: It is of other images, which must not be mixed with new ones; or it is none.
     """
-    known = read_manifest(path)
-    if known is None:
+    if not os.path.lexists(path):
         return None
+    known = _read(path)
+    if known is None:
+        raise FileExistsError(
+            f"{printable(path)} is no list of sampled images; give another output_dir, or move it away"
+        )
     facts = json.loads(json.dumps(asdict(origin)))
     differences = [
         f"{key} {known.get(key)!r} -> {facts[key]!r}" for key in facts if known.get(key) != facts[key]
@@ -50,24 +60,48 @@ def check_origin(path: Path, origin: Origin) -> dict[str, Any] | None:
     return known
 
 
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """What a manifest says; None if there is none, or it is damaged and to be made anew."""
-    try:
-        data = read_json(path)
-    except (FileNotFoundError, ValueError):
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a manifest says, as far as it is there; None for any other file."""
+    if not path.is_file():
         return None
-    is_whole = isinstance(data, dict) and {"is_complete", "frames"} <= set(data)
-    return data if is_whole and isinstance(data["frames"], list) else None
+    try:
+        content = read_content(path, _MOST_BYTES)
+        try:
+            data = parsed_json(content)
+        except ValueError:
+            data = parsed_json(_first_line(content))
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) and _is_manifest(data) else None
 
 
-def numbers_in(manifest: dict[str, Any]) -> list[int]:
-    """Return which images a manifest knows."""
-    found = (entry.get("number") for entry in manifest["frames"] if isinstance(entry, dict))
-    return [number for number in found if type(number) is int and number >= 0]
+def _first_line(content: bytes) -> bytes:
+    """The manifest in whose first line a damaged one begins: what the images are, but not which."""
+    head = content.partition(_FRAMES.encode())[0]
+    return head + b', "is_complete": false, "frames": []}'
+
+
+def _is_manifest(data: dict[str, Any]) -> bool:
+    lists = [data.get("frames"), data.get("pending", [])]
+    return "video" in data and isinstance(data.get("is_complete"), bool) and all(map(_is_list, lists))
+
+
+def _is_list(frames: Any) -> bool:
+    return isinstance(frames, list) and all(
+        isinstance(frame, dict) and type(frame.get("number")) is int and frame["number"] >= 0
+        for frame in frames
+    )
 
 
 def write_manifest(
-    path: Path, origin: Origin, source: str, frames: Iterable[dict[str, Any]], *, is_complete: bool
+    path: Path,
+    origin: Origin,
+    source: str,
+    frames: Iterable[dict[str, Any]],
+    *,
+    pending: Iterable[dict[str, Any]] | None = None,
+    is_complete: bool = False,
+    overwrite: bool = True,
 ) -> None:
     """Writes a manifest, which appears under its name when it is complete.
 
@@ -75,18 +109,17 @@ def write_manifest(
         path: The file.
         origin: Where the images come from.
         source: The video, as it was given.
-        frames: What is known of each image: number, seconds, file, annotations.
+        frames: What is known of each image: number, seconds, file, annotations, bytes.
+        pending: The images that may come before the next manifest.
         is_complete: Whether every frame that was asked for has its image.
+        overwrite: Whether there is an older manifest.
     """
     head = json.dumps({"source": source, **asdict(origin), "is_complete": is_complete}, ensure_ascii=False)
-    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in frames)
-    text = f'{head[:-1]}, "frames": [\n{lines}\n]}}\n'
-    save_text(path, text)
+    text = f"{head[:-1]}{_FRAMES}\n{_lines(frames)}\n]"
+    if not is_complete:
+        text += f', "pending": [\n{_lines(pending or ())}\n]'
+    write_whole(path, f"{text}}}\n", overwrite=overwrite, clear=False)
 
 
-def save_text(path: Path, text: str) -> None:
-    """Writes a text file, which appears under its name when it is complete."""
-    target = Target(path)
-    with target:
-        target.partial.write_bytes(text.encode("utf-8", "backslashreplace"))
-        target.commit()
+def _lines(frames: Iterable[dict[str, Any]]) -> str:
+    return ",\n".join(json.dumps(each, ensure_ascii=False) for each in frames)

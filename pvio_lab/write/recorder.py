@@ -11,7 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
+from unicodedata import normalize
 
+from ..base.locks import LockFile
 from ..errors import printable
 from ..read.numbers import positive_integer
 from .camera import Camera, EpisodeVideo
@@ -41,7 +43,8 @@ class StreamingVideoEncoder:
         codec: As for `VideoWriter`.
         queue_size: How many frames may wait for each encoder.
         when_full: "drop" leaves out frames that come while the queue is full, and counts them; "block" waits.
-        **writer_options: More options, as for `VideoWriter`.
+        **writer_options: More options, as for `VideoWriter`, except that a file that is there is not replaced
+            unless `overwrite=True` says so: it may be an earlier episode.
 
     Raises:
         EncodeError: The encoder does not work here.
@@ -64,7 +67,7 @@ class StreamingVideoEncoder:
         self._when_full = when_full
         self._suffix = usual_suffix(codec)
         self._fps = check_writer_options(self._suffix, fps, codec=codec, **writer_options)
-        self._options = {"codec": codec, **writer_options}
+        self._options = {"codec": codec, "overwrite": False, **writer_options}
         self._cameras: dict[str, Camera] = {}
         self._new_folders: list[Path] = []
         self._is_closed = False
@@ -73,11 +76,14 @@ class StreamingVideoEncoder:
     def start_episode(self, keys: Iterable[str], directory: str | os.PathLike[str]) -> None:
         """Begins to record: one file for each key, named after it. The directory is made if it is not there.
 
+        Give each episode a directory of its own.
+
         Raises:
-            FileExistsError: There is a file, and `overwrite=False`.
+            FileExistsError: There is a file, or another recorder is at work on it.
             NotADirectoryError: The directory is a file.
             RuntimeError: An episode is running.
-            ValueError: A key cannot be the name of a file, or comes twice, or there are none.
+            ValueError: A key cannot be the name of a file; two are the same, perhaps but for upper and lower
+                case; or there are none.
         """
         if self._is_closed:
             raise RuntimeError("this recorder is closed; make a new one")
@@ -91,10 +97,24 @@ class StreamingVideoEncoder:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             for key in names:
-                writer = VideoWriter(folder / f"{key}{self._suffix}", self._fps, **self._options)
-                self._cameras[key] = Camera(key, writer, self._queue_size)
+                self._cameras[key] = self._new_camera(key, folder / f"{key}{self._suffix}")
         except BaseException:
             self.cancel_episode()
+            raise
+
+    def _new_camera(self, key: str, place: Path) -> Camera:
+        claim = LockFile(place)
+        if not claim.acquire():
+            raise FileExistsError(
+                f"{place} is being recorded by {claim.holder()}; give each episode a directory of its own"
+            )
+        try:
+            return Camera(key, VideoWriter(place, self._fps, **self._options), claim, self._queue_size)
+        except FileExistsError as error:
+            claim.release()
+            raise FileExistsError(f"{error}; better give each episode a directory of its own") from None
+        except BaseException:
+            claim.release()
             raise
 
     def feed_frame(self, key: str, image: Any) -> None:
@@ -181,6 +201,13 @@ def _checked(keys: Iterable[str]) -> list[str]:
             raise ValueError(
                 f"key {name!r} cannot be the name of a file; leave out slashes, colons and a first dot"
             )
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"keys={names!r} must be different names, at least one")
+    if not names or len({_as_file_systems_see(name) for name in names}) < len(names):
+        raise ValueError(
+            f"keys={names!r} must be at least one, and different also where upper and lower case are the same"
+        )
     return names
+
+
+def _as_file_systems_see(name: str) -> str:
+    """'Front' -> 'front': some know neither case nor the ways to compose an accent."""
+    return normalize("NFC", normalize("NFC", name).casefold())

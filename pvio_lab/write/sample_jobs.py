@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.locks import LockFile
+from ..base.partials import clear_partials
 from ..errors import VideoError, printable
 from ..read.annotations import find_notes
 from ..read.cpus import num_cpus
@@ -20,11 +26,12 @@ from ..read.functions import is_directory, open_video
 from ..read.program import in_words
 from ..read.scan import videos_in
 from ..read.sources import check_may_be_local, public_name, shown, source_name
-from .sample_names import shared_stems, stem_for, video_name
+from .sample_names import manifest_path, shared_stems, stem_for, video_name
 from .sample_report import SampleRow
 from .sampler import Sampler
 from .sampling_plan import Plan, image_size
 
+_log = logging.getLogger("pvio_lab")
 # What is wrong with one video, and not with the others.
 _FAULTS = (VideoError, OSError, ValueError, IndexError)
 # How many frames may wait for each thread that writes images.
@@ -33,6 +40,10 @@ _WAITING = 3
 
 class Stopped(Exception):
     """The run was ended from outside."""
+
+
+class _Busy(Exception):
+    """Another process is at the same images."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,21 @@ class Job:
     """Where the video is below the top of its tree."""
     is_alone: bool = False
     """Whether it is an error that there are no annotations where some are needed."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for all videos of a run."""
+
+    plan: Plan
+    pool: Executor
+    """Has the images written."""
+    stop: threading.Event
+    """Ends the run."""
+    progress: bool
+    """Whether to show bars."""
+    threads: int | None = None
+    """How many threads decode each video."""
 
 
 def jobs_of_tree(source_dir: Path, output_dir: Path, fetching: Fetching | None = None) -> list[Job]:
@@ -89,62 +115,77 @@ def _job_of_tree(video: Path, source_dir: Path, output_dir: Path, is_shared: boo
 
 def sample_one(source: str, directory: Path, plan: Plan, *, progress: bool) -> SampleRow:
     """Samples one video; what is wrong with it is raised."""
+    clear_partials(directory, "", is_prefix=True)
     job = Job(source, directory, stem_for(directory, video_name(source)), is_alone=True)
     with ThreadPoolExecutor(num_cpus(), "pvio_lab images") as pool:
-        row, error = _sample(job, plan, pool, threading.Event(), progress)
+        row, error = _sample(_Work(plan, pool, threading.Event(), progress), job)
     if error is not None:
         raise error
     return row
 
 
 def sample_all(jobs: list[Job], plan: Plan, *, progress: bool) -> list[SampleRow]:
-    """Samples many videos, as many at a time as there are processors; gives a row for each."""
+    """Samples many videos, as many at a time as there are processors; gives a row for each.
+
+    What another process is at comes last, so that processes with the same videos share the work.
+    """
     from tqdm.auto import tqdm
 
+    for directory in {job.directory for job in jobs}:
+        clear_partials(directory, "", is_prefix=True)
     lanes = min(num_cpus(), len(jobs))
-    stop = threading.Event()
     with (
         ThreadPoolExecutor(num_cpus(), "pvio_lab images") as pool,
         ThreadPoolExecutor(lanes, "pvio_lab sampling") as crew,
         tqdm(total=len(jobs), desc="sampling", unit="video", disable=not progress) as bar,
     ):
-        threads = max(1, num_cpus() // lanes)
-        futures = [crew.submit(_sample, job, plan, pool, stop, progress, threads) for job in jobs]
-        try:
-            _wait_for(futures, bar.update)
-        except BaseException:
-            stop.set()
-            for future in futures:
-                future.cancel()
-            raise
-    return [future.result()[0] for future in futures]
+        work = _Work(plan, pool, threading.Event(), progress, max(1, num_cpus() // lanes))
+        rows: dict[Job, SampleRow] = {}
+        for waits in (False, True):
+            left = [job for job in jobs if job not in rows]
+            rows |= _run(left, work, crew, bar.update, waits=waits)
+    return [rows[job] for job in jobs]
 
 
-def _wait_for(futures: list[Future[Any]], tell: Callable[[int], object]) -> None:
+def _run(
+    jobs: list[Job], work: _Work, crew: Executor, tell: Callable[[int], object], *, waits: bool
+) -> dict[Job, SampleRow]:
+    """A row for each video, but for those that another process is at, unless this waits for it."""
+    rows = {}
+
+    def sample(job: Job) -> int:
+        with suppress(_Busy):
+            rows[job], _ = _sample(work, job, waits=waits)
+        return int(job in rows)
+
+    futures = [crew.submit(sample, job) for job in jobs]
+    try:
+        _wait_for(futures, tell)
+    except BaseException:
+        work.stop.set()
+        for future in futures:
+            future.cancel()
+        raise
+    return rows
+
+
+def _wait_for(futures: list[Future[int]], tell: Callable[[int], object]) -> None:
     """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
     running = set(futures)
     while running:
         done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
-            future.result()
-            tell(1)
+            tell(future.result())
 
 
-def _sample(
-    job: Job,
-    plan: Plan,
-    pool: Executor,
-    stop: threading.Event,
-    progress: bool,
-    threads: int | None = None,
-) -> tuple[SampleRow, Exception | None]:
+def _sample(work: _Work, job: Job, *, waits: bool = True) -> tuple[SampleRow, Exception | None]:
     """What was done, and what was wrong with the video."""
     begin, done, error = time.perf_counter(), dict[str, Any](), None
     try:
-        with closing(_steps(job, plan, pool, progress, threads)) as steps:
+        with closing(_steps(work, job, waits=waits)) as steps:
             for step in steps:
                 done |= step
-                if stop.is_set():
+                if work.stop.is_set():
                     raise Stopped
     except _FAULTS as fault:
         error = fault
@@ -153,30 +194,51 @@ def _sample(
     return SampleRow(public_name(job.source), error is None, error=words, seconds=seconds, **done), error
 
 
-def _steps(
-    job: Job, plan: Plan, pool: Executor, progress: bool, threads: int | None
-) -> Generator[dict[str, Any]]:
+def _steps(work: _Work, job: Job, *, waits: bool) -> Generator[dict[str, Any]]:
     """Does the work; after each step, what is known for the report."""
+    fetching = work.plan.fetching
+    options: dict[str, Any] = {} if is_directory(job.source, fetching) else {"num_threads": work.threads}
+    with open_video(job.source, fetching=fetching, **options) as reader:
+        notes = _find_notes(job, work.plan, reader)
+        yield {"num_frames": len(reader)}
+        numbers = work.plan.policy.numbers(reader, notes)
+        (notes or FrameNotes()).check(len(reader))
+        job.directory.mkdir(parents=True, exist_ok=True)
+        with LockFile(manifest_path(job.directory, job.stem)) as lock:
+            yield from _taken(lock, job, waits=waits)
+            yield from _images(work, job, reader, numbers, notes)
+
+
+def _taken(lock: LockFile, job: Job, *, waits: bool) -> Iterator[dict[str, Any]]:
+    """Steps that take the lock; others may be at the same images."""
+    is_told = False
+    while not lock.acquire():
+        if not waits:
+            raise _Busy
+        if not is_told:
+            words = "%s is being sampled into %s by %s; waiting for that"
+            _log.warning(words, shown(job.source), job.directory, lock.holder())
+            is_told = True
+        time.sleep(0.2)
+        yield {}
+
+
+def _images(
+    work: _Work, job: Job, reader: Any, numbers: NDArray[np.int64], notes: FrameNotes | None
+) -> Iterator[dict[str, Any]]:
     from tqdm.auto import tqdm
 
-    options: dict[str, Any] = {} if is_directory(job.source, plan.fetching) else {"num_threads": threads}
-    with open_video(job.source, fetching=plan.fetching, **options) as reader:
-        notes = _find_notes(job, plan, reader)
-        yield {"num_frames": len(reader)}
-        if notes is not None:
-            notes.check(len(reader))
-        numbers = plan.policy.numbers(reader, notes)
-        size = image_size((reader.shape[2], reader.shape[1]), plan.resize)
-        target = (job.directory, job.stem)
-        sampler = Sampler(reader, job.source, size, numbers, *target, notes, copies_notes=plan.copies_notes)
-        missing = len(sampler.missing)
-        kept = len(numbers) - missing
-        yield {"manifest": str(sampler.manifest), "num_images": kept, "num_kept": kept}
-        bar = tqdm(total=missing, desc=job.stem, unit="frame", disable=not progress, delay=2, leave=False)
-        with closing(sampler.write(pool, _WAITING * num_cpus())) as written, bar:
-            for count, _ in enumerate(written, kept + 1):
-                bar.update()
-                yield {"num_images": count}
+    size = image_size((reader.shape[2], reader.shape[1]), work.plan.resize)
+    target, copies = (job.directory, job.stem), work.plan.copies_notes
+    sampler = Sampler(reader, job.source, size, numbers, *target, notes, copies_notes=copies)
+    missing = len(sampler.missing)
+    kept = len(numbers) - missing
+    yield {"manifest": str(sampler.manifest), "num_images": kept, "num_kept": kept}
+    bar = tqdm(total=missing, desc=job.stem, unit="frame", disable=not work.progress, delay=2, leave=False)
+    with closing(sampler.write(work.pool, _WAITING * num_cpus())) as written, bar:
+        for count, _ in enumerate(written, kept + 1):
+            bar.update()
+            yield {"num_images": count}
 
 
 def _find_notes(job: Job, plan: Plan, reader: Any) -> FrameNotes | None:

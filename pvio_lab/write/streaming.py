@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..base.partials import clear_partials
 from ..errors import VideoError
 from ..read.fetching import Fetching
 from ..read.frames import Frames
@@ -23,6 +24,8 @@ from .image_files import (
     checked_suffix,
     image_name,
     image_suffix,
+    is_image,
+    is_image_suffix,
     save_whole,
     write_all,
     write_image,
@@ -96,7 +99,8 @@ def stream_video_frames_to_dir(
 
     Args:
         source: A video, its URL, or a directory of images.
-        output_dir: The directory, made if it is not there. Files of these names are replaced.
+        output_dir: The directory, made if it is not there. Images of these names are replaced, other files
+            not. It cannot be the directory that the images are read from.
         start: The first frame; negative counts from the end, as in a slice.
         end: One past the last frame, or None for all; as in a slice.
         ext: The kind of image, such as "png", which keeps every pixel, or "jpg".
@@ -111,6 +115,7 @@ def stream_video_frames_to_dir(
         The paths, in the order of the frames.
 
     Raises:
+        FileExistsError: A file that is no image has the name of one.
         ValueError: There are no such image files, or a number is less than 1.
     """
     workers = positive_integer(max_write_workers, "max_write_workers")
@@ -214,8 +219,18 @@ def _checked_range(start: int, end: int | None) -> tuple[int, int | None]:
 def _path_maker(
     source: Source, output_dir: Source, ext: str, image_writer: ImageWriter | None
 ) -> Callable[[int, int], Path]:
-    """What gives each frame its path; the directory is made."""
+    """What gives each frame its path; the directory is made, and what killed runs have left there removed."""
     suffix = image_suffix(ext) if image_writer is None else checked_suffix(ext)
     directory, stem = Path(output_dir), Path(video_name(source)).stem
     directory.mkdir(parents=True, exist_ok=True)
-    return lambda number, count: directory / image_name(stem, number, count, suffix)
+    if os.path.isdir(source) and os.path.samefile(source, directory):
+        raise ValueError(f"output_dir={directory} has the images that are read; give another one")
+    clear_partials(directory, f"{stem}_frame_", is_prefix=True)
+
+    def path_of(number: int, count: int) -> Path:
+        path = directory / image_name(stem, number, count, suffix)
+        if os.path.lexists(path) and is_image_suffix(suffix) and not is_image(path):
+            raise FileExistsError(f"{path} is there, and no image; remove it, or give another output_dir")
+        return path
+
+    return path_of

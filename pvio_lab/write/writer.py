@@ -148,8 +148,12 @@ class VideoWriter:
         """Raises ValueError if frames of this size cannot be written."""
         self._plan.arguments(*self._padded_size(width, height))
 
-    def close(self) -> None:
+    def close(self, *, or_beside: bool = False) -> None:
         """Completes the file and gives it its name. May be called twice.
+
+        Args:
+            or_beside: If something has come there meanwhile that may not be replaced, take a free name like
+                it, `front-2.mp4`, instead of losing the frames; `path` says which.
 
         Raises:
             EncodeError: ffmpeg has failed; with its own words.
@@ -159,9 +163,17 @@ class VideoWriter:
             return
         try:
             self.complete()
-            self._target.commit()
+            self._commit(or_beside)
         finally:
             self.cancel()
+
+    def _commit(self, or_beside: bool) -> None:
+        try:
+            self._target.commit()
+        except (OSError, ValueError):
+            if not or_beside:
+                raise
+            self.path = self._target.commit_beside()
 
     def complete(self) -> None:
         """Waits until ffmpeg has written everything; it takes `close` to give the file its name.

@@ -157,7 +157,7 @@ class _Recorder:
         from ...write.recorder import StreamingVideoEncoder
 
         keys, taken = ("front", "left", "wrist"), list[float]()
-        with StreamingVideoEncoder(RATE, preset=self._preset) as recorder:
+        with StreamingVideoEncoder(RATE, preset=self._preset, overwrite=True) as recorder:
             recorder.start_episode(keys, self._folder)
             begin = time.perf_counter()
             for number in range(int(seconds * RATE)):
