@@ -187,4 +187,4 @@ def test_mutants(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_many_mutants(tmp_path):
-    assert fuzz(200, 1000, tmp_path).findings == []
+    assert fuzz(200, 1000, tmp_path, hard=True).findings == []
