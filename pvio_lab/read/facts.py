@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from .. import show
@@ -114,7 +115,7 @@ def stream_facts(container: InputContainer, stream: VideoStream) -> Stream:
         index=stream.index,
         codec=context.codec.canonical_name,
         container=container.format.name,
-        pixel_format=context.pix_fmt,
+        pixel_format=pixel_format(context),
         extradata=context.extradata,
         is_intra_only=bool(context.codec.intra_only),
         has_b_frames=bool(context.has_b_frames),
@@ -126,6 +127,11 @@ def stream_facts(container: InputContainer, stream: VideoStream) -> Stream:
         num_videos=len(container.streams.video),
         audio=_audio(container),
     )
+
+
+def pixel_format(context: VideoCodecContext) -> str | None:
+    """Return the pixel format, if it is known: where it is not, PyAV 17 crashes on `context.pix_fmt`."""
+    return context.format.name if context.format else None
 
 
 def _audio(container: InputContainer) -> AudioInfo | None:

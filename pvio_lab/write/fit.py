@@ -11,6 +11,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from ..read.convert import Matrix
+from ..read.facts import pixel_format
 
 KINDS = {"video": "video", "audio": "sound", "subtitle": "subtitles"}
 """The kinds of streams that are joined, and what they are called."""
@@ -79,7 +80,7 @@ def _video_properties(stream: VideoStream, rate: Fraction | None, matrix: Matrix
     rows = {
         "codec": context.codec.canonical_name,
         "size": f"{context.width}x{context.height}",
-        "pixel format": str(context.pix_fmt),
+        "pixel format": str(pixel_format(context)),
         "time base": str(stream.time_base),
         "sample aspect ratio": str(stream.sample_aspect_ratio or "unknown"),
         "display matrix": "none" if matrix is None else " ".join(map(str, matrix)),
