@@ -133,7 +133,7 @@ def test_as_many_frames_are_found_wrong_as_carry_another_number(clip, make, monk
         pieces, "print_of", lambda frame: [seen.append(read_number(frame)), measure(frame)][1]
     )
     course = plan_course(SAMPLES / clip, ("batch",), 0.01)
-    peer = make(course.path, 1)
+    peer = make(course.held.path, 1)
     try:
         piece = run_piece(peer, course.tasks["batch"])
     except (IndexError, RuntimeError) as error:

@@ -20,6 +20,7 @@ import torch
 from truth_frames import psnr, read_number
 
 import pvio_lab as pv
+from pvio_lab.base.locks import LockFile
 from pvio_lab.write.camera import Camera
 from pvio_lab.write.recorder import StreamingVideoEncoder
 
@@ -239,7 +240,7 @@ def test_cancelling_leaves_nothing(replacing, tmp_path):
     assert numbers_in(record(recorder, old.parent)["wrist"].path) == list(range(40))
 
 
-def test_a_camera_may_be_cancelled_by_its_own_thread():
+def test_a_camera_may_be_cancelled_by_its_own_thread(tmp_path):
     """By the garbage collector, which runs in any thread, when a recorder was dropped."""
 
     class Writer:
@@ -252,7 +253,7 @@ def test_a_camera_may_be_cancelled_by_its_own_thread():
         def cancel(self):
             """Has no file."""
 
-    camera = Camera("front", Writer(), 3)
+    camera = Camera("front", Writer(), LockFile(tmp_path / "front.mp4"), 3)
     camera.feed(FRAMES[0], block=True)
     assert camera._is_done.wait(30)
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from ..errors import printable
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -48,7 +50,8 @@ class LockFile:
         with suppress(OSError):  # somebody else's, which may only be read
             os.truncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        self._end = weakref.finalize(self, _release, descriptor, self.path, os.getpid())
+        self._taken = (descriptor, self.path, os.getpid())
+        self._end = weakref.finalize(self, _release, *self._taken)
         return True
 
     def acquire_within(self, seconds: float) -> None:
@@ -65,8 +68,9 @@ class LockFile:
 
     def release(self) -> None:
         """Give the lock back, if it was taken. May be called twice."""
-        if self._end is not None:
-            self._end()
+        # Called by hand, as a finalizer does nothing any more once the interpreter has begun to end.
+        if self._end is not None and self._end.detach():
+            _release(*self._taken)
 
     def holder(self) -> str:
         """Return the process that has the lock, in words."""
@@ -126,6 +130,10 @@ def _opened(path: Path) -> int:
         return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:  # another user's, whose process was killed
         return os.open(path, flags | os.O_RDONLY)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"there is no folder {printable(path.parent)} to write to; make it first"
+        ) from None
 
 
 def _release(descriptor: int, path: Path, owner: int) -> None:

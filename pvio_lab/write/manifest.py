@@ -69,16 +69,16 @@ def _read(path: Path) -> dict[str, Any] | None:
         try:
             data = parsed_json(content)
         except ValueError:
-            data = parsed_json(_first_line(content))
+            data = _first_line(content)
     except ValueError:
         return None
     return data if isinstance(data, dict) and _is_manifest(data) else None
 
 
-def _first_line(content: bytes) -> bytes:
+def _first_line(content: bytes) -> dict[str, Any]:
     """The manifest in whose first line a damaged one begins: what the images are, but not which."""
     head = content.partition(_FRAMES.encode())[0]
-    return head + b', "is_complete": false, "frames": []}'
+    return {**parsed_json(head + b"}"), "is_complete": False, "frames": []}
 
 
 def _is_manifest(data: dict[str, Any]) -> bool:
