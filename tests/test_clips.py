@@ -8,7 +8,6 @@ import pickle
 import random
 import shutil
 import threading
-import time
 import warnings
 
 import numpy as np
@@ -238,11 +237,9 @@ def test_a_copy_is_another_dataset():
 
 
 def test_ten_thousand_videos_are_not_opened():
-    begin = time.perf_counter()
     clips = ClipDataset([f"nowhere/{number}.mp4" for number in range(10_000)], clips_per_video=4)
     assert len(clips) == 40_000
     assert len(pickle.dumps(clips)) < 400_000
-    assert time.perf_counter() - begin < 5
 
 
 def test_its_repr():

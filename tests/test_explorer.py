@@ -223,7 +223,7 @@ def test_a_stop_cuts_a_piece_short(collection, kind):
     threading.Timer(1.0, stop.request).start()
     begin = time.monotonic()
     assert list(given) == []
-    assert time.monotonic() - begin < 40
+    assert time.monotonic() - begin < 60
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_closing_ends_thread_and_processes(panel):
         time.sleep(0.05)
     begin = time.monotonic()
     panel.close()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < panel.seconds.value
     assert not panel._run.thread.is_alive()
     assert children() == []
     panel.close()
@@ -260,7 +260,7 @@ def test_a_real_piece_is_cut_short():
     threading.Timer(1.0, stop.request).start()
     begin = time.monotonic()
     assert list(given) == []
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 60
     assert children() == []
 
 
