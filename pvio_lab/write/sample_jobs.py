@@ -201,8 +201,8 @@ def _steps(work: _Work, job: Job, *, waits: bool) -> Generator[dict[str, Any]]:
     with open_video(job.source, fetching=fetching, **options) as reader:
         notes = _find_notes(job, work.plan, reader)
         yield {"num_frames": len(reader)}
+        (notes or FrameNotes()).check(len(reader))  # first: what they say may be endless
         numbers = work.plan.policy.numbers(reader, notes)
-        (notes or FrameNotes()).check(len(reader))
         job.directory.mkdir(parents=True, exist_ok=True)
         with LockFile(manifest_path(job.directory, job.stem)) as lock:
             yield from _taken(lock, job, waits=waits)
