@@ -362,7 +362,7 @@ def test_memory_and_files_level_off(folder):
 @counts_files
 def test_memory_and_files_level_off_over_many(folder):
     paths, before = sorted(folder.iterdir()), open_files()
-    assert levels_off(read_at_random(paths, 10_000))
+    assert levels_off(read_at_random(paths, 4_000))
     assert open_files() <= before + 1
 
 
