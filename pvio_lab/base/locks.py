@@ -75,7 +75,7 @@ class LockFile:
     def holder(self) -> str:
         """Return the process that has the lock, in words."""
         with suppress(OSError):
-            return self.path.read_bytes()[:200].decode(errors="replace") or "another process"
+            return printable(self.path.read_bytes()[:200].decode(errors="replace")) or "another process"
         return "another process"
 
     def __enter__(self) -> LockFile:
@@ -128,12 +128,14 @@ def _opened(path: Path) -> int:
     flags = getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # another user's, whose process was killed
-        return os.open(path, flags | os.O_RDONLY)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no folder {printable(path.parent)} to write to; make it first"
         ) from None
+    except PermissionError:
+        with suppress(FileNotFoundError):  # it is there: another user's, whose process was killed
+            return os.open(path, flags | os.O_RDONLY)
+        raise PermissionError(f"nothing may be written to the folder {printable(path.parent)}") from None
 
 
 def _release(descriptor: int, path: Path, owner: int) -> None:
