@@ -75,14 +75,14 @@ def public_name(source: str | PathLike[str]) -> str:
     return "::".join(_shown_link(link) for link in name.split("::"))
 
 
-def shown_apart(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
-    """Return what may be shown of each source; those that would look the same get their places, too.
+def public_names(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
+    """Return the `public_name` of each source; those that would be the same get their places, too.
 
-    >>> shown_apart(["clip.mp4", "https://host/video?id=7", "https://host/video?id=8"])
+    >>> public_names(["clip.mp4", "https://host/video?id=7", "https://host/video?id=8"])
     ('clip.mp4', 'https://host/video#1', 'https://host/video#2')
     """
     listed = [os.fsdecode(source) for source in sources]
-    names = [shown(source) for source in listed]
+    names = [public_name(source) for source in listed]
     alike = Counter(name for _, name in set(zip(listed, names, strict=True)))
     return tuple(f"{name}#{place}" if alike[name] > 1 else name for place, name in enumerate(names))
 
