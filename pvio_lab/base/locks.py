@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 0.01
 class LockFile:
     """A lock on the name of a file, there or not: a hidden file beside it, which goes away with the lock.
 
-    A forked child inherits no lock. Where the file system knows no locks, everybody gets one.
+    A forked child inherits no lock. Where the file system has no locks, each request succeeds.
 
     Args:
         place: The file. Its folder must be there when the lock is taken.
@@ -38,7 +38,7 @@ class LockFile:
         self._end: weakref.finalize[[int, Path, int], LockFile] | None = None
 
     def acquire(self) -> bool:
-        """Take the lock, unless somebody else has it; nobody is waited for."""
+        """Take the lock, or return False at once where another holder has it."""
         while True:
             descriptor = _opened(self.path)
             if try_lock(descriptor) is False:
@@ -47,7 +47,7 @@ class LockFile:
             if is_there(descriptor, self.path):
                 break
             os.close(descriptor)  # the holder before has just removed it
-        with suppress(OSError):  # somebody else's, which may only be read
+        with suppress(OSError):  # another user's, which may only be read
             os.truncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         self._taken = (descriptor, self.path, os.getpid())
@@ -55,10 +55,10 @@ class LockFile:
         return True
 
     def acquire_within(self, seconds: float) -> None:
-        """Take the lock, after waiting in short pieces for whoever has it.
+        """Take the lock, waiting for it in short pieces.
 
         Raises:
-            TimeoutError: Somebody else has kept it for longer.
+            TimeoutError: Another holder has kept it for longer.
         """
         last = time.monotonic() + seconds
         while not self.acquire():
@@ -93,7 +93,7 @@ def clipped(name: str) -> str:
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file; return False where somebody else has, None where the file system knows no locks."""
+    """Lock an open file; return False where it is locked already, None where there are no locks."""
     try:
         if sys.platform == "win32":
             os.lseek(descriptor, 2**30, os.SEEK_SET)  # behind what is written: others may still read that
