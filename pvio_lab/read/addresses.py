@@ -30,7 +30,7 @@ class PrivateAddressError(Exception):
 
 
 def is_url(source: str | PathLike[str]) -> bool:
-    """Tell whether a text has a scheme: http(s), s3, data ...; a drive letter is none, and a `Path` no URL.
+    """Return whether a text has a scheme: http(s), s3, data ...; a drive letter is none, and a `Path` no URL.
 
     >>> is_url("s3://bucket/clip.mp4"), is_url("C://clip.mp4"), is_url("clip.mp4")
     (True, False, False)
@@ -53,7 +53,7 @@ def source_name(source: str | PathLike[str]) -> str:
 
 
 def shown(source: str | PathLike[str]) -> str:
-    r"""What may be shown of a source: of a URL the scheme, the host and the path, never who asks for it.
+    r"""Return what may be shown of a source: of a URL the scheme, the host and the path.
 
     >>> shown("https://me:pass@host/a.mp4?token=1")
     'https://host/a.mp4'
@@ -108,7 +108,7 @@ def has_secrets(source: str | PathLike[str]) -> bool:
 
 
 def without_secrets(text: str, source: str, headers: Mapping[str, str] = MappingProxyType({})) -> str:
-    """What somebody else says about a source that was asked for with these headers, fit to be shown.
+    """Return foreign words about a source without what is secret in its URL and in these headers.
 
     >>> without_secrets("403 for http://host/a?token=abcd: abcd is old", "http://host/a?token=abcd")
     '403 for http://host/a *** is old'

@@ -1,4 +1,4 @@
-"""How large a frame may be: a file of a few bytes can claim one that fills the memory."""
+"""The largest frame that is allowed: a file of a few bytes can claim one that fills the memory."""
 
 from __future__ import annotations
 

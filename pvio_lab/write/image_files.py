@@ -60,7 +60,7 @@ def image_suffix(ext: str) -> str:
 
 
 def is_image_suffix(suffix: str) -> bool:
-    """Whether files with this end are images, as far as Pillow knows."""
+    """Return whether files with this end are images, as far as Pillow knows."""
     return suffix.lower() in Image.registered_extensions()
 
 
@@ -92,7 +92,7 @@ def save_whole(
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file begins as some image does, or has nothing in it."""
+    """Return whether a file begins as some image does, or has nothing in it."""
     if not path.is_file():
         return False
     try:
@@ -103,7 +103,7 @@ def is_image(path: Path) -> bool:
 
 
 def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "other"]:
-    """Whether a file is a PNG image of this width and height, the beginning of one, or something else.
+    """Return whether a file is a PNG image of this width and height, half of one, or something else.
 
     A computer that fails leaves half an image, or zeros in its place.
     """
