@@ -38,7 +38,7 @@ def test_whole_half_and_other_files(tmp_path):
     whole = path.read_bytes()
     assert png_state(path, (width, height)) == "whole"
     assert png_state(path, (width + 1, height)) == "other"
-    for half in (whole[:-1], whole[:50], whole[:3], b"", bytes(len(whole))):
+    for half in (whole[:-1], whole[:50], whole[:3], whole[:8] + whole[-12:], b"", bytes(len(whole))):
         path.write_bytes(half)
         assert png_state(path, (width, height)) == "half"
     path.write_text("some words" * 10)
@@ -118,6 +118,6 @@ def test_names_that_are_shared(tmp_path):
     }
     assert stem_for(tmp_path, "a.mp4") == "a"
     assert stem_for(tmp_path, "a.mp4", is_shared=True) == "a.mp4"
-    (tmp_path / "a_frames.json").write_text('{"video": "a.mkv"}')
+    (tmp_path / "a_frames.json").write_text('{"video": "a.mkv", "is_complete": true, "frames": []}')
     assert stem_for(tmp_path, "a.mp4") == "a.mp4"
     assert stem_for(tmp_path, "a.mkv", is_shared=True) == "a"

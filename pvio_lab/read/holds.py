@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from ..base.forks import new_lock, new_rlock, survive_forks
+from ..base.locks import try_lock
 
 if sys.platform == "win32":
     import msvcrt
@@ -48,7 +49,7 @@ def alone_in(folder: Path) -> Iterator[IO[bytes]]:
 def alone_now(folder: Path) -> Iterator[IO[bytes] | None]:
     """Do the same, but give None at once where it is taken: for code that may run at any moment."""
     with opened_in(folder, ".ledger") as file:
-        if not _lock_whole(file, waits=False):
+        if not try_lock(file.fileno()):
             yield None
             return
         try:
@@ -215,19 +216,12 @@ class Holds:
         return _lock_byte(self._file, int(hashlib.sha256(os.fsencode(name)).hexdigest()[:15], 16), use)
 
 
-def _lock_whole(file: IO[bytes], *, waits: bool = True) -> bool:
-    """Lock a file; return False where that would mean to wait, and `waits` is False."""
-    try:
-        if sys.platform == "win32":
-            file.seek(2**30)  # far behind what is noted: such a lock keeps others from reading, too
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if waits else msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-    except OSError:
-        if waits:
-            raise
-        return False
-    return True
+def _lock_whole(file: IO[bytes]) -> None:
+    if sys.platform == "win32":
+        file.seek(2**30)  # far behind what is noted: such a lock keeps others from reading, too
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _unlock_whole(file: IO[bytes]) -> None:

@@ -117,7 +117,7 @@ def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "ot
         return "half"
     if head[: len(_PNG_BEGIN)] != _PNG_BEGIN[: len(head)]:
         return "other"
-    if end != _PNG_END:
+    if end != _PNG_END or len(head) < _PNG_HEAD:
         return "half"
     return "whole" if struct.unpack(">II", head[16:]) == tuple(size) else "other"
 
