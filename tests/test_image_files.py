@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.write.image_files import image_name, png_state, save_whole, write_all, write_image
+from pvio_lab.write.image_files import (
+    image_name,
+    is_image,
+    png_state,
+    save_whole,
+    write_all,
+    write_image,
+)
 from pvio_lab.write.sample_names import shared_stems, stem_for, video_name
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -43,6 +50,12 @@ def test_whole_half_and_other_files(tmp_path):
         assert png_state(path, (width, height)) == "half"
     path.write_text("some words" * 10)
     assert png_state(path, (width, height)) == "other"
+
+
+def test_an_image_is_one_however_large(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", FRAME)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert is_image(tmp_path / "a.png")
 
 
 def jobs(folder, count, asked):

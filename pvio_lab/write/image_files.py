@@ -98,6 +98,8 @@ def is_image(path: Path) -> bool:
     try:
         with Image.open(path):
             return True
+    except Image.DecompressionBombError:  # it says its size, so it is one
+        return True
     except OSError:
         return path.stat().st_size == 0
 
