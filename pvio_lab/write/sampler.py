@@ -26,7 +26,7 @@ from .shares import Shares
 
 
 class Sampler:
-    """Writes images of one open video into a directory, which nobody else may be doing at the same time.
+    """The writer of images of one open video into a directory; there must be no other one at the same time.
 
     Args:
         reader: The video.
