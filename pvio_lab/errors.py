@@ -1,4 +1,7 @@
-"""The errors of pvio_lab. Each message says what was wrong, the value, and what is allowed or what to do."""
+"""The errors of pvio_lab. Each message says what was wrong, the value, and what is allowed or what to do.
+
+Names in messages go through `printable`, as anybody may have chosen them.
+"""
 
 import os
 from typing import Any
@@ -7,7 +10,7 @@ __all__ = ["DecodeError", "EncodeError", "FrameTimestampError", "OpenError", "So
 
 
 def printable(text: str | os.PathLike[str], *, keep: str = "") -> str:
-    r"""Return a text, such as the name of a file, that does nothing to a terminal but appear.
+    r"""Return a text, such as the name of a file, with escapes for all that a terminal might act on.
 
     >>> print(printable("red\x1b[31m.mp4"))
     red\x1b[31m.mp4

@@ -104,6 +104,7 @@ def test_tables(text, frames):
         ("frame,index\n1,2\n", "two columns with the frame"),
         ("frame,label\n1,a\n-1,b\n", "line 3: the frame '-1' must be a whole number"),
         ("label,frame\na\n", "line 2: the frame None must be"),
+        ("frame,label\n99999999999,a\n", "line 2: index=.* must be at most"),
     ],
 )
 def test_wrong_tables(text, words, tmp_path):

@@ -89,6 +89,13 @@ def test_what_an_item_is():
         assert item["pts_seconds"].tolist() == reader.index.pts_seconds[numbers.numpy()].tolist()
 
 
+def test_a_path_comes_back_as_it_was_given(tmp_path):
+    path = tmp_path / "Recording at 9.41\u202fAM.mp4"  # as macOS writes it
+    shutil.copy(SAMPLES / "gop2.mp4", path)
+    with ClipDataset([path], num_frames=2) as clips:
+        assert clips[0]["video_path"] == str(path)
+
+
 def test_sixteen_frames_in_a_row_are_usual():
     with ClipDataset([SAMPLES / "gop2.mp4"]) as clips:
         assert clips[0]["frame_indices"].diff().tolist() == [1] * 15

@@ -388,6 +388,19 @@ def test_a_forked_child_keeps_no_lock(tmp_path):
     assert names_in(tmp_path) == []
 
 
+def test_a_lock_where_nothing_may_be_written(tmp_path, monkeypatch):
+    opened = os.open
+
+    def without_new_files(path, flags, *more):
+        if flags & os.O_CREAT:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", without_new_files)
+    with pytest.raises(PermissionError, match="nothing may be written to the folder"):
+        LockFile(tmp_path / "a").acquire()
+
+
 def test_one_of_many_gets_a_lock(tmp_path):
     def is_alone(number):
         with LockFile(tmp_path / "a") as lock:

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.write.image_files import image_name, png_state, save_whole, write_all, write_image
+from pvio_lab.write.image_files import (
+    image_name,
+    is_image,
+    png_state,
+    save_whole,
+    write_all,
+    write_image,
+)
 from pvio_lab.write.sample_names import shared_stems, stem_for, video_name
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -38,11 +45,17 @@ def test_whole_half_and_other_files(tmp_path):
     whole = path.read_bytes()
     assert png_state(path, (width, height)) == "whole"
     assert png_state(path, (width + 1, height)) == "other"
-    for half in (whole[:-1], whole[:50], whole[:3], b"", bytes(len(whole))):
+    for half in (whole[:-1], whole[:50], whole[:3], whole[:8] + whole[-12:], b"", bytes(len(whole))):
         path.write_bytes(half)
         assert png_state(path, (width, height)) == "half"
     path.write_text("some words" * 10)
     assert png_state(path, (width, height)) == "other"
+
+
+def test_an_image_is_one_however_large(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", FRAME)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert is_image(tmp_path / "a.png")
 
 
 def jobs(folder, count, asked):
@@ -118,6 +131,6 @@ def test_names_that_are_shared(tmp_path):
     }
     assert stem_for(tmp_path, "a.mp4") == "a"
     assert stem_for(tmp_path, "a.mp4", is_shared=True) == "a.mp4"
-    (tmp_path / "a_frames.json").write_text('{"video": "a.mkv"}')
+    (tmp_path / "a_frames.json").write_text('{"video": "a.mkv", "is_complete": true, "frames": []}')
     assert stem_for(tmp_path, "a.mp4") == "a.mp4"
     assert stem_for(tmp_path, "a.mkv", is_shared=True) == "a"

@@ -494,9 +494,9 @@ def test_a_file_that_comes_meanwhile_is_not_replaced_and_no_frame_is_lost(record
         recorder.feed_frame("front", FRAMES[number])
         recorder.feed_frame("left", FRAMES[number])
     (tmp_path / "left.mp4").write_bytes(b"other")
-    (tmp_path / "left-2.mp4").write_bytes(b"more")
+    (tmp_path / "left (2).mp4").write_bytes(b"more")
     videos = recorder.finish_episode()
-    assert videos["left"].path == tmp_path / "left-3.mp4"
+    assert videos["left"].path == tmp_path / "left (3).mp4"
     assert [numbers_in(video.path) for video in videos.values()] == [[3, 4], [3, 4]]
     assert (tmp_path / "left.mp4").read_bytes() == b"other"
 

@@ -1,1 +1,1 @@
-"""Tools without video in them, for every other room: new files, forks."""
+"""Tools without video in them, for every other room: whole files, small files, locks, forks."""

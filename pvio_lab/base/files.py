@@ -1,4 +1,4 @@
-"""Files that appear under their names when they are complete, or not at all."""
+"""Files that appear under their names when they are complete, or not at all; and reading regular files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import stat
 import time
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ _KINDS = {
 
 
 def odd_kind(mode: int) -> str | None:
-    """Return in words what something is by its mode that is no regular file, or None if it is one.
+    """Return in words what a mode says that something is, or None if it is a regular file.
 
     >>> odd_kind(stat.S_IFIFO | 0o644)
     'a FIFO'
@@ -33,18 +34,12 @@ def odd_kind(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Return what is in a file, never waiting for a FIFO or a device, which may have no end.
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading, but no FIFO and no device: these may have no end, or nobody who writes.
 
     Raises:
         OSError: It cannot be read, or is no regular file; links are followed.
     """
-    with open_regular(path) as file:
-        return file.read()
-
-
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading, as `read_bytes` does."""
     kind = odd_kind(os.stat(path).st_mode)
     if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # of a directory, the system says it in its own way
         raise OSError(f"{printable(path)} is {kind}, and only regular files are read")
@@ -52,7 +47,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def open_at_once(path: str, flags: int) -> int:
-    """Open even what has become a FIFO in the meantime, without waiting for somebody who writes to it."""
+    """Open even what has become a FIFO in the meantime, without waiting for a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -100,7 +95,7 @@ class Target:
         self._when_dropped = weakref.finalize(self, self._file.remove)
 
     def commit(self) -> None:
-        """The new file gets its name, and replaces what was there.
+        """Give the new file its name, in place of the file that was there.
 
         Raises:
             FileExistsError: A file has appeared there, and it may not be replaced.
@@ -116,9 +111,8 @@ class Target:
             clear_partials(self._place.parent, self._place.name)
 
     def commit_beside(self) -> Path:
-        """The new file gets a free name like the one that was wanted: `front-2.mp4`; return that."""
-        for number in itertools.count(2):
-            place = self._place.with_name(f"{self._place.stem}-{number}{self._place.suffix}")
+        """Give the new file a free name like the one that was wanted, `front (2).mp4`, and return it."""
+        for place in _numbered(self._place):
             with suppress(FileExistsError):
                 self._file.rename(place, overwrite=False)
                 break
@@ -126,7 +120,7 @@ class Target:
         return place
 
     def discard(self) -> None:
-        """Removes the new file, if it was not committed; and again, if somebody has made it anew."""
+        """Remove the new file, if it was not committed; and again, if another program has made it anew."""
         self._file.remove()
 
     def __enter__(self) -> Target:
@@ -165,7 +159,7 @@ class Target:
         return old
 
     def _loses_links(self) -> bool:
-        """Another process that makes a new file of this name needs a second link for a moment."""
+        """Return True if there soon is one link only: for a moment, a process that makes a file has two."""
         for _ in range(5):
             time.sleep(0.01)
             with suppress(FileNotFoundError):
@@ -188,8 +182,11 @@ def write_whole(
 def free_path(path: str | os.PathLike[str]) -> Path:
     """Return this path, or the next one that is free: clip.png -> clip (2).png -> clip (3).png."""
     wanted = Path(path)
-    names = (wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}") for number in itertools.count(2))
-    return next(each for each in itertools.chain([wanted], names) if not os.path.lexists(each))
+    return next(each for each in itertools.chain([wanted], _numbered(wanted)) if not os.path.lexists(each))
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    return (path.with_name(f"{path.stem} ({number}){path.suffix}") for number in itertools.count(2))
 
 
 def _may_write(place: Path) -> bool:

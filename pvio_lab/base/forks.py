@@ -23,7 +23,7 @@ class Survivor(Protocol):
 
 
 class _Kept(NamedTuple):
-    """What a thread holds while it forks."""
+    """The locks and objects that a thread holds while it forks."""
 
     locks: list[threading.RLock]
     survivors: list[Any]

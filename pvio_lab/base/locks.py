@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 0.01
 class LockFile:
     """A lock on the name of a file, there or not: a hidden file beside it, which goes away with the lock.
 
-    A forked child inherits no lock. Where the file system knows no locks, everybody gets one.
+    A forked child inherits no lock. Where the file system has no locks, each request succeeds.
 
     Args:
         place: The file. Its folder must be there when the lock is taken.
@@ -38,7 +38,7 @@ class LockFile:
         self._end: weakref.finalize[[int, Path, int], LockFile] | None = None
 
     def acquire(self) -> bool:
-        """Take the lock, unless somebody else has it; nobody is waited for."""
+        """Take the lock, or return False at once where another holder has it."""
         while True:
             descriptor = _opened(self.path)
             if try_lock(descriptor) is False:
@@ -47,7 +47,7 @@ class LockFile:
             if is_there(descriptor, self.path):
                 break
             os.close(descriptor)  # the holder before has just removed it
-        with suppress(OSError):  # somebody else's, which may only be read
+        with suppress(OSError):  # another user's, which may only be read
             os.truncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         self._taken = (descriptor, self.path, os.getpid())
@@ -55,10 +55,10 @@ class LockFile:
         return True
 
     def acquire_within(self, seconds: float) -> None:
-        """Take the lock, after waiting in short pieces for whoever has it.
+        """Take the lock, waiting for it in short pieces.
 
         Raises:
-            TimeoutError: Somebody else has kept it for longer.
+            TimeoutError: Another holder has kept it for longer.
         """
         last = time.monotonic() + seconds
         while not self.acquire():
@@ -75,7 +75,7 @@ class LockFile:
     def holder(self) -> str:
         """Return the process that has the lock, in words."""
         with suppress(OSError):
-            return self.path.read_bytes()[:200].decode(errors="replace") or "another process"
+            return printable(self.path.read_bytes()[:200].decode(errors="replace")) or "another process"
         return "another process"
 
     def __enter__(self) -> LockFile:
@@ -93,7 +93,7 @@ def clipped(name: str) -> str:
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file; return False where somebody else has, None where the file system knows no locks."""
+    """Lock an open file; return False where it is locked already, None where there are no locks."""
     try:
         if sys.platform == "win32":
             os.lseek(descriptor, 2**30, os.SEEK_SET)  # behind what is written: others may still read that
@@ -118,6 +118,8 @@ def unlock(descriptor: int) -> None:
 
 def is_there(descriptor: int, path: Path) -> bool:
     """Return True if an open file still has this name."""
+    if sys.platform == "win32":  # where what is open cannot be removed
+        return True
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except OSError:
@@ -128,12 +130,14 @@ def _opened(path: Path) -> int:
     flags = getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # another user's, whose process was killed
-        return os.open(path, flags | os.O_RDONLY)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no folder {printable(path.parent)} to write to; make it first"
         ) from None
+    except PermissionError:
+        with suppress(FileNotFoundError):  # it is there: another user's, whose process was killed
+            return os.open(path, flags | os.O_RDONLY)
+        raise PermissionError(f"nothing may be written to the folder {printable(path.parent)}") from None
 
 
 def _release(descriptor: int, path: Path, owner: int) -> None:

@@ -61,7 +61,7 @@ class Partial:
         self._unlock()
 
     def remove(self) -> None:
-        """Remove it, if it has not got its name; and again, if somebody has made it anew.
+        """Remove it, if it has not got its name; and again, if another program has made it anew.
 
         A forked child that inherits the object leaves everything alone.
         """
@@ -72,7 +72,7 @@ class Partial:
             self._unlock()
 
     def _is_locked(self) -> bool:
-        """Return False if it has been locked or removed by somebody else since it was made."""
+        """Return False if another process has locked or removed it since it was made."""
         if self._is_folder:
             self._lock = _open_folder(self.path)
         if self._lock is None or sys.platform == "win32":  # where an open file cannot be removed
@@ -134,7 +134,7 @@ def _remove(path: Path) -> None:
 
 
 def _rename_to_new(partial: Path, place: Path) -> None:
-    """Renames, but never over another file."""
+    """Rename, but never over another file."""
     try:
         os.link(partial, place)  # unlike a rename, this fails where there is a file
     except FileExistsError:

@@ -72,10 +72,10 @@ def _text(content: bytes) -> str:
         raise ValueError(f"it is no UTF-8: {error}") from None
 
 
-def in_short(error: BaseException) -> str:
-    """Return the words of an error; what they quote of a file may be all of it."""
-    words = str(error)
-    return words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]} ..."
+def in_short(words: object, most: int = _MOST_WORDS) -> str:
+    """Return the first characters of the words of an error, which may quote all of a file."""
+    text = str(words)
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

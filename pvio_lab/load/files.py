@@ -56,7 +56,7 @@ class MediaFile(Protocol):
     number: int
     """Its place in the dataset."""
     name: str
-    """What may be shown of where it is."""
+    """Its place, without what may be secret in a URL."""
 
     @property
     def num_frames(self) -> int:

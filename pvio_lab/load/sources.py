@@ -1,4 +1,4 @@
-"""The videos of a dataset: where they are, what may be shown of that, and how they are fetched."""
+"""The videos of a dataset: their places and names, and the way they are fetched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from multiprocessing import context
 from os import PathLike
 from typing import Any, NamedTuple
 
-from ..read.addresses import has_secrets, shown, shown_apart
+from ..read.addresses import has_secrets, public_name, public_names
 from ..read.fetching import Fetching
 from .checks import checked_paths
 
@@ -21,9 +21,9 @@ class Source(NamedTuple):
     path: str
     """As the user named it."""
     name: str
-    """What may be shown of that."""
+    """The same without what may be secret in a URL."""
     fetching: Fetching | None = None
-    """How it is fetched."""
+    """The way it is fetched."""
 
 
 class Sources:
@@ -46,12 +46,12 @@ class Sources:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The videos as they are shown."""
-        return shown_apart(self.paths)
+        """The videos, without what may be secret in URLs."""
+        return public_names(self.paths)
 
     @property
     def fetching(self) -> Fetching | None:
-        """How they are fetched."""
+        """The way they are fetched."""
         return self._fetching
 
     def __getitem__(self, number: int) -> Source:
@@ -68,7 +68,7 @@ class Sources:
         is_secret = has_headers or any(map(has_secrets, self.paths))
         if not is_secret or context.get_spawning_popen() is not None:
             return Sources, (self.paths, self._fetching)
-        paths = tuple(shown(path) if has_secrets(path) else path for path in self.paths)
+        paths = tuple(public_name(path) if has_secrets(path) else path for path in self.paths)
         return _without_secrets, (paths, self._fetching and replace(self._fetching, headers={}))
 
 

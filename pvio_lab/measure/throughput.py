@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..read.addresses import shown_apart
+from ..read.addresses import public_names
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.numbers import positive_integer
@@ -169,7 +169,7 @@ def run_steps(
             return
         total, done = len(files) * len(patterns) * repeats * len(able), 0
         yield ThroughputStep(done, total, None, missing)
-        for name, file in zip(shown_apart(files), files, strict=True) if able else ():
+        for name, file in zip(public_names(files), files, strict=True) if able else ():
             course = replace(plan_course(file, tuple(patterns), seconds, fetching), source=name)
             for pattern in patterns:
                 for row in _take_turns(able, course, pattern, repeats, stop):

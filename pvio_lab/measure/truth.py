@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import VideoError
 from ..read.fetching import Fetching
 from ..read.reader import VideoReader
-from ..read.sources import HeldSource, shown
+from ..read.sources import HeldSource, public_name
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 
@@ -63,7 +63,7 @@ def plan_course(
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(shown(source), held, shape, tasks, truth)
+    return Course(public_name(source), held, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:

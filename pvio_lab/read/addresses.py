@@ -30,7 +30,7 @@ class PrivateAddressError(Exception):
 
 
 def is_url(source: str | PathLike[str]) -> bool:
-    """Tell whether a text has a scheme: http(s), s3, data ...; a drive letter is none, and a `Path` no URL.
+    """Return whether a text has a scheme: http(s), s3, data ...; a drive letter is none, and a `Path` no URL.
 
     >>> is_url("s3://bucket/clip.mp4"), is_url("C://clip.mp4"), is_url("clip.mp4")
     (True, False, False)
@@ -53,7 +53,7 @@ def source_name(source: str | PathLike[str]) -> str:
 
 
 def shown(source: str | PathLike[str]) -> str:
-    r"""What may be shown of a source: of a URL the scheme, the host and the path, never who asks for it.
+    r"""Return what may be shown of a source: of a URL the scheme, the host and the path.
 
     >>> shown("https://me:pass@host/a.mp4?token=1")
     'https://host/a.mp4'
@@ -75,14 +75,14 @@ def public_name(source: str | PathLike[str]) -> str:
     return "::".join(_shown_link(link) for link in name.split("::"))
 
 
-def shown_apart(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
-    """Return what may be shown of each source; those that would look the same get their places, too.
+def public_names(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
+    """Return the `public_name` of each source; those that would be the same get their places, too.
 
-    >>> shown_apart(["clip.mp4", "https://host/video?id=7", "https://host/video?id=8"])
+    >>> public_names(["clip.mp4", "https://host/video?id=7", "https://host/video?id=8"])
     ('clip.mp4', 'https://host/video#1', 'https://host/video#2')
     """
     listed = [os.fsdecode(source) for source in sources]
-    names = [shown(source) for source in listed]
+    names = [public_name(source) for source in listed]
     alike = Counter(name for _, name in set(zip(listed, names, strict=True)))
     return tuple(f"{name}#{place}" if alike[name] > 1 else name for place, name in enumerate(names))
 
@@ -108,7 +108,7 @@ def has_secrets(source: str | PathLike[str]) -> bool:
 
 
 def without_secrets(text: str, source: str, headers: Mapping[str, str] = MappingProxyType({})) -> str:
-    """What somebody else says about a source that was asked for with these headers, fit to be shown.
+    """Return foreign words about a source without what is secret in its URL and in these headers.
 
     >>> without_secrets("403 for http://host/a?token=abcd: abcd is old", "http://host/a?token=abcd")
     '403 for http://host/a *** is old'

@@ -10,12 +10,12 @@ from typing import Any
 
 from ..base.side_files import in_short, read_json
 from ..errors import printable
+from .addresses import is_url, source_name
 from .frame_notes import FrameNotes, notes_of_marks, notes_of_numbers
 from .identity import identity_of
 from .label_table import read_label_table
 from .mark_files import contents_of
 from .mark_places import Marked, find_marks, is_elsewhere, working_folder
-from .sources import is_url
 from .supervisely import is_supervisely, notes_of_supervisely
 
 # What the files for a video may be called, beside those of its marks.
@@ -50,13 +50,14 @@ def find_notes(
         return notes_of_numbers(annotations)
     if annotations is not None and not os.path.isdir(annotations):
         return read_notes(annotations)
-    if reader is None and is_url(os.fspath(source)):
+    if reader is None and is_url(source):
         return None
+    source = source_name(source)
     video = Path(os.path.abspath(source if reader is None else reader.info.path))
     if annotations is not None:
         places, working = [Path(annotations, folder)], None
     else:
-        places = [] if is_elsewhere(os.fspath(source)) else _places_beside(video)
+        places = [] if is_elsewhere(source) else _places_beside(video)
         working = working_folder()
     identity = partial(identity_of, video if reader is None else reader)
     return _notes_of(Marked(video.name, identity, tuple(places), working))
@@ -95,8 +96,9 @@ def _notes_of(video: Marked) -> FrameNotes | None:
     own = [] if marks.path is None else [marks.path]
     found = [*_files_for(video, _FIRST), *own, *_files_for(video, _LAST)]
     if len(found) > 1:
+        names = " and ".join(map(printable, found[:2]))
         raise ValueError(
-            f"there are two files of annotations for {video.name}: {found[0]} and {found[1]}; "
+            f"there are two files of annotations for {printable(video.name)}: {names}; "
             "say which by annotations="
         )
     if found == own:

@@ -94,7 +94,7 @@ class FrameCache:
             self._frames.clear()
 
     def renew(self) -> None:
-        """Begins anew, and leaves what it held as it is."""
+        """Begin anew, and leave what it held as it is."""
         abandon(self._frames)
         self._frames, self.num_bytes = OrderedDict(), 0
 

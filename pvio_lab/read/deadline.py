@@ -22,7 +22,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """How many seconds are left; not more than 0 when it is over."""
+        """The seconds that are left; 0 or less when it is over."""
         return self._end - time.monotonic()
 
     def wait(self, longest: float) -> float:

@@ -54,7 +54,7 @@ class DownloadCache:
     before it is filled. What was not used for longest is removed, unless it is in use: while more is in use
     at the same time than there is room for, the bound is exceeded.
 
-    Nobody else may look into it, and nothing in it that is a link is followed.
+    No other user may look into it, and no link in it is followed.
 
     Args:
         fetching: Where it is, and how large it may become.
@@ -79,7 +79,7 @@ class DownloadCache:
             self._shrink()
 
     def turn(self, entry: Path, check: Callable[[], None]) -> AbstractContextManager[None]:
-        """Only one such block for an entry runs at a time, in any process.
+        """Run one such block for an entry at a time, in any process.
 
         Args:
             entry: What the block fetches.
@@ -88,7 +88,7 @@ class DownloadCache:
         return self._holds.turn(entry.name, check)
 
     def state(self, entry: Path) -> tuple[int, int] | None:
-        """Something that changes whenever the entry is fetched."""
+        """Return something that changes whenever the entry is fetched."""
         with suppress(OSError):
             found = os.lstat(entry / _FACTS)
             return found.st_ino, found.st_mtime_ns
@@ -144,7 +144,7 @@ class DownloadCache:
     def publish(self, partial: Path, entry: Path, facts: Facts) -> bool:
         """A complete download gets its name; False when the same contents have it: others may read them.
 
-        Only whoever has the turn for this entry may say it, and while it is held.
+        Call this only with the turn for the entry, and while it is held.
         """
         is_same = self.find(entry) and filecmp.cmp(partial / facts.file, entry / facts.file, shallow=False)
         with alone_in(self.folder):
@@ -165,7 +165,7 @@ class DownloadCache:
                 _note(ledger, total - room)
 
     def _shrink(self) -> None:
-        """Keeps to the bound again, if more was in use."""
+        """Keep to the bound again, after more was in use."""
         with suppress(OSError), alone_now(self.folder) as ledger:
             total = _noted(ledger) if ledger else None
             if ledger and total is not None and total > self._bound:
@@ -236,7 +236,7 @@ class Download:
 
 
 def _entry_name(source: str, fetching: Fetching) -> str:
-    """A hash of all that decides about the contents, and of nothing else."""
+    """Return a hash of all that decides about the contents, and of nothing else."""
     # What was fetched from a private address is never found by those who may not go there.
     key = f"{fetching.allow_private} {source}"
     if fetching.headers:  # a server may show other things to somebody else
@@ -266,13 +266,13 @@ def file_name(source: str) -> str:
 
 
 def _write_new(path: Path, contents: bytes = b"") -> None:
-    """Writes a file that was not there, and that nobody else can read."""
+    """Write a new file that no other user can read."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, 0o600), "wb") as file:
         file.write(contents)
 
 
 def _make_private(folder: Path) -> None:
-    """Nobody else may look into the folder; but one that holds other things, too, is left as it is."""
+    """Keep other users out of the folder; one that holds other things, too, is left as it is."""
     if sys.platform == "win32":
         return
     found = folder.stat()

@@ -14,7 +14,8 @@ from http import HTTPStatus
 from typing import TypeVar
 from urllib.error import URLError
 
-from ..errors import SourceError
+from ..base.side_files import in_short
+from ..errors import SourceError, printable
 from .addresses import PrivateAddressError, shown, without_secrets
 from .deadline import Deadline
 from .fetching import Fetching
@@ -135,17 +136,12 @@ def understood(error: BaseException, source: str, fetching: Fetching) -> Fault:
     code = getattr(error, "status", None)
     if isinstance(code, int) and code >= 400:
         return status_fault(code).fault
-    said = _shortened(without_secrets(f"{type(error).__name__}: {error}", source, fetching.headers))
+    said = without_secrets(f"{type(error).__name__}: {error}", source, fetching.headers)
+    said = in_short(printable(said.splitlines()[0]), _MOST_WORDS)
     for kind, words, is_temporary in _table(fetching.timeout_seconds):
         if isinstance(error, kind):
             return Fault(words or said, is_temporary)
     return Fault(said, type(error).__module__.startswith(_TRANSPORTS))
-
-
-def _shortened(text: str) -> str:
-    """Somebody else's words, of which there may be any number, and not only letters."""
-    line = "".join(each if each.isprintable() else "?" for each in text.splitlines()[0])
-    return line if len(line) <= _MOST_WORDS else f"{line[:_MOST_WORDS]}..."
 
 
 def _table(

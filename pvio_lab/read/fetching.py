@@ -137,7 +137,7 @@ class Fetching:
 
     @property
     def room_bytes(self) -> int:
-        """How much downloads may take.
+        """The most bytes that downloads may take.
 
         Raises:
             ValueError: `$PVIO_LAB_CACHE_BYTES` is no number of bytes.

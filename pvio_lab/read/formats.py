@@ -1,4 +1,4 @@
-"""Which kinds of files FFmpeg may open: those that are one video by themselves, and name no other file."""
+"""The kinds of files that FFmpeg may open: those that are one video by themselves, and name no other file."""
 
 from __future__ import annotations
 

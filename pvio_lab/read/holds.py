@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from ..base.forks import new_lock, new_rlock, survive_forks
+from ..base.locks import try_lock
 
 if sys.platform == "win32":
     import msvcrt
@@ -24,7 +25,7 @@ Use = Literal["shared", "alone", "no more"]
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """Opens no link, and no file for other programs."""
 
-# How long a wait for somebody else's work is before it looks again.
+# Seconds between two looks at whether another one's work is done.
 _PATIENCE = 0.05
 _WORK = "work on "
 
@@ -46,9 +47,9 @@ def alone_in(folder: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def alone_now(folder: Path) -> Iterator[IO[bytes] | None]:
-    """The same, or None where somebody is at it: for what may run in the middle of anything."""
+    """Do the same, but give None at once where it is taken: for code that may run at any moment."""
     with opened_in(folder, ".ledger") as file:
-        if not _lock_whole(file, waits=False):
+        if not try_lock(file.fileno()):
             yield None
             return
         try:
@@ -110,7 +111,7 @@ class Holds:
         self._settle()
 
     def drop(self, name: str) -> None:
-        """Takes back what `take` said once; never waits, as the garbage collector may say it at any time."""
+        """Take one `take` back, without waiting, as the garbage collector may call this at any time."""
         self._dropped.append(name)
         self._settle()
 
@@ -132,7 +133,7 @@ class Holds:
 
     @contextmanager
     def turn(self, name: str, check: Callable[[], None]) -> Iterator[None]:
-        """One block for a name runs at a time, in any process; the others wait in short pieces.
+        """Run one block for a name at a time, in any process; the others wait in short pieces.
 
         Args:
             name: What the block works on; using it is something else.
@@ -161,7 +162,7 @@ class Holds:
         return is_mine
 
     def _settle(self) -> None:
-        """Takes account of what was dropped; whoever is busy does it when he is done."""
+        """Take account of what was dropped; a call that is under way does it at its end."""
         while self._dropped and self._mutex.acquire(blocking=False):
             try:
                 if self._is_busy:
@@ -215,19 +216,12 @@ class Holds:
         return _lock_byte(self._file, int(hashlib.sha256(os.fsencode(name)).hexdigest()[:15], 16), use)
 
 
-def _lock_whole(file: IO[bytes], *, waits: bool = True) -> bool:
-    """Whether it could be locked; always, if it may be waited for."""
-    try:
-        if sys.platform == "win32":
-            file.seek(2**30)  # far behind what is noted: such a lock keeps others from reading, too
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if waits else msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-    except OSError:
-        if waits:
-            raise
-        return False
-    return True
+def _lock_whole(file: IO[bytes]) -> None:
+    if sys.platform == "win32":
+        file.seek(2**30)  # far behind what is noted: such a lock keeps others from reading, too
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _unlock_whole(file: IO[bytes]) -> None:

@@ -16,7 +16,7 @@ _SAMPLE_BYTES = 4096
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes a video this one and no other, whatever it is called."""
+    """The traits that tell a video from all others, whatever it is called."""
 
     size_bytes: int
     """The size of the file, or of all images together."""
@@ -29,7 +29,7 @@ def identity_of(source: Any) -> Identity:
     if isinstance(source, str | PathLike):
         if not os.path.isdir(source):
             return identity_of_file(source)
-        from .images import ImageSequence  # most who ask have no use for it
+        from .images import ImageSequence  # most callers have no use for it
 
         source = ImageSequence(source)
     paths = getattr(source, "paths", None)

@@ -73,7 +73,10 @@ def _frame_number(text: str | None, line: int) -> int:
     stripped = (text or "").strip()
     if not stripped.isdecimal():
         raise ValueError(f"line {line}: the frame {text!r} must be a whole number, 0 or more")
-    return checked_index(int(stripped), None)
+    try:
+        return checked_index(int(stripped), None)
+    except ValueError as error:
+        raise ValueError(f"line {line}: {error}") from None
 
 
 def _labels(row: dict[str, str | None]) -> Iterator[str]:

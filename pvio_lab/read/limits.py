@@ -1,8 +1,9 @@
-"""How large a frame may be: a file of a few bytes can claim one that fills the memory."""
+"""The largest frame that is allowed: a file of a few bytes can claim one that fills the memory."""
 
 from __future__ import annotations
 
 import os
+import re
 
 from ..errors import OpenError, printable
 
@@ -21,9 +22,9 @@ def max_pixels() -> int:
         ValueError: The variable is no number above 0.
     """
     text = os.environ.get(MAX_PIXELS_VARIABLE)
-    if text is None:
+    if not text:
         return _MAX_PIXELS
-    if not text.isdecimal() or not 0 < int(text) < 2**62:
+    if not re.fullmatch("[0-9]{1,18}", text) or not int(text):
         raise ValueError(f"{MAX_PIXELS_VARIABLE}={text!r} must be a number of pixels, such as {_MAX_PIXELS}")
     return int(text)
 

@@ -1,4 +1,4 @@
-"""Where the marks of a video are, and whether a file of marks is of this video."""
+"""Find the marks of a video, and tell them from those of other videos."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import printable
 from .addresses import is_url
 from .identity import Identity
 from .mark_files import Contents, read_marks
@@ -62,7 +63,7 @@ class Other(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """What was found of the marks of a video."""
+    """The marks of a video, as far as they were found."""
 
     path: Path | None = None
     """The file of its marks, if there is one."""
@@ -80,8 +81,8 @@ def find_marks(video: Marked, *, is_shown: bool = False) -> Found:
 
     Args:
         video: The video.
-        is_shown: Take also a file in the working folder that does not say of which video it is. Only for
-            somebody who sees what was taken.
+        is_shown: Take also a file in the working folder that does not say of which video it is. Only where
+            a person sees what was taken.
     """
     others: list[Other] = []
     for paths in (list(_files(video)), list(_old_files(video))):
@@ -146,14 +147,17 @@ def _old_files(video: Marked) -> Iterator[Path]:
 
 
 def _trouble(path: Path, contents: Contents, video: Marked, *, is_shown: bool) -> str:
-    """Why these are not its marks; empty if they are."""
+    """Return why these are not its marks; nothing if they are."""
+    file, name = printable(path), printable(video.name)
     if contents.video is not None:
         is_other = contents.video != video.identity()
-        return f"{path} has marks of another video, which was called {video.name}, too" if is_other else ""
+        return f"{file} has marks of another video, which was called {name}, too" if is_other else ""
     if path.parent not in video.folders and not is_shown:
-        return f"{path} does not say of which video its marks are"
+        return f"{file} does not say of which video its marks are"
     twin = next(_twins(video), None) if path.name == video.old_file_name else None
-    return f"{path} may have the marks of {video.name} or of {twin}, and does not say which" if twin else ""
+    if twin is None:
+        return ""
+    return f"{file} may have the marks of {name} or of {printable(twin)}, and does not say which"
 
 
 def _twins(video: Marked) -> Iterator[str]:

@@ -138,7 +138,7 @@ def recall(path: str) -> VideoInfo | None:
 
 
 def remember(path: str, info: VideoInfo) -> None:
-    """Written aside and renamed, so that nobody ever reads half of it; what others have written stays."""
+    """Write facts aside and rename the file, so that it is never seen half; files of others stay."""
     text = json.dumps({"key": _key(path), "info": asdict(info)}, indent=1)
     for place in _places(path):
         with suppress(OSError, ValueError):  # it cannot be written there, or something else has that name

@@ -1,4 +1,4 @@
-"""How many samples an MP4 or QuickTime file claims: FFmpeg makes a table of them before it has read any.
+"""The samples that an MP4 or QuickTime file claims: FFmpeg makes a table of them before it has read any.
 
 A box of 20 bytes can claim billions, and an edit list can ask for each of them thousands of times.
 """

@@ -86,11 +86,11 @@ class HeldSource:
 
     @property
     def is_held(self) -> bool:
-        """Whether it was not released yet."""
+        """True until it is released."""
         return self._let_go.alive
 
     def release(self) -> None:
-        """Let it go; can be said twice."""
+        """Let it go. May be called twice."""
         self._let_go()
 
 
@@ -147,7 +147,7 @@ def opened_stream(source: str | PathLike[str], fetching: Fetching | None = None)
 
 
 def check_may_be_local(name: str, fetching: Fetching | None) -> None:
-    """Refuse a path on this machine where none is allowed; whoever opens one by himself asks here before.
+    """Refuse a path on this machine where none is allowed; call this before opening one directly.
 
     Raises:
         SourceError: Only what is elsewhere may be opened.

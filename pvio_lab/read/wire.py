@@ -1,4 +1,4 @@
-"""What an HTTP server sends, byte by byte: every wait has a limit, and so has all that is no content."""
+"""Bytes from an HTTP server: every wait has a limit, and so has all that is no content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Wire(io.RawIOBase):
         self._file = connected.makefile("rb", buffering=0)
         self._num_bytes = 0
         self.num_content = 0
-        """How many bytes of it were content so far; counted by who takes it out."""
+        """The bytes of it that were content so far; `WebBody` counts them."""
 
     def readable(self) -> bool:
         """It is."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..read.sources import shown
+from ..read.sources import public_name
 from .arrow import pa
 from .clip import ENDING, Row, Work
 from .columns import packed_array, packed_type
@@ -53,7 +53,7 @@ def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Sch
     """
     types, at = column_types(work), rows.column_names.index("path")
     # What workers need is in the manifest; results go further.
-    paths = [None if path is None else shown(path) for path in rows["path"].to_pylist()]
+    paths = [None if path is None else public_name(path) for path in rows["path"].to_pylist()]
     rows = rows.set_column(at, "path", pa.array(paths, pa.string()))
     given = {field.name: field.type for field in schema or ()}
     others = dict.fromkeys(name for result in results for name in result if name not in types)

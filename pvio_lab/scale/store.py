@@ -77,7 +77,7 @@ class Store:
         self.filesystem.move(partial, self.path(name))
 
     def clear(self, folder: str) -> None:
-        """Removes files that a killed run has left half-written; what is being written stays."""
+        """Remove files that a killed run has left half-written; what is being written stays."""
         if self._is_local:
             clear_partials(Path(self.path(folder)), "", is_prefix=True)
 
@@ -86,7 +86,7 @@ class Store:
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """What a JSON file says; None if there is none.
+        """Return what a JSON file says; None if there is none.
 
         Raises:
             ValueError: It is damaged.

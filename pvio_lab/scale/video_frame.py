@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..base.forks import new_lock, survive_forks
-from ..read.addresses import shown
+from ..read.addresses import outline, shown
 from ..read.fetching import Fetching
 from ..read.functions import is_directory, open_video
 from ..read.images import ImageSequence
@@ -80,9 +80,7 @@ class VideoFrame:
     def encode_example(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """What is stored for a value: its path, and its time."""
         if not isinstance(value, Mapping) or set(value) != {"path", "timestamp"}:
-            raise ValueError(
-                f"a video frame must be {{'path': ..., 'timestamp': ...}}, not {_outline(value)}"
-            )
+            raise ValueError(f"a video frame must be {{'path': ..., 'timestamp': ...}}, not {outline(value)}")
         return {"path": str(value["path"]), "timestamp": float(value["timestamp"])}
 
     def decode_example(
@@ -148,12 +146,6 @@ class _Readers:
         if len(self._readers) > _MOST_READERS:
             self._readers.popitem(last=False)[1].close()
         return self._readers[key]
-
-
-def _outline(value: Any) -> str:
-    """Return what a value is, without what may be secret in it."""
-    kind = type(value).__name__
-    return f"{kind} with {sorted(map(str, value))}" if isinstance(value, Mapping) else kind
 
 
 def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) -> int:

@@ -224,7 +224,7 @@ class FrameBrowser(anywidget.AnyWidget):
         self._marks = self.marks.to_dict()
 
     def _open_marks(self) -> None:
-        """What is wrong with a file of marks is no reason not to look at the video."""
+        """Read the marks; a fault in their file is shown, and the video all the same."""
         try:
             self._desk.keeper.open()
         except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ..errors import printable
 from .exports import Cancelled, export_range, free_target
 
 
@@ -68,7 +69,7 @@ class Exporter:
             written = export_range(
                 *(reader, start, stop, target), overwrite=False, progress=progress, is_cancelled=is_cancelled
             )
-            self._note(f"saved: {written}")
+            self._note(f"saved: {printable(written)}")
         except Cancelled:
             self._note("cancelled; nothing was written")
         except Exception as error:

@@ -64,7 +64,7 @@ class History:
         return self._move(self._undone, self._done, 1)
 
     def take_in(self, new: Mapping[Hashable, Any], amend: Callable[[Hashable, Any], Any]) -> None:
-        """Put values that somebody else has made; that is no step, and undoing steps does not take them back.
+        """Put values from elsewhere; that is no step, and undoing steps does not take them back.
 
         Args:
             new: Values under their keys; None removes.

@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from ..base.files import free_path, write_whole
 from ..base.forks import new_rlock
+from ..errors import printable
 from ..read.mark_files import Contents, marks_text
 from ..read.mark_places import Found, Marked, find_marks
 from .latest import Latest
@@ -33,7 +34,7 @@ _open: WeakSet[MarkKeeper] = WeakSet()
 class MarkKeeper:
     """Keeps the marks of one video.
 
-    While they cannot be saved, because somebody has to say what counts or the disk is full, they are kept in
+    While they cannot be saved, because a question is open or the disk is full, they are kept in
     `<file name>.marks.unsaved.json`.
 
     Args:
@@ -99,7 +100,7 @@ class MarkKeeper:
             return True
 
     def answer(self, choice: str) -> None:
-        """Do what somebody has chosen, and save."""
+        """Do what was chosen, and save."""
         with self._lock:
             if choice == "rename":
                 self._go_to(free_path(self.path))
@@ -127,9 +128,9 @@ class MarkKeeper:
         _open.discard(self)
 
     def flush(self) -> None:
-        """Save what is not saved yet; nobody may be there to answer a question."""
+        """Save what is not saved yet, without asking anything."""
         if os.getpid() == self._owner and not self.save() and self._unsaved is not None:
-            _log.warning("%s; the marks are in %s", self._trouble, self._unsaved)
+            _log.warning("%s; the marks are in %s", self._trouble, printable(self._unsaved))
 
     def flush_at_exit(self) -> None:
         """Save what is not saved yet; no page hears of it any more."""
@@ -181,13 +182,13 @@ class MarkKeeper:
             choices = self._offer(self.path) | self._rename()
         else:
             choices = {"again": "try again"} if isinstance(error, OSError) else self._rename()
-        self._trouble = f"not saved: {words.replace(str(self.path), self.path.name)}"
+        self._trouble = f"not saved: {_short(words, self.path)}"
         self._keep_aside()
         aside = f"; meanwhile they are in {self._unsaved.name}" if self._unsaved else ""
         self._tell(_state(self._trouble + aside, wrong=True, choices=choices))
 
     def _offer(self, path: Path) -> dict[str, str]:
-        """The marks in this file may be of use; they are not taken unless somebody says so."""
+        """Offer the marks in this file, which are not taken by themselves."""
         self._offered = path
         return {"take": f"take the marks in {path.name}"}
 
@@ -209,7 +210,7 @@ class MarkKeeper:
         others = [each for each in found.others if each.path.parent in self._video.folders]
         others += [each for each in found.others if each.path == self.path and each not in others]
         for other in others:
-            words.append(f"left alone: {other.trouble.replace(str(other.path), other.path.name)}")
+            words.append(f"left alone: {_short(other.trouble, other.path)}")
             if found.path is None:
                 choices |= self._offer(other.path) if other.has_marks else {}
                 choices |= self._rename() if other.path == self.path else {}
@@ -234,6 +235,11 @@ def _state(
 ) -> dict[str, Any]:
     pairs = [list(pair) for pair in (choices or {}).items()]
     return {"text": text, "at": at, "wrong": wrong, "choices": pairs}
+
+
+def _short(words: str, path: Path) -> str:
+    """Return a message about a file with its name in place of the whole path."""
+    return words.replace(printable(path), printable(path.name))
 
 
 def save_all() -> None:

@@ -1,4 +1,4 @@
-"""Join what two have made of the same marks. Pure: contents are given, contents are returned."""
+"""Join two versions of the same marks. Pure: contents are given, contents are returned."""
 
 from __future__ import annotations
 

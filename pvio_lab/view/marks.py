@@ -267,7 +267,7 @@ class Marks:
             return self._files.setdefault(os.path.realpath(path), MarksFile(path, self.num_frames))
 
     def take_in(self, before: Contents, after: Contents) -> None:
-        """Make the changes that somebody else has made to these marks; that is no step for `undo`."""
+        """Apply changes that were made elsewhere; that is no step for `undo`."""
 
         def act() -> bool:
             now = self.contents

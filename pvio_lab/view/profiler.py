@@ -7,6 +7,7 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
+from ..errors import printable
 from ..measure.peers import PEERS, missing_peers
 from ..measure.pieces import PATTERNS, Pattern
 from ..measure.profile import ReadProfile, profile_pattern
@@ -14,7 +15,7 @@ from ..measure.report import ThroughputReport, ThroughputRow
 from ..measure.stopping import Stop
 from ..measure.tables import rate_text
 from ..measure.throughput import Sources, named_files, throughput_steps
-from ..read.addresses import shown, shown_apart
+from ..read.addresses import public_names, shown
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from .fields import Choices, count_field, dropdown, line, seconds_field
@@ -115,7 +116,7 @@ class ThroughputProfiler(MeasurePanel):
 def _files(files: list[str]) -> dict[str, list[str]]:
     """What the list of files offers, and which files that are."""
     every = {f"all {len(files)} files": files} if len(files) > 1 else {}
-    whole = shown_apart(files)
+    whole = list(map(printable, public_names(files)))
     short = [os.path.basename(name) or name for name in whole]
     names = short if len(set(short)) == len(short) else whole
     return {**{name: [file] for name, file in zip(names, files, strict=True)}, **every}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..read.addresses import source_name
 from ..read.fetching import Fetching
 from ..read.functions import open_video
 from ..read.images import ImageSequence
@@ -59,7 +60,7 @@ class Track:
         self.keyframes = np.arange(count) if index is None else index.keyframes
         self.path = str(self.reader.info.path)
         self.name = os.path.basename(self.path.rstrip("/")) or self.path
-        self.source = os.fsdecode(source if self._is_mine else getattr(source, "_source", self.path))
+        self.source = source_name(source if self._is_mine else getattr(source, "_source", self.path))
         self.fps = fps
 
     def __len__(self) -> int:

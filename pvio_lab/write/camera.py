@@ -37,7 +37,7 @@ class EpisodeVideo:
 
     path: Path | None
     """The file; None if there were no frames, or if the encoder has failed. It is named after the camera,
-    unless another file of that name has come meanwhile: then it has a number, as `front-2.mp4`."""
+    unless another file of that name has come meanwhile: then it has a number, as `front (2).mp4`."""
     num_frames: int
     """How many frames it has."""
     dropped_frames: int

@@ -46,7 +46,7 @@ def sample_video(
     where it was, and a second run with a smaller `step` adds what is missing. The manifest,
     `<video>_frames.json`, has number, time, file, annotations and size of each image. What it does not know,
     or what was changed since, is never taken for an image of this video, and never replaced. A run waits for
-    another one that is at the same images.
+    another one that is at work on the same images.
 
     Args:
         source: A video, its URL, or a directory of images.

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ..errors import printable
 from ..read.images import ImageSequence
 from .writer import VideoWriter
 
@@ -69,10 +70,10 @@ def _check_not_one(frames: Any) -> None:
 
 
 def _check_no_input(path: str | os.PathLike[str], frames: Any) -> None:
-    """Raises ValueError where the file is one of many that are read; a video may replace itself."""
+    """Raise ValueError where the file is one of many that are read; a video may replace itself."""
     images = frames.paths if isinstance(frames, ImageSequence) and os.path.exists(path) else ()
     if any(os.path.samefile(path, image) for image in images):
-        raise ValueError(f"{path} is one of the images that are read; give another name")
+        raise ValueError(f"{printable(path)} is one of the images that are read; give another name")
 
 
 def encode_video_frames(

@@ -60,7 +60,7 @@ def image_suffix(ext: str) -> str:
 
 
 def is_image_suffix(suffix: str) -> bool:
-    """Whether files with this end are images, as far as Pillow knows."""
+    """Return whether files with this end are images, as far as Pillow knows."""
     return suffix.lower() in Image.registered_extensions()
 
 
@@ -92,18 +92,20 @@ def save_whole(
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file begins as some image does, or has nothing in it."""
+    """Return whether a file begins as some image does, or has nothing in it."""
     if not path.is_file():
         return False
     try:
         with Image.open(path):
             return True
+    except Image.DecompressionBombError:  # it says its size, so it is one
+        return True
     except OSError:
         return path.stat().st_size == 0
 
 
 def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "other"]:
-    """Whether a file is a PNG image of this width and height, the beginning of one, or something else.
+    """Return whether a file is a PNG image of this width and height, half of one, or something else.
 
     A computer that fails leaves half an image, or zeros in its place.
     """
@@ -117,7 +119,7 @@ def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "ot
         return "half"
     if head[: len(_PNG_BEGIN)] != _PNG_BEGIN[: len(head)]:
         return "other"
-    if end != _PNG_END:
+    if end != _PNG_END or len(head) < _PNG_HEAD:
         return "half"
     return "whole" if struct.unpack(">II", head[16:]) == tuple(size) else "other"
 

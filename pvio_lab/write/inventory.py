@@ -1,4 +1,4 @@
-"""The images of one video that a folder has already: which are whole, and which are somebody else's."""
+"""The images of one video that a folder has already: which are whole, and which are of something else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REMEDY = "remove it, or give another output_dir"
 
 
 class Inventory:
-    """What a folder has of one video, by its manifest and by what is really there.
+    """The images of one video in a folder, by its manifest and by what is really there.
 
     An image counts if the manifest claims it, and it is what the manifest says. While a run is at work, the
     manifest claims the images that it is about to make, as none of them was there before; so the next run
@@ -49,15 +49,15 @@ class Inventory:
             self.pending = {frame["number"]: frame for frame in pending}
 
     def path(self, number: int) -> Path:
-        """Where the image of a frame belongs."""
+        """Return the place of the image of a frame."""
         return self._directory / image_name(self._stem, number, self._origin.num_frames)
 
     def size(self, number: int) -> dict[str, int]:
-        """The size of an image, for the manifest."""
+        """Return the size of an image, as it goes into the manifest."""
         return {"bytes": self.path(number).stat().st_size}
 
     def has(self, number: int) -> bool:
-        """Whether a frame has its image; half of one does not count.
+        """Return whether a frame has its image; half of one does not count.
 
         Raises:
             FileExistsError: Something else has the name.
@@ -81,11 +81,11 @@ class Inventory:
         return True
 
     def others(self, numbers: set[int]) -> list[int]:
-        """The frames beside these that have their images."""
+        """Return the frames beside these that have their images."""
         return [number for number in {*self.frames, *self.pending} - numbers if self._is_good(number)]
 
     def _is_good(self, number: int) -> bool:
-        """A look at the size is enough for images that nobody asks for, where it is known."""
+        """Return whether an image is there that was not asked for; by its size, where that is known."""
         path, noted = self.path(number), self._noted_size(number)
         try:
             return path.is_file() and (path.stat().st_size == noted if noted else self.has(number))

@@ -43,7 +43,7 @@ def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
     """
     if not os.path.lexists(path):
         return None
-    known = _read(path)
+    known = read_manifest(path)
     if known is None:
         raise FileExistsError(
             f"{printable(path)} is no list of sampled images; give another output_dir, or move it away"
@@ -60,8 +60,8 @@ def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
     return known
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """What a manifest says, as far as it is there; None for any other file."""
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """Return what a manifest says, as far as it is there; None for any other file."""
     if not path.is_file():
         return None
     try:

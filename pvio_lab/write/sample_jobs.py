@@ -43,7 +43,7 @@ class Stopped(Exception):
 
 
 class _Busy(Exception):
-    """Another process is at the same images."""
+    """Another process is at work on the same images."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is the same for all videos of a run."""
+    """The part of the work that is the same for all videos of a run."""
 
     plan: Plan
     pool: Executor
@@ -127,7 +127,7 @@ def sample_one(source: str, directory: Path, plan: Plan, *, progress: bool) -> S
 def sample_all(jobs: list[Job], plan: Plan, *, progress: bool) -> list[SampleRow]:
     """Samples many videos, as many at a time as there are processors; gives a row for each.
 
-    What another process is at comes last, so that processes with the same videos share the work.
+    Videos that another process is at work on come last, so that processes share the work.
     """
     from tqdm.auto import tqdm
 
@@ -150,7 +150,7 @@ def sample_all(jobs: list[Job], plan: Plan, *, progress: bool) -> list[SampleRow
 def _run(
     jobs: list[Job], work: _Work, crew: Executor, tell: Callable[[int], object], *, waits: bool
 ) -> dict[Job, SampleRow]:
-    """A row for each video, but for those that another process is at, unless this waits for it."""
+    """Return a row for each video; unless `waits`, leave out those that another process is at work on."""
     rows = {}
 
     def sample(job: Job) -> int:
@@ -210,14 +210,14 @@ def _steps(work: _Work, job: Job, *, waits: bool) -> Generator[dict[str, Any]]:
 
 
 def _taken(lock: LockFile, job: Job, *, waits: bool) -> Iterator[dict[str, Any]]:
-    """Steps that take the lock; others may be at the same images."""
+    """Take the lock, in steps; another process may be at work on the same images."""
     is_told = False
     while not lock.acquire():
         if not waits:
             raise _Busy
         if not is_told:
             words = "%s is being sampled into %s by %s; waiting for that"
-            _log.warning(words, shown(job.source), job.directory, lock.holder())
+            _log.warning(words, shown(job.source), printable(job.directory), lock.holder())
             is_told = True
         time.sleep(0.2)
         yield {}

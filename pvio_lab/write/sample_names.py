@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..base.side_files import read_json
-from ..read.sources import is_url, shown
+from ..read.sources import is_url, public_name
+from .manifest import read_manifest
 
 
 def video_name(source: str | os.PathLike[str]) -> str:
@@ -22,7 +23,7 @@ def video_name(source: str | os.PathLike[str]) -> str:
     if name.startswith("data:"):
         return "video"
     if is_url(name):
-        return Path(unquote(urlsplit(shown(name)).path)).name or "video"
+        return Path(unquote(urlsplit(public_name(name)).path)).name or "video"
     return Path(os.path.abspath(name)).name
 
 
@@ -56,7 +57,7 @@ def _stem(name: str) -> str:
 
 
 def _owner(manifest: Path) -> str | None:
-    try:
-        return str(read_json(manifest)["video"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    known = None
+    with suppress(OSError):
+        known = read_manifest(manifest)
+    return None if known is None else str(known["video"])

@@ -26,7 +26,7 @@ from .shares import Shares
 
 
 class Sampler:
-    """Writes images of one open video into a directory, which nobody else may be doing at the same time.
+    """The writer of images of one open video into a directory; there must be no other one at the same time.
 
     Args:
         reader: The video.
@@ -130,7 +130,7 @@ class Sampler:
             yield self._there.path(number), next(stream)
 
     def _save(self, path: Path, frame: Frames, write: ImageWriter) -> Path:
-        """Never over a file that has come meanwhile."""
+        """Save an image, but never over a file that has come meanwhile."""
         try:
             save_whole(path, frame, write, overwrite=False)
         except FileExistsError:
@@ -148,7 +148,7 @@ class Sampler:
         }
 
     def _share(self, number: int) -> str:
-        """The annotations of a frame as text; what is odd in them is found out here at the latest."""
+        """Return the annotations of a frame as text, or raise ValueError where they cannot be written."""
         try:
             return json.dumps(self._notes.share(number, self._size), ensure_ascii=False, indent=1) + "\n"
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:

@@ -38,15 +38,15 @@ class Shares:
         """The frames whose files have still to be written."""
 
     def coming(self, number: int) -> dict[str, Any]:
-        """For the manifest: what the file of a frame will be."""
+        """Return what the manifest says of a file that is to be written."""
         return {"share": _digest(self._texts[number])} if number in self.waiting else {}
 
     def noted(self, number: int) -> dict[str, Any]:
-        """For the manifest: what the file of a frame is."""
+        """Return what the manifest says of a file that is there."""
         return {"share": self._digests[number]} if number in self._digests else {}
 
     def write(self, numbers: Iterable[int]) -> None:
-        """Writes those of these files that are not as they should be."""
+        """Write those of these files that are not as they should be."""
         for number in self.waiting.intersection(numbers):
             write_whole(self._path(number), self._texts[number], overwrite=number in self._stale, clear=False)
             self._digests[number] = _digest(self._texts[number])

@@ -153,7 +153,7 @@ class VideoWriter:
 
         Args:
             or_beside: If something has come there meanwhile that may not be replaced, take a free name like
-                it, `front-2.mp4`, instead of losing the frames; `path` says which.
+                it, `front (2).mp4`, instead of losing the frames; `path` says which.
 
         Raises:
             EncodeError: ffmpeg has failed; with its own words.
