@@ -75,7 +75,7 @@ class LockFile:
     def holder(self) -> str:
         """Return the process that has the lock, in words."""
         with suppress(OSError):
-            return self.path.read_bytes()[:200].decode(errors="replace") or "another process"
+            return printable(self.path.read_bytes()[:200].decode(errors="replace")) or "another process"
         return "another process"
 
     def __enter__(self) -> LockFile:

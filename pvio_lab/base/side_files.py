@@ -8,6 +8,7 @@ from collections import Counter
 from os import PathLike
 from typing import Any
 
+from ..errors import printable
 from .files import odd_kind, open_at_once
 
 # Annotations of a long film take some megabytes. What can be made of such a file stays below a gigabyte.
@@ -74,7 +75,7 @@ def _text(content: bytes) -> str:
 
 def in_short(error: BaseException) -> str:
     """Return the words of an error; what they quote of a file may be all of it."""
-    words = str(error)
+    words = printable(str(error), keep="\n")
     return words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]} ..."
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from ..errors import OpenError
+from ..errors import OpenError, printable
 from ..read.cpus import num_cpus
 from ..read.fetching import Fetching
 from ..read.frames import Frames
@@ -215,7 +215,7 @@ class ClipDataset(Dataset[Clip]):
         num_starts = self._shape.num_starts(clock)
         if not num_starts and self._shape.when_short == "error":
             raise ValueError(
-                f"{name} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
+                f"{printable(name)} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
                 f"{timeline.seconds:.6g} s; take fewer frames, or when_short='repeat_last' or 'loop'"
             )
         if self._sampling == "random":

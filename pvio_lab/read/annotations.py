@@ -96,7 +96,8 @@ def _notes_of(video: Marked) -> FrameNotes | None:
     found = [*_files_for(video, _FIRST), *own, *_files_for(video, _LAST)]
     if len(found) > 1:
         raise ValueError(
-            f"there are two files of annotations for {video.name}: {found[0]} and {found[1]}; "
+            f"there are two files of annotations for {printable(video.name)}: {printable(found[0])} and "
+            f"{printable(found[1])}; "
             "say which by annotations="
         )
     if found == own:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import printable
 from .addresses import is_url
 from .identity import Identity
 from .mark_files import Contents, read_marks
@@ -147,13 +148,15 @@ def _old_files(video: Marked) -> Iterator[Path]:
 
 def _trouble(path: Path, contents: Contents, video: Marked, *, is_shown: bool) -> str:
     """Why these are not its marks; empty if they are."""
+    name, file = printable(video.name), printable(path)
     if contents.video is not None:
         is_other = contents.video != video.identity()
-        return f"{path} has marks of another video, which was called {video.name}, too" if is_other else ""
+        return f"{file} has marks of another video, which was called {name}, too" if is_other else ""
     if path.parent not in video.folders and not is_shown:
-        return f"{path} does not say of which video its marks are"
+        return f"{file} does not say of which video its marks are"
     twin = next(_twins(video), None) if path.name == video.old_file_name else None
-    return f"{path} may have the marks of {video.name} or of {twin}, and does not say which" if twin else ""
+    is_unclear = f"{file} may have the marks of {name} or of {printable(twin or '')}, and does not say which"
+    return is_unclear if twin else ""
 
 
 def _twins(video: Marked) -> Iterator[str]:

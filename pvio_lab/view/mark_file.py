@@ -12,6 +12,7 @@ from ..base.files import Target, free_path
 from ..base.forks import new_lock
 from ..base.locks import LockFile
 from ..base.side_files import read_content
+from ..errors import printable
 from ..read.identity import Identity
 from ..read.mark_files import Contents, marks_text, parsed_marks
 from .mark_merge import Keep, merge
@@ -127,11 +128,11 @@ class MarksFile:
         theirs = parsed_marks(found, self.path, self._num_frames)
         self._check_video(theirs, mine.video)
         if self._base is None and keep is None and mine != theirs:
-            raise MarksChanged(f"{self.path} has marks that were not read")
+            raise MarksChanged(f"{printable(self.path)} has marks that were not read")
         merged = merge(self._base or Contents(), mine, theirs, keep or "both")
         if merged.conflicts and keep is None:
             raise MarksChanged(
-                f"{self.path} was changed by somebody else, and the same marks were changed here: "
+                f"{printable(self.path)} was changed by somebody else, and the same marks were changed here: "
                 f"{'; '.join(merged.conflicts)}"
             )
         if self._base is None and keep in ("theirs", "mine"):
@@ -141,7 +142,8 @@ class MarksFile:
     def _check_video(self, contents: Contents, video: Identity | None) -> None:
         if contents.video and video and contents.video != video:
             raise OtherVideo(
-                f"{self.path} has marks of another video, and is left as it is; choose another name"
+                f"{printable(self.path)} has marks of another video, and is left as it is; "
+                "choose another name"
             )
 
     def _copy(self, found: bytes) -> None:

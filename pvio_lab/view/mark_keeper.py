@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from ..base.files import free_path, write_whole
 from ..base.forks import new_rlock
+from ..errors import printable
 from ..read.mark_files import Contents, marks_text
 from ..read.mark_places import Found, Marked, find_marks
 from .latest import Latest
@@ -129,7 +130,7 @@ class MarkKeeper:
     def flush(self) -> None:
         """Save what is not saved yet; nobody may be there to answer a question."""
         if os.getpid() == self._owner and not self.save() and self._unsaved is not None:
-            _log.warning("%s; the marks are in %s", self._trouble, self._unsaved)
+            _log.warning("%s; the marks are in %s", self._trouble, printable(self._unsaved))
 
     def flush_at_exit(self) -> None:
         """Save what is not saved yet; no page hears of it any more."""
@@ -181,7 +182,7 @@ class MarkKeeper:
             choices = self._offer(self.path) | self._rename()
         else:
             choices = {"again": "try again"} if isinstance(error, OSError) else self._rename()
-        self._trouble = f"not saved: {words.replace(str(self.path), self.path.name)}"
+        self._trouble = f"not saved: {words.replace(printable(self.path), printable(self.path.name))}"
         self._keep_aside()
         aside = f"; meanwhile they are in {self._unsaved.name}" if self._unsaved else ""
         self._tell(_state(self._trouble + aside, wrong=True, choices=choices))
@@ -209,7 +210,9 @@ class MarkKeeper:
         others = [each for each in found.others if each.path.parent in self._video.folders]
         others += [each for each in found.others if each.path == self.path and each not in others]
         for other in others:
-            words.append(f"left alone: {other.trouble.replace(str(other.path), other.path.name)}")
+            words.append(
+                f"left alone: {other.trouble.replace(printable(other.path), printable(other.path.name))}"
+            )
             if found.path is None:
                 choices |= self._offer(other.path) if other.has_marks else {}
                 choices |= self._rename() if other.path == self.path else {}

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ..errors import printable
 from ..read.images import ImageSequence
 from .writer import VideoWriter
 
@@ -49,7 +50,9 @@ def write_frames_to_video(
     if rate is None:
         raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
     total = len(frames) if isinstance(frames, Sized) else None
-    bar = tqdm(total=total, desc=Path(path).name, unit="frame", disable=not progress, delay=2, leave=False)
+    bar = tqdm(
+        total=total, desc=printable(Path(path).name), unit="frame", disable=not progress, delay=2, leave=False
+    )
     with VideoWriter(path, rate, **writer_options) as writer, bar:
         for frame in frames:
             writer.append(frame)
@@ -72,7 +75,7 @@ def _check_no_input(path: str | os.PathLike[str], frames: Any) -> None:
     """Raises ValueError where the file is one of many that are read; a video may replace itself."""
     images = frames.paths if isinstance(frames, ImageSequence) and os.path.exists(path) else ()
     if any(os.path.samefile(path, image) for image in images):
-        raise ValueError(f"{path} is one of the images that are read; give another name")
+        raise ValueError(f"{printable(path)} is one of the images that are read; give another name")
 
 
 def encode_video_frames(

@@ -106,7 +106,8 @@ class StreamingVideoEncoder:
         claim = LockFile(place)
         if not claim.acquire():
             raise FileExistsError(
-                f"{place} is being recorded by {claim.holder()}; give each episode a directory of its own"
+                f"{printable(place)} is being recorded by {claim.holder()}; "
+                "give each episode a directory of its own"
             )
         try:
             return Camera(key, VideoWriter(place, self._fps, **self._options), claim, self._queue_size)

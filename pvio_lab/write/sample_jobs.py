@@ -217,7 +217,7 @@ def _taken(lock: LockFile, job: Job, *, waits: bool) -> Iterator[dict[str, Any]]
             raise _Busy
         if not is_told:
             words = "%s is being sampled into %s by %s; waiting for that"
-            _log.warning(words, shown(job.source), job.directory, lock.holder())
+            _log.warning(words, shown(job.source), printable(job.directory), lock.holder())
             is_told = True
         time.sleep(0.2)
         yield {}
@@ -234,7 +234,9 @@ def _images(
     missing = len(sampler.missing)
     kept = len(numbers) - missing
     yield {"manifest": str(sampler.manifest), "num_images": kept, "num_kept": kept}
-    bar = tqdm(total=missing, desc=job.stem, unit="frame", disable=not work.progress, delay=2, leave=False)
+    bar = tqdm(
+        total=missing, desc=printable(job.stem), unit="frame", disable=not work.progress, delay=2, leave=False
+    )
     with closing(sampler.write(work.pool, _WAITING * num_cpus())) as written, bar:
         for count, _ in enumerate(written, kept + 1):
             bar.update()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.partials import clear_partials
-from ..errors import VideoError
+from ..errors import VideoError, printable
 from ..read.fetching import Fetching
 from ..read.frames import Frames
 from ..read.functions import open_video
@@ -224,13 +224,15 @@ def _path_maker(
     directory, stem = Path(output_dir), Path(video_name(source)).stem
     directory.mkdir(parents=True, exist_ok=True)
     if os.path.isdir(source) and os.path.samefile(source, directory):
-        raise ValueError(f"output_dir={directory} has the images that are read; give another one")
+        raise ValueError(f"output_dir={printable(directory)} has the images that are read; give another one")
     clear_partials(directory, f"{stem}_frame_", is_prefix=True)
 
     def path_of(number: int, count: int) -> Path:
         path = directory / image_name(stem, number, count, suffix)
         if os.path.lexists(path) and is_image_suffix(suffix) and not is_image(path):
-            raise FileExistsError(f"{path} is there, and no image; remove it, or give another output_dir")
+            raise FileExistsError(
+                f"{printable(path)} is there, and no image; remove it, or give another output_dir"
+            )
         return path
 
     return path_of
