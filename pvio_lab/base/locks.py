@@ -128,8 +128,10 @@ def _opened(path: Path) -> int:
     flags = getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # another user's, whose process was killed
-        return os.open(path, flags | os.O_RDONLY)
+    except PermissionError:
+        with suppress(FileNotFoundError):  # another user's, whose process was killed
+            return os.open(path, flags | os.O_RDONLY)
+        raise PermissionError(f"nothing may be written to the folder {printable(path.parent)}") from None
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no folder {printable(path.parent)} to write to; make it first"
