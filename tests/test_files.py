@@ -369,6 +369,18 @@ def test_folders_that_are_being_filled_stay(tmp_path):
     assert names_in(tmp_path) == ["a"]
 
 
+def test_a_lock_in_a_folder_that_may_only_be_read(tmp_path, monkeypatch):
+    def refuse(path, flags, *mode):
+        if flags & os.O_CREAT:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, flags, *mode)
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError, match="nothing may be written to the folder"):
+        LockFile(tmp_path / "a").acquire()
+
+
 @needs_fork
 def test_a_forked_child_keeps_no_lock(tmp_path):
     lock, (reading, writing) = LockFile(tmp_path / "a"), os.pipe()

@@ -15,6 +15,7 @@ from hostile import CLIP, HLS, LARGE, LISTS, TABLES, alias, mp4
 from PIL import Image
 
 from pvio_lab import (
+    ClipDataset,
     DecodeError,
     Fetching,
     ImageSequence,
@@ -22,12 +23,18 @@ from pvio_lab import (
     VideoReader,
     get_video_metadata,
     open_video,
+    sample_video,
     sample_video_tree,
     scan_videos,
+    stream_video_frames_to_dir,
 )
+from pvio_lab.base.locks import LockFile
 from pvio_lab.errors import printable
 from pvio_lab.read.annotations import read_notes
 from pvio_lab.read.formats import ONE_VIDEO
+from pvio_lab.read.mark_files import Contents
+from pvio_lab.read.program import in_words
+from pvio_lab.view.mark_file import MarksFile
 from pvio_lab.view.tables import box
 
 pytestmark = pytest.mark.timeout(60)
@@ -113,6 +120,32 @@ def test_names_do_nothing_to_a_terminal(tmp_path):
     assert report.rows[0].path == str(tmp_path / NAME)
     for text in (repr(report), report._repr_html_(), box(NAME)):
         assert printable(text, keep="\n") == text
+
+
+@posix
+def test_names_of_files_that_are_written_do_nothing_to_a_terminal(tmp_path, caplog):
+    clip, images = tmp_path / NAME, tmp_path / f"images{NAME}"
+    shutil.copy(CLIP, clip)
+    images.mkdir()
+    (images / f"{clip.stem}_frame_000000.png").write_text("no image")
+    marks = tmp_path / f"{NAME}.marks.json"
+    marks.write_text('{"frames": [], "video": {"size_bytes": 1, "sample_sha256": ""}}')
+    lock = LockFile(marks)
+    assert lock.acquire()
+    lock.path.write_text(NAME)
+    errors = []
+    for fails in (
+        lambda: stream_video_frames_to_dir(clip, images),
+        lambda: sample_video(clip, tmp_path / "out", step=60, progress=False),
+        lambda: MarksFile(marks).write(Contents()),
+        lambda: ClipDataset([clip], num_frames=400, when_short="error")[0],
+    ):
+        with pytest.raises((OSError, ValueError)) as error:
+            fails()
+        errors.append(str(error.value))
+    for text in (*errors, lock.holder(), in_words(ValueError(NAME)), caplog.text):
+        assert printable(text, keep="\n") == text
+    lock.release()
 
 
 @pytest.mark.parametrize("name", LARGE)

@@ -272,6 +272,27 @@ def test_a_read_only_folder(clip, opened, monkeypatch, tmp_path):
     assert find_notes(None, clip).numbers() == [3, 5]
 
 
+def test_where_nothing_can_be_written_marks_go_to_the_cache_folder(
+    clip, opened, monkeypatch, tmp_path, caplog
+):
+    monkeypatch.setattr(mark_keeper, "user_cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.chdir(clip.parent)
+    real = os.open
+
+    def refuse(path, flags, *mode, **options):
+        if flags & os.O_CREAT and os.path.dirname(path) == str(clip.parent):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, flags, *mode, **options)
+
+    browser = opened(clip)
+    browser.marks.add_frame(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        browser.keeper.close()
+    assert frames_in(tmp_path / "cache" / "clip.mp4.marks.unsaved.json") == [5]
+    assert "cache" in caplog.text
+
+
 def test_a_url_has_its_marks_in_the_working_folder(clip, opened, tmp_path):
     source = "https://example.org/clip.mp4"
     browser = opened(clip, source=source)

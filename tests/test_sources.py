@@ -531,6 +531,17 @@ def test_wrong_options():
         fetched(CLIP, keep="disk")
     with pytest.raises(TypeError, match="a source must be a path or a URL, not int: 3"):
         fetched(3)
+    for source in (b"http://me:secret@host/a.mp4", ["http://me:secret@host/a.mp4"]):
+        with pytest.raises(TypeError, match="a source must be a path or a URL, not") as error:
+            fetched(source)
+        assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a b.mp4", "a%20b.mp4", "50%.mp4"])
+def test_a_file_url_may_quote_its_path(tmp_path, name):
+    path = tmp_path / name
+    path.touch()
+    assert Path(local_path(path.as_uri())) == path
 
 
 def test_a_stream_fetches_no_more_than_is_read(server):

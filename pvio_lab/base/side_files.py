@@ -8,6 +8,7 @@ from collections import Counter
 from os import PathLike
 from typing import Any
 
+from ..errors import printable
 from .files import odd_kind, open_at_once
 
 # Annotations of a long film take some megabytes. What can be made of such a file stays below a gigabyte.
@@ -74,7 +75,7 @@ def _text(content: bytes) -> str:
 
 def in_short(words: object, most: int = _MOST_WORDS) -> str:
     """Return the first characters of the words of an error, which may quote all of a file."""
-    text = str(words)
+    text = printable(str(words), keep="\n")
     return text if len(text) <= most else f"{text[:most]} ..."
 
 

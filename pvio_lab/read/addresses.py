@@ -17,6 +17,9 @@ from urllib.parse import unquote
 from ..errors import printable
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>)\]]+")
+_WEB = re.compile("(^|::)(?=https?://)", re.IGNORECASE)
+# In an IPv6 address, all colons stand in brackets.
+_NO_PORT = re.compile(r":(?![0-9]*$)[^\]@]*$")
 _SECRET = "***"
 # A secret shorter than this would blot out words that are none.
 _LEAST_SECRET = 4
@@ -72,7 +75,19 @@ def public_name(source: str | PathLike[str]) -> str:
         return name
     if name[:5].lower() == "data:":
         return f"data:{re.split('[;,]', name[5:85])[0]} ({len(name)} characters)"
-    return "::".join(_shown_link(link) for link in name.split("::"))
+    return "::".join(map(_shown_link, links(name)))
+
+
+def links(source: str) -> list[str]:
+    """Return the links of a chain; a web address is the last one, whatever its password or query looks like.
+
+    >>> links("zip://clip.mp4::https://host/videos.zip?key=a::b"), links("http://[::1]/clip.mp4")
+    (['zip://clip.mp4', 'https://host/videos.zip?key=a::b'], ['http://[::1]/clip.mp4'])
+    """
+    web = _WEB.search(source)
+    if web is None:
+        return source.split("::")
+    return [*(source[: web.start()].split("::") if web.start() else ()), source[web.end() :]]
 
 
 def public_names(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
@@ -176,13 +191,17 @@ def _shown_link(link: str) -> str:
     scheme, separator, rest = link.partition("://")
     if not separator:
         return link
-    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    host = re.split("[/?#]", rest, maxsplit=1)[0]
+    if _WEB.match(link) and _NO_PORT.search(host):  # it is a password, with a / ? or # that is not quoted
+        rest = rest.rpartition("@")[2]
+        host = re.split("[/?#]", rest, maxsplit=1)[0]
+    place = re.split("[?#]", rest[len(host) :], maxsplit=1)[0]
+    return f"{scheme}://{host.rpartition('@')[2]}{place}"
 
 
 def _secrets(source: str) -> set[str]:
     found: set[str] = set()
-    for link in source.split("::"):
+    for link in links(source):
         rest = link.partition("://")[2]
         before, _, after = rest.partition("?")
         user = before.partition("/")[0].rpartition("@")[0]

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
+from ..errors import printable
+
 
 def program(module: str, *arguments: str) -> list[str]:
     """The command that runs a module."""
@@ -55,4 +57,4 @@ def in_words(error: BaseException) -> str:
     'ImportError: no FFmpeg'
     """
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"{type(error).__name__}: {printable(said)}" if said else type(error).__name__

@@ -12,10 +12,12 @@ from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO, Literal
+from urllib.parse import unquote
 
 from ..base.files import open_regular
 from ..errors import SourceError
 from .addresses import is_url as is_url
+from .addresses import outline
 from .addresses import public_name as public_name
 from .addresses import shown as shown
 from .addresses import source_name as source_name
@@ -160,7 +162,7 @@ def check_may_be_local(name: str, fetching: Fetching | None) -> None:
 def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
     """The path of what is on this machine."""
     if not isinstance(source, str | PathLike):
-        raise TypeError(f"a source must be a path or a URL, not {type(source).__name__}: {source!r}")
+        raise TypeError(f"a source must be a path or a URL, not {type(source).__name__}: {outline(source)}")
     name = os.fsdecode(source)
     is_file = is_url(source) and name[:7].lower() == "file://" and "::" not in name
     if is_url(source) and not is_file:
@@ -170,7 +172,8 @@ def _local_name(source: str | PathLike[str], fetching: Fetching) -> str | None:
         return name
     import fsspec
 
-    return str(fsspec.url_to_fs(f"file{name[4:]}")[1])
+    path = str(fsspec.url_to_fs(f"file{name[4:]}")[1])
+    return path if os.path.lexists(path) else unquote(path)  # fsspec quotes nothing, `Path.as_uri` does
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from os import PathLike
 from typing import Any
 
 from ..base.side_files import in_short
-from ..read.addresses import outline
+from ..read.addresses import outline, shown
 from ..read.images import natural_key
 from ..read.sources import is_url, source_name
 from .arrow import dataset, fs, pa, parquet
@@ -72,7 +72,7 @@ def _batches_of_name(name: str) -> Iterator[pa.RecordBatch]:
         return _batches(name, found)
     paths = sorted((path for path in glob(name, recursive=True) if os.path.isfile(path)), key=natural_key)
     if not paths:
-        raise FileNotFoundError(f"no file fits the pattern {name!r}")
+        raise FileNotFoundError(f"no file fits the pattern {shown(name)!r}")
     return iter(pa.table({"path": [os.path.abspath(path) for path in paths]}).to_batches(max_chunksize=_ROWS))
 
 
@@ -81,7 +81,7 @@ def _batches(name: str, found: dataset.Dataset) -> Iterator[pa.RecordBatch]:
     try:
         yield from (batch for batch in found.to_batches(batch_size=_ROWS) if batch.num_rows)
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} is no manifest: {in_short(error)}") from None
+        raise ValueError(f"{shown(name)} is no manifest: {in_short(error)}") from None
 
 
 def _is_pattern(name: str) -> bool:
@@ -92,14 +92,14 @@ def _opened(name: str) -> dataset.Dataset:
     """A Parquet file or a folder of them, or a CSV file; also at a URL that pyarrow knows, as `s3://`."""
     form = "csv" if name.endswith(".csv") else "parquet"
     if not is_url(name) and os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
-        raise ValueError(f"{name} is no manifest: it is no regular file")
+        raise ValueError(f"{shown(name)} is no manifest: it is no regular file")
     try:
         return dataset.dataset(name, format=form)
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no manifest {name}") from None
+        raise FileNotFoundError(f"there is no manifest {shown(name)}") from None
     except pa.ArrowInvalid as error:
         allowed = "a .csv or .parquet file, a folder of Parquet files, or a pattern as 'clips/**/*.mp4'"
-        raise ValueError(f"{name} is no manifest: {in_short(error)}; allowed are {allowed}") from None
+        raise ValueError(f"{shown(name)} is no manifest: {in_short(error)}; allowed are {allowed}") from None
 
 
 def _table_of_rows(rows: list[Any]) -> pa.Table:

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from ..base.files import free_path, write_whole
 from ..base.forks import new_rlock
 from ..errors import printable
+from ..read.fetching import user_cache_folder
 from ..read.mark_files import Contents, marks_text
 from ..read.mark_places import Found, Marked, find_marks
 from .latest import Latest
@@ -129,8 +130,9 @@ class MarkKeeper:
 
     def flush(self) -> None:
         """Save what is not saved yet, without asking anything."""
-        if os.getpid() == self._owner and not self.save() and self._unsaved is not None:
-            _log.warning("%s; the marks are in %s", self._trouble, printable(self._unsaved))
+        if os.getpid() == self._owner and not self.save():
+            place = f"are in {printable(self._unsaved)}" if self._unsaved else "could not be kept anywhere"
+            _log.warning("%s; the marks %s", self._trouble, place)
 
     def flush_at_exit(self) -> None:
         """Save what is not saved yet; no page hears of it any more."""
@@ -197,8 +199,11 @@ class MarkKeeper:
 
     def _keep_aside(self) -> None:
         text = marks_text(self._marks.contents)
-        for folder in dict.fromkeys((self.path.parent, self._working_folder)):
+        cache = user_cache_folder()  # where nothing else may be written to
+        for folder in dict.fromkeys((self.path.parent, self._working_folder, cache)):
             with suppress(OSError, ValueError):
+                if folder == cache:
+                    folder.mkdir(parents=True, exist_ok=True)
                 place = self._unsaved or free_path(folder / f"{self._video.name}.marks.unsaved.json")
                 write_whole(place, text)
                 self._unsaved = place

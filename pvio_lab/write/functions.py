@@ -50,7 +50,9 @@ def write_frames_to_video(
     if rate is None:
         raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
     total = len(frames) if isinstance(frames, Sized) else None
-    bar = tqdm(total=total, desc=Path(path).name, unit="frame", disable=not progress, delay=2, leave=False)
+    bar = tqdm(
+        total=total, desc=printable(Path(path).name), unit="frame", disable=not progress, delay=2, leave=False
+    )
     with VideoWriter(path, rate, **writer_options) as writer, bar:
         for frame in frames:
             writer.append(frame)

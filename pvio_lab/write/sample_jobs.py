@@ -234,7 +234,9 @@ def _images(
     missing = len(sampler.missing)
     kept = len(numbers) - missing
     yield {"manifest": str(sampler.manifest), "num_images": kept, "num_kept": kept}
-    bar = tqdm(total=missing, desc=job.stem, unit="frame", disable=not work.progress, delay=2, leave=False)
+    bar = tqdm(
+        total=missing, desc=printable(job.stem), unit="frame", disable=not work.progress, delay=2, leave=False
+    )
     with closing(sampler.write(work.pool, _WAITING * num_cpus())) as written, bar:
         for count, _ in enumerate(written, kept + 1):
             bar.update()
