@@ -53,6 +53,7 @@ def test_the_frame_browser(lab):
         lab.page.wait_for_selector(".pvio-browser[data-shown='137'][data-exact=true]")
         lab.page.wait_for_function("document.querySelectorAll('.pvio-thumb img').length > 3")
         lab.page.wait_for_selector(".pvio-chip")
+        lab.page.get_by_text("marks saved").first.wait_for()
 
     source = f"browser = pv.browse({CLIP}, start=137)\nbrowser"
     agree(shot(lab, [source], ".pvio-browser", wait), "browser.png")

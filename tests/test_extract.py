@@ -676,3 +676,21 @@ def test_a_report_in_a_notebook():
     html = REPORT._repr_html_()
     assert "2 videos sampled, 3 images, 1 bad" in html
     assert "<b>" not in html
+
+
+def test_hidden_files_of_others_stay_in_the_folder(tmp_path):
+    (tmp_path / ".notes.txt.0123abcd.part").write_text("of another program")
+    half = tmp_path / ".gop2_frame_000000.png.0123abcd.part"
+    half.write_bytes(b"half")
+    sample(CLIP, tmp_path, step=30)
+    assert (tmp_path / ".notes.txt.0123abcd.part").exists()
+    assert not half.exists()
+
+
+def test_a_finished_manifest_is_not_written_again(tmp_path):
+    sample(CLIP, tmp_path, step=30)
+    manifest = tmp_path / "gop2_frames.json"
+    manifest.chmod(0o444)
+    before = manifest.stat().st_mtime_ns
+    sample(CLIP, tmp_path, step=30)
+    assert manifest.stat().st_mtime_ns == before

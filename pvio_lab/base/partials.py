@@ -85,19 +85,22 @@ class Partial:
             unlock(lock)
 
 
-def clear_partials(folder: Path, name: str, *, is_prefix: bool = False, suffix: str = "") -> bool:
+def clear_partials(
+    folder: Path, name: str | tuple[str, ...], *, is_prefix: bool = False, suffix: str = ""
+) -> bool:
     """Remove what killed runs have left of a file, and return True if there was any; what is in use stays.
 
     It lists the folder: call it once a run, not once a file.
 
     Args:
         folder: The folder.
-        name: The name that the file would have got.
+        name: The name that the file would have got, or several.
         is_prefix: Whether all files count whose names begin so.
         suffix: What the names end in, too.
     """
     middle = ".*" if is_prefix else ""
-    pattern = re.compile(rf"\.{re.escape(clipped(name))}{middle}{re.escape(suffix)}{_ENDING}", re.DOTALL)
+    names = "|".join(re.escape(clipped(each)) for each in ((name,) if isinstance(name, str) else name))
+    pattern = re.compile(rf"\.({names}){middle}{re.escape(suffix)}{_ENDING}", re.DOTALL)
     left = []
     with suppress(OSError), os.scandir(folder) as entries:
         left = [entry for entry in entries if pattern.fullmatch(entry.name)]

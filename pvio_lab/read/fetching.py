@@ -68,7 +68,7 @@ class Fetching:
     max_seconds: float | None = None
     """For all of it: other tries, redirects and waiting for others who fetch the same included. None allows
     any time to a server that sends ever so slowly. Only the system's search for a host's address may take
-    longer."""
+    longer, and file systems other than http(s), where the time is looked at between pieces."""
     max_bytes: int | None = 10 * _GIB
     """What is larger is refused; 10 GiB. None allows any size."""
     retries: int = 2

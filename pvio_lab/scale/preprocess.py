@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..read.numbers import integer, positive_integer
+from ..read.numbers import frame_size, integer, positive_integer
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image
@@ -57,7 +57,7 @@ def _resize(arguments: Any) -> Step:
     if resample not in names:
         raise ValueError(f"resample={resample!r} must be one of {', '.join(names)}")
     width, height = (positive_integer(each, "size") for each in _several(size, 2, "size", "(width, height)"))
-    return partial(_resized, size=(width, height), resample=Image.Resampling[resample])
+    return partial(_resized, size=frame_size((width, height)), resample=Image.Resampling[resample])
 
 
 def _resized(picture: Picture, size: tuple[int, int], resample: Image.Resampling) -> Picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,15 @@ def write_manifest(
     text = f"{head[:-1]}{_FRAMES}\n{_lines(frames)}\n]"
     if not is_complete:
         text += f', "pending": [\n{_lines(pending or ())}\n]'
-    write_whole(path, f"{text}}}\n", overwrite=overwrite, clear=False)
+    text = f"{text}}}\n"
+    if not (overwrite and _says(path, text)):  # a finished folder may be somebody else's, or read-only
+        write_whole(path, text, overwrite=overwrite, clear=False)
+
+
+def _says(path: Path, text: str) -> bool:
+    with suppress(OSError, ValueError):
+        return read_content(path, _MOST_BYTES) == text.encode("utf-8", "backslashreplace")
+    return False
 
 
 def _lines(frames: Iterable[dict[str, Any]]) -> str:

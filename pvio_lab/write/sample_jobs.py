@@ -115,8 +115,8 @@ def _job_of_tree(video: Path, source_dir: Path, output_dir: Path, is_shared: boo
 
 def sample_one(source: str, directory: Path, plan: Plan, *, progress: bool) -> SampleRow:
     """Samples one video; what is wrong with it is raised."""
-    clear_partials(directory, "", is_prefix=True)
     job = Job(source, directory, stem_for(directory, video_name(source)), is_alone=True)
+    _clear(directory, [job.stem])
     with ThreadPoolExecutor(num_cpus(), "pvio_lab images") as pool:
         row, error = _sample(_Work(plan, pool, threading.Event(), progress), job)
     if error is not None:
@@ -131,8 +131,11 @@ def sample_all(jobs: list[Job], plan: Plan, *, progress: bool) -> list[SampleRow
     """
     from tqdm.auto import tqdm
 
-    for directory in {job.directory for job in jobs}:
-        clear_partials(directory, "", is_prefix=True)
+    stems: dict[Path, list[str]] = {}
+    for job in jobs:
+        stems.setdefault(job.directory, []).append(job.stem)
+    for directory, names in stems.items():
+        _clear(directory, names)
     lanes = min(num_cpus(), len(jobs))
     with (
         ThreadPoolExecutor(num_cpus(), "pvio_lab images") as pool,
@@ -145,6 +148,11 @@ def sample_all(jobs: list[Job], plan: Plan, *, progress: bool) -> list[SampleRow
             left = [job for job in jobs if job not in rows]
             rows |= _run(left, work, crew, bar.update, waits=waits)
     return [rows[job] for job in jobs]
+
+
+def _clear(directory: Path, stems: list[str]) -> None:
+    """Remove what killed runs have left of images and manifests, listing the folder once."""
+    clear_partials(directory, tuple(f"{stem}_frame" for stem in stems), is_prefix=True)
 
 
 def _run(
