@@ -168,6 +168,10 @@ def test_the_largest_picture_can_be_set(tmp_path, monkeypatch):
     monkeypatch.setenv("PVIO_LAB_MAX_PIXELS", "many")
     with pytest.raises(ValueError, match=r"PVIO_LAB_MAX_PIXELS='many' must be a number of pixels"):
         VideoReader(CLIP)
+    monkeypatch.setenv("PVIO_LAB_MAX_PIXELS", "many")
+    for open_it in (VideoReader, ImageSequence):
+        with pytest.raises(ValueError, match=r"PVIO_LAB_MAX_PIXELS='many' must be a number"):
+            open_it(tmp_path / "1.png" if open_it is VideoReader else tmp_path)
 
 
 def test_a_picture_that_grows_on_the_way(tmp_path, monkeypatch):

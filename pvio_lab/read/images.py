@@ -21,7 +21,7 @@ from ..errors import DecodeError, OpenError, printable
 from .cpus import num_cpus
 from .facts import VideoInfo
 from .frames import FrameReader, Frames
-from .limits import check_size
+from .limits import check_size, max_pixels
 from .numbers import ascending, frame_numbers, frame_size, positive_integer, scaled_size
 from .sampling import timeline
 from .times import frame_rate, frames_at
@@ -222,6 +222,7 @@ class _Header(NamedTuple):
 
 
 def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
+    max_pixels()  # what is wrong with the variable must not be blamed on an image
     if not directory.exists():
         raise FileNotFoundError(f"there is no directory {printable(directory)}")
     if not directory.is_dir():
