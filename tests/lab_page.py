@@ -73,7 +73,7 @@ class LabPage:
     _count = itertools.count()
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(90_000)
         self.page.on("console", self._logged)
         self.page.on("pageerror", lambda error: self._note(f"uncaught: {error.stack or error}"))
         self.page.on("dialog", lambda dialog: dialog.accept())  # "leave this page?"
