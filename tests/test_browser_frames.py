@@ -242,6 +242,7 @@ def test_notebook_7(lab):
     lab.open_notebook(["import pvio_lab as pv", f"browser = pv.browse({CLIP}, start=7)\nbrowser"])
     name = lab.page.url.split("/tree/")[1].split("?")[0]
     lab.page.goto(f"{lab.server.url}/notebooks/{name}?token={lab.server.token}")
+    lab.page.wait_for_selector(".jp-NotebookKernelStatus-fade", state="attached")  # the kernel is there
     lab.page.get_by_role("menuitem", name="Run", exact=True).click()
     lab.is_troubled = True
     own_errors = list(lab.console_errors)  # the page has some while it starts, whatever is in the notebook
