@@ -170,16 +170,21 @@ def test_both_cores_have_work_in_a_small_job(ray_session, tmp_path):
 
 @pytest.mark.slow
 def test_an_estimate_is_within_a_quarter_of_a_larger_run(ray_session, tmp_path):
-    for attempt in range(3):  # on a machine that is busy with other things, the minutes differ
-        before = pv.measure_clips([SHAPES] * 1000, num_clips=100, progress=False)
-        whole = run([SHAPES] * 500, tmp_path / f"job{attempt}")
-        after = pv.measure_clips([SHAPES] * 1000, num_clips=100, progress=False)
-        hours = np.mean([pv.estimate_job(sample, 500).hours for sample in (before, after)])
-        ratio = hours * 3600 / whole.seconds
-        print(f"estimated {ratio:.2f} of what it took ({whole.seconds:.1f} s)")
-        if 0.75 < ratio < 1.25:
+    ratios = []
+    for attempt in range(3):
+        before = pv.measure_clips([SHAPES] * 1000, num_clips=40, progress=False)
+        whole = run([SHAPES] * 200, tmp_path / f"job{attempt}")
+        after = pv.measure_clips([SHAPES] * 1000, num_clips=40, progress=False)
+        hours = [pv.estimate_job(sample, 200).hours for sample in (before, after)]
+        if max(hours) > 1.15 * min(hours):
+            continue  # the machine is busy with other things, now more and now less
+        ratios.append(float(np.mean(hours)) * 3600 / whole.seconds)
+        print(f"estimated {ratios[-1]:.2f} of what it took ({whole.seconds:.1f} s)")
+        if 0.75 < ratios[-1] < 1.25:
             return
-    raise AssertionError(f"the estimate was {ratio:.2f} of what the job took")
+    if not ratios:
+        pytest.skip("this machine is too busy with other things to be predicted")
+    raise AssertionError(f"the estimates were {ratios} of what the jobs took")
 
 
 @pytest.mark.slow
