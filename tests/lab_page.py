@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -190,6 +191,13 @@ class LabPage:
                 raise AssertionError("\n".join(content["traceback"]))
             texts.append(content.get("text") or content.get("data", {}).get("text/plain", ""))
         return "".join(texts).strip()
+
+    def wait_for_value(self, code: str, value: str, seconds: float = SECONDS) -> None:
+        """Wait until code in the kernel has this value: what a page shows may still be on its way there."""
+        give_up = time.monotonic() + seconds
+        while (found := self.evaluate_in_kernel(code)) != value:
+            assert time.monotonic() < give_up, f"{code} is {found} in the kernel, not {value}"
+            self.page.wait_for_timeout(50)
 
     def problems(self) -> list[str]:
         """Everything wrong with the notebook, in words: none, if all cells ran and all is displayed."""

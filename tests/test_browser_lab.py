@@ -52,7 +52,7 @@ def test_a_slider_calls_its_observer(lab):
     assert lab.problems() == []
     lab.cell(0).locator(".noUi-handle").press("ArrowRight")
     lab.cell(0).get_by_text("4", exact=True).wait_for()
-    assert lab.evaluate_in_kernel("seen") == "[4]"
+    lab.wait_for_value("seen", "[4]")
 
 
 def test_an_anywidget_counts_in_the_kernel_and_outlives_the_page(lab):
@@ -61,7 +61,7 @@ def test_an_anywidget_counts_in_the_kernel_and_outlives_the_page(lab):
     lab.cell(0).get_by_role("button", name="count is 0").click()
     lab.cell(0).get_by_role("button", name="count is 1").click()
     lab.cell(0).get_by_role("button", name="count is 2").wait_for()
-    assert lab.evaluate_in_kernel("counter.count") == "2"
+    lab.wait_for_value("counter.count", "2")
     lab.reload()
     lab.cell(0).get_by_role("button", name="count is 2").wait_for()
     lab.evaluate_in_kernel("counter.count = 7")

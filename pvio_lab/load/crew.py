@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
+from ..base import waiting
 from ..base.forks import new_condition, new_lock, survive_forks
 from .batches import Done, Filling, Finisher, PartReader
 from .chunks import Batch, Task, by_piece
@@ -95,9 +96,12 @@ class Crew:
         """The batches in order; when the loop over them ends, so do the workers."""
         self._consumer = threading.current_thread()
         try:
-            for thread in self._threads:
-                thread.start()
-            while (slot := self._await_next()) is not None:
+            waiting.start(self._threads)
+            while True:
+                with waiting.interruptible():
+                    slot = self._await_next()
+                if slot is None:
+                    return
                 yield _contents(slot)
         finally:
             self._stop()
@@ -132,7 +136,7 @@ class Crew:
         self._end_plan()
         if threading.current_thread() in self._threads:
             return  # the garbage collector, which may run anywhere, found a loop that nobody refers to
-        for thread in self._threads:
+        for thread in self._threads:  # at the end of a program, when other modules are gone already
             while thread.is_alive():
                 thread.join(_PATIENCE)
         self._slots.clear()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import waiting
 from ..base.forks import new_lock, new_rlock
 from .cache import FrameCache
 from .convert import Converter, Turn
@@ -221,12 +222,11 @@ class Fetcher:
 
         threads = [threading.Thread(target=work, args=(lane,), daemon=True) for lane in self._narrow[:count]]
         try:
-            for thread in threads:
-                thread.start()
-            _wait_for(threads)
+            waiting.start(threads)
+            waiting.join(threads)
         finally:
             stop.set()
-            _wait_for([thread for thread in threads if thread.ident])
+            waiting.join(threads)
         if errors:
             try:
                 raise errors[0]
@@ -253,10 +253,3 @@ def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -
 def _frames_held(geometry: Geometry) -> int:
     """About how much memory a decoder holds: some frames to refer to, and some on their way."""
     return 16 * geometry.size[0] * geometry.size[1]
-
-
-def _wait_for(threads: list[threading.Thread]) -> None:
-    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)

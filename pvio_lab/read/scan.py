@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
+from ..base import waiting
 from .addresses import is_url, outline, public_name, shown, source_name
 from .cpus import num_cpus
 from .fetching import Fetching
@@ -175,27 +176,16 @@ def _scan_all(
     processes = [ScanProcess(limit, num_threads, fetching) for _ in range(num_workers)]
     threads = [threading.Thread(target=_feed, args=(each, jobs, results), daemon=True) for each in processes]
     try:
-        for thread in threads:
-            thread.start()
+        waiting.start(threads)
         for _ in files:
-            result = _wait_for(results)
+            result = waiting.take(results)
             if isinstance(result, Exception):
                 raise result
             yield result
     finally:
         for process in processes:
             process.close()
-        for thread in threads:
-            thread.join()
-
-
-def _wait_for(results: queue.Queue[Any]) -> Any:
-    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
-    while True:
-        try:
-            return results.get(timeout=0.2)
-        except queue.Empty:
-            continue
+        waiting.join(threads)
 
 
 def _feed(process: ScanProcess, jobs: queue.SimpleQueue[Any], results: queue.Queue[Any]) -> None:
