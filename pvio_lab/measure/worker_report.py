@@ -10,7 +10,7 @@ from .. import show
 from ..load.loader import WorkerKind
 from .tables import rate_text, text_table
 
-COLUMNS = (
+WORKER_COLUMNS = (
     *("workers", "frames/s", "lowest-highest", "of the best", "start (ms)"),
     *("decode (ms)", "transform (ms)", "hand-over (ms)", "remark"),
 )
@@ -144,7 +144,7 @@ class WorkerReport:
 
     def __repr__(self) -> str:
         heading = f"WorkerReport({len(self)} rows, batches of {self.batch_size}, {self.num_cores} cores)"
-        return f"{heading}\n{text_table(COLUMNS, list(cells(self)), right=range(1, 8))}"
+        return f"{heading}\n{text_table(WORKER_COLUMNS, list(cells(self)), right=range(1, 8))}"
 
     def _repr_html_(self) -> str:
         return show.html("workers", self)

@@ -27,14 +27,14 @@ def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) ->
     note = store.read_json(name)
     deaths: dict[str, int] = {} if note is None else _counted(note)
     store.make_folder(_FOLDER)
-    store.write(name, _note(None, deaths))
+    store.write(name, _deaths_note(None, deaths))
     for row in rows:
         clip = str(row[CLIP])
         if deaths.get(clip, 0) >= _STRIKES:
             yield _died(row)
             continue
         if note is not None:
-            store.write(name, _note(clip, deaths))
+            store.write(name, _deaths_note(clip, deaths))
         yield process(row)
     store.filesystem.delete_file(store.path(name))
 
@@ -45,7 +45,7 @@ def _counted(note: Row) -> dict[str, int]:
     return deaths if at is None else deaths | {at: deaths.get(at, 0) + 1}
 
 
-def _note(at: str | None, deaths: dict[str, int]) -> bytes:
+def _deaths_note(at: str | None, deaths: dict[str, int]) -> bytes:
     return json.dumps({"at": at, "deaths": deaths}).encode()
 
 

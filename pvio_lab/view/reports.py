@@ -9,8 +9,8 @@ from typing import Any
 from ..measure.doctor import COLUMNS as DOCTOR_COLUMNS
 from ..measure.doctor import cells as doctor_cells
 from ..measure.profile import keyframes_text, phase_cells
-from ..measure.report import COLUMNS, sparse_cells
-from ..measure.worker_report import COLUMNS as WORKER_COLUMNS
+from ..measure.report import THROUGHPUT_COLUMNS, sparse_cells
+from ..measure.worker_report import WORKER_COLUMNS
 from ..measure.worker_report import cells as worker_cells
 from .tables import PALE, TEXT, box, facts_html, row_html, table_html
 
@@ -27,7 +27,7 @@ def throughput_table(report: Any) -> str:
             row_html(cells, wrong=bool(row.wrong_frames or row.error), right=_NUMBERS)
             for row, cells in zip(rows, sparse_cells(rows), strict=True)
         ]
-        parts.append(_line(source) + table_html(COLUMNS, lines, right=_NUMBERS))
+        parts.append(_line(source) + table_html(THROUGHPUT_COLUMNS, lines, right=_NUMBERS))
     parts += map(_line, report.remarks)
     return box(f"Frames per second, {report.num_cores} cores", *parts, width=WIDTH)
 

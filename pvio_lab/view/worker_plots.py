@@ -13,7 +13,7 @@ from .plots import WIDTH_INCHES, NotebookFigure
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
 KINDS = {"thread": ("#0072B2", "o", "threads"), "process": ("#D55E00", "s", "processes")}
 SUGGESTED = "#CC79A7"
-PHASES = {"decode": "#0072B2", "transform": "#E69F00", "hand_over": "#999999"}
+LOADER_PHASES = {"decode": "#0072B2", "transform": "#E69F00", "hand_over": "#999999"}
 _FEW_MILLISECONDS = FuncFormatter(lambda value, _: f"{value:.3g}")
 
 
@@ -83,7 +83,7 @@ def _draw_times(axes: Axes, rows: list[Any]) -> None:
     """A stacked bar for each, in milliseconds of worker time a frame."""
     names = [str(row.setting) for row in rows]
     lefts = [0.0] * len(rows)
-    for phase, colour in PHASES.items():
+    for phase, colour in LOADER_PHASES.items():
         widths = [1e3 * getattr(row, f"{phase}_seconds") for row in rows]
         axes.barh(names, widths, left=lefts, color=colour, label=phase.replace("_", "-"))
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]

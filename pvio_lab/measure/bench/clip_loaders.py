@@ -95,7 +95,7 @@ class _TorchCodecClipDataset:
         return made
 
 
-KINDS = {
+_CLIP_KINDS = {
     "pvio_lab clips": Kind(_PvioClips),
     "torchcodec clips": Kind(_TorchCodecClips, "torchcodec.decoders", 'pip install "pvio_lab[peers]"'),
 }

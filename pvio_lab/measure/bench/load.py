@@ -6,10 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from ...read.cpus import num_cpus
-from .clip_loaders import __name__ as CLIP_ROOM
 from .figures import Figure
 from .lab import Benchmark, Entrants, Lab
-from .loaders import __name__ as ROOM
 from .media import copies, make_clip, videos
 
 # --- what is measured ---
@@ -19,20 +17,20 @@ def collection(lab: Lab, title: str, entrants: Entrants, *, is_drawn: bool) -> l
     """12 videos in batches of 32; for each turn a new process, and one pass."""
     name, tasks = "drawings" if is_drawn else "collection", [("epoch",)]
     source = lab.place(name, lambda folder: _make_collection(folder, lab, is_drawn))
-    return lab.compare(title, ROOM, entrants, source, tasks * lab.pick(5, 1), ["frames/s", "MB"], fresh=True)
+    return lab.compare(title, __name__, entrants, source, tasks * lab.pick(5, 1), ["frames/s", "MB"], fresh=True)
 
 
 def many(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     """2,000 small videos, some of each size; two passes in a process."""
     source, tasks = lab.place("many", lambda folder: _make_many(folder, lab)), [("passes",)] * lab.pick(3, 1)
-    return lab.compare(title, ROOM, entrants, source, tasks, MANY_UNITS, fresh=True)
+    return lab.compare(title, __name__, entrants, source, tasks, MANY_UNITS, fresh=True)
 
 
 def clips(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     """1,000 random clips of 16 frames from 200 videos."""
     source = lab.place("clips", lambda folder: _make_clips(folder, lab))
     tasks = [("clips", lab.pick(1000, 40))] * lab.pick(2, 1)
-    return lab.compare(title, CLIP_ROOM, entrants, source, tasks, ["clips/s", "MB"], fresh=True)
+    return lab.compare(title, __name__, entrants, source, tasks, ["clips/s", "MB"], fresh=True)
 
 
 MANY_UNITS = (

@@ -210,4 +210,5 @@ KINDS = {
     "bare loop": Kind(_BareLoop),
     "ffmpeg": Kind(_Ffmpeg, "imageio_ffmpeg"),
     "many": Kind(_Many),
+    **_CLIP_KINDS,
 }

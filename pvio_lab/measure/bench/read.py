@@ -10,7 +10,6 @@ import numpy as np
 from .figures import Figure
 from .lab import Benchmark, Entrants, Lab, Task
 from .media import X264, copies, make_clip
-from .readers import __name__ as ROOM
 
 NUM_FRAMES = 600
 CLIPS = {  # name: (size, options); x264's defaults but for the last
@@ -69,7 +68,7 @@ def facts(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     """The facts of 1,000 small files."""
     source = lab.place("small files", partial(_make_copies, name="320x240", count=lab.pick(1000, 100)))
     tasks = [("facts",)] * lab.pick(3, 1)
-    return lab.compare(title, ROOM, entrants, source, tasks, ["ms"], fresh=True)
+    return lab.compare(title, __name__, entrants, source, tasks, ["ms"], fresh=True)
 
 
 def growth(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
@@ -77,7 +76,7 @@ def growth(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     source = lab.place("long video and copies", partial(_make_long, lab=lab))
     tasks = [("grow", lab.is_quick)] * lab.pick(3, 1)
     units = ["MB more", "files more"]
-    return lab.compare(title, ROOM, entrants, source, tasks, units, fresh=True, warm_up=False)
+    return lab.compare(title, __name__, entrants, source, tasks, units, fresh=True, warm_up=False)
 
 
 def _compare(
@@ -85,7 +84,7 @@ def _compare(
 ) -> list[Figure]:
     size, options = CLIPS[clip]
     place = lab.place(clip, lambda folder: make_clip(folder / "clip.mp4", size, NUM_FRAMES, options))
-    return lab.compare(title, ROOM, entrants, place / "clip.mp4", tasks, [unit])
+    return lab.compare(title, __name__, entrants, place / "clip.mp4", tasks, [unit])
 
 
 def _make_copies(folder: Path, name: str, count: int, frames: int = 30) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from .figures import Figure
 from .lab import Benchmark, Entrants, Lab
 from .media import X264, copies, ffmpeg, make_clip
-from .writers import __name__ as ROOM
 
 # --- what is measured ---
 
@@ -18,7 +17,7 @@ def speed(lab: Lab, title: str, entrants: Entrants, *, preset: str) -> list[Figu
     given = {name: (*entrant, lab.pick(300, 30), preset) for name, entrant in entrants.items()}
     source = lab.place("written", lambda folder: None)
     tasks = [("write",)] * lab.pick(5, 1)
-    return lab.compare(title, ROOM, given, source, tasks, ["frames/s"], fresh=True)
+    return lab.compare(title, __name__, given, source, tasks, ["frames/s"], fresh=True)
 
 
 def joining(
@@ -27,14 +26,14 @@ def joining(
     """Joining files without encoding them again."""
     make = partial(_make_pieces, count=lab.pick(count, 10), seconds=seconds, size=size, sound=sound)
     source = lab.place(title, make)
-    return lab.compare(title, ROOM, entrants, source, [("join",)] * lab.pick(9, 3), ["ms"])
+    return lab.compare(title, __name__, entrants, source, [("join",)] * lab.pick(9, 3), ["ms"])
 
 
 def memory(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     """5,000 frames of 1280x720 from a generator."""
     source, tasks = lab.place("written", lambda folder: None), [("write_many", lab.pick(5000, 200))]
     return lab.compare(
-        title, ROOM, entrants, source, tasks, ["MB more", "MB of ffmpeg"], fresh=True, warm_up=False
+        title, __name__, entrants, source, tasks, ["MB more", "MB of ffmpeg"], fresh=True, warm_up=False
     )
 
 
@@ -42,7 +41,7 @@ def recording(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
     """Three cameras for a minute; nothing may be dropped."""
     source, tasks = lab.place("written", lambda folder: None), [("record", lab.pick(60, 3))]
     units = ["frames dropped", "ms", "ms, 99%", "ms, longest"]
-    return lab.compare(title, ROOM, entrants, source, tasks, units, fresh=True, warm_up=False)
+    return lab.compare(title, __name__, entrants, source, tasks, units, fresh=True, warm_up=False)
 
 
 def _make_pieces(folder: Path, count: int, seconds: int, size: str, sound: bool) -> None:
