@@ -9,74 +9,74 @@ __version__ = "0.1.0"
 
 # Where each public name lives. Nothing is imported before it is used.
 _HOMES = {
-    "AudioInfo": "read.facts",
-    "ClipCosts": "scale.costs",
+    "AudioInfo": "read.info",
+    "ClipCosts": "scale.jobs.costs",
     "ClipDataset": "load.clips",
     "DecodeError": "errors",
     "DoctorReport": "measure.doctor",
     "EncodeError": "errors",
-    "EncoderInfo": "write.encoders",
+    "EncoderInfo": "write.codecs",
     "EpisodeVideo": "write.camera",
-    "Fetching": "read.fetching",
-    "FrameBrowser": "view.browser",
-    "FrameIndex": "read.index",
+    "Fetching": "read.sources.options",
+    "FrameBrowser": "view.browser.widget",
+    "FrameIndex": "read.decode.index",
     "FrameStats": "write.stats",
     "FrameTimestampError": "errors",
     "ImageSequence": "read.images",
-    "JobEstimate": "scale.estimate",
-    "JobReport": "scale.report",
+    "JobEstimate": "scale.jobs.estimate",
+    "JobReport": "scale.jobs.report",
     "OpenError": "errors",
-    "PrepareVideoStage": "scale.ray_data",
-    "PrepareVideoUDF": "scale.ray_data",
+    "PrepareVideoStage": "scale.ray_stage",
+    "PrepareVideoUDF": "scale.ray_stage",
     "ReadProfile": "measure.profile",
-    "SampleReport": "write.sample_report",
+    "SampleReport": "write.sample.report",
     "ScanReport": "read.scan",
     "SourceError": "errors",
     "StreamingVideoEncoder": "write.recorder",
-    "ThroughputProfiler": "view.profiler",
-    "ThroughputReport": "measure.report",
+    "ThroughputProfiler": "view.panels.profiler",
+    "ThroughputReport": "measure.reports",
     "VideoCollectionDataLoader": "load.loader",
     "VideoCollectionDataset": "load.dataset",
     "VideoError": "errors",
-    "VideoFrame": "scale.video_frame",
-    "VideoInfo": "read.facts",
-    "VideoProcessor": "scale.prepare",
+    "VideoFrame": "scale.hf",
+    "VideoInfo": "read.info",
+    "VideoProcessor": "scale.processor",
     "VideoReader": "read.reader",
     "VideoWriter": "write.writer",
-    "WorkerChoice": "measure.worker_report",
-    "WorkerExplorer": "view.explorer",
-    "WorkerReport": "measure.worker_report",
+    "WorkerChoice": "measure.reports",
+    "WorkerExplorer": "view.panels.explorer",
+    "WorkerReport": "measure.reports",
     "async_stream_video_frames_to_dir": "write.streaming",
     "available_encoders": "write.probe",
-    "browse": "view.browser",
+    "browse": "view.browser.widget",
     "compare_workers": "measure.workers",
-    "concatenate_video_files": "write.concat",
-    "decode_video_frames": "read.functions",
+    "concatenate_video_files": "write.join.concat",
+    "decode_video_frames": "read.shortcuts",
     "doctor": "measure.doctor",
-    "encode_video_frames": "write.functions",
-    "estimate_job": "scale.estimate",
-    "explore_workers": "view.explorer",
+    "encode_video_frames": "write.shortcuts",
+    "estimate_job": "scale.jobs.estimate",
+    "explore_workers": "view.panels.explorer",
     "filmstrip": "view.plots",
-    "get_video_metadata": "read.metadata",
-    "measure_clips": "scale.sample",
+    "get_video_metadata": "read.sidecar",
+    "measure_clips": "scale.jobs.sample",
     "measure_throughput": "measure.throughput",
-    "open_video": "read.functions",
+    "open_video": "read.shortcuts",
     "plot_gops": "view.plots",
-    "prepare_videos": "scale.ray_data",
-    "process_manifest": "scale.ray_job",
+    "prepare_videos": "scale.ray_stage",
+    "process_manifest": "scale.jobs.job",
     "profile_reads": "measure.profile",
-    "profile_throughput": "view.profiler",
-    "read_frames_from_video": "read.functions",
+    "profile_throughput": "view.panels.profiler",
+    "read_frames_from_video": "read.shortcuts",
     "sample_indices": "read.sampling",
-    "sample_video": "write.extract",
-    "sample_video_tree": "write.extract",
+    "sample_video": "write.sample.api",
+    "sample_video_tree": "write.sample.api",
     "scan_videos": "read.scan",
     "stream_video_frames": "write.streaming",
     "stream_video_frames_to_dir": "write.streaming",
     "suggest_workers": "measure.suggest",
-    "video_arrays": "scale.columns",
+    "video_arrays": "scale.arrow",
     "video_sources": "scale.messages",
-    "write_frames_to_video": "write.functions",
+    "write_frames_to_video": "write.shortcuts",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
@@ -95,56 +95,56 @@ if TYPE_CHECKING:
     from .measure.doctor import doctor as doctor
     from .measure.profile import ReadProfile as ReadProfile
     from .measure.profile import profile_reads as profile_reads
-    from .measure.report import ThroughputReport as ThroughputReport
+    from .measure.reports import ThroughputReport as ThroughputReport
+    from .measure.reports import WorkerChoice as WorkerChoice
+    from .measure.reports import WorkerReport as WorkerReport
     from .measure.suggest import suggest_workers as suggest_workers
     from .measure.throughput import measure_throughput as measure_throughput
-    from .measure.worker_report import WorkerChoice as WorkerChoice
-    from .measure.worker_report import WorkerReport as WorkerReport
     from .measure.workers import compare_workers as compare_workers
-    from .read.facts import AudioInfo as AudioInfo
-    from .read.facts import VideoInfo as VideoInfo
-    from .read.fetching import Fetching as Fetching
-    from .read.functions import decode_video_frames as decode_video_frames
-    from .read.functions import open_video as open_video
-    from .read.functions import read_frames_from_video as read_frames_from_video
+    from .read.decode.index import FrameIndex as FrameIndex
     from .read.images import ImageSequence as ImageSequence
-    from .read.index import FrameIndex as FrameIndex
-    from .read.metadata import get_video_metadata as get_video_metadata
+    from .read.info import AudioInfo as AudioInfo
+    from .read.info import VideoInfo as VideoInfo
     from .read.reader import VideoReader as VideoReader
     from .read.sampling import sample_indices as sample_indices
     from .read.scan import ScanReport as ScanReport
     from .read.scan import scan_videos as scan_videos
-    from .scale.columns import video_arrays as video_arrays
-    from .scale.costs import ClipCosts as ClipCosts
-    from .scale.estimate import JobEstimate as JobEstimate
-    from .scale.estimate import estimate_job as estimate_job
+    from .read.shortcuts import decode_video_frames as decode_video_frames
+    from .read.shortcuts import open_video as open_video
+    from .read.shortcuts import read_frames_from_video as read_frames_from_video
+    from .read.sidecar import get_video_metadata as get_video_metadata
+    from .read.sources.options import Fetching as Fetching
+    from .scale.arrow import video_arrays as video_arrays
+    from .scale.hf import VideoFrame as VideoFrame
+    from .scale.jobs.costs import ClipCosts as ClipCosts
+    from .scale.jobs.estimate import JobEstimate as JobEstimate
+    from .scale.jobs.estimate import estimate_job as estimate_job
+    from .scale.jobs.job import process_manifest as process_manifest
+    from .scale.jobs.report import JobReport as JobReport
+    from .scale.jobs.sample import measure_clips as measure_clips
     from .scale.messages import video_sources as video_sources
-    from .scale.prepare import VideoProcessor as VideoProcessor
-    from .scale.ray_data import PrepareVideoStage as PrepareVideoStage
-    from .scale.ray_data import PrepareVideoUDF as PrepareVideoUDF
-    from .scale.ray_data import prepare_videos as prepare_videos
-    from .scale.ray_job import process_manifest as process_manifest
-    from .scale.report import JobReport as JobReport
-    from .scale.sample import measure_clips as measure_clips
-    from .scale.video_frame import VideoFrame as VideoFrame
-    from .view.browser import FrameBrowser as FrameBrowser
-    from .view.browser import browse as browse
-    from .view.explorer import WorkerExplorer as WorkerExplorer
-    from .view.explorer import explore_workers as explore_workers
+    from .scale.processor import VideoProcessor as VideoProcessor
+    from .scale.ray_stage import PrepareVideoStage as PrepareVideoStage
+    from .scale.ray_stage import PrepareVideoUDF as PrepareVideoUDF
+    from .scale.ray_stage import prepare_videos as prepare_videos
+    from .view.browser.widget import FrameBrowser as FrameBrowser
+    from .view.browser.widget import browse as browse
+    from .view.panels.explorer import WorkerExplorer as WorkerExplorer
+    from .view.panels.explorer import explore_workers as explore_workers
+    from .view.panels.profiler import ThroughputProfiler as ThroughputProfiler
+    from .view.panels.profiler import profile_throughput as profile_throughput
     from .view.plots import filmstrip as filmstrip
     from .view.plots import plot_gops as plot_gops
-    from .view.profiler import ThroughputProfiler as ThroughputProfiler
-    from .view.profiler import profile_throughput as profile_throughput
     from .write.camera import EpisodeVideo as EpisodeVideo
-    from .write.concat import concatenate_video_files as concatenate_video_files
-    from .write.encoders import EncoderInfo as EncoderInfo
-    from .write.extract import sample_video as sample_video
-    from .write.extract import sample_video_tree as sample_video_tree
-    from .write.functions import encode_video_frames as encode_video_frames
-    from .write.functions import write_frames_to_video as write_frames_to_video
+    from .write.codecs import EncoderInfo as EncoderInfo
+    from .write.join.concat import concatenate_video_files as concatenate_video_files
     from .write.probe import available_encoders as available_encoders
     from .write.recorder import StreamingVideoEncoder as StreamingVideoEncoder
-    from .write.sample_report import SampleReport as SampleReport
+    from .write.sample.api import sample_video as sample_video
+    from .write.sample.api import sample_video_tree as sample_video_tree
+    from .write.sample.report import SampleReport as SampleReport
+    from .write.shortcuts import encode_video_frames as encode_video_frames
+    from .write.shortcuts import write_frames_to_video as write_frames_to_video
     from .write.stats import FrameStats as FrameStats
     from .write.streaming import async_stream_video_frames_to_dir as async_stream_video_frames_to_dir
     from .write.streaming import stream_video_frames as stream_video_frames

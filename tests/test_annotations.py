@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisely_samples import CAR, video_annotation
 
-from pvio_lab.read.annotations import find_notes, read_notes
-from pvio_lab.read.frame_notes import FrameNotes, notes_of_numbers
-from pvio_lab.read.label_table import notes_of_table
-from pvio_lab.read.mark_files import RangeMark
-from pvio_lab.read.supervisely import notes_of_supervisely, scaled_geometry
-from pvio_lab.view.marks import Marks
+from pvio_lab.marks.annotations import find_notes, read_notes
+from pvio_lab.marks.format import RangeMark
+from pvio_lab.marks.marks import Marks
+from pvio_lab.marks.notes import FrameNotes, notes_of_numbers
+from pvio_lab.marks.supervisely import notes_of_supervisely, scaled_geometry
+from pvio_lab.marks.table import notes_of_table
 
 NOTES = FrameNotes({12: ("jump",), 4: ()}, (RangeMark(3, 6, "run"), RangeMark(5, 7, "up")), ("all",))
 OWN = {"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 0, "end": 3, "label": "run"}]}

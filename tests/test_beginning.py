@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
 
 from pvio_lab import SourceError, VideoReader, write_frames_to_video
-from pvio_lab.scale.beginning import Timed, needs_beginning_only, on_timeline, open_beginning
-from pvio_lab.scale.front import Front, NotStreamable
+from pvio_lab.scale.head import Front, NotStreamable, Timed, needs_beginning_only, on_timeline, open_beginning
 from pvio_lab.scale.policies import Policy
 from pvio_lab.scale.spool import Spool
 

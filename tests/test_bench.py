@@ -19,13 +19,10 @@ from pvio_lab.measure.bench import lab as lab_module
 from pvio_lab.measure.bench import run as run_module
 from pvio_lab.measure.bench.child import Child, Failed, Missing
 from pvio_lab.measure.bench.claims import BENCHMARKS, CLAIMS, Claim, chosen
-from pvio_lab.measure.bench.figures import Figure, best, find
-from pvio_lab.measure.bench.lab import Benchmark, Lab
-from pvio_lab.measure.bench.memory import open_files, peak_bytes, resident_bytes, tree_bytes
-from pvio_lab.measure.bench.others import Others
+from pvio_lab.measure.bench.lab import Benchmark, Figure, Lab, best, find, turns
+from pvio_lab.measure.bench.media import Others, open_files, peak_bytes, resident_bytes, tree_bytes
 from pvio_lab.measure.bench.report import BenchReport, BenchRow, judge
 from pvio_lab.measure.bench.run import run_bench
-from pvio_lab.measure.bench.turns import turns
 
 BENCHMARK = Benchmark("a race", {"pvio_lab": ("good",), "peer, 1": ("good",)}, lambda *given: [])
 CLAIM = Claim("race", "at least", 2, BENCHMARK, "pvio_lab", "peer")

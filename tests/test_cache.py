@@ -8,7 +8,7 @@ from av import VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.cache import FrameCache, frame_bytes
+from pvio_lab.read.decode.frame_cache import FrameCache, frame_bytes
 
 
 def picture(size=10):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvio_lab.load.chunks import Batch, Part, Piece, by_batch, by_piece, cut, form_batches, in_turns, share
+from pvio_lab.load.plan import Batch, Part, Piece, by_batch, by_piece, cut, form_batches, in_turns, share
 
 SIZES = [(2, 3), (4, 5)]
 PIECES = st.lists(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import pvio_lab.read.cpus
-from pvio_lab.read.cpus import num_cpus
+import pvio_lab.base.cpus
+from pvio_lab.base.cpus import num_cpus
 
 ALLOWED = 8
 
@@ -64,5 +64,5 @@ def test_limits_of_containers(tmp_path, contents, expected):
 
 def test_where_there_is_no_affinity(monkeypatch, tmp_path):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(pvio_lab.read.cpus.os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(pvio_lab.base.cpus.os, "cpu_count", lambda: 6)
     assert num_cpus(tmp_path) == 6

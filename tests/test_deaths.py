@@ -2,8 +2,8 @@ import pytest
 from optional import needed_above
 
 needed_above("pyarrow")
-from pvio_lab.scale.deaths import watched  # noqa: E402
-from pvio_lab.scale.store import Store  # noqa: E402
+from pvio_lab.scale.jobs.job import watched  # noqa: E402
+from pvio_lab.scale.jobs.store import Store  # noqa: E402
 
 pytestmark = pytest.mark.ray
 

@@ -9,9 +9,8 @@ import pytest
 from optional import needs
 
 from pvio_lab.measure import doctor as module
-from pvio_lab.measure import probes
-from pvio_lab.measure.doctor import DoctorReport, DoctorRow, doctor
-from pvio_lab.measure.probes import PACKAGES, answer, ffmpeg_release
+from pvio_lab.measure import doctor as probes
+from pvio_lab.measure.doctor import PACKAGES, DoctorReport, DoctorRow, answer, doctor, ffmpeg_release
 
 BAD = {
     "absent": "raise ModuleNotFoundError('no module')",

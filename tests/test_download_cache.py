@@ -18,9 +18,9 @@ from unruly_server import serving
 
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
-from pvio_lab.read.download_cache import DownloadCache, _entry_name, file_name
-from pvio_lab.read.holds import Holds, alone_in, holds_in
-from pvio_lab.read.sources import fetched, local_path
+from pvio_lab.read.sources.cache import DownloadCache, _entry_name, file_name
+from pvio_lab.read.sources.fetched import fetched, local_path
+from pvio_lab.read.sources.locks import Holds, alone_in, holds_in
 
 SIZE = 100_000
 NO_LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
@@ -85,7 +85,7 @@ def made(folder):
 def child_can_work_in(folder):
     """Another process gets its turn for the whole folder, at once."""
     code = (
-        "import sys; from pathlib import Path; from pvio_lab.read.holds import alone_now\n"
+        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import alone_now\n"
         "with alone_now(Path(sys.argv[1])) as ledger: sys.exit(ledger is None)"
     )
     return not subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode
@@ -282,7 +282,7 @@ def test_a_forked_child_keeps_what_its_parent_had(tmp_path):
 def is_unused(folder, name):
     """As another process sees it."""
     code = (
-        "import sys; from pathlib import Path; from pvio_lab.read.holds import Holds\n"
+        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import Holds\n"
         "with Holds(Path(sys.argv[1])).unused(sys.argv[2]) as unused: sys.exit(not unused)"
     )
     return not subprocess.run([sys.executable, "-c", code, str(folder), name], check=False).returncode
@@ -427,7 +427,7 @@ def test_a_large_file_is_compared_while_others_go_on(server, fetching, monkeypat
         assert child_can_work_in(fetching.folder)
         return True
 
-    monkeypatch.setattr("pvio_lab.read.download_cache.filecmp.cmp", compare)
+    monkeypatch.setattr("pvio_lab.read.sources.cache.filecmp.cmp", compare)
     local_path(server.url("plain/0.bin"), replace(fetching, revalidate=True))
 
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.scale.costs import ClipCosts, steady_seconds
-from pvio_lab.scale.estimate import advice_for, estimate_job
+from pvio_lab.scale.jobs.costs import ClipCosts, steady_seconds
+from pvio_lab.scale.jobs.estimate import advice_for, estimate_job
 
 
 def costs(decode, *, num_cpus=1, between=0.0):

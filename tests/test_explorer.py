@@ -11,10 +11,10 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataset, WorkerReport, explore_workers
+from pvio_lab.measure.reports import WorkerRow
 from pvio_lab.measure.stopping import Stop
-from pvio_lab.measure.worker_report import WorkerRow
 from pvio_lab.measure.workers import WorkerStep, worker_steps
-from pvio_lab.view import explorer as explorer_module
+from pvio_lab.view.panels import explorer as explorer_module
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_the_suggestion_is_told_and_drawn(panel):
 
 
 def test_a_stop_in_the_middle_keeps_the_rows(panel, fake, monkeypatch):
-    monkeypatch.setattr("pvio_lab.view.running._DRAW_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("pvio_lab.view.panels.base._DRAW_EVERY_SECONDS", 0.0)
     gate, _ = fake
     panel.batch_size.value = 7
     panel.start_button.click()

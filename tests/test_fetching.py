@@ -7,7 +7,7 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import Fetching, SourceError, VideoReader
-from pvio_lab.read.sources import local_path
+from pvio_lab.read.sources.fetched import local_path
 
 
 @pytest.mark.parametrize(

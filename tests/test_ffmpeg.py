@@ -26,7 +26,7 @@ from make import draw_frame  # isort: skip (found by truth_frames)
 from pvio_lab import EncodeError, VideoReader
 from pvio_lab.write import ffmpeg
 from pvio_lab.write.ffmpeg import last_words
-from pvio_lab.write.functions import write_frames_to_video
+from pvio_lab.write.shortcuts import write_frames_to_video
 from pvio_lab.write.writer import VideoWriter
 
 pytestmark = pytest.mark.timeout(120)
@@ -296,7 +296,7 @@ def test_a_disk_that_is_full_from_the_start(small_disk):
 LIMITED = """
 import json, resource, sys
 import numpy as np
-from pvio_lab.write.functions import write_frames_to_video
+from pvio_lab.write.shortcuts import write_frames_to_video
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 noise = np.random.default_rng(0).integers(0, 256, (30, 240, 320, 3), dtype=np.uint8)
 try:

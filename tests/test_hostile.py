@@ -28,14 +28,14 @@ from pvio_lab import (
     scan_videos,
     stream_video_frames_to_dir,
 )
+from pvio_lab.base.children import in_words
 from pvio_lab.base.locks import LockFile
 from pvio_lab.errors import printable
-from pvio_lab.read.annotations import read_notes
-from pvio_lab.read.formats import ONE_VIDEO
-from pvio_lab.read.mark_files import Contents
-from pvio_lab.read.program import in_words
-from pvio_lab.view.mark_file import MarksFile
-from pvio_lab.view.tables import box
+from pvio_lab.marks.annotations import read_notes
+from pvio_lab.marks.file import MarksFile
+from pvio_lab.marks.format import Contents
+from pvio_lab.read.decode.limits import ONE_VIDEO
+from pvio_lab.view.html import box
 
 pytestmark = pytest.mark.timeout(60)
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has other names, and no FIFOs of this kind")

@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.write.image_files import (
-    image_name,
-    is_image,
-    png_state,
-    save_whole,
-    write_all,
-    write_image,
-)
-from pvio_lab.write.sample_names import shared_stems, stem_for, video_name
+from pvio_lab.write.images import image_name, is_image, png_state, save_whole, write_all, write_image
+from pvio_lab.write.sample.names import shared_stems, stem_for, video_name
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 

@@ -34,8 +34,8 @@ MAY_IMPORT = {
 ONLY_IN = {
     "ipywidgets": "view/",
     "anywidget": "view/",
-    "ray": "scale/ray_",
-    "datasets": "scale/video_frame.py",
+    "ray": "scale/",
+    "datasets": "scale/hf.py",
 }
 
 
@@ -43,7 +43,7 @@ def imports(source: str, package: str) -> Iterator[str]:
     """Every imported name in full, also inside functions and under TYPE_CHECKING.
 
     >>> list(imports("from ..read import plan", "pvio_lab.view"))
-    ['pvio_lab.read.plan']
+    ['pvio_lab.read.decode.plan']
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -57,7 +57,7 @@ def imports(source: str, package: str) -> Iterator[str]:
 
 
 def layer_of(name: str) -> str:
-    """'pvio_lab.read.plan' -> 'read'; a public name taken from the top counts for its home."""
+    """'pvio_lab.read.decode.plan' -> 'read'; a public name taken from the top counts for its home."""
     first = name.split(".")[1] if "." in name else name
     return pvio_lab._HOMES.get(first, first).split(".")[0]
 

@@ -21,9 +21,9 @@ from test_lifecycle import counts_files, needs_fork, wait_for
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset, write_frames_to_video
-from pvio_lab.load.crew import Slot
-from pvio_lab.read.decoder import Decoder
-from pvio_lab.read.engines import PyAVEngine
+from pvio_lab.load.threads import Slot
+from pvio_lab.read.decode.decoder import Decoder
+from pvio_lab.read.decode.pyav import PyAVEngine
 
 pytestmark = pytest.mark.timeout(120)
 KINDS = [("thread", 0), ("thread", 2), ("process", 2)]

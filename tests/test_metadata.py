@@ -13,7 +13,7 @@ from truth_frames import CLIPS, SAMPLES, TRUTH
 
 import pvio_lab
 from pvio_lab import VideoInfo, VideoReader, get_video_metadata
-from pvio_lab.read import metadata
+from pvio_lab.read import sidecar as metadata
 
 CLIP = SAMPLES / "gop2.mp4"
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.numbers import ascending, frame_numbers
+from pvio_lab.read.frames import ascending, frame_numbers
 
 lengths = st.integers(0, 50)
 maybe = st.none() | st.integers(-70, 70)

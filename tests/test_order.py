@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.bitstream import NO_FRAME, NOT_A_START, PLAIN, UNKNOWN
-from pvio_lab.read.demux import NO_TIME, Packets
-from pvio_lab.read.facts import Stream
-from pvio_lab.read.order import find_order, is_known
+from pvio_lab.read.decode.bitstream import NO_FRAME, NOT_A_START, PLAIN, UNKNOWN
+from pvio_lab.read.decode.container import NO_TIME, Packets
+from pvio_lab.read.decode.order import find_order, is_known
+from pvio_lab.read.info import Stream
 
 
 def table(pts, dts=None, keys=(0,), hidden=(), **columns):

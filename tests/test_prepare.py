@@ -259,7 +259,7 @@ def test_so_many_at_once(monkeypatch):
         running.remove(source)
         raise FileNotFoundError(source)
 
-    monkeypatch.setattr("pvio_lab.scale.prepare.take", slow)
+    monkeypatch.setattr("pvio_lab.scale.processor.take", slow)
     processor(max_concurrency=3).process_sync([str(number) for number in range(12)])
     assert max(most) == 3
 

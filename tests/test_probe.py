@@ -12,7 +12,7 @@ import pytest
 
 from pvio_lab import EncodeError
 from pvio_lab.write import probe, writer
-from pvio_lab.write.encoders import CODECS, ENCODERS
+from pvio_lab.write.codecs import CODECS, ENCODERS
 from pvio_lab.write.writer import VideoWriter
 
 SOFTWARE = [name for name, encoder in ENCODERS.items() if not encoder.is_hardware]

@@ -7,8 +7,7 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab.errors import OpenError
-from pvio_lab.measure.advice import Facts, advise
-from pvio_lab.measure.profile import PHASES, profile_reads
+from pvio_lab.measure.profile import PHASES, Facts, advise, profile_reads
 from pvio_lab.read.reader import VideoReader
 
 PNG = b"\x89PNG"

@@ -17,11 +17,11 @@ from pvio_lab.measure import throughput
 from pvio_lab.measure.child import ChildError
 from pvio_lab.measure.peers import missing_peers
 from pvio_lab.measure.profile import profile_pattern
-from pvio_lab.measure.report import ThroughputReport
+from pvio_lab.measure.reports import ThroughputReport
 from pvio_lab.measure.stopping import Stop
 from pvio_lab.measure.throughput import run_steps, throughput_steps
-from pvio_lab.view import profiler as profiler_module
-from pvio_lab.view.running import MeasurePanel, Moment, Run
+from pvio_lab.view.panels import profiler as profiler_module
+from pvio_lab.view.panels.base import MeasurePanel, Moment, Run
 
 CLIP = str(SAMPLES / "gop2.mp4")
 

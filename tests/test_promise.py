@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from pvio_lab.read.promise import read_promise
+from pvio_lab.read.decode.header_check import read_promise
 
 SAMPLES = Path(__file__).parents[1] / "data_samples"
 TRUTH = json.loads((SAMPLES / "truth.json").read_text("utf-8"))

@@ -281,7 +281,7 @@ def test_a_driver_that_is_killed_again_and_again_loses_nothing(tmp_path, tmp_pat
 
 
 def rows_in(folder):
-    from pvio_lab.scale.store import Store
+    from pvio_lab.scale.jobs.store import Store
 
     return Store.of(folder).clips().to_table()
 

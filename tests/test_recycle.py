@@ -10,7 +10,7 @@ import torch
 from truth_frames import SAMPLES, true_frames, wrong_frames
 
 from pvio_lab import VideoReader
-from pvio_lab.read.recycle import Recycler
+from pvio_lab.read.decode.buffers import Recycler
 
 SHAPE = (2, 3)
 
@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("pvio_lab.read.recycle.time", clock)
+    monkeypatch.setattr("pvio_lab.read.decode.buffers.time", clock)
     return clock
 
 

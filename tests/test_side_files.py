@@ -14,10 +14,10 @@ from truth_frames import SAMPLES
 
 import pvio_lab as pv
 from pvio_lab.base import side_files
-from pvio_lab.read.annotations import read_notes
-from pvio_lab.read.metadata import _places, recall, remember
-from pvio_lab.write.manifest import Origin, known_manifest
-from pvio_lab.write.sample_names import stem_for
+from pvio_lab.marks.annotations import read_notes
+from pvio_lab.read.sidecar import _places, recall, remember
+from pvio_lab.write.sample.manifest import Origin, known_manifest
+from pvio_lab.write.sample.names import stem_for
 
 CLIP = SAMPLES / "gop2.mp4"
 DEEP = "[" * 100_000

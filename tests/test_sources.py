@@ -25,8 +25,8 @@ from unruly_server import serving
 
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
-from pvio_lab.read.sources import fetched, local_path, opened_stream
-from pvio_lab.read.web import _opener
+from pvio_lab.read.sources.fetched import fetched, local_path, opened_stream
+from pvio_lab.read.sources.http import _opener
 
 CLIP = SAMPLES / "gop2.mp4"
 DATA = CLIP.read_bytes()
@@ -202,7 +202,7 @@ def test_a_redirect_leads_to_no_file_of_this_machine(server, quick):
 
 def test_a_pause_that_the_server_asks_for(server, monkeypatch):
     waits = []
-    monkeypatch.setattr("pvio_lab.read.faults.time.sleep", waits.append)
+    monkeypatch.setattr("pvio_lab.read.sources.retries.time.sleep", waits.append)
     local_path(server.url("busy-2/gop2.mp4"))
     local_path(server.url("fail-2/gop2.mp4"), Fetching(backoff_seconds=0.25))
     assert waits == [0, 0, 0.25, 0.5]
@@ -276,8 +276,10 @@ def test_private_addresses_are_refused_after_a_redirect_and_by_proxies(server, m
             "to-private.mp4", second.url("plain/gop2.mp4").replace("127.0.0.1", "127.0.0.2")
         )
         monkeypatch.setenv("http_proxy", second.url(""))
-        monkeypatch.setattr("pvio_lab.read.web._opener", _opener.__wrapped__)  # which remembers other proxies
-        monkeypatch.setattr("pvio_lab.read.addresses.is_public", lambda address: address == "127.0.0.1")
+        monkeypatch.setattr(
+            "pvio_lab.read.sources.http._opener", _opener.__wrapped__
+        )  # which remembers other proxies
+        monkeypatch.setattr("pvio_lab.read.sources.urls.is_public", lambda address: address == "127.0.0.1")
         with pytest.raises(SourceError, match=r"127.0.0.2 is a private address"):
             local_path(url, Fetching(allow_private=False))
         assert (server.count("to-private.mp4"), second.counts.total()) == (1, 0)
@@ -505,7 +507,7 @@ def test_a_full_disk_is_named(server, monkeypatch, cache_folder):
     def truncate(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("pvio_lab.read.download_cache.os.truncate", truncate)
+    monkeypatch.setattr("pvio_lab.read.sources.cache.os.truncate", truncate)
     with pytest.raises(SourceError, match=r"cache cannot be used: No space left on device; choose another"):
         local_path(server.url("plain/gop2.mp4"))
     assert not [path for path in cache_folder.iterdir() if path.is_dir()]

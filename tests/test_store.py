@@ -7,7 +7,7 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
-from pvio_lab.scale.store import Store  # noqa: E402
+from pvio_lab.scale.jobs.store import Store  # noqa: E402
 
 pytestmark = pytest.mark.ray
 

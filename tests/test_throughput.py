@@ -17,7 +17,7 @@ from pvio_lab.errors import OpenError
 from pvio_lab.measure import throughput
 from pvio_lab.measure.child import Child, ChildError
 from pvio_lab.measure.peers import PEERS
-from pvio_lab.measure.report import ThroughputReport, ThroughputRow
+from pvio_lab.measure.reports import ThroughputReport, ThroughputRow
 from pvio_lab.measure.throughput import measure_throughput, run_steps, throughput_steps
 
 CLIP = str(SAMPLES / "gop2.mp4")

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from pvio_lab.load.trouble import Skipped, Trouble
+from pvio_lab.load.skipped import Skipped, Trouble
 
 
 @pytest.mark.filterwarnings("ignore:.*is not complete")

@@ -7,7 +7,7 @@ from truth_frames import SAMPLES, read_number, true_frames
 
 datasets = needed_above("datasets")
 import pvio_lab as pv  # noqa: E402
-from pvio_lab.scale import video_frame  # noqa: E402
+from pvio_lab.scale import hf as video_frame  # noqa: E402
 
 pytestmark = pytest.mark.ray
 

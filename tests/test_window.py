@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.load.window import Window
+from pvio_lab.load.threads import Window
 
 BATCH = 10
 

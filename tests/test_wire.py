@@ -10,9 +10,9 @@ from truth_frames import SAMPLES
 from unruly_server import serving
 
 from pvio_lab import Fetching, SourceError
-from pvio_lab.read.faults import FetchError
-from pvio_lab.read.sources import fetched
-from pvio_lab.read.wire import _Chunks
+from pvio_lab.read.sources.fetched import fetched
+from pvio_lab.read.sources.http import _Chunks
+from pvio_lab.read.sources.retries import FetchError
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_one_limit_for_all_of_it(server, words):
 
 
 def test_no_other_try_after_the_limit(server, monkeypatch):
-    monkeypatch.setattr("pvio_lab.read.faults.time.sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr("pvio_lab.read.sources.retries.time.sleep", lambda _: pytest.fail("it waits"))
     with pytest.raises(SourceError, match="the server answered 503") as caught:
         fetch(server.url("after-50/gop2.mp4"), max_seconds=20, retries=2)
     assert caught.value.attempts == 1
@@ -57,7 +57,7 @@ def test_names_that_cannot_be_resolved_in_time(monkeypatch):
         threading.Event().wait(0.02)
         return [(0, 0, 0, "", ("127.0.0.1", 9))]
 
-    monkeypatch.setattr("pvio_lab.read.addresses.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("pvio_lab.read.sources.urls.socket.getaddrinfo", resolve)
     with pytest.raises(SourceError, match="it is not done after max_seconds"):
         fetch("http://slow.example/a.mp4", max_seconds=0.01)
 

@@ -14,8 +14,8 @@ from truth_frames import SAMPLES
 from pvio_lab import VideoCollectionDataset, compare_workers, suggest_workers
 from pvio_lab.load.progress import Progress
 from pvio_lab.measure.__main__ import main
+from pvio_lab.measure.reports import Setting, WorkerReport, WorkerRow
 from pvio_lab.measure.suggest import first_settings, hold_tournament
-from pvio_lab.measure.worker_report import Setting, WorkerReport, WorkerRow
 from pvio_lab.measure.workers import run_steps, take_sample, worker_steps
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.forks import new_lock
+from ..read.decode.buffers import BatchMemory
 from ..read.frames import Frames
-from .chunks import Batch, Part
 from .files import Check, Lane
-from .memory import BatchMemory
-from .progress import Spent
-from .trouble import BROKEN
+from .plan import Batch, Part
+from .progress import Progress, Spent
+from .skipped import BROKEN
 
 if TYPE_CHECKING:
     import torch
+
 
 Delivered = dict[str, Any]
 Transform = Callable[[Any], Any]
@@ -186,3 +187,47 @@ def scale(frames: Frames, result: NDArray[np.float32]) -> None:
     for frame, target in zip(frames, result, strict=True):
         np.copyto(target, frame)
         np.divide(target, np.float32(255), out=target)
+
+
+def make_batch(plan: Batch, reader: PartReader, finisher: Finisher, threads: int) -> Done:
+    """Reads and finishes one batch."""
+    filling = Filling(plan, finisher.memory.take((plan.num_rows, *plan.size, 3), np.uint8))
+    for part in plan.parts:
+        filling.fill(part, reader, threads)
+    return finisher.finish(filling)
+
+
+def note_batch(progress: Progress, done: Done) -> None:
+    """A batch was read and finished."""
+    count = len(done.delivered["frame_indices"])
+    progress.add(read=count, decode=done.spent.decode, finished=count, transform=done.spent.transform)
+
+
+def make_batches(
+    batches: Iterable[Batch],
+    finisher: Finisher,
+    threads: int,
+    *,
+    progress: Progress,
+    num_kept: int,
+    is_tolerant: bool,
+) -> Generator[Done]:
+    """One batch after the other, each when it is asked for.
+
+    Args:
+        batches: The plan.
+        finisher: Makes of a filled batch what the consumer gets.
+        threads: How many threads decode.
+        progress: Is told what was done.
+        num_kept: How many files stay open.
+        is_tolerant: Frames that cannot be read are left out.
+    """
+    reader = PartReader(num_kept, lambda: None, is_tolerant=is_tolerant)
+    try:
+        for plan in batches:
+            done = make_batch(plan, reader, finisher, threads)
+            note_batch(progress, done)
+            yield done
+            del done
+    finally:
+        reader.close()

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
+from ..base.cpus import num_cpus
 from ..errors import OpenError, printable
-from ..read.cpus import num_cpus
-from ..read.fetching import Fetching
-from ..read.frames import Frames
-from ..read.numbers import integer, not_negative_integer, positive_integer
+from ..read.frames import Frames, integer, not_negative_integer, positive_integer
+from ..read.sources.options import Fetching
 from ..read.times import frame_rate
-from .broken import BrokenVideos, shared, shared_zeros
-from .checks import checked_dtype, checked_size, checked_stride, one_of
+from .arguments import checked_dtype, checked_size, checked_stride, one_of
 from .clip_plan import (
     ClipShape,
     Numbers,
@@ -30,8 +28,8 @@ from .clip_plan import (
     steady_timeline,
 )
 from .readers import Reader, Readers, timeline_of
+from .skipped import BROKEN, BrokenVideos, OnError, shared, shared_zeros
 from .sources import Sources
-from .trouble import BROKEN, OnError
 
 Clip = dict[str, Any]
 

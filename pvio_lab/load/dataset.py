@@ -10,18 +10,17 @@ from typing import Any, get_args
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..read.cpus import num_cpus
-from ..read.fetching import Fetching
-from ..read.numbers import positive_integer
-from .batches import Finisher, Transform
-from .checks import checked_dtype, checked_size, one_of
+from ..base.cpus import num_cpus
+from ..read.decode.buffers import BatchMemory
+from ..read.frames import positive_integer
+from ..read.sources.options import Fetching
+from .arguments import checked_dtype, checked_size, one_of
+from .batches import Finisher, Transform, make_batches
 from .epoch import Epoch, Recipe
 from .files import MediaFile, Wanted, media_file
-from .inline import make_batches
-from .memory import BatchMemory
 from .progress import Progress
+from .skipped import OnError, Skipped, Trouble
 from .sources import Sources
-from .trouble import OnError, Skipped, Trouble
 
 
 class VideoCollectionDataset(IterableDataset[dict[str, Any]]):

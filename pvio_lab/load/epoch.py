@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from ..base.forks import new_rlock
-from .chunks import Batch, Piece, cut, form_batches, share
 from .files import MediaFile
-from .trouble import BROKEN, Trouble
+from .plan import Batch, Piece, cut, form_batches, share
+from .skipped import BROKEN, Trouble
 
 Order = Literal["grouped", "shuffled"]
 

@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from ..base.forks import new_rlock
-from ..read.convert import Converter, Turn
-from ..read.engines import PyAVEngine
-from ..read.facts import VideoInfo
-from ..read.frames import Frames
-from ..read.functions import is_directory
+from ..read.decode.index import Layout
+from ..read.decode.opening import Opened, open_file
+from ..read.decode.pyav import PyAVEngine
+from ..read.decode.rgb import Converter, Turn
+from ..read.frames import Frames, scaled_size
 from ..read.images import ImageSequence
-from ..read.index import Layout
-from ..read.metadata import describe, recall, remember
-from ..read.numbers import scaled_size
-from ..read.opening import Opened, open_file
-from ..read.sources import HeldSource, fetched
-from .chunks import Size
+from ..read.info import VideoInfo
+from ..read.shortcuts import is_directory
+from ..read.sidecar import describe, recall, remember
+from ..read.sources.fetched import HeldSource, fetched
+from .plan import Size
 from .sources import Source
 
 Check = Callable[[], None]

@@ -4,26 +4,55 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any, Literal, get_args
 
-from ..read.cpus import num_cpus
-from ..read.numbers import not_negative_integer, positive_integer
-from .batches import Delivered, Done
-from .checks import can_pin, checked_workers, one_of, refuse_torch_options
-from .chunks import Batch
-from .count import count_batches
-from .crew import Crew
+from ..base.cpus import num_cpus
+from ..read.decode.buffers import BatchMemory
+from ..read.frames import not_negative_integer, positive_integer
+from .arguments import can_pin, checked_rank, checked_workers, distributed_rank, one_of, refuse_torch_options
+from .batches import Delivered, Done, make_batches
 from .dataset import VideoCollectionDataset
 from .epoch import Epoch, Order, Recipe
-from .inline import make_batches
-from .memory import BatchMemory
+from .files import MediaFile
+from .plan import Batch, Piece, form_batches
 from .processes import BatchReader, check_transform, process_batches, warn_of_shared_memory
 from .progress import Progress
-from .ranks import checked_rank, distributed_rank
-from .trouble import Skipped
+from .skipped import BROKEN, Skipped
+from .threads import Crew
+
+
+def count_batches(dataset: VideoCollectionDataset, recipe: Recipe) -> int:
+    """Of all ranks together; where the keyframes are does not matter."""
+    pieces = (
+        Piece(file, range(0, file.num_frames, recipe.step), file.size, 0)
+        for file in _files_with_facts(dataset)
+    )
+    batches = form_batches(pieces, recipe.batch_size, drop_last=recipe.drop_last, by_size=recipe.is_shuffled)
+    return sum(1 for _ in batches)
+
+
+def _files_with_facts(dataset: VideoCollectionDataset) -> Iterator[MediaFile]:
+    """Every file that can be opened: its facts come from the cache, or from several threads."""
+
+    def with_facts(number: int) -> MediaFile | None:
+        file = dataset.file(number)
+        try:
+            _ = file.num_frames
+            file.close()
+        except BROKEN as error:
+            if dataset.on_error == "raise":
+                raise
+            dataset.trouble.of_file(file.name, error)
+            return None
+        return file
+
+    with ThreadPoolExecutor(num_cpus()) as pool:
+        yield from (file for file in pool.map(with_facts, range(len(dataset.paths))) if file is not None)
+
 
 WorkerKind = Literal["thread", "process"]
 

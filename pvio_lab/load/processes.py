@@ -16,10 +16,9 @@ from contextlib import contextmanager
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
-from .batches import Done, Finisher, PartReader
-from .chunks import Batch, by_batch, in_turns
-from .inline import make_batch, note_batch
-from .memory import SharedMemory
+from ..read.decode.buffers import SharedMemory
+from .batches import Done, Finisher, PartReader, make_batch, note_batch
+from .plan import Batch, by_batch, in_turns
 from .progress import Progress
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from collections import OrderedDict, deque
 from typing import Any
 
 from ..base.forks import new_lock, survive_forks
-from ..read.fetching import Fetching
 from ..read.frames import Frames
-from ..read.functions import is_directory, open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
 from ..read.sampling import timeline
+from ..read.shortcuts import is_directory, open_video
+from ..read.sources.options import Fetching
 from .clip_plan import Numbers, Timeline
 
 Reader = VideoReader | ImageSequence

@@ -10,9 +10,9 @@ from multiprocessing import context
 from os import PathLike
 from typing import Any, NamedTuple
 
-from ..read.addresses import has_secrets, public_name, public_names
-from ..read.fetching import Fetching
-from .checks import checked_paths
+from ..read.sources.options import Fetching
+from ..read.sources.urls import has_secrets, public_name, public_names
+from .arguments import checked_paths
 
 
 class Source(NamedTuple):

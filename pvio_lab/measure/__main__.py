@@ -4,11 +4,162 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ..errors import VideoError
-from .commands import COMMANDS
+from .doctor import doctor
+from .peers import PEERS
+from .pieces import PATTERNS
+from .profile import profile_reads
+from .reports import US
+from .throughput import measure_throughput
+
+KINDS = ("thread", "process")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command."""
+
+    help: str
+    """What it does, in a line."""
+    add_arguments: Callable[[ArgumentParser], Any]
+    """Tells the parser what it takes."""
+    run: Callable[[Namespace], Any]
+    """Does it; the report has a repr, and `to_dicts()`."""
+    is_good: Callable[[Any], bool] = lambda report: True
+    """Whether the report calls for the exit code 0."""
+
+
+def _throughput_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a video file, or its URL")
+    parser.add_argument("--patterns", nargs="+", metavar="PATTERN", help=_list(PATTERNS), default=PATTERNS)
+    parser.add_argument("--readers", nargs="+", metavar="READER", help=_list(PEERS))
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long each piece takes (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _throughput(given: Namespace) -> Any:
+    return measure_throughput(
+        given.files,
+        patterns=given.patterns,
+        readers=given.readers,
+        seconds=given.seconds,
+        repeats=given.repeats,
+        progress=not given.quiet,
+    )
+
+
+def _is_right(report: Any) -> bool:
+    return not any(row.reader == US and (row.error or row.wrong_frames) for row in report)
+
+
+def _profile_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a video file, its URL, or a directory of images")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=30,
+        metavar="N",
+        help="how many frames, spread at random (%(default)s)",
+    )
+
+
+def _profile(given: Namespace) -> Any:
+    import numpy as np
+
+    from ..read.shortcuts import open_video
+
+    if given.frames < 1:
+        raise ValueError(f"--frames {given.frames} must be 1 or more")
+    with open_video(given.file) as reader:
+        numbers = np.random.default_rng(0).permutation(len(reader))[: given.frames]
+    return profile_reads(given.file, numbers)
+
+
+def _workers_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a video file, its URL, or image directory")
+    parser.add_argument("--counts", nargs="+", type=int, default=[0, 1, 2, 4], metavar="N", help="(0 1 2 4)")
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", default=KINDS, help=_list(KINDS))
+    parser.add_argument("--batch-size", type=int, default=32, help="frames in a batch (%(default)s)")
+    parser.add_argument("--width", type=int, help="scale all frames")
+    parser.add_argument("--height", type=int, help="scale all frames")
+    parser.add_argument("--seconds", type=float, help="how long each piece takes (1), or the suggestion (5)")
+    parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
+    parser.add_argument("--suggest", action="store_true", help="only say which is best, by short probes")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _workers(given: Namespace) -> Any:
+    from ..load.dataset import VideoCollectionDataset
+    from .suggest import suggest_workers
+    from .workers import compare_workers
+
+    dataset = VideoCollectionDataset(given.files, width=given.width, height=given.height)
+    if given.suggest:
+        return suggest_workers(dataset, seconds=given.seconds or 5.0, batch_size=given.batch_size)
+    return compare_workers(
+        dataset,
+        num_workers=given.counts,
+        worker_kinds=given.kinds,
+        batch_size=given.batch_size,
+        seconds=given.seconds or 1.0,
+        repeats=given.repeats,
+        progress=not given.quiet,
+    )
+
+
+def _bench_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a claim, or what its name begins with (all)"
+    )
+    parser.add_argument("--quick", action="store_true", help="a fraction of the work; only errors count")
+    parser.add_argument("--full", action="store_true", help="measure and print also what no claim is about")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _bench(given: Namespace) -> Any:
+    from .bench.run import run_bench
+
+    return run_bench(given.names, quick=given.quick, full=given.full, progress=not given.quiet)
+
+
+def _list(names: Any) -> str:
+    return f"some of: {', '.join(names)} (all)"
+
+
+COMMANDS = {
+    "throughput": Command(
+        "frames per second of this library and its peers, side by side; needs no name: FILE is enough",
+        _throughput_arguments,
+        _throughput,
+        _is_right,
+    ),
+    "profile": Command("where the time goes when frames are read one by one", _profile_arguments, _profile),
+    "workers": Command(
+        "frames per second of a loader at several numbers and kinds of workers",
+        _workers_arguments,
+        _workers,
+        lambda report: not all(row.error for row in report.rows),
+    ),
+    "bench": Command(
+        "what this project claims and what is measured here; exit code 1 if they differ by over a tenth",
+        _bench_arguments,
+        _bench,
+        lambda report: bool(report.is_good),
+    ),
+    "doctor": Command(
+        "versions of everything that decodes or encodes, and what is missing",
+        lambda parser: None,
+        lambda given: doctor(),
+        lambda report: not report.problems,
+    ),
+}
+
 
 PROGRAM = "python -m pvio_lab.measure"
 DEFAULT = "throughput"

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from ..base.cpus import num_cpus
 from ..load.dataset import VideoCollectionDataset
-from ..read.cpus import num_cpus
-from .seconds import checked_seconds
-from .tables import rate_text
-from .worker_report import AS_FAST, Setting, WorkerChoice, cost
+from .reports import AS_FAST, Setting, WorkerChoice, cost, rate_text
+from .stopping import checked_seconds
 from .workers import MakeLoader, WorkerTally, loader_maker
 
 # Each round: which share of the time it takes, how much slower than the best one may be to take part, and how

@@ -13,19 +13,18 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..read.addresses import public_names
-from ..read.cpus import num_cpus
-from ..read.fetching import Fetching
-from ..read.numbers import positive_integer
+from ..base.cpus import num_cpus
+from ..read.frames import positive_integer
 from ..read.reader import VideoReader
-from ..read.sources import check_may_be_local, is_url, shown, source_name
+from ..read.sources.fetched import check_may_be_local, is_url, shown, source_name
+from ..read.sources.options import Fetching
+from ..read.sources.urls import public_names
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
 from .pieces import PATTERNS, Pattern, Piece, Task
-from .report import Threads, ThroughputReport, ThroughputRow
-from .seconds import checked_seconds
-from .stopping import Stop
+from .reports import Threads, ThroughputReport, ThroughputRow
+from .stopping import Stop, checked_seconds
 from .truth import Course, plan_course
 
 Sources = str | PathLike[str] | Iterable[str | PathLike[str]]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from ..read.fetching import Fetching
 from ..read.reader import VideoReader
-from ..read.sources import HeldSource, public_name
+from ..read.sources.fetched import HeldSource, public_name
+from ..read.sources.options import Fetching
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 

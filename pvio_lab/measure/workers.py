@@ -9,14 +9,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, get_args
 
+from ..base.cpus import num_cpus
 from ..load.dataset import VideoCollectionDataset
 from ..load.loader import VideoCollectionDataLoader, WorkerKind
 from ..load.progress import Spent
-from ..read.cpus import num_cpus
-from ..read.numbers import not_negative_integer, positive_integer
-from .seconds import checked_seconds
-from .stopping import Stop
-from .worker_report import Setting, WorkerReport, WorkerRow
+from ..read.frames import not_negative_integer, positive_integer
+from .reports import Setting, WorkerReport, WorkerRow
+from .stopping import Stop, checked_seconds
 
 MakeLoader = Callable[[Setting], Any]
 

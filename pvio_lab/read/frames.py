@@ -2,17 +2,173 @@
 
 from __future__ import annotations
 
+import operator
+import reprlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import show
-from .numbers import frame_numbers
+from .decode.limits import MAX_PIXELS_VARIABLE, max_pixels
 
 if TYPE_CHECKING:
     import torch
+
+
+_ALLOWED = "an integer, a slice, a list or 1-D array of integers, or a boolean array with one entry a frame"
+
+
+def frame_numbers(key: Any, length: int) -> tuple[NDArray[np.int64], bool]:
+    """The frames that a key asks for, in its order, and whether it asks for a single one.
+
+    >>> frame_numbers([7, 3, 3, -1], 10)
+    (array([7, 3, 3, 9]), False)
+    >>> frame_numbers(slice(None, None, 4), 10)
+    (array([0, 4, 8]), False)
+    >>> frame_numbers(-1, 10)
+    (array([9]), True)
+
+    Args:
+        key: An integer, slice, range, sequence or array (numpy's or torch's) of integers, or a mask.
+        length: How many frames there are.
+
+    Returns:
+        Numbers between 0 and `length`, always one-dimensional, and True for a single integer.
+
+    Raises:
+        IndexError: A number is out of range.
+        TypeError: The key is of another kind: a float, bool, string ...
+    """
+    if isinstance(key, slice):
+        return np.arange(*key.indices(length), dtype=np.int64), False
+    array = _as_array(key)
+    if array.dtype.kind == "b":
+        return _mask_numbers(array, key, length), False
+    if array.ndim > 1 or not (array.dtype.kind in "iu" or array.size == 0 or _all_integers(array)):
+        raise _not_allowed(key)
+    outside = (array < -length) | (array >= length)
+    if outside.any():
+        raise IndexError(_out_of_range(np.atleast_1d(array)[np.atleast_1d(outside)][0], length))
+    numbers = np.atleast_1d(array).astype(np.int64)
+    return np.where(numbers < 0, numbers + length, numbers), array.ndim == 0
+
+
+def ascending(key: Any, length: int) -> NDArray[np.int64]:
+    """The frames that a key asks for, where they have to come in order, each once.
+
+    >>> ascending([2, 3, -1], 10)
+    array([2, 3, 9])
+    """
+    numbers, _ = frame_numbers(key, length)
+    falls = np.flatnonzero(np.diff(numbers) <= 0)
+    if falls.size:
+        before, after = numbers[falls[0] : falls[0] + 2].tolist()
+        raise ValueError(f"frame numbers must ascend here, each once: {after} comes after {before}")
+    return numbers
+
+
+def integer(value: Any, name: str) -> int:
+    """An argument that must be an integer, Python's or numpy's; `name` is for the error message."""
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}={value!r} must be an integer")
+    return operator.index(value)
+
+
+def positive_integer(value: Any, name: str) -> int:
+    """An argument that must be an integer, 1 or more; `name` is for the error message."""
+    if integer(value, name) < 1:
+        raise ValueError(f"{name}={value!r} must be 1 or more")
+    return operator.index(value)
+
+
+def not_negative_integer(value: Any, name: str) -> int:
+    """An argument that must be an integer, 0 or more; `name` is for the error message."""
+    if integer(value, name) < 0:
+        raise ValueError(f"{name}={value!r} must be 0 or more")
+    return operator.index(value)
+
+
+def _as_array(key: Any) -> NDArray[Any]:
+    if isinstance(key, range):
+        return np.arange(key.start, key.stop, key.step)
+    if hasattr(key, "__array__"):
+        return np.asarray(key)
+    if hasattr(key, "__index__") and not isinstance(key, bool):
+        return np.asarray(operator.index(key))
+    if not isinstance(key, Sequence) or isinstance(key, str | bytes):
+        raise _not_allowed(key)
+    try:
+        array = np.asarray(key)
+    except ValueError as error:  # nested, with parts of different lengths
+        raise _not_allowed(key) from error
+    if any(isinstance(number, bool | np.bool_) for number in key):
+        raise _not_allowed(key)
+    return array
+
+
+def _mask_numbers(mask: NDArray[np.bool_], key: Any, length: int) -> NDArray[np.int64]:
+    if mask.ndim != 1:
+        raise _not_allowed(key)
+    if mask.size != length:
+        raise TypeError(f"a boolean array must have {length} entries, one a frame, not {mask.size}")
+    return np.flatnonzero(mask).astype(np.int64)
+
+
+def _all_integers(array: NDArray[Any]) -> bool:
+    """True for the object arrays that numpy makes of integers beyond 64 bits."""
+    return array.dtype.kind == "O" and all(isinstance(number, int) for number in array.flat)
+
+
+def _not_allowed(key: Any) -> TypeError:
+    return TypeError(f"frame numbers must be {_ALLOWED}, not {type(key).__name__}: {reprlib.repr(key)}")
+
+
+def _out_of_range(number: Any, length: int) -> str:
+    if not length:
+        return f"frame {number} is out of range: there are no frames"
+    return (
+        f"frame {number} is out of range: there are {length} frames, "
+        f"numbered 0 to {length - 1}, or -{length} to -1 from the end"
+    )
+
+
+def frame_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height, looked at.
+
+    >>> frame_size((64, 0))
+    Traceback (most recent call last):
+    ValueError: height=0 must be 1 or more
+    """
+    width, height = size
+    return _not_too_large((positive_integer(width, "width"), positive_integer(height, "height")))
+
+
+def scaled_size(own: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
+    """Width and height of frames that are made to fit; what is not given follows from their own shape.
+
+    >>> scaled_size((640, 360), None, 180)
+    (320, 180)
+    """
+    if width is None and height is None:
+        return own
+    if height is None:
+        assert width is not None
+        return _not_too_large((width, max(1, round(width * own[1] / own[0]))))
+    return _not_too_large((width or max(1, round(height * own[0] / own[1])), height))
+
+
+def _not_too_large(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = size
+    if width * height > max_pixels():
+        raise ValueError(
+            f"frames of width={width} and height={height} would have more than {max_pixels()} pixels; "
+            f"ask for smaller ones, or set {MAX_PIXELS_VARIABLE} in the environment"
+        )
+    return size
+
 
 Frames = NDArray[np.uint8]
 Reader = TypeVar("Reader", bound="FrameReader")

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from ..base.cpus import num_cpus
 from ..base.files import open_regular
 from ..errors import DecodeError, OpenError, printable
-from .cpus import num_cpus
-from .facts import VideoInfo
-from .frames import FrameReader, Frames
-from .limits import check_size, max_pixels
-from .numbers import ascending, frame_numbers, frame_size, positive_integer, scaled_size
+from .decode.limits import check_size, max_pixels
+from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, positive_integer, scaled_size
+from .info import VideoInfo
 from .sampling import timeline
 from .times import frame_rate, frames_at
 

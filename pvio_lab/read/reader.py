@@ -11,18 +11,18 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .addresses import has_secrets
-from .convert import Turn
-from .cpus import num_cpus
-from .decoder import FileMark
-from .decord_engine import DecordEngine
-from .engines import PyAVEngine
-from .facts import VideoInfo
-from .fetch import Fetcher, Geometry, stream
-from .frames import FrameReader, Frames
-from .index import FrameIndex
-from .metadata import describe
-from .numbers import (
+from ..base.cpus import num_cpus
+from .decode.buffers import Recycler
+from .decode.decoder import FileMark
+from .decode.decord import DecordEngine
+from .decode.index import FrameIndex
+from .decode.opening import EngineName, open_file
+from .decode.pyav import PyAVEngine
+from .decode.random_access import Fetcher, Geometry, stream
+from .decode.rgb import Turn
+from .frames import (
+    FrameReader,
+    Frames,
     ascending,
     frame_numbers,
     frame_size,
@@ -30,9 +30,10 @@ from .numbers import (
     positive_integer,
     scaled_size,
 )
-from .opening import EngineName, open_file
-from .recycle import Recycler
-from .sources import Fetching, HeldSource, is_url, shown
+from .info import VideoInfo
+from .sidecar import describe
+from .sources.fetched import Fetching, HeldSource, is_url, shown
+from .sources.urls import has_secrets
 from .times import frames_at
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import frame_numbers, integer, positive_integer
+from .frames import frame_numbers, integer, positive_integer
 from .times import ROUNDING_SECONDS, frame_rate, frames_at
 
 Numbers = NDArray[np.int64]

@@ -15,13 +15,13 @@ from typing import Any
 
 from .. import show
 from ..base import waiting
-from .addresses import is_url, outline, public_name, shown, source_name
-from .cpus import num_cpus
-from .fetching import Fetching
-from .functions import is_directory
+from ..base.cpus import num_cpus
+from .frames import positive_integer
 from .images import natural_key
-from .numbers import positive_integer
-from .scan_process import ScanProcess
+from .scan_worker import ScanProcess
+from .shortcuts import is_directory
+from .sources.options import Fetching
+from .sources.urls import is_url, outline, public_name, shown, source_name
 
 # What a directory is searched for.
 VIDEO_EXTENSIONS = frozenset(

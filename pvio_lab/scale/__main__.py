@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _process(given: argparse.Namespace) -> int:
-    from .ray_job import process_manifest
+    from .jobs.job import process_manifest
 
     report = process_manifest(given.manifest, given.output, **_options(given))
     print(report)
@@ -47,8 +47,8 @@ def _process(given: argparse.Namespace) -> int:
 
 
 def _estimate(given: argparse.Namespace) -> int:
-    from .estimate import estimate_job
-    from .sample import measure_clips
+    from .jobs.estimate import estimate_job
+    from .jobs.sample import measure_clips
 
     report = measure_clips(given.manifest, num_clips=given.sample, **_options(given))
     estimate = estimate_job(report, given.estimate, num_cores=given.cores)

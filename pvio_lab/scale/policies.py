@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..read.numbers import positive_integer
+from ..read.frames import positive_integer
 from ..read.sampling import Numbers, sample_indices
 from ..read.times import frame_rate
 

@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DecodeError, OpenError
-from ..read.addresses import is_url, shown, source_name
-from ..read.fetching import Fetching
-from ..read.functions import open_video
 from ..read.images import ImageSequence
 from ..read.reader import VideoReader
 from ..read.sampling import timeline
-from ..read.sources import fetched, opened_stream
-from .beginning import needs_beginning_only, open_beginning
-from .front import Front, NotStreamable
+from ..read.shortcuts import open_video
+from ..read.sources.fetched import fetched, opened_stream
+from ..read.sources.options import Fetching
+from ..read.sources.urls import is_url, shown, source_name
+from .head import Front, NotStreamable, needs_beginning_only, open_beginning
 from .policies import Policy
 from .preprocess import Form, Pixels
 from .spool import Spool

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import VideoError
-from .pictures import to_jpeg
-from .stills import Still, spread, stills
-from .tables import PALE, WRONG, Facts, box, facts_html, row_html, table_html
+from .html import PALE, WRONG, Facts, box, facts_html, row_html, table_html
+from .stills import Still, spread, stills, to_jpeg
 
 NUM_STILLS = 6
 STILL_SIZE = (144, 144)

@@ -9,10 +9,9 @@ from typing import Any
 from ..measure.doctor import COLUMNS as DOCTOR_COLUMNS
 from ..measure.doctor import cells as doctor_cells
 from ..measure.profile import keyframes_text, phase_cells
-from ..measure.report import THROUGHPUT_COLUMNS, sparse_cells
-from ..measure.worker_report import WORKER_COLUMNS
-from ..measure.worker_report import cells as worker_cells
-from .tables import PALE, TEXT, box, facts_html, row_html, table_html
+from ..measure.reports import THROUGHPUT_COLUMNS, WORKER_COLUMNS, sparse_cells
+from ..measure.reports import cells as worker_cells
+from .html import PALE, TEXT, box, facts_html, row_html, table_html
 
 WIDTH = 960
 _NUMBERS = (3, 4, 5, 6)
@@ -81,3 +80,28 @@ def _worker_lines(report: Any) -> str:
 
 def _line(text: str) -> str:
     return f'<div style="{PALE}; margin: 6px 0 2px; overflow-wrap: anywhere">{escape(text)}</div>'
+
+
+MAX_ROWS = 200
+SAMPLE_COLUMNS = ("video", "result", "frames", "images", "kept from before", "seconds")
+
+
+def sample_table(report: Any) -> str:
+    """One row a video; of a long report the bad ones first, and not all of the good ones."""
+    rows = sorted(report, key=lambda row: row.ok) if len(report) > MAX_ROWS else list(report)
+    right = range(2, len(SAMPLE_COLUMNS))
+    lines = [row_html(_cells(row), wrong=not row.ok, right=right) for row in rows[:MAX_ROWS]]
+    more = f"... and {len(rows) - MAX_ROWS} more" if len(rows) > MAX_ROWS else ""
+    heading = f"{len(rows)} videos sampled, {report.num_images} images, {len(report.bad)} bad"
+    return box(heading, table_html(SAMPLE_COLUMNS, lines, right=right), more)
+
+
+def _cells(row: Any) -> tuple[str, ...]:
+    return (
+        str(row.source),
+        "good" if row.ok else row.error or "incomplete",
+        "" if row.num_frames is None else str(row.num_frames),
+        str(row.num_images),
+        str(row.num_kept or ""),
+        f"{row.seconds:.2f}",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from os import PathLike
 from typing import Any
 
@@ -12,9 +13,36 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from ..read.fetching import Fetching
-from ..read.functions import open_video
 from ..read.sampling import sample_indices, timeline
+from ..read.shortcuts import open_video
+from ..read.sources.options import Fetching
+
+Pixels = NDArray[np.uint8]
+JPEG_QUALITY = 85
+
+
+def jpeg(frame: Pixels) -> bytes:
+    """Small and quick, but not exact."""
+    return to_jpeg(Image.fromarray(frame), JPEG_QUALITY)
+
+
+def to_jpeg(picture: Image.Image, quality: int) -> bytes:
+    """The same of a picture."""
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def png(frame: Pixels) -> bytes:
+    """Exact."""
+    file = BytesIO()
+    Image.fromarray(frame).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def difference(frame: Pixels, before: Pixels) -> Pixels:
+    """How far each value is from the one in the frame before; black is no difference."""
+    return np.asarray(np.maximum(frame, before) - np.minimum(frame, before))
 
 
 @dataclass(frozen=True)

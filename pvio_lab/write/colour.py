@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .encoders import ENCODERS, Encoder
+from .codecs import ENCODERS, Encoder
 
 # From this size on, players take colours to be BT.709 unless told otherwise.
 _HD_WIDTH, _HD_HEIGHT = 1280, 720

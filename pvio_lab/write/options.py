@@ -9,7 +9,7 @@ from numbers import Integral, Rational, Real
 from pathlib import PurePath
 from typing import Any
 
-from .encoders import CODECS, ENCODERS, MUXERS, Codec, Encoder
+from .codecs import CODECS, ENCODERS, MUXERS, Codec, Encoder
 
 # How many moments a second has in such files; frames that are closer would fall into one.
 _HIGHEST_RATE = {"gif": 100, "matroska": 1000, "webm": 1000, "mpegts": 90_000}

@@ -7,8 +7,8 @@ from functools import cache
 from itertools import chain
 
 from ..errors import EncodeError
+from .codecs import CODECS, ENCODERS, EncoderInfo
 from .colour import colour_arguments
-from .encoders import CODECS, ENCODERS, EncoderInfo
 from .ffmpeg import ffmpeg_program, last_words, spoken
 from .options import Options, encoder_arguments
 

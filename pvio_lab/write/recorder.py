@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from ..base.locks import LockFile
 from ..errors import printable
-from ..read.numbers import positive_integer
+from ..read.frames import positive_integer
 from .camera import Camera, EpisodeVideo
 from .options import usual_suffix
 from .writer import VideoWriter, check_writer_options

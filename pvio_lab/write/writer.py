@@ -18,8 +18,8 @@ from ..base.files import Target
 from ..base.forks import new_lock
 from ..errors import printable
 from ..read.frames import Frames
+from .codecs import ENCODERS, EncoderInfo
 from .colour import check_size, chroma_steps, colour_arguments
-from .encoders import ENCODERS, EncoderInfo
 from .ffmpeg import Feed
 from .options import (
     Options,

@@ -23,8 +23,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...read.program import environment, exit_text, in_words, program
-from .memory import MB, peak_bytes, tree_bytes
+from ...base.children import environment, exit_text, in_words, program
+from .media import MB, peak_bytes, tree_bytes
 
 # So long may a task take,
 PATIENCE_SECONDS = 900.0

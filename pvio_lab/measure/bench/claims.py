@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from . import load, read, write
+from . import loading as load
+from . import reading as read
+from . import writing as write
 from .lab import Benchmark
 
 BENCHMARKS = (*read.BENCHMARKS, *write.BENCHMARKS, *load.BENCHMARKS)

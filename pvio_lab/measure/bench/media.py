@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 X264 = "-c:v libx264 -pix_fmt yuv420p"
@@ -47,3 +51,76 @@ def videos(folder: str | Path) -> list[str]:
 def num_frames(path: str | Path) -> int:
     """What a video is named for: '03_320.mp4' has 320 frames."""
     return int(Path(path).stem.rpartition("_")[2])
+
+
+MB = 1e6
+
+
+def resident_bytes(pid: int | str = "self") -> int:
+    """What a process holds now."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def peak_bytes() -> int:
+    """The most that this process ever held.
+
+    `ru_maxrss` counts what its parent held when it was started, so Linux is asked otherwise.
+    """
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def tree_bytes(pid: int) -> int:
+    """What a process and all its descendants hold now; pages that they share count for each of them."""
+    return resident_bytes(pid) + sum(tree_bytes(child) for child in _children(pid))
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for place in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError, ValueError):
+            found += map(int, place.read_text().split())
+    return found
+
+
+def open_files() -> int:
+    """How many file descriptors this process has."""
+    for place in ("/proc/self/fd", "/dev/fd"):
+        with suppress(OSError):
+            return len(os.listdir(place))
+    return 0
+
+
+class Others:
+    """Watches what is not this process, and not what it has started and seen ending."""
+
+    def __init__(self) -> None:
+        self._begin = self._now()
+
+    def cores(self) -> float | None:
+        """How many processors they kept busy since this was made; None where the system does not tell."""
+        busy, own, clock = (now - then for now, then in zip(self._now(), self._begin, strict=True))
+        if not self._begin[0] or clock <= 0:
+            return None
+        return max(0.0, busy - own) / clock
+
+    def _now(self) -> tuple[float, float, float]:
+        return _busy_seconds(), sum(os.times()[:4]), time.perf_counter()
+
+
+def _busy_seconds() -> float:
+    """What all processors have worked so far: neither idle, nor waiting for a disk."""
+    with suppress(OSError, ValueError, AttributeError):
+        ticks = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+        return (sum(ticks[:3]) + sum(ticks[5:8])) / os.sysconf("SC_CLK_TCK")
+    return 0.0

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from ..tables import text_table
+from ..reports import text_table
 from .claims import Claim
-from .figures import Figure, best, find
+from .lab import Figure, best, find
 
 Verdict = Literal["holds", "nearly", "does not hold", "not measured", "failed"]
 # Medians of the same work differ by some per cent from run to run.

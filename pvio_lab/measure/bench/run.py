@@ -11,11 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ...read.cpus import num_cpus
+from ...base.cpus import num_cpus
 from .claims import BENCHMARKS, CLAIMS, Claim, chosen
-from .figures import Figure
-from .lab import Benchmark, Lab
-from .others import Others
+from .lab import Benchmark, Figure, Lab
+from .media import Others
 from .report import BenchReport, BenchRow
 
 

@@ -1,0 +1,201 @@
+"""Video annotations of Supervisely: its JSON of a video, and the part of it that belongs to one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..read.frames import not_negative_integer
+from .format import RangeMark, checked_index
+from .notes import FrameNotes
+
+Json = dict[str, Any]
+
+# Every figure of an object gets the tags of the object.
+_MOST_TAGS = 1000
+# What only means something in the annotation of a whole video.
+_VIDEO_ONLY = ("frameRange", "key")
+# What a figure says about the object it shows, which an image annotation has in one place.
+_OF_FIGURE = ("labelerLogin", "createdAt", "updatedAt", "nnCreated", "nnUpdated")
+
+
+@dataclass(frozen=True)
+class SuperviselyNotes(FrameNotes):
+    """The notes in a video annotation. A frame is annotated if it has figures, or a tag with a range."""
+
+    size: tuple[int, int] = (0, 0)
+    """Width and height that the figures refer to."""
+    description: str = ""
+    """What is said about the video."""
+    tags: tuple[Json, ...] = ()
+    """The tags of the video."""
+    objects: Mapping[str, Json] = field(default_factory=dict)
+    """The objects by their keys."""
+    figures: Mapping[int, tuple[Json, ...]] = field(default_factory=dict)
+    """What is drawn on each frame."""
+
+    def share(self, number: int, size: tuple[int, int]) -> Json:
+        """The image annotation of a frame; coordinates follow the size of the image.
+
+        Raises:
+            ValueError: There is a mask, and the image has another size than the video.
+        """
+        scale = (size[0] / self.size[0], size[1] / self.size[1])
+        return {
+            "description": self.description,
+            "tags": _tags_at(self.tags, number),
+            "size": {"height": size[1], "width": size[0]},
+            "objects": [self._object(figure, number, scale) for figure in self.figures.get(number, ())],
+        }
+
+    def _object(self, figure: Json, number: int, scale: tuple[float, float]) -> Json:
+        shown = self.objects[figure["objectKey"]]
+        return {
+            "key": figure.get("key"),
+            "objectKey": figure["objectKey"],
+            "classTitle": shown["classTitle"],
+            "description": figure.get("description", ""),
+            "geometryType": figure["geometryType"],
+            "tags": _tags_at(shown.get("tags", ()), number),
+            **{key: figure[key] for key in _OF_FIGURE if key in figure},
+            **scaled_geometry(figure["geometry"], scale),
+        }
+
+
+def is_supervisely(data: Any) -> bool:
+    """Whether a JSON document looks like a video annotation of Supervisely."""
+    return (
+        isinstance(data, dict) and isinstance(data.get("size"), dict) and {"frames", "objects"} <= set(data)
+    )
+
+
+def notes_of_supervisely(data: Json) -> SuperviselyNotes:
+    """The notes in a video annotation.
+
+    >>> tag = {"name": "weather", "value": "rain", "frameRange": [4, 5]}
+    >>> size = {"height": 90, "width": 160}
+    >>> notes = notes_of_supervisely({"size": size, "tags": [tag], "objects": [], "frames": []})
+    >>> notes.numbers(), notes.labels_at(5)
+    ([4, 5], ('weather: rain',))
+
+    Raises:
+        ValueError: Something is missing, or of the wrong kind; the message says what and where.
+    """
+    tags = tuple(_entries(data, "tags", ("name",)))
+    objects = {each["key"]: each for each in _entries(data, "objects", ("key", "classTitle"))}
+    for each in objects.values():
+        tags_of_it = _entries(each, "tags", ("name",))
+        if len(tags_of_it) > _MOST_TAGS:
+            raise ValueError(f"an object has more than {_MOST_TAGS} tags")
+        for tag in tags_of_it:
+            _span(tag)
+    figures = _figures(data, objects)
+    titles = {
+        number: tuple(dict.fromkeys(objects[each["objectKey"]]["classTitle"] for each in drawn))
+        for number, drawn in figures.items()
+    }
+    ranges = [(span, tag_text(tag)) for tag in tags if (span := _span(tag)) is not None]
+    return SuperviselyNotes(
+        frames=titles,
+        ranges=tuple(sorted(RangeMark(span.start, span.stop, text) for span, text in ranges)),
+        always=tuple(tag_text(tag) for tag in tags if _span(tag) is None),
+        size=_size(data),
+        description=data.get("description") or "",
+        tags=tags,
+        objects=objects,
+        figures=figures,
+    )
+
+
+def tag_text(tag: Json) -> str:
+    """{"name": "weather", "value": "rain"} -> 'weather: rain'."""
+    value = tag.get("value")
+    return str(tag["name"]) if value is None else f"{tag['name']}: {value}"
+
+
+def scaled_geometry(geometry: Json, scale: tuple[float, float]) -> Json:
+    """The same shape in an image of another size.
+
+    >>> scaled_geometry({"points": {"exterior": [[10, 20], [30, 40]], "interior": []}}, (0.5, 0.5))
+    {'points': {'exterior': [[5, 10], [15, 20]], 'interior': []}}
+    """
+    if min(scale) == max(scale) == 1:
+        return dict(geometry)
+    scaled = dict(geometry)
+    if "points" in geometry:
+        scaled["points"] = {side: _scaled(points, scale) for side, points in geometry["points"].items()}
+    if "nodes" in geometry:
+        nodes = geometry["nodes"].items()
+        scaled["nodes"] = {key: {**node, "loc": _scaled(node["loc"], scale)} for key, node in nodes}
+    if not {"points", "nodes"} & set(geometry):
+        raise ValueError(
+            f"figures of {', '.join(sorted(geometry)) or 'an unknown kind'} cannot be resized with their "
+            "image: leave resize out, or copy_annotations"
+        )
+    return scaled
+
+
+def _scaled(points: Any, scale: tuple[float, float]) -> Any:
+    """A point, or points in lists however deep; whole numbers stay whole."""
+    if len(points) == 2 and not any(isinstance(each, list) for each in points):
+        pairs = zip(points, scale, strict=True)
+        return [round(at * by) if isinstance(at, int) else at * by for at, by in pairs]
+    return [_scaled(each, scale) for each in points]
+
+
+def _tags_at(tags: Iterable[Json], number: int) -> list[Json]:
+    """The tags that hold on a frame, as tags of an image."""
+    valid = (tag for tag in tags if (span := _span(tag)) is None or number in span)
+    return [{key: value for key, value in tag.items() if key not in _VIDEO_ONLY} for tag in valid]
+
+
+def _span(tag: Json) -> range | None:
+    """The frames of a tag, the last one included; None for all."""
+    pair = tag.get("frameRange")
+    if pair is None:
+        return None
+    if not (isinstance(pair, list) and len(pair) == 2):
+        raise ValueError(f"the frameRange of tag {tag['name']!r} must be a list of two frames, not {pair!r}")
+    first, last = (checked_index(each, None) for each in pair)
+    if first > last:
+        raise ValueError(f"the frameRange of tag {tag['name']!r} ends before it begins: {pair}")
+    return range(first, last + 1)
+
+
+def _figures(data: Json, objects: Mapping[str, Json]) -> dict[int, tuple[Json, ...]]:
+    figures: dict[int, list[Json]] = {}
+    for frame in _entries(data, "frames", ("index", "figures")):
+        number = checked_index(frame["index"], None)
+        drawn = tuple(_entries(frame, "figures", ("objectKey", "geometryType", "geometry")))
+        for figure in drawn:
+            if figure["objectKey"] not in objects:
+                raise ValueError(
+                    f"frame {number}: a figure is of object {figure['objectKey']!r}, which is not there"
+                )
+        if drawn:
+            figures.setdefault(number, []).extend(drawn)
+    return {number: tuple(drawn) for number, drawn in figures.items()}
+
+
+def _entries(data: Json, key: str, names: tuple[str, ...]) -> list[Json]:
+    """The objects of a list, each of which must have these keys."""
+    entries: Any = data.get(key) or []
+    if not isinstance(entries, list):
+        raise ValueError(f'"{key}" must be a list')
+    for place, entry in enumerate(entries):
+        missing = set(names) - set(entry) if isinstance(entry, dict) else set(names)
+        if missing:
+            raise ValueError(f"{key}[{place}] must be an object with {', '.join(names)}")
+    return entries
+
+
+def _size(data: Json) -> tuple[int, int]:
+    size = data["size"]
+    try:
+        width, height = (not_negative_integer(size[name], name) for name in ("width", "height"))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'"size" must be an object with height and width, not {size!r}') from error
+    if not width or not height:
+        raise ValueError(f'"size" must be more than 0, not {size!r}')
+    return width, height

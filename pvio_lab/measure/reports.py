@@ -1,0 +1,415 @@
+"""What `compare_workers` and `suggest_workers` return."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
+from textwrap import shorten
+from typing import Any, Literal
+
+from .. import show
+from ..errors import printable
+from ..load.loader import WorkerKind
+from .pieces import PATTERNS, Pattern
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    r"""Columns as wide as they have to be.
+
+    >>> print(text_table(["reader", "frames/s"], [["pyav", "735"], ["opencv", "1,480"]], right=[1]))
+    reader  frames/s
+    pyav         735
+    opencv     1,480
+
+    Args:
+        header: The names of the columns.
+        rows: The cells.
+        right: Which columns are set to the right, as numbers are.
+    """
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def rate_text(rate: float | None) -> str:
+    """1572.4 -> '1,572'; 9.53 -> '9.5'; None -> '-'."""
+    if rate is None:
+        return "-"
+    return f"{rate:,.0f}" if rate >= 20 else f"{rate:.1f}"
+
+
+def tsv_text(dicts: Sequence[dict[str, Any]]) -> str:
+    r"""Lines for a spreadsheet, with tabs between the cells.
+
+    >>> tsv_text([{"reader": "pyav", "low": None}, {"reader": "opencv", "low": 1.5}])
+    'reader\tlow\npyav\t\nopencv\t1.5'
+    """
+    lines = [list(dicts[0]), *(line.values() for line in dicts)] if dicts else []
+    return "\n".join("\t".join(map(_cell, line)) for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else " ".join(str(value).split())
+
+
+Threads = Literal["1 thread", "all cores"]
+"""How many threads a reader is allowed to decode with."""
+US = "pvio_lab"
+# A decoder that is measured alone uses at least one core, if it gets it.
+_WHOLE_CORE = 0.8
+# An error that is longer is cut short in plain text; the row has all of it.
+_MOST_WORDS = 90
+_STARVED = "careful: some readers did not get one whole core, as other programs were busy; measure again"
+THROUGHPUT_COLUMNS = (
+    "pattern",
+    "threads",
+    "reader",
+    "frames/s",
+    "lowest-highest",
+    "of pvio_lab",
+    "cores used",
+    "checked frames",
+)
+
+
+@dataclass(frozen=True)
+class ThroughputRow:
+    """One reader on one file, in one way."""
+
+    source: str
+    """The file, as it was given."""
+    reader: str
+    """Whose frames these are."""
+    version: str
+    """Its package and version."""
+    threads: Threads
+    """How many threads it may decode with: one, or as many as there are cores."""
+    pattern: Pattern
+    """How the frames were read."""
+    frames_per_second: float | None = None
+    """The median over the repeats; None where nothing could be measured."""
+    low: float | None = None
+    """The slowest repeat."""
+    high: float | None = None
+    """The fastest repeat."""
+    ratio: float | None = None
+    """How many times as fast as this library it is, with as many threads."""
+    cores_busy: float | None = None
+    """How many cores it really kept busy, on average."""
+    wrong_frames: int = 0
+    """How many of the checked frames are clearly another frame than the one asked for."""
+    checked_frames: int = 0
+    """How many of the timed frames were compared with the true ones, over all repeats."""
+    note: str = ""
+    """What else is different about its frames: colours, size, how many there are."""
+    error: str | None = None
+    """Why it could not go on."""
+
+    @property
+    def verdict(self) -> str:
+        """In words, whether its frames are right.
+
+        >>> row = ThroughputRow("clip.mp4", "pyav", "av 18", "1 thread", "random", 9.0)
+        >>> replace(row, wrong_frames=3, checked_frames=60).verdict
+        '3 of 60 frames wrong'
+        """
+        if self.wrong_frames:
+            right = f"{self.wrong_frames} of {self.checked_frames} frames wrong"
+        else:
+            right = f"{self.checked_frames} right" if self.checked_frames else ""
+        return "; ".join(part for part in (right, self.note, self.error or "") if part)
+
+
+@dataclass(frozen=True)
+class ThroughputReport:
+    """Frames per second, side by side; a table in a notebook."""
+
+    rows: tuple[ThroughputRow, ...]
+    """One for each file, pattern, number of threads and reader; the fastest first."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """The readers that could not be loaded, and why."""
+    num_cores: int = 1
+    """How many cores there were."""
+
+    @classmethod
+    def of(cls, rows: Iterable[ThroughputRow], missing: dict[str, str], num_cores: int) -> ThroughputReport:
+        """Sorts the rows, and relates them to this library's."""
+        rows = list(rows)
+        places = {source: place for place, source in enumerate(dict.fromkeys(row.source for row in rows))}
+        ours = {_lane(row): row.frames_per_second for row in rows if row.reader == US}
+        related = (replace(row, ratio=_ratio(row.frames_per_second, ours.get(_lane(row)))) for row in rows)
+
+        def order(row: ThroughputRow) -> tuple[Any, ...]:
+            return *_group(row, places), -(row.frames_per_second or 0)
+
+        return cls(tuple(sorted(related, key=order)), missing, num_cores)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
+        return [asdict(row) for row in self.rows]
+
+    def plot(self) -> Any:
+        """A bar for each reader and number of threads, with the spread; wrong frames are marked."""
+        return show.plot("throughput", self)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[ThroughputRow]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        parts = [f"ThroughputReport({len(self)} rows, {self.num_cores} cores)"]
+        for source, rows in groupby(self.rows, key=lambda row: row.source):
+            lines = [(*cells, shorten(last, _MOST_WORDS)) for *cells, last in sparse_cells(rows)]
+            table = text_table(THROUGHPUT_COLUMNS, lines, right=(3, 4, 5, 6))
+            parts.append(f"{printable(os.path.basename(source) or source)}\n{table}")
+        return "\n".join([*parts, *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to know about the figures: whose they are, what is left out, and whether to trust them."""
+        versions = ", ".join(dict.fromkeys(row.version for row in self.rows))
+        starved = any((row.cores_busy or 1) < _WHOLE_CORE for row in self.rows if row.threads == "1 thread")
+        return [
+            *([f"measured: {versions}"] if versions else []),
+            *(f"left out: {name}: {reason}" for name, reason in self.missing.items()),
+            *([_STARVED] if starved else []),
+        ]
+
+    def _repr_html_(self) -> str:
+        return show.html("throughput", self)
+
+
+def sparse_cells(rows: Iterable[ThroughputRow]) -> Iterator[tuple[str, ...]]:
+    """The cells of a table; pattern and threads only where they change."""
+    before: tuple[str, ...] = ("", "")
+    for row in rows:
+        lane = (row.pattern, row.threads)
+        yield (*(("", "") if lane == before else lane), row.reader, *_figures(row), row.verdict)
+        before = lane
+
+
+def _figures(row: ThroughputRow) -> tuple[str, ...]:
+    spread = "" if row.low is None else f"{rate_text(row.low)}-{rate_text(row.high)}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    cores = "" if row.cores_busy is None else f"{row.cores_busy:.1f}"
+    return rate_text(row.frames_per_second), spread, ratio, cores
+
+
+def _lane(row: ThroughputRow) -> tuple[str, str, str]:
+    return row.source, row.pattern, row.threads
+
+
+def _group(row: ThroughputRow, places: dict[str, int]) -> tuple[int, int, bool]:
+    return places[row.source], PATTERNS.index(row.pattern), row.threads == "all cores"
+
+
+def _ratio(rate: float | None, ours: float | None) -> float | None:
+    return rate / ours if rate and ours else None
+
+
+WORKER_COLUMNS = (
+    *("workers", "frames/s", "lowest-highest", "of the best", "start (ms)"),
+    *("decode (ms)", "transform (ms)", "hand-over (ms)", "remark"),
+)
+PHASES = ("decode", "transform", "hand_over")
+# Of those that are as fast as the best, within what can be measured, the least costly is taken.
+AS_FAST = 0.98
+# So slow, what varies as much may be as fast.
+_NEARLY = 0.9
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How many workers of which kind."""
+
+    worker_kind: WorkerKind
+    """Threads or processes."""
+    num_workers: int
+    """How many; 0 is the calling thread."""
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> print(Setting("thread", 0), Setting("process", 2), sep="; ")
+        the calling thread; 2 processes
+        """
+        if not self.num_workers:
+            return "the calling thread"
+        plural = {"thread": "threads", "process": "processes"}[self.worker_kind]
+        return f"{self.num_workers} {plural if self.num_workers > 1 else self.worker_kind}"
+
+
+def cost(setting: Setting) -> tuple[bool, int]:
+    """What is small is cheap: threads before processes, few before many."""
+    return setting.worker_kind == "process", setting.num_workers
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One number and kind of workers. Times a frame are those of the workers, added up."""
+
+    worker_kind: WorkerKind
+    """Threads or processes."""
+    num_workers: int
+    """How many; 0 is the calling thread, with all processors decoding."""
+    frames_per_second: float | None = None
+    """The median over the repeats, from the first batch on; None where nothing could be measured."""
+    low: float | None = None
+    """The slowest repeat."""
+    high: float | None = None
+    """The fastest repeat."""
+    first_batch_seconds: float | None = None
+    """How long the first batch took: starting the workers, opening files."""
+    decode_seconds: float = 0.0
+    """For each frame: reading, decoding and converting it."""
+    transform_seconds: float = 0.0
+    """For each frame: making a tensor of it, and the transform."""
+    hand_over_seconds: float = 0.0
+    """For each frame: bringing it to the consumer, and waiting for work, memory and each other."""
+    error: str | None = None
+    """Why it could not go on."""
+
+    @property
+    def setting(self) -> Setting:
+        """How many workers of which kind."""
+        return Setting(self.worker_kind, self.num_workers)
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    """Frames per second at several numbers and kinds of workers; a table in a notebook."""
+
+    rows: tuple[WorkerRow, ...]
+    """One for each, threads first, few first."""
+    batch_size: int
+    """How many frames the batches had."""
+    num_cores: int
+    """How many processors there were."""
+
+    @property
+    def best(self) -> WorkerRow:
+        """The fastest.
+
+        Raises:
+            ValueError: None could be measured.
+        """
+        able = [row for row in self.rows if row.frames_per_second is not None]
+        if not able:
+            errors = {str(row.setting): row.error for row in self.rows}
+            raise ValueError(f"nothing could be measured: {errors}")
+        return max(able, key=lambda row: row.frames_per_second or 0.0)
+
+    @property
+    def suggested(self) -> WorkerRow:
+        """The least costly of those that are as fast as the fastest, within what can be measured.
+
+        Raises:
+            ValueError: None could be measured.
+        """
+        most = self.best.frames_per_second or 0.0
+        as_fast = (row for row in self.rows if _is_as_fast(row, most))
+        return min(as_fast, key=lambda row: cost(row.setting))
+
+    @property
+    def suggestion(self) -> str:
+        """Which workers to take, and why, in a sentence.
+
+        Raises:
+            ValueError: None could be measured.
+        """
+        best, chosen = self.best, self.suggested
+        rate = chosen.frames_per_second or 0.0
+        reasons = [] if chosen is best else [f"as fast as {best.setting}, within what can be measured"]
+        alone = next((row for row in self.rows if not row.num_workers), chosen)
+        if alone is not chosen and alone.frames_per_second:
+            reasons.append(f"{rate / alone.frames_per_second:.2f} times as fast as {alone.setting}")
+        return "; ".join([f"take {chosen.setting}: {rate_text(rate)} frames/s", *reasons])
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
+        return [asdict(row) for row in self.rows]
+
+    def plot(self) -> Any:
+        """The rate against the number of workers, with the spread, and where the workers' time goes."""
+        return show.plot("workers", self)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[WorkerRow]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        heading = f"WorkerReport({len(self)} rows, batches of {self.batch_size}, {self.num_cores} cores)"
+        return f"{heading}\n{text_table(WORKER_COLUMNS, list(cells(self)), right=range(1, 8))}"
+
+    def _repr_html_(self) -> str:
+        return show.html("workers", self)
+
+
+@dataclass(frozen=True)
+class WorkerChoice:
+    """The answer to 'how many workers?'."""
+
+    num_workers: int
+    """How many; 0 is the calling thread."""
+    worker_kind: WorkerKind
+    """Threads or processes."""
+    frames_per_second: float
+    """What was measured with them."""
+    reason: str
+    """Why these, in a sentence."""
+    rows: tuple[WorkerRow, ...]
+    """All that was tried, the fastest first."""
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """What was tried, as plain dictionaries."""
+        return [asdict(row) for row in self.rows]
+
+    def __str__(self) -> str:
+        setting = Setting(self.worker_kind, self.num_workers)
+        return f"{setting}, {rate_text(self.frames_per_second)} frames/s: {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"WorkerChoice({self})"
+
+    def _repr_html_(self) -> str:
+        return show.html("worker_choice", self)
+
+
+def cells(report: Any) -> Iterator[tuple[str, ...]]:
+    """The cells of a table; `report` has `rows`."""
+    most = max((row.frames_per_second or 0.0 for row in report.rows), default=0.0)
+    for row in report.rows:
+        rate = row.frames_per_second
+        yield (
+            str(row.setting),
+            rate_text(rate),
+            "" if row.low is None else f"{rate_text(row.low)}-{rate_text(row.high)}",
+            "" if rate is None else f"{rate / most:.2f}",
+            "" if row.first_batch_seconds is None else f"{1e3 * row.first_batch_seconds:,.0f}",
+            *(_milliseconds(row, phase) for phase in PHASES),
+            row.error or ("best" if rate == most else ""),
+        )
+
+
+def _is_as_fast(row: WorkerRow, most: float) -> bool:
+    """Within what can be measured, or as its own repeats differ, if that is not by much."""
+    rate = row.frames_per_second or 0.0
+    return rate >= AS_FAST * most or (rate >= _NEARLY * most and (row.high or 0.0) >= most)
+
+
+def _milliseconds(row: WorkerRow, phase: str) -> str:
+    if row.frames_per_second is None:
+        return ""
+    return f"{1e3 * getattr(row, f'{phase}_seconds'):.2f}"

@@ -1,0 +1,190 @@
+"""The largest frame that is allowed: a file of a few bytes can claim one that fills the memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from typing import BinaryIO
+
+from ...errors import OpenError, printable
+
+# What FFmpeg's demuxers are called. Not among them: lists of other files and addresses (hls, dash, concat,
+# sdp, imf, rtsp, webm_dash_manifest), what looks for its files by itself (image2, mlv, vobsub), scripts
+# (avisynth, vapoursynth, lavfi), drawings that may name pictures (svg_pipe), devices, and whatever takes any
+# text for a picture (tty, bin, adf, idf, xbin).
+_CONTAINERS = """
+    mov matroska avi flv live_flv kux mpegts mpegtsraw mpeg ogg asf asf_o mxf mxg nut wtv rm ivr dv gxf
+    gif apng avif cine dhav dxa filmstrip fits frm ifv lmlm4 luodat lxf mgsts mods moflex mtv nc nsv nuv
+    pdv pmp pva r3d ser smjpeg swf ty usm vividas vivo
+"""
+_RAW_STREAMS = """
+    apv av1 avs2 avs3 cavsvideo dirac dnxhd evc h261 h263 h264 hevc ingenient ipu ivf m4v mjpeg
+    mjpeg_2000 mpegvideo mpjpeg obu vc1 vc1test vvc yuv4mpegpipe
+"""
+_GAMES = """
+    3dostr 4xm anm avs bethsoftvid bfi bink bmv c93 cdg cdxl dsicin ea film_cpk flic gdv hnm idcin iff
+    ipmovie iss iv8 jv mm mv mvi paf psxstr rl2 roq rpl sdr2 sga siff smk smush thp tiertexseq tmv txd
+    vmd wc3movie wsvqa xmv yop
+"""
+_PICTURES = """
+    alias_pix bmp_pipe brender_pix cri_pipe dds_pipe dpx_pipe exr_pipe gem_pipe gif_pipe hdr_pipe ico
+    j2k_pipe jpeg_pipe jpegls_pipe jpegxl_anim jpegxl_pipe jpegxs_pipe pam_pipe pbm_pipe pcx_pipe
+    pfm_pipe pgm_pipe pgmyuv_pipe pgx_pipe phm_pipe photocd_pipe pictor_pipe png_pipe ppm_pipe psd_pipe
+    qdraw_pipe qoi_pipe sgi_pipe sunrast_pipe tiff_pipe vbn_pipe webp_pipe webp webp_anim xbm_pipe
+    xpm_pipe xwd_pipe
+"""
+# They may hold a cover picture, and if not, there is a good word for what they are.
+_SOUND = "aac ac3 aiff amr ape au caf dts dtshd eac3 flac mlp mp3 oma tak truehd tta voc w64 wav wv"
+
+ONE_VIDEO = ",".join(f"{_CONTAINERS} {_RAW_STREAMS} {_GAMES} {_PICTURES} {_SOUND}".split())
+"""The demuxers that may be used, as FFmpeg's `format_whitelist` has them."""
+
+# How lists of other files begin, or what stands in them.
+_LISTS = {
+    b"#EXTM3U": "an HLS or M3U playlist",
+    b"ffconcat version": "an ffconcat list",
+    b"<MPD": "a DASH manifest",
+    b"<SmoothStreamingMedia": "a Smooth Streaming manifest",
+    b"<CompositionPlaylist": "an IMF playlist",
+    b"<AssetMap": "an IMF asset map",
+    b"c=IN IP": "an SDP description of a network stream",
+    b"[playlist]": "a PLS playlist",
+    b"[Reference]": "an ASX playlist",
+    b"<asx": "an ASX playlist",
+    b"<smil": "a SMIL playlist",
+    b"rtsp://": "a list of network streams",
+}
+_HEAD_BYTES = 4096
+
+
+def refusal(path: str) -> str | None:
+    """Return a clause about a file that is a list of others, or None where it seems to be something else.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+    name = next((words for sign, words in _LISTS.items() if sign in head), None)
+    if name is None:
+        return None
+    return (
+        f"is {name}: it names other files, and these are never opened; give the name of a video file itself"
+    )
+
+
+MAX_PIXELS_VARIABLE = "PVIO_LAB_MAX_PIXELS"
+# 16384x8192: more than any camera has.
+_MAX_PIXELS = 2**27
+_ROUNDING_PIXELS = 64 * 2**16
+
+
+def max_pixels() -> int:
+    """Return the largest number of pixels of a frame: `$PVIO_LAB_MAX_PIXELS`, or 134,217,728.
+
+    A variable of the environment reaches child processes and workers, too.
+
+    Raises:
+        ValueError: The variable is no number above 0.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE)
+    if not text:
+        return _MAX_PIXELS
+    if not re.fullmatch("[0-9]{1,18}", text) or not int(text):
+        raise ValueError(f"{MAX_PIXELS_VARIABLE}={text!r} must be a number of pixels, such as {_MAX_PIXELS}")
+    return int(text)
+
+
+def codec_options() -> dict[str, str]:
+    """Return the options under which a decoder refuses what is too large, before it asks for memory.
+
+    FFmpeg counts rows that are rounded up to 64 pixels, so that it is allowed a little more.
+    """
+    return {"max_pixels": str(max_pixels() + _ROUNDING_PIXELS)}
+
+
+def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:
+    """Refuse frames that are too large.
+
+    >>> check_size(16000, 16000, "bomb.gif")
+    Traceback (most recent call last):
+    pvio_lab.errors.OpenError: the frames of bomb.gif are 16000x16000, more than 134217728 pixels; \
+PVIO_LAB_MAX_PIXELS=256000000 in the environment allows them
+
+    Raises:
+        OpenError: They have more than `max_pixels()` pixels.
+    """
+    limit = max_pixels()
+    if width * height > limit:
+        raise OpenError(
+            f"the frames of {printable(path)} are {width}x{height}, more than {limit} pixels; "
+            f"{MAX_PIXELS_VARIABLE}={width * height} in the environment allows them"
+        )
+
+
+# Larger files are let pass: FFmpeg's own limit of 2 GB a table is no more than they may ask for.
+_LARGE_BYTES = 2**26
+# Old QuickTime sound counts the samples inside its packets: up to six a byte.
+_SAMPLES_PER_BYTE = 16
+# So many are never too many.
+_FEW_SAMPLES = 2_000_000
+_MOST_BOXES = 100_000
+_BEGINNINGS = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx"}
+_WITH_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex"}
+# Where in them the number of entries stands.
+_COUNTS = {b"stsz": 16, b"stz2": 16, b"trun": 12, b"elst": 12}
+
+
+def has_too_many_samples(file: BinaryIO, size: int) -> bool:
+    """Tell whether the tables of a file claim more samples than a file of this size can have."""
+    if size >= _LARGE_BYTES:
+        return False
+    return _claimed_samples(file, size) > max(_SAMPLES_PER_BYTE * size, _FEW_SAMPLES)
+
+
+def _claimed_samples(file: BinaryIO, size: int) -> int:
+    total = place = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(place)
+        header = file.read(16)
+        length, kind = _box(header, 0, size - place)
+        if length < 8 or (place == 0 and kind not in _BEGINNINGS):
+            break
+        if kind in (b"moov", b"moof"):
+            file.seek(place)
+            total += _claims(file.read(length))
+        place += length
+    return total
+
+
+def _claims(boxes: bytes) -> int:
+    """The sum over all tracks: samples, each as often as there are edits.
+
+    Boxes fill the box they are in, so that all of them stand one behind the other.
+    """
+    total = samples = edits = place = 0
+    while True:
+        length, kind = _box(boxes, place, len(boxes) - place)
+        if length < 8 or kind in (b"trak", b"traf"):
+            total += samples * max(edits, 1)
+            samples = edits = 0
+        if length < 8:
+            return total
+        if kind in _COUNTS and length >= _COUNTS[kind] + 4:
+            (count,) = struct.unpack_from(">I", boxes, place + _COUNTS[kind])
+            if kind == b"elst":
+                edits += count
+            else:
+                samples += count
+        place += 8 if kind in _WITH_BOXES else length
+
+
+def _box(data: bytes, place: int, rest: int) -> tuple[int, bytes]:
+    """Length and kind of the box that begins here; a length of 0 where there is none."""
+    if len(data) < place + 8:
+        return 0, b""
+    length, kind = struct.unpack_from(">I4s", data, place)
+    if length == 1 and len(data) >= place + 16:
+        (length,) = struct.unpack_from(">Q", data, place + 8)
+    return min(length or rest, rest), kind

@@ -1,0 +1,241 @@
+"""Frame numbers become frames: what an engine does, and the one over PyAV."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Container, Iterator, Sequence
+from typing import Protocol
+
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+
+from ...base.forks import abandon, survive_forks
+from ...errors import DecodeError, printable
+from .decoder import Damage, Decoder, Lost
+from .index import Layout
+from .rgb import Frame
+
+# In damaged files, decoding begins so many packets earlier, so that what conceals the damage is the same.
+_BEFORE_DAMAGE = 1000
+
+
+class Engine(Protocol):
+    """Decodes the frames of one file; one engine serves one thread at a time."""
+
+    decoded: int
+    """How many frames it has decoded."""
+
+    def frames(
+        self, numbers: Sequence[int], needed: Container[int] | None = None
+    ) -> Iterator[tuple[int, Frame]]:
+        """These frames, whose numbers are sorted, and whatever comes out before and between them.
+
+        Args:
+            numbers: Which frames.
+            needed: All others may be left out of the decoding; None leaves out none.
+
+        Raises:
+            DecodeError: One of them does not come.
+        """
+
+    def reset(self) -> None:
+        """After an interruption: the next read begins anew."""
+
+    def close(self) -> None:
+        """Gives decoders and files back; the engine can be used again."""
+
+
+class PyAVEngine:
+    """Goes on from where it stands, if that is nearer than the next place to begin.
+
+    Args:
+        layout: How the frames of the file are reached.
+        threads: How many threads decode.
+        container: The file, if it is open already.
+        is_careful: For damaged parts: begins long before them, and puts up with errors as ffmpeg does.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        threads: int,
+        container: InputContainer | None = None,
+        *,
+        is_careful: bool = False,
+    ):
+        self._layout, self._is_careful = layout, is_careful
+        self._threads = 1 if layout.order.is_counted else threads
+        self._container = container
+        self._decoder: Decoder | None = None
+        self._careful: PyAVEngine | None = None
+        self._damaged_entries: set[int] = set()
+        self.decoded = 0
+        self.seek_seconds = 0.0  # how long it took to get to the places where decoding began
+        self.reset()
+        survive_forks(self)
+
+    def frames(
+        self, numbers: Sequence[int], needed: Container[int] | None = None
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """See `Engine`."""
+        needed = needed if self._layout.may_skip else None
+        for number in numbers:
+            entry = int(self._layout.entry[number])
+            if entry not in self._damaged_entries:
+                try:
+                    yield from self._up_to(number, needed)
+                    continue
+                except Damage:
+                    self._damaged_entries.add(entry)
+                    self.reset()
+            yield from self._careful_engine()._up_to(number, None)
+
+    def peek(self, number: int) -> VideoFrame | None:
+        """A frame at which decoding can begin, decoded alone: the quickest way to one; None if it fails."""
+        entry = self._layout.entry[number]
+        if self._layout.order.packet_of[number] != entry:
+            return None
+        try:
+            self._begin(int(entry))
+            self._step(None)
+            self._take(self._decoder_in_use().flush())
+            return dict(self._queue).get(number)
+        except (Damage, Lost):
+            return None
+        finally:
+            self.reset()
+
+    def all_frames(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Every frame that comes out, from first to last, whatever is damaged."""
+        seen: set[int] = set()
+        for engine in (self, self._careful_engine()):
+            try:
+                for number, frame in engine._from_the_start():
+                    if number not in seen:
+                        seen.add(number)
+                        yield number, frame
+                return
+            except Damage:
+                self.reset()
+
+    def _from_the_start(self) -> Iterator[tuple[int, VideoFrame]]:
+        self._begin(0)
+        while not self._decoder_in_use().ended:
+            self._step(None)
+            while self._queue:
+                self._newest, frame = self._queue.popleft()
+                yield self._newest, frame
+
+    def reset(self) -> None:
+        """See `Engine`."""
+        self._begun_at, self._newest = -1, -1
+        self._skipped: set[int] = set()
+        self._queue: deque[tuple[int, VideoFrame]] = deque()
+
+    def close(self) -> None:
+        """See `Engine`."""
+        for part in (self._decoder, self._careful, self._container):
+            if part is not None:
+                part.close()
+        self._decoder = self._careful = self._container = None
+        self.reset()
+
+    def after_fork(self) -> None:
+        """In the child, everything is opened anew."""
+        abandon(self._decoder, self._careful, self._container, self._queue)
+        self._decoder = self._careful = self._container = None
+        self.reset()
+
+    def _up_to(self, number: int, needed: Container[int] | None) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames that come out until this one, which is the last."""
+        if not self._can_go_on_to(number):
+            self._begin(self._entry(number))
+        while self._newest < number:
+            try:
+                while not self._queue and not self._decoder_in_use().ended:
+                    self._step(needed)
+            except Lost:
+                self._begin(self._entry(number))
+                continue
+            if not self._queue or self._queue[0][0] > number or self._has_lost_frames():
+                raise self._missing(number)
+            self._newest, frame = self._queue.popleft()
+            yield self._newest, frame
+
+    def _has_lost_frames(self) -> bool:
+        """Frames that nobody skipped did not come: what refers to them is not to be trusted either."""
+        if self._is_careful or self._newest < 0:
+            return False
+        between = self._layout.order.packet_of[self._newest + 1 : self._queue[0][0]]
+        return any(packet not in self._skipped for packet in between.tolist())
+
+    def _can_go_on_to(self, number: int) -> bool:
+        layout = self._layout
+        return (
+            0 <= self._begun_at <= layout.entry[number]
+            and number > self._newest
+            and self._entry(number) <= self._decoder_in_use().next_packet
+            and layout.order.packet_of[number] not in self._skipped
+        )
+
+    def _begin(self, entry: int) -> None:
+        self.reset()
+        begin = time.perf_counter()
+        self._decoder_in_use().go_to(entry)
+        self.seek_seconds += time.perf_counter() - begin
+        self._begun_at, self._counted = entry, 0
+
+    def _step(self, needed: Container[int] | None) -> None:
+        """Feeds one packet, and queues what comes out."""
+        layout, decoder = self._layout, self._decoder_in_use()
+        packet = decoder.next_packet
+        skip = needed is not None and layout.number_at(packet) not in needed
+        if skip:
+            self._skipped.add(packet)
+        self._take(decoder.step(skip=skip))
+
+    def _take(self, frames: list[tuple[int, VideoFrame]]) -> None:
+        """Queues the frames that can be relied on, by their numbers."""
+        layout = self._layout
+        for source, frame in frames:
+            self.decoded += 1
+            number = self._counted if layout.order.is_counted else layout.number_at(source)
+            self._counted += 1
+            if 0 <= number < len(layout.entry) and self._is_reliable(number):
+                self._queue.append((number, frame))
+
+    def _is_reliable(self, number: int) -> bool:
+        """Not so are frames that follow the keyframe, and refer to what was before it."""
+        return self._is_careful or bool(self._layout.entry[number] >= self._begun_at)
+
+    def _entry(self, number: int) -> int:
+        entry = int(self._layout.entry[number])
+        return self._layout.earlier_entry(entry, _BEFORE_DAMAGE) if self._is_careful else entry
+
+    def _missing(self, number: int) -> Exception:
+        if not self._is_careful:
+            return Damage(f"frame {number} does not come")
+        path = self._layout.mark.path
+        return DecodeError(
+            f"frame {number} of {printable(path)} cannot be decoded: the file is damaged there"
+        )
+
+    def _decoder_in_use(self) -> Decoder:
+        if self._decoder is None:
+            layout, self._container, container = self._layout, None, self._container
+            threads = 1 if self._is_careful else self._threads
+            self._decoder = Decoder(
+                layout.mark,
+                layout.stream,
+                layout.packets,
+                threads,
+                is_tolerant=self._is_careful,
+                container=container,
+            )
+        return self._decoder
+
+    def _careful_engine(self) -> PyAVEngine:
+        if self._careful is None:
+            self._careful = PyAVEngine(self._layout, 1, is_careful=True)
+        return self._careful

@@ -1,0 +1,147 @@
+"""Decoded frames become RGB as the ffmpeg program makes it: turned, scaled, and with its colours."""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from ...base.forks import abandon, survive_forks
+
+Frame = VideoFrame | NDArray[np.uint8]
+"""A decoded frame: as the codec has it, or already RGB."""
+Matrix = tuple[int, ...]
+Filter = tuple[str, str]
+
+
+class Turn(NamedTuple):
+    """How frames have to be turned or mirrored to be looked at."""
+
+    rotation: int
+    """Degrees, as PyAV has it."""
+    matrix: Matrix | None
+    """The same and more, None for not at all."""
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Turn:
+        """How this frame has to be turned."""
+        return cls(frame.rotation, display_matrix(frame))
+
+
+class Converter:
+    """Converts the frames of one stream to RGB of one size; one for each thread.
+
+    ffmpeg's filters use the memory of their pictures again, which a plain converter leaves to the allocator.
+
+    Args:
+        size: Width and height of the result.
+        turn: How the first frame is turned, and with it all that do not say otherwise.
+    """
+
+    def __init__(self, size: tuple[int, int], turn: Turn):
+        self._size, self._turn = size, turn
+        self._graph: Graph | None = None
+        self._graph_key: tuple[object, ...] | None = None
+        self.seconds = 0.0  # how long converting took so far
+        survive_forks(self)
+
+    def convert(self, frame: Frame) -> NDArray[np.uint8]:
+        """The RGB pixels; there may be a gap between rows."""
+        if isinstance(frame, np.ndarray):
+            return frame
+        begin = time.perf_counter()
+        rgb = self._filter(frame, self._matrix_of(frame))
+        self.seconds += time.perf_counter() - begin
+        plane = rgb.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return rows[: rgb.height, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+
+    def _matrix_of(self, frame: VideoFrame) -> Matrix | None:
+        """Side data is looked at only if it must be: it keeps frames in memory until they are collected."""
+        if frame.rotation in (0, self._turn.rotation):
+            return self._turn.matrix
+        return display_matrix(frame)
+
+    def rest(self) -> None:
+        """Gives back what is only needed for the next frame."""
+        self._graph = self._graph_key = None
+
+    def after_fork(self) -> None:
+        """Another thread may have put a frame into the graph and not taken it out."""
+        abandon(self._graph)
+        self.rest()
+
+    def _filter(self, frame: VideoFrame, matrix: Matrix | None) -> VideoFrame:
+        key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, matrix)
+        if self._graph is None or key != self._graph_key:
+            self._graph, self._graph_key = _make_graph(frame, matrix, self._size), key
+        self._graph.push(frame)
+        result = self._graph.pull()
+        assert isinstance(result, VideoFrame)
+        return result
+
+
+def display_matrix(frame: VideoFrame) -> Matrix | None:
+    """How the frame has to be turned or mirrored to be looked at, if at all."""
+    try:
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # it carries data of a kind that PyAV has no name for
+        return None
+    return None if data is None else struct.unpack("=9i", bytes(data)[:36])
+
+
+def displayed_size(frame: VideoFrame) -> tuple[int, int]:
+    """Width and height of a frame as it is displayed."""
+    is_turned = any(name == "transpose" for name, _ in rotation_filters(display_matrix(frame)))
+    return (frame.height, frame.width) if is_turned else (frame.width, frame.height)
+
+
+def rotation_filters(matrix: Matrix | None) -> list[Filter]:
+    """The filters by which the ffmpeg program turns and mirrors frames with this display matrix."""
+    if not matrix:
+        return []
+    angle = _clockwise_degrees(matrix)
+    if angle == 90:
+        return [("transpose", "cclock_flip" if matrix[3] > 0 else "clock")]
+    if angle == 180:
+        return [("hflip", "")] * (matrix[0] < 0) + [("vflip", "")] * (matrix[4] < 0)
+    if angle == 270:
+        return [("transpose", "clock_flip" if matrix[3] < 0 else "cclock")]
+    if angle:
+        return [("rotate", f"{angle}*PI/180")]
+    return [("vflip", "")] if matrix[4] < 0 else []
+
+
+def _clockwise_degrees(matrix: Matrix) -> int:
+    scale = math.hypot(matrix[1], matrix[4]) or 1, math.hypot(matrix[0], matrix[3]) or 1
+    return round(math.degrees(math.atan2(matrix[1] / scale[0], matrix[0] / scale[1]))) % 360
+
+
+def _make_graph(frame: VideoFrame, matrix: Matrix | None, size: tuple[int, int]) -> Graph:
+    graph = Graph()
+    graph.threads = 1  # several decoders or converters are at work side by side
+    space, color_range = int(frame.colorspace), int(frame.color_range)
+    source = (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={Fraction(1, 1000)}"
+        f":colorspace={space}:range={color_range}"
+    )
+    steps = [
+        ("buffer", source),
+        *rotation_filters(matrix),
+        ("scale", f"flags=bicubic:w={size[0]}:h={size[1]}"),
+        ("format", "rgb24"),
+        ("buffersink", ""),
+    ]
+    filters = [graph.add(name, args) if args else graph.add(name) for name, args in steps]
+    for before, after in pairwise(filters):
+        before.link_to(after)
+    graph.configure()
+    return graph

@@ -1,0 +1,89 @@
+"""Reading in one line: each function opens, reads and closes."""
+
+from __future__ import annotations
+
+import os
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .images import ImageSequence
+from .reader import VideoReader
+from .sources.fetched import is_url, shown
+from .sources.options import Fetching
+from .times import nearest_frames
+
+if TYPE_CHECKING:
+    import torch
+
+
+def open_video(
+    source: str | PathLike[str], *, fetching: Fetching | None = None, **options: Any
+) -> VideoReader | ImageSequence:
+    """A `VideoReader`, or an `ImageSequence` for a directory; `options` are those of the one that fits.
+
+    >>> with open_video("data_samples/numbered") as images:
+    ...     images.shape
+    (12, 120, 160, 3)
+
+    Args:
+        source: A video file, its URL, or a directory of images.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
+        **options: Those of `VideoReader`, or those of `ImageSequence`.
+    """
+    if is_directory(source, fetching):
+        return ImageSequence(source, **options)
+    return VideoReader(source, fetching=fetching, **options)
+
+
+def is_directory(source: Any, fetching: Fetching | None = None) -> bool:
+    """Return whether a source is a directory; where no local path is allowed, nothing is looked for."""
+    if not isinstance(source, str | PathLike) or is_url(source):
+        return False
+    is_allowed = fetching is None or (fetching.allow_local and fetching.allow_private)
+    return is_allowed and os.path.isdir(source)
+
+
+def read_frames_from_video(
+    path: str | PathLike[str], frame_indices: Any = None, *, fetching: Fetching | None = None
+) -> tuple[NDArray[np.uint8], float]:
+    """Frames of a video, and how many it has a second.
+
+    >>> frames, fps = read_frames_from_video("data_samples/gop2.mp4", [0, 30])
+    >>> frames.shape, fps
+    ((2, 240, 320, 3), 30.0)
+
+    Args:
+        path: A video file, its URL, or a directory of images.
+        frame_indices: The numbers of the frames, in any order; all frames when left out.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
+    """
+    with open_video(path, fetching=fetching) as reader:
+        return reader[slice(None) if frame_indices is None else frame_indices], reader.fps
+
+
+def decode_video_frames(
+    path: str | PathLike[str], timestamps: Any, tolerance_s: float, *, fetching: Fetching | None = None
+) -> torch.Tensor:
+    """For each time the nearest frame, as `(n, C, H, W)` float32 between 0 and 1.
+
+    >>> decode_video_frames("data_samples/gop2.mp4", [0.0, 1.0], tolerance_s=0.01).shape
+    torch.Size([2, 3, 240, 320])
+
+    Args:
+        path: A video file, or its URL.
+        timestamps: Times in seconds.
+        tolerance_s: How far from a time its frame may be.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
+
+    Raises:
+        FrameTimestampError: The nearest frame is further away.
+    """
+    import torch
+
+    with VideoReader(path, fetching=fetching) as reader:
+        numbers = nearest_frames(reader.index.pts_seconds, timestamps, tolerance_s, shown(path))
+        frames = reader.read(np.atleast_1d(numbers), as_torch=True)
+    return frames.to(torch.float32, memory_format=torch.contiguous_format).div_(255)

@@ -1,0 +1,77 @@
+"""What Ray costs beside a plain loop, and whether a clip costs the same among many: as a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .clip import Work, process_clip
+from .job import process_manifest
+from .report import JobReport
+
+
+def brightness(frames: Any, row: dict[str, Any]) -> dict[str, float]:
+    """What is made of each clip, in both: one number, so that no one has more to store."""
+    return {"brightness": float(frames.mean())}
+
+
+def plain_seconds(paths: Sequence[str], num_threads: int, sampling: dict[str, Any]) -> float:
+    """Seconds a clip in a plain loop with so many threads."""
+    work = Work(sampling=sampling, function=brightness)
+
+    def one(path: str) -> None:
+        process_clip({"clip": 0, "path": path}, work)
+
+    with ThreadPoolExecutor(num_threads) as threads:
+        list(threads.map(one, paths[: 4 * num_threads]))  # warm
+        begin = time.perf_counter()
+        list(threads.map(one, paths))
+    return (time.perf_counter() - begin) / len(paths)
+
+
+def ray_report(paths: Sequence[str], sampling: dict[str, Any], size: int | None) -> JobReport:
+    """A job with these clips, whose results are thrown away."""
+    options: dict[str, Any] = {"sampling": sampling, "function": brightness, "clips_per_shard": size}
+    with tempfile.TemporaryDirectory(prefix="pvio_lab_") as folder:
+        return process_manifest(paths, folder, progress=False, **options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints, one line a run, Ray and the plain loop in turns."""
+    parser = argparse.ArgumentParser("python -m pvio_lab.scale.jobs.bench", description=__doc__)
+    parser.add_argument("clip", help="it stands for all clips")
+    parser.add_argument("--clips", type=int, nargs="+", default=[200], help="how many clips a run has")
+    parser.add_argument("--num-frames", type=int, default=8)
+    parser.add_argument("--clips-per-shard", type=int)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="beside a plain loop")
+    given = parser.parse_args(arguments)
+    sampling = {"num_frames": given.num_frames}
+    import ray
+
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray_report([given.clip] * 50, sampling, given.clips_per_shard)  # warm
+    for count in given.clips * given.repeats:
+        report = ray_report([given.clip] * count, sampling, given.clips_per_shard)
+        _print_line(report, given, sampling)
+    return 0
+
+
+def _print_line(report: JobReport, given: argparse.Namespace, sampling: dict[str, Any]) -> None:
+    assert report.costs is not None
+    count, cores = report.num_clips, report.num_cpus
+    whole, steady = report.seconds / count, report.costs.core_seconds / cores
+    words = f"{count:>6} clips  {1000 * whole:8.2f} ms a clip  {1000 * steady:8.2f} without start and end"
+    if given.plain:
+        plain = plain_seconds([given.clip] * count, cores, sampling)
+        words += f"  plain loop {1000 * plain:8.2f}  Ray {whole / plain - 1:+.0%}, {steady / plain - 1:+.0%}"
+    print(words, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Plays frames in real time: those it is too late for are skipped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from ...base.forks import new_condition
+from .source import Track
+
+# So many pictures may be on their way to the page.
+_MOST_UNSEEN = 4
+# A page that says nothing for so long is gone, or does not say anything; then it is not waited for.
+_PATIENCE = 1.0
+
+
+class Player:
+    """One run of playing, in a thread of its own, from `start` to `stop`.
+
+    Args:
+        track: What is played.
+        first: The first frame.
+        rate: How fast: 1 is real time.
+        is_looped: After the last frame comes the first one.
+        show: Shows a frame.
+        end: Called in the thread when it is over, with the exception that ended it, if there was one.
+    """
+
+    def __init__(
+        self,
+        track: Track,
+        first: int,
+        rate: float,
+        *,
+        is_looped: bool,
+        show: Callable[[int], None],
+        end: Callable[[Exception | None], None],
+    ):
+        self._track, self._rate, self._is_looped = track, rate, is_looped
+        self._show, self._end = show, end
+        self._unseen = 0
+        self._state = new_condition()
+        self._is_stopped = False
+        self._from = float(track.times[0 if first >= len(track) - 1 else first])
+        self._thread = threading.Thread(target=self._work, name="pvio_lab player", daemon=True)
+
+    def start(self) -> None:
+        """Begins to play."""
+        self._thread.start()
+
+    def seen(self) -> None:
+        """The page has drawn a picture."""
+        with self._state:
+            self._unseen = max(0, self._unseen - 1)
+            self._state.notify_all()
+
+    def stop(self) -> None:
+        """Ends it, and waits until nothing more is shown."""
+        with self._state:
+            self._is_stopped = True
+            self._state.notify_all()
+        if self._thread is not threading.current_thread():
+            self._thread.join(10)
+
+    def _work(self) -> None:
+        failure: Exception | None = None
+        try:
+            self._play()
+        except Exception as error:
+            failure = error
+        self._end(failure)
+
+    def _play(self) -> None:
+        begin, position = time.monotonic(), self._from
+        number, shown = self._track.number_at(position), -1
+        while not self._is_stopped:
+            if number != shown:
+                self._show(number)
+                shown = number
+                with self._state:
+                    self._unseen += 1
+            self._wait(begin + self._seconds_until(number))
+            position = self._from + (time.monotonic() - begin) * self._rate
+            if position >= self._track.end:
+                if not self._is_looped:
+                    if shown != len(self._track) - 1 and not self._is_stopped:
+                        self._show(len(self._track) - 1)
+                    return
+                begin, self._from = time.monotonic(), float(self._track.times[0])
+                position = self._from
+            number = self._track.number_at(position)
+
+    def _seconds_until(self, number: int) -> float:
+        """When the frame after this one is due, in seconds since the begin."""
+        track = self._track
+        due = float(track.times[number + 1]) if number + 1 < len(track) else track.end
+        return (due - self._from) / self._rate
+
+    def _wait(self, due: float) -> None:
+        """Until that time, and until the page has caught up."""
+        with self._state:
+            self._state.wait_for(lambda: self._is_stopped, max(0.0, due - time.monotonic()))
+            caught_up = self._state.wait_for(
+                lambda: self._is_stopped or self._unseen < _MOST_UNSEEN, _PATIENCE
+            )
+            if not caught_up:
+                self._unseen = 0

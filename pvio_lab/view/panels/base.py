@@ -1,0 +1,367 @@
+"""A measurement with buttons: it runs beside the notebook, shows what is known, and can be stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import closing
+from html import escape
+from typing import Any, NamedTuple
+
+import ipywidgets as widgets
+
+from ...base.forks import new_lock
+from ...measure.reports import tsv_text
+from ...measure.stopping import Stop, time_left
+from ..html import PALE, TEXT, WRONG, figure_html
+from ..static_copy import LIVE, STYLE, Keepsake, kept_html
+
+LABEL_WIDTH = "84px"
+
+
+class Choices(widgets.Box):  # type: ignore[misc]
+    """Boxes to tick, of which several can be; at 600 pixels they take more lines.
+
+    Args:
+        label: What is chosen.
+        options: The words beside each box, and what it stands for.
+        ticked: What is chosen at first.
+        note: What else is to know.
+    """
+
+    def __init__(self, label: str, options: dict[str, Any], ticked: Collection[Any], note: str = ""):
+        self.boxes = {
+            value: widgets.Checkbox(
+                value=value in ticked,
+                description=words,
+                indent=False,
+                tooltip=f"{label}: {words}",
+                layout={"width": "auto", "margin": "0 14px 0 0"},
+            )
+            for words, value in options.items()
+        }
+        parts = list(self.boxes.values())
+        if note:
+            parts.append(widgets.HTML(f'<span style="{PALE}">{escape(note)}</span>'))
+        ticks = widgets.Box(parts, layout={"flex_flow": "row wrap", "flex": "1 1 0", "min_width": "0"})
+        super().__init__([_label(label), ticks], layout={"align_items": "baseline"})
+
+    @property
+    def chosen(self) -> list[Any]:
+        """What is ticked, in order."""
+        return [value for value, box in self.boxes.items() if box.value]
+
+    def choose(self, values: Iterable[Any]) -> None:
+        """Ticks these, and no others."""
+        wanted = set(values)
+        for value, box in self.boxes.items():
+            box.value = value in wanted
+
+
+def seconds_field(value: float) -> Any:
+    """How long each piece takes."""
+    return _field(widgets.BoundedFloatText, "seconds", "How long each piece takes", value, 0.01, 60.0, 0.1)
+
+
+def count_field(label: str, tooltip: str, value: int, most: int) -> Any:
+    """A number from 1 on."""
+    return _field(widgets.BoundedIntText, label, tooltip, value, 1, most, 1)
+
+
+def dropdown(label: str, options: dict[str, Any], tooltip: str) -> Any:
+    """One of several."""
+    return widgets.Dropdown(
+        options=list(options.items()),
+        description=label,
+        tooltip=tooltip,
+        style={"description_width": LABEL_WIDTH},
+        layout={"width": "auto", "max_width": "560px", "margin": "2px 0"},
+    )
+
+
+def line(*parts: Any) -> Any:
+    """Beside each other, or below where there is no room."""
+    return widgets.Box(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
+
+
+def _field(kind: Any, label: str, tooltip: str, value: Any, least: Any, most: Any, step: Any) -> Any:
+    return kind(
+        value=value,
+        min=least,
+        max=most,
+        step=step,
+        description=label,
+        tooltip=tooltip,
+        style={"description_width": LABEL_WIDTH},
+        layout={"width": "180px", "margin": "2px 14px 2px 0"},
+    )
+
+
+def _label(text: str) -> Any:
+    style = f"{TEXT}; display: inline-block; width: {LABEL_WIDTH}; text-align: right; padding-right: 8px"
+    return widgets.HTML(f'<span style="{style}; box-sizing: border-box">{escape(text)}</span>')
+
+
+# Drawing takes time from the next piece's beginning, so it is not done for every one.
+_DRAW_EVERY_SECONDS = 0.7
+# So long does closing wait for a piece to end.
+_CLOSING_SECONDS = 10.0
+
+
+class Moment(NamedTuple):
+    """How far it has come."""
+
+    done: int
+    """How many pieces are done."""
+    total: int
+    """How many there are; 0 while that is not known."""
+    words: str
+    """What was done last, or what is done now."""
+
+
+Work = Callable[[Stop], Generator[Moment]]
+
+
+class Run:
+    """One run, in a thread. Two at once would slow each other down, so a new one ends the one before."""
+
+    _latest: Run | None = None
+    _lock = new_lock()
+
+    def __init__(self, work: Callable[[Stop], None]):
+        self.stop, self._work = Stop(), work
+        self.thread = threading.Thread(target=self._run, name="pvio_lab measurement", daemon=True)
+        with Run._lock:
+            self._before, Run._latest = Run._latest, self
+        self.thread.start()
+
+    def _run(self) -> None:
+        if self._before is not None:
+            self._before.stop.request()
+            self._before.thread.join()
+            self._before = None
+        self._work(self.stop)
+        with Run._lock:
+            if Run._latest is self:
+                Run._latest = None
+
+
+class MeasurePanel(widgets.VBox):  # type: ignore[misc]
+    """Controls on top, then buttons and progress, a picture, a sentence, and the table.
+
+    Args:
+        controls: What can be chosen; they rest while it runs.
+        name: What it is, for a repr that is always the same.
+    """
+
+    is_running = False
+    """It measures now."""
+    _run: Run | None = None
+
+    def __init__(self, controls: Sequence[Any], name: str):
+        self._name, self._drawn = name, 0.0
+        self.report: Any = None
+        self.error: Exception | None = None
+        self.controls = controls
+        self.start_button = widgets.Button(description="Start", icon="play", button_style="primary")
+        self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True)
+        self.bar = widgets.IntProgress(min=0, max=1, layout={"width": "220px"})
+        self.status, self.picture, self.advice = (widgets.HTML() for _ in range(3))
+        self.table = widgets.HTML(layout={"overflow": "auto"})
+        self.text, self.tsv = (
+            _copyable("The table as text"),
+            _copyable("The table with tabs, for a spreadsheet"),
+        )
+        self.tables = widgets.Tab(
+            [self.table, self.text, self.tsv],
+            titles=["Table", "Text to copy", "For a spreadsheet"],
+            layout={"display": "none"},
+        )
+        buttons = widgets.Box(
+            [self.start_button, self.stop_button, self.bar, self.status],
+            layout={"flex_flow": "row wrap", "align_items": "center", "margin": "6px 0"},
+        )
+        style = widgets.HTML(f"<style>{STYLE}</style>", layout={"display": "none"})
+        super().__init__([*controls, buttons, self.picture, self.advice, self.tables, style])
+        self.add_class(LIVE)
+        self._kept = Keepsake(self._kept_html)
+        self.start_button.on_click(lambda _: self.start())
+        self.stop_button.on_click(lambda _: self.stop())
+        self._say("Ready.")
+
+    def start(self) -> None:
+        """Measures what is chosen, in a thread; another measurement that runs is stopped."""
+        if self.is_running:
+            return
+        self.report = self.error = None
+        work = self._work()
+        self.is_running = True
+        self._begin()
+        self._run = Run(lambda stop: self._follow(work, stop))
+
+    def stop(self) -> None:
+        """Ends it; what was measured so far stays."""
+        if self._run is not None and self.is_running:
+            self.stop_button.disabled = True
+            self._say("Stopping ...")
+            self._run.stop.request()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the end, and tells whether it has come; raises what went wrong."""
+        if self._run is not None:
+            self._run.thread.join(timeout)
+        if self.error is not None:
+            raise self.error
+        return not self.is_running
+
+    def close(self) -> None:
+        """Ends the measurement and all that belongs to it; can be called twice."""
+        if self._run is not None:
+            self._run.stop.request()
+            if self._run.thread is not threading.current_thread():
+                self._run.thread.join(_CLOSING_SECONDS)
+        for part in _parts(self):
+            part.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name})"
+
+    def _ipython_display_(self) -> None:
+        self._kept.display(self)
+
+    # --- what the panels differ in ---
+
+    @abstractmethod
+    def _work(self) -> Work:
+        """What to do with the controls as they are now; it sets `report` as it goes."""
+
+    @abstractmethod
+    def _words(self, is_whole: bool) -> tuple[str, str]:
+        """The picture in words, and a sentence to draw from the report, which may not be the whole yet."""
+
+    # --- in the thread ---
+
+    def _follow(self, work: Work, stop: Stop) -> None:
+        begin, moment = time.perf_counter(), Moment(0, 0, "")
+        try:
+            with closing(work(stop)) as moments:
+                for moment in moments:
+                    self._show(moment, time.perf_counter() - begin)
+        except Exception as error:  # shown below the buttons, and raised by `wait`
+            self.error = error
+        try:
+            self._draw(is_end=True, is_whole=not stop.is_wanted and self.error is None)
+        except Exception as error:
+            self.error = self.error or error
+        self._say_end(moment, time.perf_counter() - begin, stop.is_wanted)
+        self._kept.renew()
+        self._rest()
+
+    def _show(self, moment: Moment, seconds: float) -> None:
+        if moment.total:
+            self.bar.max, self.bar.value = moment.total, moment.done
+            self._say(
+                _joined(f"{moment.done} of {moment.total}", time_left(*moment[:2], seconds), moment.words)
+            )
+        else:
+            self._say(moment.words)
+        if time.perf_counter() - self._drawn > _DRAW_EVERY_SECONDS:
+            self._draw()
+
+    def _draw(self, *, is_end: bool = False, is_whole: bool = False) -> None:
+        """The report as it is now."""
+        self._drawn = time.perf_counter()
+        if self.report is None or not (len(self.report) or is_end):
+            return
+        words, self.advice.value = self._words(is_whole)
+        if self._has_rates:
+            self.picture.value = figure_html(self.report.plot(), words)
+        self.table.value = self.report._repr_html_()
+        self.text.value, self.tsv.value = repr(self.report), tsv_text(self.report.to_dicts())
+        self.tables.layout.display = ""
+
+    def _kept_html(self) -> str:
+        """What was measured, for a notebook without a kernel."""
+        if self.report is None or not self._has_rates:
+            return kept_html("Nothing was measured yet. Run the cell, then press Start.")
+        shown = (self.picture.value, self.advice.value, self.table.value)
+        return "".join(shown) + kept_html("Run the cell to measure anew.")
+
+    @property
+    def _has_rates(self) -> bool:
+        return any(row.frames_per_second is not None for row in self.report or ())
+
+    # --- before and after ---
+
+    def _begin(self) -> None:
+        self.bar.value, self.bar.bar_style = 0, ""
+        self.picture.value = self.advice.value = self.table.value = self.text.value = self.tsv.value = ""
+        self.tables.layout.display = "none"
+        self.start_button.disabled, self.stop_button.disabled = True, False
+        for part in _fields(self.controls):
+            part.disabled = True
+        self._drawn = 0.0
+        self._say("Starting ...")
+
+    def _rest(self) -> None:
+        for part in _fields(self.controls):
+            part.disabled = False
+        self.is_running = False
+        self.start_button.disabled, self.stop_button.disabled = False, True
+
+    def _say_end(self, moment: Moment, seconds: float, is_stopped: bool) -> None:
+        pieces = f"{moment.done} of {moment.total} pieces"
+        if self.error is not None:
+            self.bar.bar_style = "danger"
+            kind = type(self.error).__name__
+            self._say(f"It did not work: {self.error} ({kind})", wrong=True)
+        elif is_stopped:
+            self.bar.bar_style = "warning"
+            kept = "; what was measured is kept" if moment.done else ""
+            self._say(
+                f"Stopped after {pieces}{kept}." if moment.total else "Stopped before anything was measured."
+            )
+        elif not self._has_rates:
+            self.bar.bar_style = "danger"
+            self._say("Nothing could be measured.", wrong=True)
+        else:
+            self.bar.bar_style = "success"
+            self._say(f"Done: {pieces} in {seconds:.0f} s.")
+
+    def _say(self, words: str, *, wrong: bool = False) -> None:
+        role, style = ("alert", WRONG) if wrong else ("status", PALE)
+        style += "; line-height: 1.4; overflow-wrap: anywhere; white-space: normal"
+        self.status.value = f'<div role="{role}" style="{style}">{escape(words)}</div>'
+
+
+def sentence_html(words: str, *, wrong: bool = False) -> str:
+    """A sentence that matters."""
+    style = f"{WRONG if wrong else TEXT}; font-weight: 600; line-height: 1.4; margin: 4px 0"
+    return f'<div style="{style}; overflow-wrap: anywhere">{escape(words)}</div>'
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _copyable(label: str) -> Any:
+    return widgets.Textarea(
+        tooltip=label, placeholder=label, rows=12, layout={"width": "100%", "height": "220px"}
+    )
+
+
+def _parts(box: Any) -> list[Any]:
+    """All that is inside, the innermost first."""
+    parts = []
+    for part in getattr(box, "children", ()):
+        parts += [*_parts(part), part]
+    return parts
+
+
+def _fields(controls: Sequence[Any]) -> list[Any]:
+    """What can be changed."""
+    every = [part for control in controls for part in [*_parts(control), control]]
+    return [part for part in every if hasattr(part, "disabled")]

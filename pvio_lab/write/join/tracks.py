@@ -1,0 +1,224 @@
+"""The streams of a joined file: each gives the packets of clip after clip their times in the whole."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from array import array
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from ...errors import EncodeError
+from .clip import Clip
+
+# Each packet of these decodes to as many samples as the others, also the last one, which lasts shorter.
+_EVEN = {"aac", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "opus"}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The time of a clip in the whole, in seconds."""
+
+    begin: Fraction
+    end: Fraction
+    is_first: bool
+    is_last: bool
+
+
+class Shift:
+    """Ticks of a clip -> ticks of the whole: exact, then rounded to the nearest.
+
+    >>> Shift(Fraction(1, 30), Fraction(1, 1000), Fraction(1, 2))(2)
+    567
+
+    Args:
+        source: Seconds in a tick of the clip.
+        target: Seconds in a tick of the whole.
+        seconds: How much later everything is.
+    """
+
+    def __init__(self, source: Fraction, target: Fraction, seconds: Fraction):
+        scale, shift = source / target, seconds / target
+        whole = math.lcm(scale.denominator, shift.denominator)
+        self._numbers = 2 * int(scale * whole), 2 * int(shift * whole) + whole, 2 * whole
+
+    def __call__(self, ticks: int) -> int:
+        """The time in ticks of the whole."""
+        a, b, c = self._numbers
+        return (ticks * a + b) // c
+
+
+class Lane(ABC):
+    """A stream of the output, and of the clip that is being written.
+
+    Args:
+        output: The file; its header is written.
+        stream: The stream of it.
+        source: The stream of the first clip.
+    """
+
+    def __init__(self, output: OutputContainer, stream: Stream, source: Stream):
+        self._output, self._stream = output, stream
+        self.codec = source.codec_context.codec.canonical_name
+        self.index, self.source = stream.index, source.index
+        self.tick = stream.time_base or Fraction(1)
+        self.times = array("q")
+        """When each packet is shown, in ticks."""
+        self._last = -(2**62)
+
+    def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
+        """The next packets are those of this stream of this clip."""
+        self._path, self._interval = clip.path, interval
+        self._source_tick = source.time_base or Fraction(1)
+        self._place = Shift(self._source_tick, self.tick, interval.begin - clip.start)
+        self._length = Shift(self._source_tick, self.tick, Fraction(0))
+        self._first_tick, self._end_tick = self._ticks(interval.begin), self._ticks(interval.end)
+
+    @abstractmethod
+    def take(self, packet: Packet[Any]) -> None:
+        """Writes a packet of the clip, or drops it."""
+
+    def end(self) -> None:
+        """All packets of the clip were taken."""
+        return
+
+    def _ticks(self, seconds: Fraction) -> int:
+        return math.floor(seconds / self.tick + Fraction(1, 2))
+
+    def _write(self, packet: Packet[Any], pts: int, dts: int, duration: int) -> None:
+        dts = max(dts, self._last + 1)
+        if dts > pts:
+            raise EncodeError(
+                f"the ticks of the output, {self.tick} s, are too coarse to tell the frames of {self._path} "
+                f"apart; choose another container, such as .mp4"
+            )
+        self._last = dts
+        packet.stream = self._stream
+        packet.time_base = self.tick
+        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        self.times.append(pts)
+        self._output.mux_one(packet)
+
+
+class VideoLane(Lane):
+    """Pictures: each packet counts."""
+
+    def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
+        """The next packets are those of this stream of this clip."""
+        super().begin(clip, source, interval)
+        frames = clip.frames[source.index]
+        self._rows = iter(zip(frames.pts.tolist(), frames.dts.tolist(), frames.size.tolist(), strict=True))
+
+    def take(self, packet: Packet[Any]) -> None:
+        """Writes a packet, if it is the one that was there before."""
+        pts, dts, size = next(self._rows, (None, 0, 0))
+        if pts is None or pts != packet.pts or size != packet.size:
+            raise EncodeError(f"{self._path} has changed while it was read")
+        self._write(packet, self._place(pts), self._place(dts), self._length(packet.duration or 0))
+
+    def end(self) -> None:
+        """Fails if packets are missing."""
+        if next(self._rows, None) is not None:
+            raise EncodeError(f"{self._path} has changed while it was read")
+
+
+class SoundLane(Lane):
+    """Sound: anchored anew to the pictures of each clip; what would overlap at a joint is dropped.
+
+    Decoders that only count samples stay with the pictures, too: a packet at a joint is kept or dropped so
+    that all samples up to there fill the time up to there, to half a packet.
+
+    Args:
+        output: The file; its header is written.
+        stream: The stream of it.
+        source: The stream of the first clip.
+        has_lead: The output has a place for what comes before time 0.
+    """
+
+    def __init__(self, output: OutputContainer, stream: Stream, source: AudioStream, has_lead: bool):
+        super().__init__(output, stream, source)
+        context = source.codec_context
+        self._has_lead = has_lead
+        self._may_be_cut = output.format.name in ("matroska", "webm")
+        self._sample = Fraction(1, context.sample_rate or 48000)
+        self._usual = context.frame_size if self.codec in _EVEN else 0
+        self._reach: int | None = None  # how far all samples so far would reach, without gaps and overlaps
+
+    def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
+        """The next packets are those of this stream of this clip."""
+        super().begin(clip, source, interval)
+        self._place_sample = Shift(self._source_tick, self._sample, interval.begin - clip.start)
+        self._num_samples = Shift(self._source_tick, self._sample, Fraction(0))
+        self._first_sample, self._end_sample = (
+            math.floor(seconds / self._sample) for seconds in (interval.begin, interval.end)
+        )
+        self._next: int | None = None
+        self._is_joining = not interval.is_first
+
+    def take(self, packet: Packet[Any]) -> None:
+        """Writes a packet, if it has its place in the clip's time."""
+        time = packet.pts if packet.pts is not None else packet.dts
+        time = self._next if time is None else time
+        if time is None:
+            raise EncodeError(f"the sound of {self._path} has no times")
+        self._next = time + (packet.duration or 0)
+        samples = self._samples_in(packet)
+        first, begin = self._place_sample(time), self._place(time)
+        reach = first if self._reach is None or first - self._reach > samples else self._reach
+        if not self._has_room(first, reach, samples):
+            return
+        self._is_joining = False
+        self._reach = reach + samples - (_unheard_samples(packet) if self._may_be_cut else 0)
+        begin = max(begin, self._last + 1)
+        duration = self._length(packet.duration or 0)
+        if not self._interval.is_last:
+            duration = max(min(duration, self._end_tick - begin), 1)
+        self._write(packet, begin, begin, duration)
+
+    def _samples_in(self, packet: Packet[Any]) -> int:
+        """How many come out of a decoder, which may be more than are to be heard."""
+        own = self._num_samples(packet.duration or 0)
+        if self.codec not in _EVEN or own > 1.5 * self._usual > 0:
+            return own
+        self._usual = self._usual or own
+        return self._usual
+
+    def _has_room(self, first: int, reach: int, samples: int) -> bool:
+        """Whether a packet is to be kept, from its first sample, and from where it would be if counted."""
+        half = samples // 2
+        if self._interval.is_first and first < 0 and not self._has_lead:
+            return False
+        if not self._interval.is_last and (first >= self._end_sample or reach + half > self._end_sample):
+            return False
+        return not self._is_joining or first + half >= max(reach, self._first_sample)
+
+
+class SubtitleLane(Lane):
+    """Subtitles: within the time of their clip."""
+
+    def take(self, packet: Packet[Any]) -> None:
+        """Writes a packet, shortened where it goes beyond the clip."""
+        if packet.pts is None or (self.codec == "mov_text" and packet.size <= 2):
+            return  # an empty text, which the output gets where there is a gap
+        begin = self._place(packet.pts)
+        end = begin + self._length(packet.duration or 0)
+        if not self._interval.is_last:
+            end = min(end, self._end_tick)
+        begin = max(begin, self._first_tick)
+        if end < begin or (not self._interval.is_last and begin >= self._end_tick):
+            return
+        begin = max(begin, self._last + 1)
+        self._write(packet, begin, begin, max(end - begin, 0))
+
+
+def _unheard_samples(packet: Packet[Any]) -> int:
+    """How many at its end are not to be heard."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0
+    return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[4:8], "little")
