@@ -4,7 +4,7 @@ from lab_page import lab
 from lab_server import browser, server
 from ray_session import ray_session
 
-from pvio_lab.base.cpus import num_cpus
+from pvio_lab.base import num_cpus
 
 __all__ = ["browser", "interrupts", "lab", "ray_session", "server"]
 

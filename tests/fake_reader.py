@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.read.info import VideoInfo
+from pvio_lab.read import VideoInfo
 
 
 class FakeReader:

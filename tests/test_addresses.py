@@ -4,8 +4,9 @@ import socket
 
 import pytest
 
+from pvio_lab.read import has_secrets, is_url, shown
 from pvio_lab.read.sources import urls as addresses
-from pvio_lab.read.sources.urls import connect, has_secrets, is_public, is_url, shown, without_secrets
+from pvio_lab.read.sources.urls import connect, is_public, without_secrets
 
 PRIVATE = """127.0.0.1 127.8.8.8 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.100.100.200
 168.63.129.16 224.0.0.1 240.0.0.1 255.255.255.255 192.0.0.192 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fc00::1

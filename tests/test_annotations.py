@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisely_samples import CAR, video_annotation
 
-from pvio_lab.marks.annotations import find_notes, read_notes
+from pvio_lab.marks import FrameNotes, Marks, find_notes
+from pvio_lab.marks.annotations import read_notes
 from pvio_lab.marks.format import RangeMark
-from pvio_lab.marks.marks import Marks
-from pvio_lab.marks.notes import FrameNotes, notes_of_numbers
+from pvio_lab.marks.notes import notes_of_numbers
 from pvio_lab.marks.supervisely import notes_of_supervisely, scaled_geometry
 from pvio_lab.marks.table import notes_of_table
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
 
 import pvio_lab as pv
@@ -92,17 +89,6 @@ def test_a_public_name_imports_and_explains_itself(name):
     value = getattr(pv, name)
     assert value.__name__ == name
     assert value.__doc__
-
-
-def test_a_type_checker_sees_the_same_names():
-    tree = ast.parse(Path(pv.__file__).read_text("utf-8"))
-    seen = [
-        (alias.asname, node.module)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.level
-        for alias in node.names
-    ]
-    assert sorted(seen) == sorted(pv._HOMES.items())
 
 
 def test_dir_lists_the_public_names():

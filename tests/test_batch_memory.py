@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pvio_lab.read.decode.buffers import BatchMemory, SharedMemory
+from pvio_lab.read import BatchMemory, SharedMemory
 
 SHAPE = (4, 6, 8, 3)
 

@@ -11,7 +11,7 @@ from fake_reader import FakeReader
 from PIL import Image
 
 from pvio_lab import show
-from pvio_lab.read.images import ImageSequence
+from pvio_lab.read import ImageSequence
 from pvio_lab.view.card import reader_card, scan_table
 
 

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pvio_lab.load.clip_plan import ClipShape, Timeline, random_start, spread_start, steady_timeline
-from pvio_lab.read.times import frames_at
+from pvio_lab.read import frames_at
 
 counts = st.integers(1, 40)
 rates = st.floats(0.5, 100)

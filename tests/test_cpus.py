@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import pvio_lab.base.cpus
-from pvio_lab.base.cpus import num_cpus
+from pvio_lab.base import num_cpus
 
 ALLOWED = 8
 

@@ -8,9 +8,10 @@ import av
 import pytest
 from optional import needs
 
+from pvio_lab.measure import DoctorReport
 from pvio_lab.measure import doctor as module
 from pvio_lab.measure import doctor as probes
-from pvio_lab.measure.doctor import PACKAGES, DoctorReport, DoctorRow, answer, doctor, ffmpeg_release
+from pvio_lab.measure.doctor import PACKAGES, DoctorRow, answer, doctor, ffmpeg_release
 
 BAD = {
     "absent": "raise ModuleNotFoundError('no module')",

@@ -18,8 +18,9 @@ from unruly_server import serving
 
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
+from pvio_lab.read import fetched
 from pvio_lab.read.sources.cache import DownloadCache, _entry_name, file_name
-from pvio_lab.read.sources.fetched import fetched, local_path
+from pvio_lab.read.sources.fetched import local_path
 from pvio_lab.read.sources.locks import Holds, alone_in, holds_in
 
 SIZE = 100_000

@@ -11,9 +11,8 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataset, WorkerReport, explore_workers
-from pvio_lab.measure.reports import WorkerRow
-from pvio_lab.measure.stopping import Stop
-from pvio_lab.measure.workers import WorkerStep, worker_steps
+from pvio_lab.measure import Stop, WorkerRow, worker_steps
+from pvio_lab.measure.workers import WorkerStep
 from pvio_lab.view.panels import explorer as explorer_module
 
 

@@ -13,7 +13,7 @@ from truth_frames import SAMPLES, psnr, read_number
 
 from pvio_lab import ImageSequence, VideoReader
 from pvio_lab.view.browser.exports import Cancelled, export_range, save_frame
-from pvio_lab.write.codecs import MUXERS
+from pvio_lab.write import MUXERS
 
 TARGETS = ["part.mp4", "part.gif", "pictures"]
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the links and permissions of POSIX")

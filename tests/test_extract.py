@@ -23,8 +23,7 @@ from supervisely_samples import CAR, video_annotation
 from truth_frames import SAMPLES, TRUTH, read_number, true_frames, true_times
 
 from pvio_lab import DecodeError, OpenError, SampleReport, VideoReader, sample_video, sample_video_tree
-from pvio_lab.base.files import Target
-from pvio_lab.base.locks import LockFile
+from pvio_lab.base import LockFile, Target
 from pvio_lab.write.sample.report import SampleRow
 
 CLIP = SAMPLES / "gop2.mp4"

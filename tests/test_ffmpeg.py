@@ -24,10 +24,8 @@ from truth_frames import read_number
 
 from make import draw_frame  # isort: skip (found by truth_frames)
 from pvio_lab import EncodeError, VideoReader
-from pvio_lab.write import ffmpeg
+from pvio_lab.write import VideoWriter, ffmpeg, write_frames_to_video
 from pvio_lab.write.ffmpeg import last_words
-from pvio_lab.write.shortcuts import write_frames_to_video
-from pvio_lab.write.writer import VideoWriter
 
 pytestmark = pytest.mark.timeout(120)
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

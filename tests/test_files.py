@@ -15,10 +15,8 @@ import psutil
 import pytest
 
 from pvio_lab import VideoWriter
-from pvio_lab.base import partials
-from pvio_lab.base.files import Target, _pass_on, write_whole
-from pvio_lab.base.locks import LockFile
-from pvio_lab.base.partials import Partial, clear_partials
+from pvio_lab.base import LockFile, Partial, Target, clear_partials, partials, write_whole
+from pvio_lab.base.files import _pass_on
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the names and links of POSIX")

@@ -28,8 +28,7 @@ from pvio_lab import (
     scan_videos,
     stream_video_frames_to_dir,
 )
-from pvio_lab.base.children import in_words
-from pvio_lab.base.locks import LockFile
+from pvio_lab.base import LockFile, in_words
 from pvio_lab.errors import printable
 from pvio_lab.marks.annotations import read_notes
 from pvio_lab.marks.file import MarksFile

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pvio_lab.errors import DecodeError, FrameTimestampError, OpenError
-from pvio_lab.read.images import ImageSequence
+from pvio_lab.read import ImageSequence
 
 HEIGHT, WIDTH = 24, 32
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from pvio_lab.view.browser.latest import Latest
+from pvio_lab.base import Latest
 
 
 def test_only_the_newest_wish_counts():

@@ -15,14 +15,10 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoReader, sample_video
-from pvio_lab.base.identity import identity_of
-from pvio_lab.base.locks import LockFile
+from pvio_lab.base import LockFile
+from pvio_lab.marks import MarkKeeper, Marks, find_notes, identity_of, marked_video
 from pvio_lab.marks import file as mark_file
 from pvio_lab.marks import keeper as mark_keeper
-from pvio_lab.marks.annotations import find_notes
-from pvio_lab.marks.keeper import MarkKeeper
-from pvio_lab.marks.marks import Marks
-from pvio_lab.marks.places import marked_video
 
 FRAMES = 60
 
@@ -453,7 +449,7 @@ def test_what_cannot_be_saved_is_said_and_tried_again(clip, opened, monkeypatch)
 PROCESS = """
 import sys, time
 from functools import partial
-from pvio_lab.base.identity import identity_of
+from pvio_lab.marks import identity_of
 from pvio_lab.marks.places import marked_video
 from pvio_lab.view import mark_keeper
 from pvio_lab.marks.marks import Marks

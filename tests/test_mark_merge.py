@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pvio_lab.marks import Marks
 from pvio_lab.marks.format import Contents, RangeMark
-from pvio_lab.marks.marks import Marks
 from pvio_lab.marks.merge import merge
 
 RUN, WALK, JUMP = RangeMark(3, 6, "run"), RangeMark(3, 8, "run"), RangeMark(20, 22, "jump")

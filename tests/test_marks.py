@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
+from pvio_lab.marks import Marks
 from pvio_lab.marks.format import CYCLE, FrameMark, RangeMark
 from pvio_lab.marks.history import MAX_STEPS, History
-from pvio_lab.marks.marks import Marks
 
 ISSUE = {
     "frames": [{"index": 12, "labels": ["a", "b"]}],

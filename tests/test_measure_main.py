@@ -8,10 +8,10 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab.errors import DecodeError
+from pvio_lab.measure import DoctorReport, ThroughputReport, ThroughputRow
 from pvio_lab.measure import __main__ as commands
 from pvio_lab.measure.__main__ import main
-from pvio_lab.measure.doctor import DoctorReport, DoctorRow
-from pvio_lab.measure.reports import ThroughputReport, ThroughputRow
+from pvio_lab.measure.doctor import DoctorRow
 
 CLIP = str(SAMPLES / "gop2.mp4")
 ROW = ThroughputRow("a.mp4", "pvio_lab", "pvio_lab 1", "1 thread", "random", 90.0, 80.0, 95.0)

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.frames import ascending, frame_numbers
+from pvio_lab.read import frame_numbers
+from pvio_lab.read.frames import ascending
 
 lengths = st.integers(0, 50)
 maybe = st.none() | st.integers(-70, 70)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pvio_lab.write.codecs import CODECS, ENCODERS, MUXERS
+from pvio_lab.write import MUXERS
+from pvio_lab.write.codecs import CODECS, ENCODERS
 from pvio_lab.write.colour import check_size, chroma_steps, colour_arguments
 from pvio_lab.write.options import (
     Options,

@@ -9,9 +9,9 @@ from fake_peers import FakePeer, moving_frames
 from optional import needs
 from truth_frames import SAMPLES, TRUTH, psnr, read_number, true_frames
 
-from pvio_lab.measure import pieces
-from pvio_lab.measure.peers import PEERS, Decord, PvioLab, PyAV, load_peer
-from pvio_lab.measure.pieces import PATTERNS, Task, run_piece
+from pvio_lab.measure import PATTERNS, PEERS, pieces
+from pvio_lab.measure.peers import Decord, PvioLab, PyAV, load_peer
+from pvio_lab.measure.pieces import Task, run_piece
 from pvio_lab.measure.truth import plan_course
 
 CLIP = SAMPLES / "gop2.mp4"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.decode.plan import SEEK_COST, Run, plan_runs, share_out
+from pvio_lab.read import plan_runs
+from pvio_lab.read.decode.plan import SEEK_COST, Run, share_out
 
 
 @st.composite

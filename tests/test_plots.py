@@ -8,8 +8,9 @@ import pytest
 from fake_reader import FakeReader
 from PIL import Image
 
-from pvio_lab.read.images import ImageSequence
-from pvio_lab.view.plots import COLOURS, filmstrip, plot_gops
+from pvio_lab.read import ImageSequence
+from pvio_lab.view import filmstrip, plot_gops
+from pvio_lab.view.plots import COLOURS
 
 PNG = b"\x89PNG"
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from pvio_lab import EncodeError
-from pvio_lab.write import probe, writer
+from pvio_lab.write import VideoWriter, probe, writer
 from pvio_lab.write.codecs import CODECS, ENCODERS
-from pvio_lab.write.writer import VideoWriter
 
 SOFTWARE = [name for name, encoder in ENCODERS.items() if not encoder.is_hardware]
 FRAME = np.zeros((64, 64, 3), np.uint8)

@@ -7,8 +7,9 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab.errors import OpenError
-from pvio_lab.measure.profile import PHASES, Facts, advise, profile_reads
-from pvio_lab.read.reader import VideoReader
+from pvio_lab.measure import profile_reads
+from pvio_lab.measure.profile import PHASES, Facts, advise
+from pvio_lab.read import VideoReader
 
 PNG = b"\x89PNG"
 SHAPES = SAMPLES / "shapes.mp4"

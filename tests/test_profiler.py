@@ -13,13 +13,16 @@ from fake_peers import FakeRunner
 from truth_frames import SAMPLES
 
 from pvio_lab import profile_throughput
-from pvio_lab.measure import throughput
+from pvio_lab.measure import (
+    Stop,
+    ThroughputReport,
+    missing_peers,
+    profile_pattern,
+    throughput,
+    throughput_steps,
+)
 from pvio_lab.measure.child import ChildError
-from pvio_lab.measure.peers import missing_peers
-from pvio_lab.measure.profile import profile_pattern
-from pvio_lab.measure.reports import ThroughputReport
-from pvio_lab.measure.stopping import Stop
-from pvio_lab.measure.throughput import run_steps, throughput_steps
+from pvio_lab.measure.throughput import run_steps
 from pvio_lab.view.panels import profiler as profiler_module
 from pvio_lab.view.panels.base import MeasurePanel, Moment, Run
 

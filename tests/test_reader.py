@@ -9,7 +9,7 @@ import torch
 from truth_frames import CLIPS, SAMPLES, TRUTH, read_number, shuffled, true_frames, true_times, wrong_frames
 
 from pvio_lab import FrameTimestampError, VideoReader, open_video, read_frames_from_video
-from pvio_lab.read.reader import VideoReader as Reader
+from pvio_lab.read import VideoReader as Reader
 
 WHOLE = [name for name in CLIPS if name != "damaged.mp4"]
 

@@ -20,9 +20,9 @@ import torch
 from truth_frames import psnr, read_number
 
 import pvio_lab as pv
-from pvio_lab.base.locks import LockFile
+from pvio_lab.base import LockFile
+from pvio_lab.write import StreamingVideoEncoder
 from pvio_lab.write.camera import Camera
-from pvio_lab.write.recorder import StreamingVideoEncoder
 
 draw_frame = sys.modules["make"].draw_frame
 KEYS = ["front", "observation.images.left", "wrist"]

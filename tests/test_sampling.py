@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.sampling import sample_indices
+from pvio_lab.read import sample_indices
 
 
 def video(length, fps=25.0):

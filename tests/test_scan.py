@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pvio_lab.read.scan import ScanReport, ScanRow, scan_videos
+from pvio_lab.read import ScanReport, scan_videos
+from pvio_lab.read.scan import ScanRow
 
 SAMPLES = Path(__file__).parents[1] / "data_samples"
 TRUTH = json.loads((SAMPLES / "truth.json").read_text("utf-8"))

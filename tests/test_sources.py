@@ -25,7 +25,8 @@ from unruly_server import serving
 
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
-from pvio_lab.read.sources.fetched import fetched, local_path, opened_stream
+from pvio_lab.read import fetched, opened_stream
+from pvio_lab.read.sources.fetched import local_path
 from pvio_lab.read.sources.http import _opener
 
 CLIP = SAMPLES / "gop2.mp4"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pvio_lab.read.sources.options import Fetching
+from pvio_lab.read import Fetching
 from pvio_lab.scale.policies import Policy
 from pvio_lab.scale.preprocess import Form
 from pvio_lab.scale.spool import Spool

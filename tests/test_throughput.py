@@ -14,11 +14,16 @@ from truth_frames import SAMPLES, true_frames
 
 from pvio_lab import show
 from pvio_lab.errors import OpenError
-from pvio_lab.measure import throughput
+from pvio_lab.measure import (
+    PEERS,
+    ThroughputReport,
+    ThroughputRow,
+    measure_throughput,
+    throughput,
+    throughput_steps,
+)
 from pvio_lab.measure.child import Child, ChildError
-from pvio_lab.measure.peers import PEERS
-from pvio_lab.measure.reports import ThroughputReport, ThroughputRow
-from pvio_lab.measure.throughput import measure_throughput, run_steps, throughput_steps
+from pvio_lab.measure.throughput import run_steps
 
 CLIP = str(SAMPLES / "gop2.mp4")
 PNG = b"\x89PNG"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvio_lab.errors import FrameTimestampError
-from pvio_lab.read.times import frames_at, nearest_frames
+from pvio_lab.read import frames_at, nearest_frames
 
 PTS = np.arange(10) / 4
 DURATIONS = np.full(10, 0.25)

@@ -10,7 +10,7 @@ from truth_frames import SAMPLES
 from unruly_server import serving
 
 from pvio_lab import Fetching, SourceError
-from pvio_lab.read.sources.fetched import fetched
+from pvio_lab.read import fetched
 from pvio_lab.read.sources.http import _Chunks
 from pvio_lab.read.sources.retries import FetchError
 

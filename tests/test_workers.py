@@ -13,10 +13,10 @@ from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataset, compare_workers, suggest_workers
 from pvio_lab.load.progress import Progress
+from pvio_lab.measure import Setting, WorkerReport, WorkerRow, worker_steps
 from pvio_lab.measure.__main__ import main
-from pvio_lab.measure.reports import Setting, WorkerReport, WorkerRow
 from pvio_lab.measure.suggest import first_settings, hold_tournament
-from pvio_lab.measure.workers import run_steps, take_sample, worker_steps
+from pvio_lab.measure.workers import run_steps, take_sample
 
 
 class FakeLoader:

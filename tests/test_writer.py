@@ -28,7 +28,8 @@ from pvio_lab import (
     get_video_metadata,
     write_frames_to_video,
 )
-from pvio_lab.write.codecs import CODECS, ENCODERS, MUXERS
+from pvio_lab.write import MUXERS
+from pvio_lab.write.codecs import CODECS, ENCODERS
 
 NTSC = Fraction(30000, 1001)
 FRAMES = [draw_frame(number, 160, 120) for number in range(12)]

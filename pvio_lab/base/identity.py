@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 # So many bytes of the beginning, middle and end tell files of one size apart.
 _SAMPLE_BYTES = 4096
@@ -24,18 +23,6 @@ class Identity:
     """The hash of the bytes at its beginning, in its middle and at its end."""
 
 
-def identity_of(source: Any) -> Identity:
-    """Return the identity of a video file, a directory of images, or an open reader."""
-    if isinstance(source, str | PathLike):
-        if not os.path.isdir(source):
-            return identity_of_file(source)
-        from ..read.images import ImageSequence  # most callers have no use for it
-
-        source = ImageSequence(source)
-    paths = getattr(source, "paths", None)
-    return identity_of_file(source.info.path) if paths is None else _identity_of_images(paths)
-
-
 def identity_of_file(path: str | PathLike[str]) -> Identity:
     """Return the identity of a file, by no more than three short reads."""
     size, sample = os.stat(path).st_size, hashlib.sha256()
@@ -46,8 +33,8 @@ def identity_of_file(path: str | PathLike[str]) -> Identity:
     return Identity(size, sample.hexdigest())
 
 
-def _identity_of_images(paths: Sequence[Path]) -> Identity:
-    """Names and sizes of all, and bytes of the first, the middle and the last one."""
+def identity_of_images(paths: Sequence[Path]) -> Identity:
+    """Return the identity of a directory of images: all names and sizes, and bytes of three of the files."""
     sizes = [path.stat().st_size for path in paths]
     sample = hashlib.sha256("\n".join(map("{0.name} {1}".format, paths, sizes)).encode("utf-8", "replace"))
     for path in (paths[0], paths[len(paths) // 2], paths[-1]):

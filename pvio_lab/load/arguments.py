@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from ..read.frames import not_negative_integer, positive_integer
-from ..read.sources.fetched import source_name
-from ..read.sources.urls import outline
+from ..read import not_negative_integer, outline, positive_integer, source_name
 
 _INSTEAD = {
     "collate_fn": "batches are filled in place; use the dataset's transform= to change them",

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.forks import new_lock
-from ..read.decode.buffers import BatchMemory
-from ..read.frames import Frames
+from ..base import new_lock
+from ..read import BatchMemory, Frames
 from .files import Check, Lane
 from .plan import Batch, Part
 from .progress import Progress, Spent

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..read.times import ROUNDING_SECONDS, frames_at
+from ..read import ROUNDING_SECONDS, frames_at
 
 Numbers = NDArray[np.int64]
 Seconds = NDArray[np.float64]

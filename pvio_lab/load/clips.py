@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from ..base.cpus import num_cpus
+from ..base import num_cpus
 from ..errors import OpenError, printable
-from ..read.frames import Frames, integer, not_negative_integer, positive_integer
-from ..read.sources.options import Fetching
-from ..read.times import frame_rate
+from ..read import Fetching, Frames, frame_rate, integer, not_negative_integer, positive_integer
 from .arguments import checked_dtype, checked_size, checked_stride, one_of
 from .clip_plan import (
     ClipShape,

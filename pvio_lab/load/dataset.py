@@ -10,10 +10,8 @@ from typing import Any, get_args
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..base.cpus import num_cpus
-from ..read.decode.buffers import BatchMemory
-from ..read.frames import positive_integer
-from ..read.sources.options import Fetching
+from ..base import num_cpus
+from ..read import BatchMemory, Fetching, positive_integer
 from .arguments import checked_dtype, checked_size, one_of
 from .batches import Finisher, Transform, make_batches
 from .epoch import Epoch, Recipe

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..base.forks import new_rlock
+from ..base import new_rlock
 from .files import MediaFile
 from .plan import Batch, Piece, cut, form_batches, share
 from .skipped import BROKEN, Trouble

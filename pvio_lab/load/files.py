@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from ..base.forks import new_rlock
-from ..read.decode.index import Layout
-from ..read.decode.opening import Opened, open_file
-from ..read.decode.pyav import PyAVEngine
-from ..read.decode.rgb import Converter, Turn
-from ..read.frames import Frames, scaled_size
-from ..read.images import ImageSequence
-from ..read.info import VideoInfo
-from ..read.shortcuts import is_directory
-from ..read.sidecar import describe, recall, remember
-from ..read.sources.fetched import HeldSource, fetched
+from ..base import new_rlock
+from ..read import (
+    Converter,
+    Frames,
+    HeldSource,
+    ImageSequence,
+    Layout,
+    Opened,
+    PyAVEngine,
+    Turn,
+    VideoInfo,
+    describe,
+    fetched,
+    is_directory,
+    open_file,
+    recall,
+    remember,
+    scaled_size,
+)
 from .plan import Size
 from .sources import Source
 

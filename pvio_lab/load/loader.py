@@ -10,9 +10,8 @@ from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any, Literal, get_args
 
-from ..base.cpus import num_cpus
-from ..read.decode.buffers import BatchMemory
-from ..read.frames import not_negative_integer, positive_integer
+from ..base import num_cpus
+from ..read import BatchMemory, not_negative_integer, positive_integer
 from .arguments import can_pin, checked_rank, checked_workers, distributed_rank, one_of, refuse_torch_options
 from .batches import Delivered, Done, make_batches
 from .dataset import VideoCollectionDataset

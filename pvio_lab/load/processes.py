@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
-from ..read.decode.buffers import SharedMemory
+from ..read import SharedMemory
 from .batches import Done, Finisher, PartReader, make_batch, note_batch
 from .plan import Batch, by_batch, in_turns
 from .progress import Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..base.forks import new_rlock
+from ..base import new_rlock
 
 
 class Spent(NamedTuple):

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Any
 
-from ..base.forks import new_lock, survive_forks
-from ..read.frames import Frames
-from ..read.images import ImageSequence
-from ..read.reader import VideoReader
-from ..read.sampling import timeline
-from ..read.shortcuts import is_directory, open_video
-from ..read.sources.options import Fetching
+from ..base import new_lock, survive_forks
+from ..read import Fetching, Frames, ImageSequence, VideoReader, is_directory, open_video, timeline
 from .clip_plan import Numbers, Timeline
 
 Reader = VideoReader | ImageSequence

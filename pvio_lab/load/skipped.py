@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from ..base.forks import new_lock
+from ..base import new_lock
 from ..errors import VideoError, printable
 
 

@@ -10,8 +10,7 @@ from multiprocessing import context
 from os import PathLike
 from typing import Any, NamedTuple
 
-from ..read.sources.options import Fetching
-from ..read.sources.urls import has_secrets, public_name, public_names
+from ..read import Fetching, has_secrets, public_name, public_names
 from .arguments import checked_paths
 
 

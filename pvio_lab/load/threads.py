@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..base import waiting
-from ..base.forks import new_condition, new_lock, survive_forks
+from ..base import new_condition, new_lock, survive_forks, waiting
 from .batches import Done, Filling, Finisher, PartReader
 from .plan import Batch, Task, by_piece
 from .progress import Progress

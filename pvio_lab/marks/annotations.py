@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..base.identity import identity_of
-from ..base.side_files import in_short, read_json
+from ..base import in_short, read_json
 from ..errors import printable
-from ..read.sources.urls import is_url, source_name
+from ..read import is_url, source_name
 from .format import contents_of
 from .notes import FrameNotes, notes_of_marks, notes_of_numbers
-from .places import Marked, find_marks, is_elsewhere, working_folder
+from .places import Marked, find_marks, identity_of, is_elsewhere, working_folder
 from .supervisely import is_supervisely, notes_of_supervisely
 from .table import read_label_table
 

@@ -8,11 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ..base.files import Target, free_path
-from ..base.forks import new_lock
-from ..base.identity import Identity
-from ..base.locks import LockFile
-from ..base.side_files import read_content
+from ..base import Identity, LockFile, Target, free_path, new_lock, read_content
 from ..errors import printable
 from .format import Contents, marks_text, parsed_marks
 from .merge import Keep, merge

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..base.identity import Identity
-from ..base.side_files import in_short, parsed_json, read_content
+from ..base import Identity, in_short, parsed_json, read_content
 from ..errors import printable
-from ..read.frames import not_negative_integer
+from ..read import not_negative_integer
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
 # which nobody can see on a dark page.

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from ..base.files import free_path, write_whole
-from ..base.forks import new_rlock
+from ..base import Latest, free_path, new_rlock, write_whole
 from ..errors import printable
-from ..read.sources.options import user_cache_folder
-from ..view.browser.latest import Latest
+from ..read import user_cache_folder
 from .file import CHOICES, MarksChanged, OtherVideo
 from .format import Contents, marks_text
 from .marks import Marks

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..base.forks import new_rlock
-from ..base.identity import Identity
-from ..read.frames import integer
+from ..base import Identity, new_rlock
+from ..read import integer
 from . import steps as mark_steps
 from .file import MarksFile
 from .format import (

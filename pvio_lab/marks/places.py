@@ -6,17 +6,27 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..base.identity import Identity
+from ..base import Identity, identity_of_file, identity_of_images
 from ..errors import printable
-from ..read.scan import VIDEO_EXTENSIONS
-from ..read.sources.urls import is_url
+from ..read import VIDEO_EXTENSIONS, ImageSequence, is_url
 from .format import Contents, read_marks
 
 # More videos of one name do not put their marks into one folder.
 _MOST_NAMES = 9
+
+
+def identity_of(source: Any) -> Identity:
+    """Return the identity of a video file, a directory of images, or an open reader."""
+    if isinstance(source, str | PathLike):
+        if not os.path.isdir(source):
+            return identity_of_file(source)
+        source = ImageSequence(source)
+    paths = getattr(source, "paths", None)
+    return identity_of_file(source.info.path) if paths is None else identity_of_images(paths)
 
 
 @dataclass(frozen=True)

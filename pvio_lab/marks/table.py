@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..base.side_files import in_short, read_side_file
+from ..base import in_short, read_side_file
 from ..errors import printable
 from .format import checked_index
 from .notes import FrameNotes

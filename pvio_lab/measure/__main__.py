@@ -72,7 +72,7 @@ def _profile_arguments(parser: ArgumentParser) -> None:
 def _profile(given: Namespace) -> Any:
     import numpy as np
 
-    from ..read.shortcuts import open_video
+    from ..read import open_video
 
     if given.frames < 1:
         raise ValueError(f"--frames {given.frames} must be 1 or more")
@@ -95,7 +95,7 @@ def _workers_arguments(parser: ArgumentParser) -> None:
 
 
 def _workers(given: Namespace) -> Any:
-    from ..load.dataset import VideoCollectionDataset
+    from ..load import VideoCollectionDataset
     from .suggest import suggest_workers
     from .workers import compare_workers
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.children import ended_after, environment, exit_text, in_words, program
+from ..base import ended_after, environment, exit_text, in_words, program
 from .peers import PEERS, Peer, load_peer
 from .pieces import Piece, Task, run_piece
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import __version__, show
-from ..base.children import environment, exit_text, in_words, program
-from ..base.cpus import num_cpus
+from ..base import environment, exit_text, in_words, num_cpus, program
 from .reports import text_table
 
 # FFmpeg's releases by the version of their libavcodec.
@@ -171,7 +170,7 @@ if __name__ == "__main__":
 
 
 State = Literal["ok", "warning", "absent", "broken"]
-COLUMNS = ("part", "state", "version", "for", "details")
+DOCTOR_COLUMNS = ("part", "state", "version", "for", "details")
 # torch takes seconds to load, on a slow disk many.
 _PROBE_SECONDS = 120.0
 # Less shared memory than this is soon full when worker processes hand over batches.
@@ -230,7 +229,11 @@ class DoctorReport:
     def __repr__(self) -> str:
         cures = [f"{row.part} is {row.state}; to cure it: {row.cure}" for row in self.rows if row.cure]
         return "\n".join(
-            [f"DoctorReport({self.summary})", text_table(COLUMNS, [cells(row) for row in self]), *cures]
+            [
+                f"DoctorReport({self.summary})",
+                text_table(DOCTOR_COLUMNS, [doctor_cells(row) for row in self]),
+                *cures,
+            ]
         )
 
     @property
@@ -256,7 +259,7 @@ def doctor() -> DoctorReport:
         return DoctorReport((*packages, *(row for row in places if row)))
 
 
-def cells(row: DoctorRow) -> tuple[str, ...]:
+def doctor_cells(row: DoctorRow) -> tuple[str, ...]:
     """One line of the table."""
     details = "; ".join(part for part in (row.detail, row.path) if part)
     return row.part, row.state, row.version, row.purpose, details
@@ -347,7 +350,7 @@ def _cores(part: str) -> DoctorRow:
 
 
 def _encoders(part: str) -> DoctorRow:
-    from ..write.probe import available_encoders
+    from ..write import available_encoders
 
     names = [each.name + (" (hardware)" if each.is_hardware else "") for each in available_encoders()]
     return DoctorRow(part, "ok", f"{len(names)}", "writes", detail=", ".join(names))

@@ -51,7 +51,7 @@ class PvioLab:
     """This library, without its memory of recent frames, so that every frame has to be decoded."""
 
     def __init__(self, path: str, threads: int):
-        from ..read.reader import VideoReader
+        from ..read import VideoReader
 
         self._reader = VideoReader(path, num_threads=threads, cache_bytes=0)
 

@@ -13,14 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import show
-from ..read.decode.opening import Opened, open_file
-from ..read.decode.plan import plan_runs
-from ..read.decode.rgb import Converter, Turn, displayed_size
-from ..read.frames import frame_numbers
-from ..read.images import ImageSequence
-from ..read.shortcuts import is_directory, open_video
-from ..read.sources.fetched import HeldSource, public_name
-from ..read.sources.options import Fetching
+from ..read import (
+    Converter,
+    Fetching,
+    HeldSource,
+    ImageSequence,
+    Opened,
+    Turn,
+    displayed_size,
+    frame_numbers,
+    is_directory,
+    open_file,
+    open_video,
+    plan_runs,
+    public_name,
+)
 from .pieces import Pattern
 from .reports import text_table
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from .. import show
 from ..errors import printable
-from ..load.loader import WorkerKind
+from ..load import WorkerKind
 from .pieces import PATTERNS, Pattern
 
 
@@ -351,7 +351,7 @@ class WorkerReport:
 
     def __repr__(self) -> str:
         heading = f"WorkerReport({len(self)} rows, batches of {self.batch_size}, {self.num_cores} cores)"
-        return f"{heading}\n{text_table(WORKER_COLUMNS, list(cells(self)), right=range(1, 8))}"
+        return f"{heading}\n{text_table(WORKER_COLUMNS, list(worker_cells(self)), right=range(1, 8))}"
 
     def _repr_html_(self) -> str:
         return show.html("workers", self)
@@ -387,7 +387,7 @@ class WorkerChoice:
         return show.html("worker_choice", self)
 
 
-def cells(report: Any) -> Iterator[tuple[str, ...]]:
+def worker_cells(report: Any) -> Iterator[tuple[str, ...]]:
     """The cells of a table; `report` has `rows`."""
     most = max((row.frames_per_second or 0.0 for row in report.rows), default=0.0)
     for row in report.rows:

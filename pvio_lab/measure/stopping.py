@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
-from ..base.forks import new_lock
+from ..base import new_lock
 
 
 def checked_seconds(seconds: Any) -> float:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from ..base.cpus import num_cpus
-from ..load.dataset import VideoCollectionDataset
+from ..base import num_cpus
+from ..load import VideoCollectionDataset
 from .reports import AS_FAST, Setting, WorkerChoice, cost, rate_text
 from .stopping import checked_seconds
 from .workers import MakeLoader, WorkerTally, loader_maker

@@ -13,12 +13,17 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..base.cpus import num_cpus
-from ..read.frames import positive_integer
-from ..read.reader import VideoReader
-from ..read.sources.fetched import check_may_be_local, is_url, shown, source_name
-from ..read.sources.options import Fetching
-from ..read.sources.urls import public_names
+from ..base import num_cpus
+from ..read import (
+    Fetching,
+    VideoReader,
+    check_may_be_local,
+    is_url,
+    positive_integer,
+    public_names,
+    shown,
+    source_name,
+)
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS

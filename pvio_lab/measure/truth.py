@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from ..read.reader import VideoReader
-from ..read.sources.fetched import HeldSource, public_name
-from ..read.sources.options import Fetching
+from ..read import Fetching, HeldSource, VideoReader, public_name
 from .likeness import Truth, print_of
 from .pieces import Pattern, Task
 

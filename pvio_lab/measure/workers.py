@@ -9,11 +9,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, get_args
 
-from ..base.cpus import num_cpus
-from ..load.dataset import VideoCollectionDataset
-from ..load.loader import VideoCollectionDataLoader, WorkerKind
-from ..load.progress import Spent
-from ..read.frames import not_negative_integer, positive_integer
+from ..base import num_cpus
+from ..load import Spent, VideoCollectionDataLoader, VideoCollectionDataset, WorkerKind
+from ..read import not_negative_integer, positive_integer
 from .reports import Setting, WorkerReport, WorkerRow
 from .stopping import Stop, checked_seconds
 

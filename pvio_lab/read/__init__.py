@@ -1,1 +1,10 @@
-"""A source becomes frames, exactly."""
+"""A source becomes frames, exactly.
+
+`VideoReader` and `ImageSequence` are what users see. `decode/` turns packets into frames, and is the only
+room that knows of packets and engines; `sources/` fetches what is elsewhere. The other modules here are about
+frame numbers, times, facts and scanning.
+"""
+
+from ..base import attach
+
+__getattr__, __dir__, __all__ = attach(__name__)

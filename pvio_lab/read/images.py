@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from ..base.cpus import num_cpus
-from ..base.files import open_regular
+from ..base import num_cpus, open_regular
 from ..errors import DecodeError, OpenError, printable
 from .decode.limits import check_size, max_pixels
 from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, positive_integer, scaled_size

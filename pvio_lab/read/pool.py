@@ -8,7 +8,7 @@ import threading
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from ..base.forks import new_lock
+from ..base import new_lock
 
 # Decoders of more readers than this are not kept: each costs memory, threads and open files.
 MAX_AWAKE = 32

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..base.cpus import num_cpus
+from ..base import num_cpus
 from .decode.buffers import Recycler
 from .decode.decoder import FileMark
 from .decode.decord import DecordEngine

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
-from ..base import waiting
-from ..base.cpus import num_cpus
+from ..base import num_cpus, waiting
 from .frames import positive_integer
 from .images import natural_key
 from .scan_worker import ScanProcess

@@ -21,8 +21,7 @@ from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from ..base.children import ended_after, environment, program
-from ..base.forks import new_lock
+from ..base import ended_after, environment, new_lock, program
 from ..errors import VideoError, printable
 from .decode.header_check import read_promise
 

@@ -13,10 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.files import write_whole
-from ..base.identity import identity_of_file
-from ..base.partials import clear_partials
-from ..base.side_files import parsed_json, read_content
+from ..base import clear_partials, identity_of_file, parsed_json, read_content, write_whole
 from ..errors import printable
 from .decode.index import FrameIndex
 from .decode.opening import Opened, open_file

@@ -18,12 +18,17 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import OpenError
-from ..read.decode.container import open_options, pick_stream
-from ..read.decode.limits import codec_options
-from ..read.decode.order import is_known
-from ..read.decode.rgb import Converter, Turn, displayed_size
-from ..read.info import stream_facts
-from ..read.times import ROUNDING_SECONDS
+from ..read import (
+    ROUNDING_SECONDS,
+    Converter,
+    Turn,
+    codec_options,
+    displayed_size,
+    is_known,
+    open_options,
+    pick_stream,
+    stream_facts,
+)
 from .policies import Policy
 from .preprocess import Pixels
 from .spool import Spool

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..base.forks import new_lock, survive_forks
-from ..read.images import ImageSequence
-from ..read.reader import VideoReader
-from ..read.sampling import timeline
-from ..read.shortcuts import is_directory, open_video
-from ..read.sources.options import Fetching
-from ..read.sources.urls import outline, shown
-from ..read.times import ROUNDING_SECONDS, nearest_frames
+from ..base import new_lock, survive_forks
+from ..read import (
+    ROUNDING_SECONDS,
+    Fetching,
+    ImageSequence,
+    VideoReader,
+    is_directory,
+    nearest_frames,
+    open_video,
+    outline,
+    shown,
+    timeline,
+)
 from .arrow import pa
 
 if TYPE_CHECKING:

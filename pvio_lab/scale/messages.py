@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
-from ..read.sources.urls import outline
+from ..read import outline
 
 _FORMS = '{"type": "video", "video": ...} or {"type": "video_url", "video_url": {"url": ...}}'
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..read.frames import positive_integer
-from ..read.sampling import Numbers, sample_indices
-from ..read.times import frame_rate
+from ..read import Numbers, frame_rate, positive_integer, sample_indices
 
 # What each key is called in `sample_indices`, and what its value must be.
 _KEYS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {

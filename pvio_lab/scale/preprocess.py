@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..read.frames import frame_size, integer, positive_integer
+from ..read import frame_size, integer, positive_integer
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image

@@ -10,10 +10,8 @@ from functools import cached_property, partial
 from os import PathLike
 from typing import Any, Literal, get_args
 
-from ..base.cpus import num_cpus
-from ..read.frames import not_negative_integer, positive_integer
-from ..read.sources.options import Fetching
-from ..read.sources.urls import outline, public_name, shown
+from ..base import num_cpus
+from ..read import Fetching, not_negative_integer, outline, positive_integer, public_name, shown
 from .loops import in_thread, run_anywhere
 from .policies import Policy
 from .preprocess import LAYOUTS, Form, preprocess_steps, size_of

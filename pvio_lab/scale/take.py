@@ -14,13 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DecodeError, OpenError
-from ..read.images import ImageSequence
-from ..read.reader import VideoReader
-from ..read.sampling import timeline
-from ..read.shortcuts import open_video
-from ..read.sources.fetched import fetched, opened_stream
-from ..read.sources.options import Fetching
-from ..read.sources.urls import is_url, shown, source_name
+from ..read import (
+    Fetching,
+    ImageSequence,
+    VideoReader,
+    fetched,
+    is_url,
+    open_video,
+    opened_stream,
+    shown,
+    source_name,
+    timeline,
+)
 from .head import Front, NotStreamable, needs_beginning_only, open_beginning
 from .policies import Policy
 from .preprocess import Form, Pixels

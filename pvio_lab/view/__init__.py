@@ -1,1 +1,8 @@
-"""What a person sees; holds no maths."""
+"""Pictures, cards, tables and widgets for notebooks; nothing here computes.
+
+`browser/` is the frame browser, `panels/` are the measurements with buttons.
+"""
+
+from ..base import attach
+
+__getattr__, __dir__, __all__ = attach(__name__)

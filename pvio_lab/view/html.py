@@ -10,7 +10,7 @@ from html import escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ..base.forks import new_lock
+from ..base import new_lock
 from ..errors import printable
 
 TEXT = "color: var(--jp-content-font-color1, inherit)"

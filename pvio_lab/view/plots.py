@@ -13,9 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..read.sampling import sample_indices
-from ..read.shortcuts import open_video
-from ..read.sources.options import Fetching
+from ..read import Fetching, open_video, sample_indices
 from .stills import opened, stills
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart.

@@ -6,11 +6,16 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from ..measure.doctor import COLUMNS as DOCTOR_COLUMNS
-from ..measure.doctor import cells as doctor_cells
-from ..measure.profile import keyframes_text, phase_cells
-from ..measure.reports import THROUGHPUT_COLUMNS, WORKER_COLUMNS, sparse_cells
-from ..measure.reports import cells as worker_cells
+from ..measure import (
+    DOCTOR_COLUMNS,
+    THROUGHPUT_COLUMNS,
+    WORKER_COLUMNS,
+    doctor_cells,
+    keyframes_text,
+    phase_cells,
+    sparse_cells,
+    worker_cells,
+)
 from .html import PALE, TEXT, box, facts_html, row_html, table_html
 
 WIDTH = 960

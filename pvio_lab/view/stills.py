@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from ..read.sampling import sample_indices, timeline
-from ..read.shortcuts import open_video
-from ..read.sources.options import Fetching
+from ..read import Fetching, open_video, sample_indices, timeline
 
 Pixels = NDArray[np.uint8]
 JPEG_QUALITY = 85

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.forks import new_lock, survive_forks
-from ..base.locks import LockFile
+from ..base import LockFile, new_lock, survive_forks
 from ..errors import EncodeError
 from .pixels import as_picture, check_range, picture_to_rgb
 from .stats import FrameStats, RunningStats

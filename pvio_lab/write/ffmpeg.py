@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from ..base.forks import new_steady_lock, survive_forks
+from ..base import new_steady_lock, survive_forks
 from ..errors import EncodeError
 
 # A pipe of Linux has 64 KiB; with more, the two processes wait for each other less often.

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from ..base.files import Target, open_regular
+from ..base import Target, open_regular
 from ..errors import VideoError
-from ..read.frames import Frames
+from ..read import Frames
 
 ImageWriter = Callable[[Path, Frames], object]
 """Writes a frame to a file; called by several threads at once."""

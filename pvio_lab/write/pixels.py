@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..read.frames import Frames
+from ..read import Frames
 
 _CHANNELS = (1, 3, 4)
 

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Literal
 from unicodedata import normalize
 
-from ..base.locks import LockFile
+from ..base import LockFile
 from ..errors import printable
-from ..read.frames import positive_integer
+from ..read import positive_integer
 from .camera import Camera, EpisodeVideo
 from .options import usual_suffix
 from .writer import VideoWriter, check_writer_options

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import printable
-from ..read.images import ImageSequence
+from ..read import ImageSequence
 from .writer import VideoWriter
 
 

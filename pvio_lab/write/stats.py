@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..read.frames import Frames
+from ..read import Frames
 
 # Of larger frames a grid of about so many pixels is looked at, another one each time.
 MAX_PIXELS = 2**16

@@ -14,11 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ..base.partials import clear_partials
+from ..base import clear_partials
 from ..errors import VideoError, printable
-from ..read.frames import Frames, frame_numbers, integer, positive_integer
-from ..read.shortcuts import open_video
-from ..read.sources.options import Fetching
+from ..read import Fetching, Frames, frame_numbers, integer, open_video, positive_integer
 from .images import (
     ImageWriter,
     checked_suffix,

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..base.files import Target
-from ..base.forks import new_lock
+from ..base import Target, new_lock
 from ..errors import printable
-from ..read.frames import Frames
+from ..read import Frames
 from .codecs import ENCODERS, EncoderInfo
 from .colour import check_size, chroma_steps, colour_arguments
 from .ffmpeg import Feed

@@ -23,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...base.children import environment, exit_text, in_words, program
+from ...base import environment, exit_text, in_words, program
 from .media import MB, peak_bytes, tree_bytes
 
 # So long may a task take,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base.cpus import num_cpus
+from ...base import num_cpus
 from .child import Kind
 from .lab import Benchmark, Entrants, Figure, Lab
 from .media import MB, copies, make_clip, num_frames, open_files, resident_bytes, videos
@@ -50,7 +50,7 @@ class _Clips(ABC):
 
 class _PvioClips(_Clips):
     def _dataset(self, per_video: int) -> Any:
-        from ...load.clips import ClipDataset
+        from ...load import ClipDataset
 
         return ClipDataset(self._paths, CLIP_FRAMES, clips_per_video=per_video)
 
@@ -135,8 +135,7 @@ class _PvioLoader(_Pass):
     ):
         import torch
 
-        from ...load.dataset import VideoCollectionDataset
-        from ...load.loader import VideoCollectionDataLoader
+        from ...load import VideoCollectionDataLoader, VideoCollectionDataset
 
         super().__init__(folder)
         dataset = VideoCollectionDataset(self._paths, dtype=getattr(torch, dtype))
@@ -204,7 +203,7 @@ class _BareLoop(_Pass):
     """`VideoReader.batches`, file after file."""
 
     def __init__(self, folder: str):
-        from ...read.reader import VideoReader
+        from ...read import VideoReader
 
         super().__init__(folder)
         self._open = VideoReader
@@ -246,10 +245,11 @@ class _Many:
     def __init__(self, folder: str, is_new: bool):
         import torch  # noqa: F401  loading it is nothing that a loader could hasten
 
-        from ...load import loader
-        from ...read.sidecar import get_video_metadata
+        from ...load import VideoCollectionDataLoader, VideoCollectionDataset
+        from ...read import get_video_metadata
 
-        self._paths, self._make = videos(folder), loader
+        self._paths = videos(folder)
+        self._make, self._collect = VideoCollectionDataLoader, VideoCollectionDataset
         for path in self._paths:
             if is_new:
                 Path(f"{path}.metadata.json").unlink(missing_ok=True)
@@ -257,10 +257,8 @@ class _Many:
                 get_video_metadata(path)
 
     def passes(self) -> dict[str, float]:
-        from ...load.dataset import VideoCollectionDataset
-
         begin = time.perf_counter()
-        loader = self._make.VideoCollectionDataLoader(VideoCollectionDataset(self._paths), BATCH)
+        loader = self._make(self._collect(self._paths), BATCH)
         first, second = _observed(loader, begin), _observed(loader, time.perf_counter())
         return {
             "s to the first batch": first["first"],

@@ -19,7 +19,7 @@ from .media import MB, X264, copies, make_clip, open_files, resident_bytes
 
 class _PvioLab:
     def __init__(self, path: str):
-        from ...read.reader import VideoReader
+        from ...read import VideoReader
 
         self._open = partial(VideoReader, path)
         self._reader = self._open()
@@ -128,7 +128,7 @@ class _Facts:
     """Facts of many files, new or remembered."""
 
     def __init__(self, folder: str, is_new: bool):
-        from ...read.sidecar import get_video_metadata
+        from ...read import get_video_metadata
 
         self._get, self._paths = get_video_metadata, sorted(Path(folder).glob("*.mp4"))
         if is_new:
@@ -146,7 +146,7 @@ class _Growth:
     """Uses readers in some way; what is held more at the end than after the beginning of that."""
 
     def __init__(self, folder: str, way: str):
-        from ...read.reader import VideoReader
+        from ...read import VideoReader
 
         self._open, self._way = VideoReader, way
         self._long = f"{folder}/long.mp4"

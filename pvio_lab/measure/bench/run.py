@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ...base.cpus import num_cpus
+from ...base import num_cpus
 from .claims import BENCHMARKS, CLAIMS, Claim, chosen
 from .lab import Benchmark, Figure, Lab
 from .media import Others

@@ -53,7 +53,7 @@ class _Encoder(ABC):
 
 class _PvioLab(_Encoder):
     def _write(self) -> None:
-        from ...write.shortcuts import write_frames_to_video
+        from ...write import write_frames_to_video
 
         write_frames_to_video(self._path, self._frames, RATE, preset=self._preset, crf=20, progress=False)
 
@@ -106,7 +106,7 @@ class _PvioJoins:
         self._paths, self._target = videos(folder), Path(folder) / "own" / "all.mp4"
 
     def join(self) -> None:
-        from ...write.join.concat import concatenate_video_files
+        from ...write import concatenate_video_files
 
         self._target.parent.mkdir(exist_ok=True)
         concatenate_video_files(self._paths, self._target)
@@ -132,7 +132,7 @@ class _Memory:
     def write_many(self, count: int) -> dict[str, float]:
         import os
 
-        from ...write.shortcuts import write_frames_to_video
+        from ...write import write_frames_to_video
 
         begin, own, child = resident_bytes(), [0], [0]
 
@@ -155,7 +155,7 @@ class _Recorder:
         self._folder = Path(folder) / f"episode_{preset}"
 
     def record(self, seconds: float) -> dict[str, float]:
-        from ...write.recorder import StreamingVideoEncoder
+        from ...write import StreamingVideoEncoder
 
         keys, taken = ("front", "left", "wrist"), list[float]()
         with StreamingVideoEncoder(RATE, preset=self._preset, overwrite=True) as recorder:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.forks import new_lock
+from ...base import new_lock
 from ..frames import Frames
 
 if TYPE_CHECKING:

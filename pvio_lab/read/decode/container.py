@@ -19,7 +19,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ...base.files import odd_kind, open_regular
+from ...base import odd_kind, open_regular
 from ...errors import OpenError, printable
 from .limits import ONE_VIDEO, check_size, codec_options, has_too_many_samples, refusal
 

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ...base.forks import abandon, survive_forks
+from ...base import abandon, survive_forks
 from ...errors import DecodeError, OpenError, printable
 from ..info import Stream
 from .container import NO_TIME, Packets, open_container

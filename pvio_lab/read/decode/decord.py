@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.forks import abandon, survive_forks
+from ...base import abandon, survive_forks
 from ...errors import DecodeError, OpenError
 from .index import Layout
 

@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from ...base.forks import abandon, new_rlock, survive_forks
+from ...base import abandon, new_rlock, survive_forks
 from .rgb import Frame
 
 _clock = itertools.count()

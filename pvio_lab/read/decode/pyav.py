@@ -10,7 +10,7 @@ from typing import Protocol
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from ...base.forks import abandon, survive_forks
+from ...base import abandon, survive_forks
 from ...errors import DecodeError, printable
 from .decoder import Damage, Decoder, Lost
 from .index import Layout

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import waiting
-from ...base.forks import new_lock, new_rlock
+from ...base import new_lock, new_rlock, waiting
 from ..frames import Frames
 from ..pool import give_back, is_used
 from .frame_cache import FrameCache

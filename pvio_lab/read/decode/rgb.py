@@ -14,7 +14,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from ...base.forks import abandon, survive_forks
+from ...base import abandon, survive_forks
 
 Frame = VideoFrame | NDArray[np.uint8]
 """A decoded frame: as the codec has it, or already RGB."""

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO, Literal
 from urllib.parse import unquote
 
-from ...base.files import open_regular
+from ...base import open_regular
 from ...errors import SourceError
 from .cache import Download, DownloadCache, Facts, file_name
 from .deadline import Deadline

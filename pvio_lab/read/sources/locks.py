@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
-from ...base.forks import new_lock, new_rlock, survive_forks
-from ...base.locks import try_lock
+from ...base import new_lock, new_rlock, survive_forks, try_lock
 
 if sys.platform == "win32":
     import msvcrt

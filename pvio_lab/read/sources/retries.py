@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TypeVar
 from urllib.error import URLError
 
-from ...base.side_files import in_short
+from ...base import in_short
 from ...errors import SourceError, printable
 from .deadline import Deadline
 from .options import Fetching

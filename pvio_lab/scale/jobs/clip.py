@@ -11,13 +11,17 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ...read.images import ImageSequence
-from ...read.reader import VideoReader
-from ...read.sampling import sample_indices, timeline
-from ...read.shortcuts import open_video
-from ...read.sources.fetched import fetched, shown
-from ...read.sources.options import Fetching
-from ...read.times import ROUNDING_SECONDS
+from ...read import (
+    ROUNDING_SECONDS,
+    Fetching,
+    ImageSequence,
+    VideoReader,
+    fetched,
+    open_video,
+    sample_indices,
+    shown,
+    timeline,
+)
 
 Output = Literal["frames", "images", "info"]
 Row = dict[str, Any]

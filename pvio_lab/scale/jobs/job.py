@@ -13,8 +13,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from ...read.frames import positive_integer
-from ...read.sources.options import Fetching
+from ...read import Fetching, positive_integer
 from .clip import Function, Output, Row, Work, process_clip
 from .manifest import CLIP, Manifest, freeze_manifest
 from .report import JobReport, make_report

@@ -8,10 +8,8 @@ from glob import glob, has_magic
 from os import PathLike
 from typing import Any
 
-from ...base.side_files import in_short
-from ...read.images import natural_key
-from ...read.sources.fetched import is_url, source_name
-from ...read.sources.urls import outline, shown
+from ...base import in_short
+from ...read import is_url, natural_key, outline, shown, source_name
 from ..arrow import dataset, fs, pa, parquet
 
 Manifest = str | PathLike[str] | Iterable[str | PathLike[str] | Mapping[str, Any]]

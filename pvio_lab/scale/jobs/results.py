@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...read.sources.fetched import public_name
+from ...read import public_name
 from ..arrow import pa, packed_array, packed_type
 from .clip import ENDING, Row, Work
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...read.frames import positive_integer
-from ...read.sources.options import Fetching
+from ...read import Fetching, positive_integer
 from .job import process_manifest
 from .manifest import Manifest, manifest_batches
 from .report import JobReport

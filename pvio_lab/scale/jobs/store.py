@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ...base.files import write_whole
-from ...base.partials import clear_partials
-from ...read.sources.fetched import is_url
+from ...base import clear_partials, write_whole
+from ...read import is_url
 from ..arrow import dataset, fs, pa
 from .manifest import CLIP
 

@@ -10,13 +10,10 @@ from typing import Any
 
 from PIL import Image
 
-from ...base.files import Target, free_path
-from ...base.partials import Partial, clear_partials
+from ...base import Partial, Target, clear_partials, free_path
 from ...errors import printable
-from ...read.frames import Frames, frame_numbers, integer
-from ...write.codecs import MUXERS
-from ...write.options import suffix_of
-from ...write.writer import VideoWriter
+from ...read import Frames, frame_numbers, integer
+from ...write import MUXERS, VideoWriter, suffix_of
 
 # How many frames are read at a time, and so how many are in memory.
 _BATCH = 4

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ...base.forks import new_condition
+from ...base import new_condition
 from .source import Track
 
 # So many pictures may be on their way to the page.

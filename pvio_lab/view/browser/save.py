@@ -8,12 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...base.files import free_path
-from ...base.identity import identity_of
+from ...base import free_path
 from ...errors import printable
-from ...marks.keeper import MarkKeeper
-from ...marks.marks import Marks
-from ...marks.places import marked_video
+from ...marks import MarkKeeper, Marks, identity_of, marked_video
 from .exports import Cancelled, export_range, free_target, save_frame
 from .source import Track
 

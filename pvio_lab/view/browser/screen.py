@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from ...base import Latest
 from ..static_copy import Keepsake, kept_html
-from .latest import Latest
 from .source import Shot, Stage
 
 # After so long without a move, the picture is sent once more, exact.

@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...read.images import ImageSequence
-from ...read.sampling import timeline
-from ...read.shortcuts import open_video
-from ...read.sources.options import Fetching
-from ...read.sources.urls import source_name
-from ...read.times import frames_at
+from ...read import Fetching, ImageSequence, frames_at, open_video, source_name, timeline
 from ..stills import Pixels, difference, jpeg, opened, png, spread, stills, to_jpeg
 
 _STRIP_TILES, _STRIP_SIZE = 12, (192, 48)

@@ -10,8 +10,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ...marks.marks import Marks
-from ...read.sources.options import Fetching
+from ...marks import Marks
+from ...read import Fetching
 from ..static_copy import STYLE
 from ..stills import Pixels
 from .player import Player

@@ -1,1 +1,1 @@
-"""Room."""
+"""Measurements with controls, live progress and plots."""

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
-from ...base.forks import new_lock
-from ...measure.reports import tsv_text
-from ...measure.stopping import Stop, time_left
+from ...base import new_lock
+from ...measure import Stop, time_left, tsv_text
 from ..html import PALE, TEXT, WRONG, figure_html
 from ..static_copy import LIVE, STYLE, Keepsake, kept_html
 

@@ -9,13 +9,11 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from ...base.cpus import num_cpus
-from ...load.dataset import VideoCollectionDataset
-from ...measure.reports import Setting, WorkerReport, WorkerRow, rate_text
-from ...measure.stopping import Stop
-from ...measure.workers import worker_steps
-from ...read.sources.fetched import shown as shown_source
-from ...read.sources.options import Fetching
+from ...base import num_cpus
+from ...load import VideoCollectionDataset
+from ...measure import Setting, Stop, WorkerReport, WorkerRow, rate_text, worker_steps
+from ...read import Fetching
+from ...read import shown as shown_source
 from .base import (
     Choices,
     MeasurePanel,

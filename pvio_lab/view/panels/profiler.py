@@ -7,16 +7,24 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from ...base.cpus import num_cpus
+from ...base import num_cpus
 from ...errors import printable
-from ...measure.peers import PEERS, missing_peers
-from ...measure.pieces import PATTERNS, Pattern
-from ...measure.profile import ReadProfile, profile_pattern
-from ...measure.reports import ThroughputReport, ThroughputRow, rate_text
-from ...measure.stopping import Stop
-from ...measure.throughput import Sources, named_files, throughput_steps
-from ...read.sources.options import Fetching
-from ...read.sources.urls import public_names, shown
+from ...measure import (
+    PATTERNS,
+    PEERS,
+    Pattern,
+    ReadProfile,
+    Sources,
+    Stop,
+    ThroughputReport,
+    ThroughputRow,
+    missing_peers,
+    named_files,
+    profile_pattern,
+    rate_text,
+    throughput_steps,
+)
+from ...read import Fetching, public_names, shown
 from .base import (
     Choices,
     MeasurePanel,

@@ -1,1 +1,1 @@
-"""Room."""
+"""Videos are joined without encoding them again."""

@@ -11,15 +11,21 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ...base.forks import new_lock
+from ...base import new_lock
 from ...errors import OpenError, printable
-from ...read.decode.bitstream import NO_FRAME
-from ...read.decode.container import NO_TIME, Packets, open_container, pick_stream, read_streams
-from ...read.decode.decoder import FileMark
-from ...read.decode.opening import learn_order
-from ...read.decode.order import doubt
-from ...read.decode.rgb import Matrix
-from ...read.info import stream_facts
+from ...read import (
+    NO_FRAME,
+    NO_TIME,
+    FileMark,
+    Matrix,
+    Packets,
+    doubt,
+    learn_order,
+    open_container,
+    pick_stream,
+    read_streams,
+    stream_facts,
+)
 from .compare import KINDS, properties_of
 from .look import Look, Refusal
 

@@ -10,8 +10,7 @@ from av.audio.stream import AudioStream
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from ...read.decode.rgb import Matrix
-from ...read.info import pixel_format
+from ...read import Matrix, pixel_format
 
 KINDS = {"video": "video", "audio": "sound", "subtitle": "subtitles"}
 """The kinds of streams that are joined, and what they are called."""

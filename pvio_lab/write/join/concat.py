@@ -18,11 +18,9 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from ...base.files import Target
+from ...base import Target
 from ...errors import EncodeError, printable
-from ...read.sources.fetched import HeldSource
-from ...read.sources.options import Fetching
-from ...read.sources.urls import outline
+from ...read import Fetching, HeldSource, outline
 from ..codecs import MUXERS
 from ..ffmpeg import spoken
 from .clip import Clip, Room, carried, inspect_clip

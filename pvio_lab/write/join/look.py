@@ -8,8 +8,7 @@ import av.error
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ...read.decode.bitstream import look_for, unit_length, units
-from ...read.decode.rgb import Matrix, display_matrix
+from ...read import Matrix, display_matrix, look_for, unit_length, units
 
 
 class Refusal(Exception):

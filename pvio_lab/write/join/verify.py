@@ -11,8 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from ...errors import EncodeError, OpenError
-from ...read.decode.container import NO_TIME, Packets, open_container, pick_stream, read_streams
-from ...read.decode.rgb import Matrix
+from ...read import NO_TIME, Matrix, Packets, open_container, pick_stream, read_streams
 from .clip import Clip
 from .look import Look, Refusal
 from .tracks import Lane, VideoLane

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ...read.sources.fetched import source_name
-from ...read.sources.options import Fetching
+from ...read import Fetching, source_name
 from .jobs import jobs_of_tree, sample_all, sample_one
 from .plan import Plan, Policy, Resize
 from .report import SampleReport

@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.children import in_words
-from ...base.cpus import num_cpus
-from ...base.locks import LockFile
-from ...base.partials import clear_partials
+from ...base import LockFile, clear_partials, in_words, num_cpus
 from ...errors import VideoError, printable
-from ...marks.annotations import find_notes
-from ...marks.notes import FrameNotes
-from ...read.scan import videos_in
-from ...read.shortcuts import is_directory, open_video
-from ...read.sources.fetched import check_may_be_local, public_name, shown, source_name
-from ...read.sources.options import Fetching
+from ...marks import FrameNotes, find_notes
+from ...read import (
+    Fetching,
+    check_may_be_local,
+    is_directory,
+    open_video,
+    public_name,
+    shown,
+    source_name,
+    videos_in,
+)
 from .names import manifest_path, shared_stems, stem_for, video_name
 from .plan import Plan, image_size
 from .report import SampleRow

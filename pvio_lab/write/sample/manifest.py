@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base.files import write_whole
-from ...base.side_files import parsed_json, read_content
+from ...base import parsed_json, read_content, write_whole
 from ...errors import printable
 
 # Ends the first line of a manifest.

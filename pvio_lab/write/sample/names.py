@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ...read.sources.fetched import is_url, public_name
+from ...read import is_url, public_name
 from .manifest import read_manifest
 
 

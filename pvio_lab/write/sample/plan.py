@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...marks.notes import FrameNotes
-from ...read.frames import positive_integer
-from ...read.sampling import sample_indices
-from ...read.sources.options import Fetching
+from ...marks import FrameNotes
+from ...read import Fetching, positive_integer, sample_indices
 
 Resize = int | tuple[int, int] | None
 

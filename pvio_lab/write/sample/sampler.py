@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.side_files import in_short
+from ...base import in_short
 from ...errors import printable
-from ...marks.notes import FrameNotes
-from ...read.frames import Frames
-from ...read.sampling import timeline
-from ...read.sources.fetched import public_name
+from ...marks import FrameNotes
+from ...read import Frames, public_name, timeline
 from ..images import ImageWriter, save_whole, write_all, write_image
 from .inventory import Inventory
 from .manifest import Origin, write_manifest

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...base.files import write_whole
+from ...base import write_whole
 from ...errors import printable
 from .inventory import Inventory
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, TypeVar
 
-from ...base.forks import new_condition
+from .forks import new_condition
 
 Wish = TypeVar("Wish")
 

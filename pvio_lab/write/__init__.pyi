@@ -1,0 +1,17 @@
+from .camera import EpisodeVideo as EpisodeVideo
+from .codecs import MUXERS as MUXERS
+from .codecs import EncoderInfo as EncoderInfo
+from .join.concat import concatenate_video_files as concatenate_video_files
+from .options import suffix_of as suffix_of
+from .probe import available_encoders as available_encoders
+from .recorder import StreamingVideoEncoder as StreamingVideoEncoder
+from .sample.api import sample_video as sample_video
+from .sample.api import sample_video_tree as sample_video_tree
+from .sample.report import SampleReport as SampleReport
+from .shortcuts import encode_video_frames as encode_video_frames
+from .shortcuts import write_frames_to_video as write_frames_to_video
+from .stats import FrameStats as FrameStats
+from .streaming import async_stream_video_frames_to_dir as async_stream_video_frames_to_dir
+from .streaming import stream_video_frames as stream_video_frames
+from .streaming import stream_video_frames_to_dir as stream_video_frames_to_dir
+from .writer import VideoWriter as VideoWriter
