@@ -26,7 +26,7 @@ MODULES = sorted(
 MAY_IMPORT = {
     "errors": set(),
     "show": {"errors"},
-    "base": {"errors"},
+    "base": {"errors", "show"},
     "read": {"errors", "show", "base"},
     "marks": {"errors", "base", "read"},
     "write": {"errors", "show", "base", "read", "marks"},

@@ -1,3 +1,8 @@
+from .arguments import checked_size as checked_size
+from .arguments import integer as integer
+from .arguments import not_negative_integer as not_negative_integer
+from .arguments import one_of as one_of
+from .arguments import positive_integer as positive_integer
 from .children import ended_after as ended_after
 from .children import environment as environment
 from .children import exit_text as exit_text
@@ -24,6 +29,8 @@ from .locks import LockFile as LockFile
 from .locks import try_lock as try_lock
 from .partials import Partial as Partial
 from .partials import clear_partials as clear_partials
+from .report import Drawn as Drawn
+from .report import Report as Report
 from .side_files import in_short as in_short
 from .side_files import parsed_json as parsed_json
 from .side_files import read_content as read_content

@@ -1,4 +1,4 @@
-"""Distributed training: which share of the frames is this process's."""
+"""The arguments of datasets and loaders: what is allowed, and what to do about what is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from ..read import not_negative_integer, outline, positive_integer, source_name
+from ..base import not_negative_integer, positive_integer
+from ..read import outline, source_name
 
 _INSTEAD = {
     "collate_fn": "batches are filled in place; use the dataset's transform= to change them",
@@ -47,11 +48,6 @@ def checked_stride(stride: int | None, fps: float | None) -> int:
     return 1 if stride is None else positive_integer(stride, "stride")
 
 
-def checked_size(value: int | None, name: str) -> int | None:
-    """A width or a height, or None to leave it."""
-    return None if value is None else positive_integer(value, name)
-
-
 def checked_dtype(dtype: torch.dtype) -> torch.dtype:
     """The type of frames as tensors."""
     if not isinstance(dtype, torch.dtype):
@@ -59,13 +55,6 @@ def checked_dtype(dtype: torch.dtype) -> torch.dtype:
     if dtype != torch.uint8 and not dtype.is_floating_point:
         raise ValueError(f"dtype={dtype} must be torch.uint8 or a floating type, such as torch.float32")
     return dtype
-
-
-def one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
-    """An argument that must be one of some words; `name` is for the error message."""
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
-    return value
 
 
 def checked_workers(value: Any) -> int:

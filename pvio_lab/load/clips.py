@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from ..base import num_cpus
+from ..base import checked_size, integer, not_negative_integer, num_cpus, one_of, positive_integer
 from ..errors import OpenError, printable
-from ..read import Fetching, Frames, frame_rate, integer, not_negative_integer, positive_integer
-from .arguments import checked_dtype, checked_size, checked_stride, one_of
+from ..read import Fetching, Frames, frame_rate
+from .arguments import checked_dtype, checked_stride
 from .clip_plan import (
     ClipShape,
     Numbers,

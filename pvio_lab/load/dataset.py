@@ -10,9 +10,9 @@ from typing import Any, get_args
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..base import num_cpus
-from ..read import BatchMemory, Fetching, positive_integer
-from .arguments import checked_dtype, checked_size, one_of
+from ..base import checked_size, num_cpus, one_of, positive_integer
+from ..read import BatchMemory, Fetching
+from .arguments import checked_dtype
 from .batches import Finisher, Transform, make_batches
 from .epoch import Epoch, Recipe
 from .files import MediaFile, Wanted, media_file

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any, Literal, get_args
 
-from ..base import num_cpus
-from ..read import BatchMemory, not_negative_integer, positive_integer
-from .arguments import can_pin, checked_rank, checked_workers, distributed_rank, one_of, refuse_torch_options
+from ..base import not_negative_integer, num_cpus, one_of, positive_integer
+from ..read import BatchMemory
+from .arguments import can_pin, checked_rank, checked_workers, distributed_rank, refuse_torch_options
 from .batches import Delivered, Done, make_batches
 from .dataset import VideoCollectionDataset
 from .epoch import Epoch, Order, Recipe

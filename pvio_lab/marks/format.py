@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..base import Identity, in_short, parsed_json, read_content
+from ..base import Identity, in_short, not_negative_integer, parsed_json, read_content
 from ..errors import printable
-from ..read import not_negative_integer
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
 # which nobody can see on a dark page.

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..base import Identity, new_rlock
-from ..read import integer
+from ..base import Identity, integer, new_rlock
 from . import steps as mark_steps
 from .file import MarksFile
 from .format import (

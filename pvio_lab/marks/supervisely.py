@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..read import not_negative_integer
+from ..base import not_negative_integer
 from .format import RangeMark, checked_index
 from .notes import FrameNotes
 

@@ -13,17 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..base import num_cpus
-from ..read import (
-    Fetching,
-    VideoReader,
-    check_may_be_local,
-    is_url,
-    positive_integer,
-    public_names,
-    shown,
-    source_name,
-)
+from ..base import num_cpus, positive_integer
+from ..read import Fetching, VideoReader, check_may_be_local, is_url, public_names, shown, source_name
 from .child import Child, ChildError
 from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS

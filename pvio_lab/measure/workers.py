@@ -9,9 +9,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, get_args
 
-from ..base import num_cpus
+from ..base import not_negative_integer, num_cpus, positive_integer
 from ..load import Spent, VideoCollectionDataLoader, VideoCollectionDataset, WorkerKind
-from ..read import not_negative_integer, positive_integer
 from .reports import Setting, WorkerReport, WorkerRow
 from .stopping import Stop, checked_seconds
 

@@ -29,9 +29,6 @@ from .decode.rgb import displayed_size as displayed_size
 from .frames import Frames as Frames
 from .frames import frame_numbers as frame_numbers
 from .frames import frame_size as frame_size
-from .frames import integer as integer
-from .frames import not_negative_integer as not_negative_integer
-from .frames import positive_integer as positive_integer
 from .frames import scaled_size as scaled_size
 from .images import ImageSequence as ImageSequence
 from .images import natural_key as natural_key

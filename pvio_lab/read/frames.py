@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import show
+from ..base import positive_integer
 from .decode.limits import MAX_PIXELS_VARIABLE, max_pixels
 
 if TYPE_CHECKING:
@@ -68,27 +69,6 @@ def ascending(key: Any, length: int) -> NDArray[np.int64]:
         before, after = numbers[falls[0] : falls[0] + 2].tolist()
         raise ValueError(f"frame numbers must ascend here, each once: {after} comes after {before}")
     return numbers
-
-
-def integer(value: Any, name: str) -> int:
-    """An argument that must be an integer, Python's or numpy's; `name` is for the error message."""
-    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}={value!r} must be an integer")
-    return operator.index(value)
-
-
-def positive_integer(value: Any, name: str) -> int:
-    """An argument that must be an integer, 1 or more; `name` is for the error message."""
-    if integer(value, name) < 1:
-        raise ValueError(f"{name}={value!r} must be 1 or more")
-    return operator.index(value)
-
-
-def not_negative_integer(value: Any, name: str) -> int:
-    """An argument that must be an integer, 0 or more; `name` is for the error message."""
-    if integer(value, name) < 0:
-        raise ValueError(f"{name}={value!r} must be 0 or more")
-    return operator.index(value)
 
 
 def _as_array(key: Any) -> NDArray[Any]:

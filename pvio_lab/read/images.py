@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from ..base import num_cpus, open_regular
+from ..base import num_cpus, open_regular, positive_integer
 from ..errors import DecodeError, OpenError, printable
 from .decode.limits import check_size, max_pixels
-from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, positive_integer, scaled_size
+from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, scaled_size
 from .info import VideoInfo
 from .sampling import timeline
 from .times import frame_rate, frames_at

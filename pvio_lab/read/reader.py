@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..base import num_cpus
+from ..base import not_negative_integer, num_cpus, positive_integer
 from .decode.buffers import Recycler
 from .decode.decoder import FileMark
 from .decode.decord import DecordEngine
@@ -20,16 +20,7 @@ from .decode.opening import EngineName, open_file
 from .decode.pyav import PyAVEngine
 from .decode.random_access import Fetcher, Geometry, stream
 from .decode.rgb import Turn
-from .frames import (
-    FrameReader,
-    Frames,
-    ascending,
-    frame_numbers,
-    frame_size,
-    not_negative_integer,
-    positive_integer,
-    scaled_size,
-)
+from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, scaled_size
 from .info import VideoInfo
 from .sidecar import describe
 from .sources.fetched import Fetching, HeldSource, is_url, shown

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import frame_numbers, integer, positive_integer
+from ..base import integer, positive_integer
+from .frames import frame_numbers
 from .times import ROUNDING_SECONDS, frame_rate, frames_at
 
 Numbers = NDArray[np.int64]

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
-from ..base import num_cpus, waiting
-from .frames import positive_integer
+from ..base import num_cpus, positive_integer, waiting
 from .images import natural_key
 from .scan_worker import ScanProcess
 from .shortcuts import is_directory

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..read import Numbers, frame_rate, positive_integer, sample_indices
+from ..base import positive_integer
+from ..read import Numbers, frame_rate, sample_indices
 
 # What each key is called in `sample_indices`, and what its value must be.
 _KEYS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {

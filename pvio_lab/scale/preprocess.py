@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..read import frame_size, integer, positive_integer
+from ..base import integer, positive_integer
+from ..read import frame_size
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image

@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from os import PathLike
 from typing import Any, Literal, get_args
 
-from ..base import num_cpus
-from ..read import Fetching, not_negative_integer, outline, positive_integer, public_name, shown
+from ..base import not_negative_integer, num_cpus, positive_integer
+from ..read import Fetching, outline, public_name, shown
 from .loops import in_thread, run_anywhere
 from .policies import Policy
 from .preprocess import LAYOUTS, Form, preprocess_steps, size_of

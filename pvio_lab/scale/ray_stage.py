@@ -7,7 +7,8 @@ import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..read import Fetching, positive_integer
+from ..base import positive_integer
+from ..read import Fetching
 from .arrow import meta_column, video_column, with_column
 from .messages import video_sources
 from .processor import Result, VideoProcessor, failure, processor_with

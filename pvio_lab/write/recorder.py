@@ -13,9 +13,8 @@ from types import TracebackType
 from typing import Any, Literal
 from unicodedata import normalize
 
-from ..base import LockFile
+from ..base import LockFile, positive_integer
 from ..errors import printable
-from ..read import positive_integer
 from .camera import Camera, EpisodeVideo
 from .options import usual_suffix
 from .writer import VideoWriter, check_writer_options

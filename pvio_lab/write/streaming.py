@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ..base import clear_partials
+from ..base import clear_partials, integer, positive_integer
 from ..errors import VideoError, printable
-from ..read import Fetching, Frames, frame_numbers, integer, open_video, positive_integer
+from ..read import Fetching, Frames, frame_numbers, open_video
 from .images import (
     ImageWriter,
     checked_suffix,

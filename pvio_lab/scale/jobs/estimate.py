@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import show
-from ...read import positive_integer
+from ...base import positive_integer
 from .costs import ClipCosts
 
 if TYPE_CHECKING:

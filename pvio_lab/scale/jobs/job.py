@@ -13,7 +13,8 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from ...read import Fetching, positive_integer
+from ...base import positive_integer
+from ...read import Fetching
 from .clip import Function, Output, Row, Work, process_clip
 from .manifest import CLIP, Manifest, freeze_manifest
 from .report import JobReport, make_report

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...read import Fetching, positive_integer
+from ...base import positive_integer
+from ...read import Fetching
 from .job import process_manifest
 from .manifest import Manifest, manifest_batches
 from .report import JobReport

@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from ...base import Partial, Target, clear_partials, free_path
+from ...base import Partial, Target, clear_partials, free_path, integer
 from ...errors import printable
-from ...read import Frames, frame_numbers, integer
+from ...read import Frames, frame_numbers
 from ...write import MUXERS, VideoWriter, suffix_of
 
 # How many frames are read at a time, and so how many are in memory.

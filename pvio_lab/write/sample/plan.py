@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base import positive_integer
 from ...marks import FrameNotes
-from ...read import Fetching, positive_integer, sample_indices
+from ...read import Fetching, sample_indices
 
 Resize = int | tuple[int, int] | None
 
