@@ -9,7 +9,7 @@ from pvio_lab.base import num_cpus
 __all__ = ["browser", "interrupts", "lab", "ray_session", "server"]
 
 
-@pytest.hookimpl(optionalhook=True)  # without xdist, as with `-p no:xdist`, nobody asks
+@pytest.hookimpl(optionalhook=True)  # without xdist (`-p no:xdist`) it is not called
 def pytest_xdist_auto_num_workers():
-    """As many as there are processors to use; of many, not all, as each worker takes memory."""
+    """Return one for each usable processor, but at most eight, as each worker takes memory."""
     return min(num_cpus(), 8)

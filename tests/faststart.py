@@ -1,4 +1,4 @@
-"""An mp4 with its table of frames before the frames, as servers want it."""
+"""An mp4 with its table of frames before the frames, as servers need it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WITH_OFFSETS = {b"stco": "I", b"co64": "Q"}
 
 
 def faststart(source: Path, target: Path) -> Path:
-    """Writes the same video with `moov` right after `ftyp`; it must not be before the frames already."""
+    """Write the same video with `moov` right after `ftyp`; in the source it must come after the frames."""
     data = bytearray(source.read_bytes())
     places = {kind: (begin, size) for kind, begin, size in _boxes(data, 0, len(data))}
     begin, size = places[b"moov"]
@@ -29,7 +29,7 @@ def _boxes(data: bytearray, begin: int, end: int) -> Iterator[tuple[bytes, int, 
 
 
 def _shift(table: bytearray, begin: int, end: int, by: int) -> None:
-    """All frames lie so much later in the file."""
+    """Add `by` to the offset of every frame."""
     for kind, place, size in _boxes(table, begin, end):
         if kind in (b"trak", b"mdia", b"minf", b"stbl"):
             _shift(table, place + 8, place + size, by)

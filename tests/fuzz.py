@@ -1,7 +1,7 @@
-"""Reads many damaged and hostile files within limits of time and memory: `python tests/fuzz.py --count 1000`.
+"""Read many damaged and hostile files within limits of time and memory: `python tests/fuzz.py --count 1000`.
 
-Every file gives frames or errors of this library. Whatever crashes, hangs, takes too much memory, leaves a
-file open or raises something else is a finding; with any, the exit code is 1, and the files are kept.
+Every file must yield frames or errors of this library. A crash, a hang, too much memory, a file left open or
+any other error is a finding; with findings, the exit code is 1 and their files are kept.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ KINDS = ("OpenError: ", "DecodeError: ")
 
 @dataclass
 class Outcome:
-    """What became of the files: how many of each source gave frames, errors or findings."""
+    """The results: how many files of each source yielded frames, errors or findings."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """One line a source, and the sum."""
+        """Return a table with a line for each source, and the sum."""
         columns = ("files", "frames", "errors", "findings")
         rows = {**dict(sorted(self.counts.items())), "all": sum(self.counts.values(), Counter())}
         width = max(map(len, rows))
@@ -52,13 +52,13 @@ def fuzz(
     hard: bool = False,
     tell: Callable[[str], object] = lambda text: None,
 ) -> Outcome:
-    """Read so many files: the hostile ones as they are and mutated, and mutants of the samples.
+    """Read this many files: the hostile ones, unchanged and mutated, and mutants of the samples.
 
     Args:
         count: How many files.
         seed: The same seed makes the same files.
-        folder: Where they are written; those with findings stay.
-        hard: Also of the clips of hard_clips.py, which have to be made first.
+        folder: The folder they are written to; those with findings stay.
+        hard: Whether to use the clips of hard_clips.py as well, which have to be made first.
         tell: Called with each finding.
     """
     sources = {name: (SAMPLES / name).read_bytes() for name in CLIPS if name != "shapes.mp4"} | ALL
@@ -87,7 +87,7 @@ def fuzz(
 
 
 def _trouble(result: dict) -> str | None:
-    """What is wrong with an answer of the child, if anything."""
+    """Say what is wrong with an answer of the child, if anything."""
     if set(result) != {"frames", "errors", "leaked", "peak_bytes"}:
         return str(result)
     strange = [error for error in result["errors"] if not error.startswith(KINDS)]
@@ -103,7 +103,7 @@ def _trouble(result: dict) -> str | None:
 
 
 def main() -> int:
-    """Read the arguments, run, and show the table."""
+    """Read the arguments, run, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,6 +1,6 @@
 """Small clips, each meant to break a video reader in one particular way.
 
-The truth for every clip is what the ffmpeg program puts out for it; nothing here knows the pixels.
+The truth for every clip is the output of the ffmpeg program; nothing here knows the pixels.
 `make_hard_clips(folder)["edit_cut.mp4"]` is the path of one of them.
 """
 
@@ -27,10 +27,10 @@ class HardClip:
 
     Attributes:
         name: the file's name; its ending chooses the container.
-        breaks: what a careless reader does with it.
-        command: arguments for ffmpeg, the output's name left out; ``@`` runs two passes.
+        breaks: what makes it hard for a careless reader.
+        command: arguments for ffmpeg, without the output's name; a leading ``@`` runs two passes.
         craft: makes the bytes from those of the clips named in ``after``, where ffmpeg cannot.
-        after: clips that must be there first.
+        after: clips that must be made first.
     """
 
     name: str
@@ -52,7 +52,7 @@ def cut(start: float, stop: float) -> Craft:
 
 
 def join(*parts: bytes) -> bytes:
-    """One file after the other, as `cat` does."""
+    """Join files one after another, as `cat` does."""
     return b"".join(parts)
 
 
@@ -65,7 +65,7 @@ def flip_bits(data: bytes, count: int = 5, seed: int = 3) -> bytes:
 
 
 def boxes(data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """The (type, whole box) pairs of an mp4 file or of the inside of a box."""
+    """Yield the (type, whole box) pairs of an mp4 file or of a box's content."""
     while start + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, start)
         yield kind, data[start : start + size]
@@ -78,7 +78,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 
 
 def edits(*segments: tuple[float, float]) -> Craft:
-    """Give an mp4 (moov last) an edit list of (seconds, media time in seconds; -1: nothing)."""
+    """Give an mp4 (moov last) an edit list of (seconds, media time in seconds; -1 shows nothing)."""
 
     def craft(data: bytes) -> bytes:
         movie_scale = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)[0]
@@ -101,7 +101,7 @@ def edits(*segments: tuple[float, float]) -> Craft:
 
 
 def false_keyframes(data: bytes) -> bytes:
-    """Let the mp4's table of keyframes name samples 1, 8, 15 ..., which are none."""
+    """Make the mp4's table of keyframes name samples 1, 8, 15 ..., which are not keyframes."""
     patched, at = bytearray(data), data.index(b"stss")
     for number in range(struct.unpack_from(">I", data, at + 8)[0]):
         struct.pack_into(">I", patched, at + 12 + 4 * number, 1 + 7 * number)
@@ -162,12 +162,12 @@ HARD_CLIPS: tuple[HardClip, ...] = (
     HardClip("h264_open.avi", "the same without times", source() + OPEN),
     HardClip(
         "h264_refresh.mp4",
-        "keyframes that mend the picture only over the next 8 frames",
+        "keyframes that restore the picture only over the next 8 frames",
         source() + X264 + "-x264-params intra-refresh=1:bframes=0",
     ),
     HardClip(
         "h264_mbaff.mp4",
-        "interlaced: colour of each field belongs to itself",
+        "interlaced: each field has its own colour samples",
         source() + X264 + "-flags +ildct+ilme -x264-params tff=1:interlaced=1",
     ),
     HardClip("h264_high10.mp4", "ten bits, chroma position signalled", source(pix="yuv420p10le") + X264),
@@ -219,7 +219,7 @@ HARD_CLIPS: tuple[HardClip, ...] = (
     crafted("cut_head.ts", "starts in the middle of a packet", cut(0.13, 1), "h264.ts"),
     copy("rot90.mp4", "h264.mp4", "turned by the container", before="-display_rotation 90"),
     copy("flipped.mp4", "h264.mp4", "mirrored by the container", before="-display_hflip"),
-    HardClip("hevc_closed.mp4", "a keyframe lets many frames out at once", source() + X265 + "open-gop=0"),
+    HardClip("hevc_closed.mp4", "a keyframe releases many frames at once", source() + X265 + "open-gop=0"),
     HardClip("hevc_open.mkv", "frames that refer across the keyframe", source() + X265 + "open-gop=1"),
     copy("hevc_cra.mkv", "hevc_open.mkv", "starts with frames that cannot be shown", DROP20),
     HardClip("mpeg2.mpg", "seeks land nowhere recognisable", source() + MPEG2),
@@ -237,7 +237,7 @@ HARD_CLIPS: tuple[HardClip, ...] = (
     HardClip("rpza.mov", "the same, in a container", source(pix="rgb555be") + "-c:v rpza"),
     HardClip("theora.ogv", "no frame count; refused by decord", source() + "-c:v libtheora -g 20 -q:v 6"),
     HardClip("dv.avi", "chroma sited at the top left", source("720x576", frames=5) + "-c:v dvvideo"),
-    HardClip("mjpeg.mjpeg", "a heap of JPEGs", source(frames=24, pix="yuvj420p") + "-c:v mjpeg -q:v 3"),
+    HardClip("mjpeg.mjpeg", "a row of JPEGs", source(frames=24, pix="yuvj420p") + "-c:v mjpeg -q:v 3"),
     crafted("laced.mkv", "most packets have no time", laced_mkv, "mjpeg.mjpeg"),
     copy("same_times.mkv", "mjpeg.mjpeg", "frames in pairs at one time", "-bsf:v setts=ts=floor(N/2)*2"),
     HardClip("vp8_hidden.webm", "packets that show no frame", "@" + source(frames=80) + "-c:v libvpx " + VPX),
@@ -249,7 +249,7 @@ HARD_CLIPS: tuple[HardClip, ...] = (
     HardClip("av1.mkv", "hidden frames", source() + "-c:v libsvtav1 -preset 11 -g 20 -svtav1-params lp=1"),
     copy("av1_split.mkv", "av1.mkv", "hidden frames in packets of their own", "-bsf:v av1_frame_split"),
     HardClip("small.h264", "nothing; the next one needs it", source("112x96", frames=30) + X264),
-    crafted("sizes.h264", "the size changes on the way", join, "h264.h264", "small.h264"),
+    crafted("sizes.h264", "the size changes halfway", join, "h264.h264", "small.h264"),
     HardClip(
         "two_streams.mkv",
         "two pictures, neither the default: the larger one counts",
@@ -272,7 +272,7 @@ HARD_CLIPS: tuple[HardClip, ...] = (
 
 
 def run_ffmpeg(arguments: list[str], folder: Path) -> None:
-    """Run imageio-ffmpeg's program in the folder; its own words are the error's."""
+    """Run imageio-ffmpeg's program in the folder; an error repeats its words."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-nostdin", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
@@ -280,7 +280,7 @@ def run_ffmpeg(arguments: list[str], folder: Path) -> None:
 
 
 def encode(clip: HardClip, folder: Path, output: str) -> None:
-    """Run a clip's command, twice where it asks for two passes."""
+    """Run a clip's command, twice if it asks for two passes."""
     arguments = [*shlex.split(clip.command.lstrip("@")), "-threads", "1"]
     if not clip.command.startswith("@"):
         return run_ffmpeg([*arguments, output], folder)
@@ -291,7 +291,7 @@ def encode(clip: HardClip, folder: Path, output: str) -> None:
 
 
 def make_clip(clip: HardClip, folder: Path) -> Path:
-    """Make one clip, whose own sources are there; what exists is kept."""
+    """Make one clip from clips that exist already; keep it if it is there."""
     target, half = folder / clip.name, folder / f"half_{clip.name}"
     if not target.exists():
         if clip.craft:
@@ -303,16 +303,16 @@ def make_clip(clip: HardClip, folder: Path) -> Path:
 
 
 def depth(clip: HardClip, table: dict[str, HardClip]) -> int:
-    """How many clips must be made before this one, one after the other."""
+    """Count the clips of the longest chain that ends with this one."""
     return 1 + max((depth(table[name], table) for name in clip.after), default=0)
 
 
 def make_hard_clips(folder: Path, *, workers: int = 2) -> dict[str, Path]:
-    """Make every clip that is not there yet.
+    """Make every clip that does not exist yet.
 
     Args:
         folder: an existing folder.
-        workers: ffmpeg programs side by side.
+        workers: ffmpeg programs at the same time.
 
     Returns:
         name -> file, in the table's order.

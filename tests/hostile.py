@@ -1,4 +1,4 @@
-"""Files that are made to do harm: they name other files, or claim what no file of their size can hold."""
+"""Files made to do harm: they name other files, or claim more than a file of their size can hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STREAM = SAMPLES / "stream.ts"
 SDP = "v=0\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
 HLS = f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{STREAM}\n#EXT-X-ENDLIST\n"
 
-# Name of the file -> its text, and a word of the error.
+# Name of the file -> its text, and a word that the error contains.
 LISTS = {
     "hls.m3u8": (HLS, "HLS"),
     "endless.m3u8": (HLS.replace("#EXT-X-ENDLIST\n", ""), "HLS"),
@@ -56,7 +56,7 @@ def mp4(
     fragment: bytes = b"",
     dref: bytes | None = None,
 ) -> bytes:
-    """An MP4 file of JPEG pictures, with tables of any kind."""
+    """Return an MP4 file of JPEG pictures, with tables of any kind."""
     matrix = _u32(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     per_chunk = count if per_chunk is None else per_chunk
     entry = _box(
@@ -96,13 +96,13 @@ def mp4(
 
 
 def run_of_samples(count: int) -> bytes:
-    """A fragment that claims so many samples in a few bytes."""
+    """Return a fragment that claims this many samples in a few bytes."""
     run = _full(b"trun", _u32(count))
     return _box(b"moof", _full(b"mfhd", _u32(1)), _box(b"traf", _full(b"tfhd", _u32(1), flags=0x20000), run))
 
 
 def alias(path: str) -> bytes:
-    """The data reference of QuickTime to another file."""
+    """Return a QuickTime data reference to another file."""
     name = path.encode()
     volume = b"\4root" + bytes(23)
     head = bytes(10) + volume + bytes(12) + b"\4file" + bytes(59) + bytes(36)
@@ -111,13 +111,13 @@ def alias(path: str) -> bytes:
 
 
 def gif(width: int, height: int) -> bytes:
-    """A GIF of a few bytes that claims a picture of this size."""
+    """Return a GIF of a few bytes that claims a picture of this size."""
     size = struct.pack("<HH", width, height)
     return b"GIF89a" + size + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0" + size + b"\0\2\2\x4c\1\0;"
 
 
 def png(width: int, height: int) -> bytes:
-    """A PNG file that has a black picture of this size, or only its beginning."""
+    """Return a PNG file with a black picture of this size, or only its beginning."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -142,7 +142,7 @@ LARGE = {
     "large.png": png(16000, 16000),
     "large.y4m": b"YUV4MPEG2 W16000 H16000 F25:1 C420\nFRAME\n" + bytes(1000),
 }
-"""Files of one picture that would take gigabytes."""
+"""Files with one picture each that would take gigabytes."""
 
 ALL = {
     **{name: text.encode("latin-1") for name, (text, _) in LISTS.items()},

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from lab_server import Server
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
-WRONG = ".pvio-wrong, [role=alert]"  # where this project's widgets say what went wrong
+WRONG = ".pvio-wrong, [role=alert]"  # the errors that this project's widgets show
 WIDGET = "application/vnd.jupyter.widget-view+json"
 VIEW = ":scope > .jp-OutputArea > .jp-OutputArea-child > .lm-Panel.jp-OutputArea-output > *"
 BROKEN_WIDGETS = ("Error displaying widget", "Could not create a view", "Loading widget...")
 SECONDS = 180
 
-# What JupyterLab itself logs as an error, though nothing is wrong; each entry says when.
+# Messages that JupyterLab logs as errors although nothing is wrong; each entry says when.
 HARMLESS: tuple[str, ...] = ()
 
-# `panel` is the notebook in front; `kernel` is what it talks to.
+# `panel` is the notebook in front, `kernel` the kernel it uses.
 PANEL = """
 const app = window.jupyterapp, panel = app?.shell?.currentWidget;
 const kernel = panel?.sessionContext?.session?.kernel;
@@ -46,7 +46,7 @@ OUTPUTS = """return [...panel.content.model.cells].map(cell => ({
 DISPLAYED = """return [...document.querySelectorAll('.lm-Panel.jp-OutputArea-output:not(.lm-mod-hidden)')]
     .every(place => place.childElementCount > 0 && !place.textContent.includes('Loading widget...'))"""
 FINISHED = "() => window.finished || document.querySelector('.jp-Dialog')"
-# Requests are answered in turn. (A cell that may fail ends JupyterLab's own waiting, not the run.)
+# Requests are answered in order. (A cell that may fail ends JupyterLab's own waiting, but not the run.)
 LAST_IN_LINE = "await kernel.requestExecute({ code: '', silent: true, store_history: false }).done"
 EVALUATE = """
 const seen = [], future = kernel.requestExecute({ code: argument, store_history: false });
@@ -57,13 +57,14 @@ return seen"""
 
 @dataclass
 class LabPage:
-    """JupyterLab in a page of its own; a notebook is opened by `open_notebook`.
+    """JupyterLab in a page of its own; `open_notebook` opens a notebook.
 
     Attributes:
-        page: Playwright's page, for what is not here.
+        page: Playwright's page, for anything this class lacks.
         server: The JupyterLab behind it.
-        console_errors: What the page logged as an error or raised, but for what is HARMLESS.
-        is_troubled: Something is meant to go wrong; else the fixture `lab` looks for problems at the end.
+        console_errors: The errors that the page logged or raised, except those in HARMLESS.
+        is_troubled: Whether something is meant to go wrong; otherwise the fixture `lab` looks for problems
+            at the end.
     """
 
     page: Page
@@ -88,14 +89,14 @@ class LabPage:
             self.console_errors.append(text)
 
     def _run(self, script: str, argument: Any = None) -> Any:
-        """The answer of JavaScript that sees `app`, `panel`, `kernel` and `argument`."""
+        """Run JavaScript that sees `app`, `panel`, `kernel` and `argument`, and return its result."""
         return self.page.evaluate(f"async argument => {{ {PANEL} {script} }}", argument)
 
     def _wait(self, script: str, seconds: float = SECONDS) -> None:
         self.page.wait_for_function(f"() => {{ {PANEL} {script} }}", timeout=1000 * seconds)
 
     def _finish(self, script: str, argument: Any = None, seconds: float = SECONDS) -> Any:
-        """The answer of JavaScript that may take long; None, if a dialog opens before."""
+        """Run JavaScript that may take long, and return its result, or None if a dialog opens first."""
         start = f"""window.finished = null;
             (async () => {{ {script} }})().then(
                 value => {{ window.finished = {{ value }}; }},
@@ -107,11 +108,11 @@ class LabPage:
         return answer.get("value")
 
     def _command(self, name: str, seconds: float = SECONDS, **options: Any) -> None:
-        """Run one of JupyterLab's commands to its end."""
+        """Run one of JupyterLab's commands to completion."""
         self._finish("await app.commands.execute(...argument)", [name, options], seconds)
 
     def open_notebook(self, name_or_cells: str | list[str], may_fail: Collection[int] = ()) -> None:
-        """Open a notebook of the repository by its name, or a new one of these code cells.
+        """Open a notebook of the repository by its name, or a new one with these code cells.
 
         Args:
             name_or_cells: "00_start_here.ipynb", or the cells' sources.
@@ -132,7 +133,7 @@ class LabPage:
         self._wait(READY)
 
     def run_all(self, seconds: float = SECONDS) -> None:
-        """Run all cells, to the last or to the first that fails."""
+        """Run all cells, up to the first one that fails."""
         self._command("notebook:run-all-cells", seconds)
         self.wait_idle(seconds)
 
@@ -142,9 +143,9 @@ class LabPage:
         self.wait_idle(seconds)
 
     def wait_idle(self, seconds: float = SECONDS) -> None:
-        """Until the kernel has answered every request, and no widget is still to come."""
+        """Wait until the kernel has answered every request and every widget is displayed."""
         self._finish(LAST_IN_LINE, seconds=seconds)
-        for _ in range(100):  # a widget that never comes is for `problems` to tell
+        for _ in range(100):  # `problems` reports a widget that never appears
             if self._run(DISPLAYED):
                 break
             self.page.wait_for_timeout(100)
@@ -159,7 +160,7 @@ class LabPage:
         self._command("docmanager:save")
 
     def reload(self, save: bool = True) -> None:
-        """Load the page anew; the kernel goes on."""
+        """Reload the page; the kernel keeps running."""
         if save:
             self.save()
         self.page.reload()
@@ -172,19 +173,19 @@ class LabPage:
         self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
 
     def cell(self, number: int) -> Locator:
-        """A cell in the page, counted from 0, text cells included."""
+        """Return a cell of the page, counted from 0, including text cells."""
         return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell").nth(number)
 
     def cells(self) -> list[dict[str, Any]]:
-        """The cells as JupyterLab has them: 'type', 'source', 'count', 'tags' and 'outputs'."""
+        """Return the cells as JupyterLab has them: 'type', 'source', 'count', 'tags' and 'outputs'."""
         return list(self._run(OUTPUTS))
 
     def outputs(self, number: int) -> list[dict[str, Any]]:
-        """A cell's outputs, as in the notebook's file."""
+        """Return a cell's outputs, as in the notebook's file."""
         return list(self.cells()[number]["outputs"])
 
     def evaluate_in_kernel(self, code: str) -> str:
-        """Run code in the notebook's kernel, but in no cell; what it prints, and its last value."""
+        """Run code in the notebook's kernel, outside any cell; return its printed text and last value."""
         texts = []
         for content in self._finish(EVALUATE, code):
             if "ename" in content:
@@ -193,14 +194,14 @@ class LabPage:
         return "".join(texts).strip()
 
     def wait_for_value(self, code: str, value: str, seconds: float = SECONDS) -> None:
-        """Wait until code in the kernel has this value: what a page shows may still be on its way there."""
+        """Wait until code in the kernel has this value, as changes in the page take time to get there."""
         give_up = time.monotonic() + seconds
         while (found := self.evaluate_in_kernel(code)) != value:
             assert time.monotonic() < give_up, f"{code} is {found} in the kernel, not {value}"
             self.page.wait_for_timeout(50)
 
     def problems(self) -> list[str]:
-        """Everything wrong with the notebook, in words: none, if all cells ran and all is displayed."""
+        """List everything wrong with the notebook: nothing, if all cells ran and all is displayed."""
         found = [f"console: {text}" for text in self.console_errors]
         found += [f"dialog: {text}" for text in self.page.locator(".jp-Dialog").all_inner_texts()]
         for number, cell in enumerate(self.cells()):
@@ -226,7 +227,7 @@ class LabPage:
         self.page.screenshot(path=path)
 
     def close(self) -> None:
-        """End the kernels; the next page begins with a light theme."""
+        """End the kernels, and restore the light theme for the next page."""
         if self.page.evaluate("'jupyterapp' in window"):
             if self.page.locator('body[data-jp-theme-light="false"]').count():
                 self.theme("light")
@@ -235,7 +236,7 @@ class LabPage:
 
 @contextmanager
 def opened_page(server: Server, browser: Browser) -> Iterator[LabPage]:
-    """A page with nothing in it yet."""
+    """Open an empty page."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = LabPage(context.new_page(), server)
     yield page

@@ -33,7 +33,7 @@ NO_NEWS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements"
 
 
 def find_chromium() -> str:
-    """The program; without one, a test is skipped here and fails in CI."""
+    """Return the program; without one, a test is skipped here and fails in CI."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found:
         return found
@@ -48,10 +48,10 @@ class Server:
     """A running JupyterLab.
 
     Attributes:
-        url: Where it listens.
+        url: Its address.
         token: Its password.
         root: Its files: copies of `notebooks` (without outputs) and of `data_samples`.
-        log: What it prints.
+        log: Its output.
     """
 
     url: str
@@ -72,7 +72,7 @@ def _copy_files(root: Path) -> None:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Nobody's own settings, and this checkout's library."""
+    """Return an environment with no personal settings and with this checkout's library."""
     page_config = home / "config" / "labconfig" / "page_config.json"
     page_config.parent.mkdir(parents=True)
     page_config.write_text(json.dumps(NO_NEWS))
@@ -113,7 +113,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def serving(home: Path) -> Iterator[Server]:
-    """A JupyterLab with its files in this new folder."""
+    """Run a JupyterLab with its files in this new folder."""
     port = _free_port()
     server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16), home / "root", home / "log.txt")
     _copy_files(server.root)
@@ -128,7 +128,7 @@ def serving(home: Path) -> Iterator[Server]:
         give_up = time.monotonic() + 60
         while not _answers(server):
             if process.poll() is not None or time.monotonic() > give_up:
-                raise RuntimeError(f"JupyterLab does not start: {server.log.read_text()[-3000:]}")
+                raise RuntimeError(f"JupyterLab did not start: {server.log.read_text()[-3000:]}")
             time.sleep(0.2)
         yield server
     finally:
@@ -138,7 +138,7 @@ def serving(home: Path) -> Iterator[Server]:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A Chromium without a window."""
+    """Run a Chromium without a window."""
     program = find_chromium()
     with needs("playwright.sync_api").sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
@@ -153,7 +153,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")  # not of the session: while it lives, no other test can use asyncio.run
+@pytest.fixture(scope="module")  # not "session": while it runs, no other test can use asyncio.run
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser

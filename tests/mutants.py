@@ -1,6 +1,6 @@
-"""Damaged copies of clips, and a child process that reads them: it may crash or hang, the tests must not.
+"""Damaged copies of clips, and a child process that reads them: it may crash or hang, but the tests must not.
 
-Run as a program it reads names of files from stdin and answers each with one line of JSON.
+Run as a program, it reads file names from stdin and answers each with one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pvio_lab
 
 
 def mutate(data: bytes, seed: int) -> bytes:
-    """Flip bits, cut, zero a block, swap two blocks, or fill a block with noise; the same each time."""
+    """Flip bits, cut, zero a block, swap two blocks, or fill a block with noise; repeatable by the seed."""
     chance = random.Random(seed)
     return chance.choice((_flip, _flip_head, _cut, _zero, _swap, _noise))(bytearray(data), chance)
 
@@ -31,7 +31,7 @@ def _flip(data: bytearray, chance: random.Random) -> bytes:
 
 
 def _flip_head(data: bytearray, chance: random.Random) -> bytes:
-    """Headers are small: flips all over the file rarely hit them."""
+    """Flip bits in the headers, which are too small to be hit often by chance."""
     begin = chance.choice((0, max(len(data) - 4000, 0)))
     for _ in range(chance.choice((1, 4, 16))):
         data[begin + chance.randrange(min(len(data), 4000))] ^= 1 << chance.randrange(8)
@@ -68,8 +68,8 @@ class Child:
 
     Args:
         seconds: How long one file may take.
-        memory_bytes: How much memory the child may ask for beyond what it needs itself; None for any.
-        options: Of the reader in the child.
+        memory_bytes: How much memory the child may use beyond its own needs; None for any amount.
+        options: The options of the reader in the child.
     """
 
     def __init__(self, seconds: float = 60, *, memory_bytes: int | None = None, **options: object):
@@ -77,7 +77,7 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
 
     def read(self, path: Path) -> dict:
-        """What became of a file: {"frames", "errors", "leaked", "peak_bytes"}, or {"crash"} or {"hang"}."""
+        """Read a file: return {"frames", "errors", "leaked", "peak_bytes"}, or {"crash"} or {"hang"}."""
         if self._process is None:
             self._start()
         self._process.stdin.write(json.dumps(str(path)) + "\n")
@@ -127,7 +127,7 @@ def _pass_on(lines, answers: queue.Queue[str]) -> None:
 
 
 def read_whole(path: str, **options: object) -> dict:
-    """Read a file in many ways; every error becomes its name and its message."""
+    """Read a file in many ways; each error is returned as its name and message."""
     errors: list[str] = []
 
     def attempt(action):
@@ -151,7 +151,7 @@ def read_whole(path: str, **options: object) -> dict:
 
 
 def limit_memory(num_bytes: int | None) -> None:
-    """More than this, and what an interpreter with threads claims without using it, is an error."""
+    """Limit memory to this, plus the address space that an interpreter's threads reserve and never use."""
     if num_bytes is not None and sys.platform == "linux":
         import resource
 
@@ -159,7 +159,7 @@ def limit_memory(num_bytes: int | None) -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has used since it was asked last; 0 where nobody knows."""
+    """Return the most memory that this process has used since the last call, or 0 where that is unknown."""
     try:
         text = Path("/proc/self/status").read_text()
         Path("/proc/self/clear_refs").write_text("5")

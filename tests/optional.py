@@ -12,19 +12,19 @@ import pytest
 def needs(module: str) -> ModuleType:
     """Import an optional module inside a test or fixture marked `peers` or `slow`.
 
-    Some fail with other errors than ImportError: torchcodec without FFmpeg's libraries, for one.
+    Some modules fail with other errors than ImportError: torchcodec does without FFmpeg's libraries.
     """
     try:
         return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
         if os.environ.get("CI"):
             raise
-        pytest.skip(f"{module} does not import here: {error}")
+        pytest.skip(f"{module} cannot be imported here: {error}")
 
 
 def needed_above(module: str) -> ModuleType:
-    """Import an optional module at the top of a file of tests that are marked `ray`; absent, all are skipped.
+    """Import an optional module at the top of a file of tests marked `ray`, or skip them all.
 
-    Where it is missing in CI, the tests that say `needs` fail.
+    If it is missing in CI, the tests that call `needs` fail.
     """
     return pytest.importorskip(module)

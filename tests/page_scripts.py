@@ -1,6 +1,6 @@
-"""What runs in the page to time the frame browser: nothing between a key and the picture is left out."""
+"""Scripts that time the frame browser in the page, from the key press to the drawn picture."""
 
-# `act`, and how long until another picture is drawn, in milliseconds.
+# Runs `act` and notes how many milliseconds it takes until another picture is drawn.
 _TIME = """
   const root = document.querySelector('.pvio-browser'), times = [];
   const wait = ms => new Promise(done => setTimeout(done, ms));
@@ -21,18 +21,18 @@ _TIME = """
   };
 """
 
-# Presses keys one after the other, with pauses of `pause` to twice as many ms: how long each took.
+# Presses keys one after another, with pauses of `pause` to twice as many ms, and returns how long each took.
 STEPS = f"""async ([keys, pause]) => {{
   {_TIME}
   for (const key of keys) {{
     const press = new KeyboardEvent('keydown', {{ key, bubbles: true, cancelable: true }});
     await time(() => root.dispatchEvent(press));
-    await wait(pause * (1 + Math.random()));  // or all would end at the same point between two redraws
+    await wait(pause * (1 + Math.random()));  // otherwise all would end at the same point between two redraws
   }}
   return times;
 }}"""
 
-# Sets the frame field to these numbers, one after the other: how long each took.
+# Sets the frame field to these numbers, one after another, and returns how long each took.
 JUMPS = f"""async numbers => {{
   {_TIME}
   const field = root.querySelector('.pvio-number');
@@ -58,7 +58,7 @@ _WATCH = """
   const begin = performance.now();
 """
 
-# Moves the slider to these frames, one every so many milliseconds.
+# Moves the slider to these frames, one every `pause` milliseconds.
 DRAG = f"""async ([numbers, pause]) => {{
   {_WATCH}
   const slider = root.querySelector('.pvio-slider');
@@ -76,7 +76,7 @@ DRAG = f"""async ([numbers, pause]) => {{
   return {{ rate: 1000 * pictures / (end - begin), late, last: Number(root.dataset.shown) }};
 }}"""
 
-# Holds a key down: 30 presses a second; what is shown after the release is late.
+# Holds a key down, at 30 presses a second; pictures shown after the release are late.
 HOLD = f"""async ([key, seconds]) => {{
   {_WATCH}
   let end = begin;
@@ -90,7 +90,7 @@ HOLD = f"""async ([key, seconds]) => {{
   return {{ rate: 1000 * seen.filter(([time]) => time <= end).length / (end - begin), late }};
 }}"""
 
-# Plays for some seconds: when which frame was shown.
+# Plays for some seconds and returns the frames shown, with their times.
 PLAY = f"""async seconds => {{
   {_WATCH}
   root.querySelector('[data-do=play]').click();
