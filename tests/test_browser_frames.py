@@ -314,14 +314,14 @@ def test_the_slider_never_ends_on_an_old_frame(lab, is_slow):
 
 
 def test_steps_do_not_pile_up(lab):
-    """On a machine that is busy with other things, too; a quiet one shows twice as many pictures or more."""
+    """The bounds are for a busy machine; a quiet one shows at least twice as many pictures."""
     root = open_browser(lab)
 
     def attempt():
         root.locator("[data-do=first]").click()
         rested(lab, 0)
-        times = lab.page.evaluate(STEPS, [["ArrowRight"] * 70 + ["ArrowLeft"] * 50, 30])[20:]
-        held = lab.page.evaluate(HOLD, ["ArrowRight", 3])
+        times = lab.page.evaluate(STEPS, [["ArrowRight"] * 40 + ["ArrowLeft"] * 30, 30])[10:]
+        held = lab.page.evaluate(HOLD, ["ArrowRight", 2])
         words = f"median {np.median(times):.0f} ms, 95% {np.percentile(times, 95):.0f} ms, held {held}"
         print(words)
         return np.median(times) < 150 and held["rate"] >= 6 and held["late"] < 300, words
