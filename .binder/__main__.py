@@ -41,7 +41,7 @@ def fail(message: str) -> NoReturn:
 
 
 def wanted_stamp() -> list[str]:
-    """The folder, the Python, and a fingerprint of what has to be installed."""
+    """Return the folder, the Python, and a fingerprint of everything that has to be installed."""
     content = REQUIREMENTS.read_bytes() + (ROOT / "pyproject.toml").read_bytes()
     return [str(ROOT), " ".join(sys.version.split()), hashlib.sha256(content).hexdigest()]
 
@@ -51,12 +51,12 @@ def found_stamp() -> list[str]:
 
 
 def run(*command: str | Path) -> bool:
-    # close_fds=False: should only this process be killed, its pip goes on holding the lock
+    # close_fds=False: if only this process is killed, its pip still holds the lock
     return subprocess.run(command, cwd=ROOT, close_fds=False).returncode == 0
 
 
 def make_venv() -> None:
-    """Make .venv anew, with pip in it, also where Python came without ensurepip."""
+    """Make .venv anew, with pip in it, even if this Python came without ensurepip."""
     if Path(sys.prefix) == VENV:
         fail("this .venv has to be made anew, so leave it first (`deactivate`) and repeat the command")
     make = (sys.executable, "-m", "venv", "--clear", VENV)
@@ -70,7 +70,7 @@ def make_venv() -> None:
     target = subprocess.run([PYTHON, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()
     # --target, because `pip --python` is unknown to the pip of Ubuntu 22.04
     if not run(sys.executable, "-m", "pip", "install", "--target", target, "pip"):
-        fail("getting pip failed (why is said above); with a network, the same command tries again")
+        fail("getting pip failed, for the reason above; with a network, the same command tries again")
 
 
 def set_up(wanted: list[str]) -> None:
@@ -85,7 +85,7 @@ def set_up(wanted: list[str]) -> None:
         pip = (PYTHON, "-m", "pip", "install", "--disable-pip-version-check")
         project = ("--no-deps", "--no-build-isolation", "--editable", ROOT)
         if not (run(*pip, "-r", REQUIREMENTS) and run(*pip, *project)):
-            fail("installing failed (why is said above); with a network, the same command tries again")
+            fail("installing failed, for the reason above; with a network, the same command tries again")
         PAGE_CONFIG.parent.mkdir(parents=True, exist_ok=True)
         PAGE_CONFIG.write_text(NO_NEWS, "utf-8")
         STAMP.write_text("\n".join(wanted), "utf-8")
@@ -98,7 +98,7 @@ def start(arguments: list[str]) -> NoReturn:
     os.environ.update(VIRTUAL_ENV=str(VENV), PATH=path, JUPYTER_PREFER_ENV_PATH="1")
     if os.name == "posix":
         os.execv(PYTHON, [str(PYTHON), *arguments])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's own affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program handles Ctrl-C itself
     sys.exit(subprocess.run([PYTHON, *arguments]).returncode)
 
 
@@ -112,7 +112,7 @@ def main(name: str = "", *extra: str) -> None:
         as_root = ["--allow-root"] if name == "lab" and os.name == "posix" and os.geteuid() == 0 else []
         start([*COMMANDS[name], *as_root, *extra])
     except KeyboardInterrupt:
-        fail("interrupted; the same command goes on from here")
+        fail("interrupted; the same command continues from here")
     except OSError as error:
         fail(f"setting up stopped: {error}")
 

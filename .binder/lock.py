@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def try_lock(handle: int) -> bool:
-    """Take the lock if it is free. The system gives it back when its holder ends, however it ends."""
+    """Take the lock if it is free. The system releases it when its holder ends, however that happens."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -26,7 +26,7 @@ def try_lock(handle: int) -> bool:
 
 @contextlib.contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold the lock; child processes that get its handle hold it too, should this one be killed."""
+    """Hold the lock; child processes that inherit its handle keep it if this one is killed."""
     with path.open("w") as file:
         os.set_inheritable(file.fileno(), True)
         if not try_lock(file.fileno()):

@@ -23,23 +23,23 @@ Facts = dict[str, Any]
 
 
 def run_ffmpeg(*arguments: str | Path) -> bytes:
-    """Runs the ffmpeg program and returns what it writes to stdout."""
+    """Run the ffmpeg program and return its standard output."""
     command = [get_ffmpeg_exe(), *QUIET, *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
 def copy_streams(draft: Path, target: Path, before: str = "") -> None:
-    """Copies the packets into a new file; `before` holds ffmpeg's options for reading."""
+    """Copy the packets into a new file; `before` holds ffmpeg's options for reading."""
     run_ffmpeg(*before.split(), "-i", draft, "-c", "copy", *SAME_EVERY_TIME, target)
 
 
 def write_through_pipe(draft: Path, target: Path) -> None:
-    """A muxer that cannot seek back leaves out the duration, the cues and the number of frames."""
+    """Mux into a pipe: without seeking back, there is no duration, no cues and no number of frames."""
     target.write_bytes(run_ffmpeg("-i", draft, "-c", "copy", *SAME_EVERY_TIME, "-f", "matroska", "pipe:1"))
 
 
 def encode_in_two_passes(draft: Path, target: Path) -> None:
-    """VP9 as the web has it. Only a second pass makes libvpx put in pictures that are never shown."""
+    """Encode VP9 as the web has it; only with a second pass does libvpx add pictures that are never shown."""
     options = "-c:v libvpx-vp9 -crf 36 -b:v 0 -g 60 -auto-alt-ref 1 -lag-in-frames 16 -row-mt 0".split()
     passes = ("-passlogfile", draft.with_suffix(".log"), "-pass")
     for number in ("1", "2"):
@@ -49,20 +49,20 @@ def encode_in_two_passes(draft: Path, target: Path) -> None:
 
 
 def count_packets(path: Path, *filters: str) -> int:
-    """Number of packets of a file, after bitstream filters."""
+    """Count the packets of a file, after bitstream filters."""
     lines = run_ffmpeg("-i", path, "-c", "copy", *filters, "-f", "framecrc", "-").splitlines()
     return sum(not line.startswith(b"#") for line in lines)
 
 
 def cut_off(draft: Path, target: Path) -> None:
-    """Keeps the header and seven tenths of the media data."""
+    """Keep the header and seven tenths of the media data."""
     data = draft.read_bytes()
     media = data.index(b"mdat")
     target.write_bytes(data[: media + (len(data) - media) * 7 // 10])
 
 
 def flip_bytes(draft: Path, target: Path) -> None:
-    """Inverts 400 bytes of the media data, at a place where any number of threads loses the same frames."""
+    """Invert 400 bytes of the media data, at a place where any number of threads loses the same frames."""
     data = np.fromfile(draft, np.uint8)
     media = data.tobytes().index(b"mdat")
     start = media + int((len(data) - media) * 0.52)
@@ -71,7 +71,7 @@ def flip_bytes(draft: Path, target: Path) -> None:
 
 
 def put_small_stream_first(draft: Path, target: Path) -> None:
-    """Adds a smaller stream with other numbers before the main one; only the main one is a default stream."""
+    """Add a smaller stream with other numbers before the main one; only the main one is a default stream."""
     small = draft.with_name("small.mp4")
     encode(Clip("", count=60, size=(160, 120), first=1000), small)
     choice = ("-map", "0", "-map", "1", "-disposition:v:0", "0", "-disposition:v:1", "default")
@@ -79,7 +79,7 @@ def put_small_stream_first(draft: Path, target: Path) -> None:
 
 
 def draw_turned(number: int, width: int, height: int) -> Pixels:
-    """A frame as it is coded when the player has to turn it 90 degrees counterclockwise."""
+    """Draw a frame as it is coded when the player has to turn it 90 degrees counterclockwise."""
     return np.ascontiguousarray(np.rot90(draw_frame(number, width, height), -1))
 
 
@@ -92,10 +92,10 @@ PALETTE = "split[a][b];[a]palettegen=max_colors=96:stats_mode=full[p];[b][p]pale
 
 @dataclass(frozen=True)
 class Clip:
-    """What a clip holds and how it is made.
+    """The facts about a clip and the way it is made.
 
     Attributes:
-        what: One line for people.
+        what: One line for readers.
         options: ffmpeg's output options besides the codec.
         codec: ffmpeg's options for the codec.
         count: Number of frames drawn.
@@ -103,10 +103,10 @@ class Clip:
         first: Number of the first frame drawn.
         fps: Frames per second.
         draw: Draws a frame as it is encoded.
-        finish: Turns the encoded draft, an mp4, into the clip; None where encoding is all.
-        shows: The numbers that are shown, as (first, count), where that is not all that was drawn.
+        finish: Turns the encoded draft, an mp4, into the clip; None if encoding is enough.
+        shows: The numbers that are shown, as (first, count), if not all that were drawn.
         healthy: Whether every frame is there and readable.
-        proof: Whether the measured facts really have what this clip is about.
+        proof: Whether the measured facts really show the clip's point.
     """
 
     what: str
@@ -124,7 +124,7 @@ class Clip:
 
 
 def encode(clip: Clip, target: Path) -> None:
-    """Draws and encodes the frames of a clip."""
+    """Draw and encode the frames of a clip."""
     height, width = clip.draw(clip.first, *clip.size).shape[:2]
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {clip.fps} -i -"
     options = f"{source} {clip.codec} {clip.options}".split()
@@ -139,7 +139,7 @@ def encode(clip: Clip, target: Path) -> None:
 
 
 def make_clip(name: str, folder: Path) -> None:
-    """Makes one clip of the table in a folder."""
+    """Make one clip of the table in a folder."""
     clip, target = CLIPS[name], media_path(folder, name)
     target.parent.mkdir(exist_ok=True)
     if clip.finish is None:
@@ -151,13 +151,13 @@ def make_clip(name: str, folder: Path) -> None:
 
 
 def remove_clips(folder: Path) -> None:
-    """Removes what an earlier run made."""
+    """Remove the results of an earlier run."""
     for path in (folder / name for name in CLIPS):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def media_path(folder: Path, name: str) -> Path:
-    """What ffmpeg is told to open: the file, or the pattern for a directory of images."""
+    """Return the path that ffmpeg opens: the file, or the pattern for a directory of images."""
     return folder / name if Path(name).suffix else folder / name / "%d.png"
 
 

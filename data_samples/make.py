@@ -1,7 +1,7 @@
-"""Makes the sample clips. Every frame carries its number twice: as large digits and as a barcode.
+"""The sample clips. Every frame carries its number twice: as large digits and as a barcode.
 
 python data_samples/make.py            # make every clip again and verify it
-python data_samples/make.py --check    # verify the clips that are here
+python data_samples/make.py --check    # verify the existing clips
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CELLS = 20  # white, black, 16 bits of the number, 2 bits of checksum
 
 
 class Layout(NamedTuple):
-    """Where things are in a picture of one size, in pixels."""
+    """The places of things in a picture of one size, in pixels."""
 
     width: int
     height: int  # without the barcode
@@ -40,7 +40,7 @@ class Layout(NamedTuple):
 
 
 def draw_frame(number: int, width: int = 320, height: int = 240) -> Pixels:
-    """Draws one frame.
+    """Draw one frame.
 
     >>> read_number(draw_frame(1234))
     1234
@@ -64,7 +64,7 @@ def draw_frame(number: int, width: int = 320, height: int = 240) -> Pixels:
 
 
 def read_number(frame: Pixels) -> int | None:
-    """Reads the barcode of a frame of any size; None where there is no barcode that verifies.
+    """Read the barcode of a frame of any size; None if there is no valid barcode.
 
     >>> read_number(np.zeros((240, 320, 3), np.uint8)) is None
     True
@@ -86,7 +86,7 @@ def read_number(frame: Pixels) -> int | None:
 
 
 def _cells(number: int) -> Pixels:
-    """The barcode: 1 for a white cell, 0 for a black one."""
+    """Return the barcode: 1 for a white cell, 0 for a black one."""
     if not 0 <= number < 1 << 16:
         raise ValueError(f"number must be 0 to 65535, got {number}")
     return np.array([int(bit) for bit in f"10{number:016b}{number.bit_count() % 4:02b}"], np.uint8)
@@ -99,7 +99,7 @@ def _cell_of_column(width: int) -> NDArray[np.int64]:
 
 @cache
 def _layout(width: int, height: int) -> Layout:
-    """Clock and digits side by side, or one above the other where the picture is taller than wide."""
+    """Place clock and digits side by side, or one above the other if the picture is taller than wide."""
     inner = height - max(height // 10, 1)
     if width >= inner:
         clock = (0.29 * width, 0.5 * inner, min(0.23 * width, 0.38 * inner))
@@ -110,7 +110,7 @@ def _layout(width: int, height: int) -> Layout:
 
 @lru_cache(maxsize=4 * TURN)
 def _dial(phase: int, width: int, height: int) -> tuple[slice, slice, Pixels]:
-    """The clock at one moment of the hand's turn, and where it belongs: rows, columns, pixels."""
+    """Draw the clock at one moment of the hand's turn; return its rows, columns and pixels."""
     x, y, radius = _layout(width, height).clock
     rows, columns = (slice(int(c - radius), int(c + radius) + 2) for c in (y, x))
     dial = _ground(width, height)[rows, columns].copy()
@@ -126,7 +126,7 @@ def _dial(phase: int, width: int, height: int) -> tuple[slice, slice, Pixels]:
 
 @cache
 def _ground(width: int, height: int) -> Pixels:
-    """What never moves: a ground that is lighter around the clock, and a tick for each frame of a turn."""
+    """Draw what never moves: a ground, lighter around the clock, and a tick for each frame of a turn."""
     x, y, radius = _layout(width, height).clock
     frame = np.empty((height, width, 3), np.uint8)
     frame[:] = NIGHT
@@ -143,7 +143,7 @@ def _ground(width: int, height: int) -> Pixels:
 
 
 def _draw_shapes(canvas: Pixels, number: int) -> None:
-    """Four shapes on slow closed paths, each with a fading trail."""
+    """Draw four shapes on slow closed paths, each with a fading trail."""
     height, width = canvas.shape[:2]
     size = 0.075 * min(width, height)
     for echo, strength in ((10, 0.12), (5, 0.3), (0, 1.0)):
@@ -156,7 +156,7 @@ def _draw_shapes(canvas: Pixels, number: int) -> None:
 
 
 def _draw_digits(frame: Pixels, number: int, layout: Layout) -> None:
-    """The number in the middle of its room; every digit is given the same width."""
+    """Draw the number in the middle of its space; every digit has the same width."""
     text = str(number)
     x, y, room = layout.digits
     step = room / max(len(text), 3)
@@ -169,7 +169,7 @@ def _draw_digits(frame: Pixels, number: int, layout: Layout) -> None:
 
 @cache
 def _digit(digit: str, size: int) -> Floats:
-    """How much each pixel of a digit is covered."""
+    """Return how much of each pixel a digit covers."""
     font = ImageFont.load_default(size)
     left, _, right, _ = font.getbbox(digit)
     _, top, _, bottom = font.getbbox("0")
@@ -179,7 +179,7 @@ def _digit(digit: str, size: int) -> Floats:
 
 
 def _offsets(part: Pixels, x: float, y: float) -> tuple[Floats, Floats]:
-    """How far each column and each row lies from a point."""
+    """Return the distance of each column and each row from a point."""
     down = np.arange(part.shape[0], dtype=np.float32)[:, None] - np.float32(y)
     return np.arange(part.shape[1], dtype=np.float32) - np.float32(x), down
 
@@ -226,9 +226,9 @@ PATHS: tuple[tuple[Callable[[Floats, Floats, float], Floats], Floats, int, int, 
 
 
 def main() -> None:
-    """Makes the clips and truth.json, or checks them."""
-    parser = argparse.ArgumentParser(description="Makes the sample clips and truth.json.")
-    parser.add_argument("--check", action="store_true", help="verify the clips that are here, make nothing")
+    """Make the clips and truth.json, or check them."""
+    parser = argparse.ArgumentParser(description="Make the sample clips and truth.json.")
+    parser.add_argument("--check", action="store_true", help="verify the existing clips, make none")
     folder = Path(__file__).parent
     if parser.parse_args().check:
         check_all(folder)
@@ -237,7 +237,7 @@ def main() -> None:
 
 
 def make_all(folder: Path) -> None:
-    """Makes every clip again, verifies it and writes what it holds to truth.json."""
+    """Make every clip again, verify it, and write its facts to truth.json."""
     from clips import CLIPS, make_clip, remove_clips  # drawing alone needs neither ffmpeg nor PyAV
     from truth import measure, to_json, verify
 
@@ -252,7 +252,7 @@ def make_all(folder: Path) -> None:
 
 
 def check_all(folder: Path) -> None:
-    """Measures every clip and compares it with truth.json."""
+    """Measure every clip and compare it with truth.json."""
     from clips import CLIPS
     from truth import measure, verify
 

@@ -1,4 +1,4 @@
-"""Measures what a clip holds: the ffmpeg program shows the frames, a demuxer tells the rest."""
+"""The measured facts about a clip: the ffmpeg program shows the frames, a demuxer has the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN = re.compile(r"pts_time:(\S+) .*iskey:(\d) type:(\w)")
 
 
 def measure(folder: Path, name: str) -> Facts:
-    """Everything truth.json says about a clip."""
+    """Return everything that truth.json says about a clip."""
     clip, path = CLIPS[name], media_path(folder, name)
     index, width, height = _picked_stream(path)
     numbers, shown = _decode(path, width, height)
@@ -37,13 +37,13 @@ def measure(folder: Path, name: str) -> Facts:
         "has_b_frames": any(kind == "B" for *_, kind in shown),
         "start_seconds": times[0],
     }
-    # The gap where a damaged file lost a frame is no change of rate.
+    # The gap where a damaged file has lost a frame is not a change of rate.
     rate = _rate(times) if clip.healthy else {"fps": clip.fps, "is_variable_rate": False}
     return facts | rate | _demux(path, index)
 
 
 def runs(numbers: list[int | None]) -> list[list[int | None]]:
-    """Numbers in short, as [first, how many]; unreadable ones are [None, how many].
+    """Abbreviate numbers as [first, how many]; unreadable ones are [None, how many].
 
     >>> runs([5, 6, 7, None, None, 2])
     [[5, 3], [None, 2], [2, 1]]
@@ -58,7 +58,7 @@ def runs(numbers: list[int | None]) -> list[list[int | None]]:
 
 
 def _picked_stream(path: Path) -> tuple[int, int, int]:
-    """The stream ffmpeg picks, and its width and height as displayed."""
+    """Return the stream that ffmpeg picks, and its width and height as displayed."""
     options = "-frames:v 1 -an -f null -".split()
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-i", str(path), *options]
     words = subprocess.run(command, capture_output=True, text=True, check=True).stderr
@@ -70,7 +70,7 @@ def _picked_stream(path: Path) -> tuple[int, int, int]:
 
 
 def _decode(path: Path, width: int, height: int) -> tuple[list[int | None], list[tuple[str, ...]]]:
-    """The barcode of each frame ffmpeg puts out; its time, key flag and picture type."""
+    """Return the barcode of each frame of ffmpeg's output, and its time, key flag and picture type."""
     options = "-copyts -fps_mode passthrough -an -vf showinfo=checksum=0 -f rawvideo -pix_fmt rgb24 -".split()
     with TemporaryFile("w+") as log:
         command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-threads", "1", "-i", path, *options]
@@ -88,7 +88,7 @@ def _decode(path: Path, width: int, height: int) -> tuple[list[int | None], list
 
 
 def _rate(times: list[float]) -> Facts:
-    """Average rate, and the times themselves where they are irregular."""
+    """Return the average rate, and the times themselves if they are irregular."""
     steps = [after - before for before, after in pairwise(times)]
     varies = max(steps) - min(steps) > 0.002
     facts: Facts = {"fps": round(len(steps) / sum(steps), 2), "is_variable_rate": varies}
@@ -96,7 +96,7 @@ def _rate(times: list[float]) -> Facts:
 
 
 def _demux(path: Path, index: int) -> Facts:
-    """What the container says, and the rotation, which only a decoded frame tells."""
+    """Return what the container says, and the rotation, which only a decoded frame has."""
     with av.open(path) as container:
         stream = container.streams[index]
         assert isinstance(stream, av.VideoStream)
@@ -120,7 +120,7 @@ def _demux(path: Path, index: int) -> Facts:
 
 
 def _count_leading(packets: list[av.Packet[Any]]) -> int:
-    """Packets that are shown before the keyframe they follow in the file."""
+    """Count the packets that are shown before the keyframe they follow in the file."""
     leading, newest = 0, None
     for packet in packets:
         if packet.is_keyframe:
@@ -137,7 +137,7 @@ def _audio(container: av.container.InputContainer) -> Facts | None:
 
 
 def verify(name: str, facts: Facts) -> None:
-    """Fails when a clip does not hold what the table of clips says."""
+    """Fail if a clip is not what the table of clips says."""
     clip = CLIPS[name]
     shows = list(clip.shows or (clip.first, clip.count))
     if clip.healthy and facts["numbers"] != [shows]:
@@ -147,7 +147,7 @@ def verify(name: str, facts: Facts) -> None:
 
 
 def to_json(truth: dict[str, Facts]) -> str:
-    """One fact a line, so that a change shows well."""
+    """Write one fact a line, so that a change shows well."""
     clips = []
     for name, facts in sorted(truth.items()):
         lines = (f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(facts.items()))
