@@ -1,6 +1,8 @@
-"""The speed of the frame browser in a real Chromium, compared to what it should be.
+"""How quick the frame browser is in a real Chromium, beside what it should be.
 
-Run it with `python tests/browser_speed.py`, alone on the machine, and more than once.
+Run it by `python tests/browser_speed.py`.
+
+A machine that does other things at the same time is slower; run it alone, and more than once.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def held_key(lab: LabPage) -> Iterator[Line]:
 
 
 def jumps(lab: LabPage) -> Iterator[Line]:
-    """Jump between frames of one long GOP in random order, and subtract the time that the reader takes."""
+    """Frames of one long GOP in no order, each beside what its decoding takes the reader."""
     numbers = np.random.default_rng(1).permutation(np.arange(1, 250))[:40].tolist()
     alone = lab.evaluate_in_kernel(
         "import time\nreader = pv.VideoReader(browser.reader.info.path, cache_bytes=0)\ntimes = []\n"
