@@ -121,7 +121,7 @@ def test_being_used_does_not_change_a_file(server, fetching):
 FILL = """
 import sys
 from pvio_lab import Fetching
-from pvio_lab.read.sources import fetched
+from pvio_lab.read import fetched
 folder, bound, url, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -155,7 +155,7 @@ def test_four_processes_fill_one_cache(server, tmp_path, words):
 HOLD = """
 import sys
 from pvio_lab import Fetching
-from pvio_lab.read.sources import fetched
+from pvio_lab.read import fetched
 with fetched(sys.argv[2], Fetching(cache_dir=sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.readline()

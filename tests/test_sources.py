@@ -610,7 +610,7 @@ def test_nothing_stays_open(server):
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signal")
 def test_a_kill_in_the_middle_leaves_no_wrong_file(server, cache_folder):
     url = server.url("stall-body-1/gop2.mp4")
-    code = "import sys; from pvio_lab.read.sources import local_path; local_path(sys.argv[1])"
+    code = "import sys; from pvio_lab.read.sources.fetched import local_path; local_path(sys.argv[1])"
     with subprocess.Popen([sys.executable, "-c", code, url]) as child:
         while not server.num_sent("stall-body-1/gop2.mp4"):
             assert child.poll() is None
