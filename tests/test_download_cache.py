@@ -14,14 +14,13 @@ from threading import Barrier, Thread
 
 import pytest
 from truth_frames import SAMPLES
-from unruly_server import serving
+from unruly_server import local_path, serving
 
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
 from pvio_lab.read import fetched
-from pvio_lab.read.sources.cache import DownloadCache, _entry_name, file_name
-from pvio_lab.read.sources.fetched import local_path
-from pvio_lab.read.sources.locks import Holds, alone_in, holds_in
+from pvio_lab.read.sources.cache import Download, DownloadCache, entry_name, file_name
+from pvio_lab.read.sources.locks import EntryLocks, alone_in, entry_locks
 
 SIZE = 100_000
 NO_LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
@@ -86,8 +85,8 @@ def made(folder):
 def child_can_work_in(folder):
     """Another process gets its turn for the whole folder, at once."""
     code = (
-        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import alone_now\n"
-        "with alone_now(Path(sys.argv[1])) as ledger: sys.exit(ledger is None)"
+        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import alone_in\n"
+        "with alone_in(Path(sys.argv[1]), wait=False): pass"
     )
     return not subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode
 
@@ -229,12 +228,12 @@ def test_a_reader_at_rest_notices_that_others_fetched_its_file_again(server, fet
 @NO_LOCKS
 def test_what_is_dropped_in_the_middle_of_a_call_is_dropped_later(tmp_path):
     """The garbage collector may run anywhere, and closes readers."""
-    holds = Holds(tmp_path)
-    holds.take("a")
-    holds.take("b")
-    with holds.unused("c") as unused:
-        holds.drop("a")
-        with holds.unused("b") as inner:
+    locks = EntryLocks(tmp_path)
+    locks.acquire("a")
+    locks.acquire("b")
+    with locks.unused("c") as unused:
+        locks.release("a")
+        with locks.unused("b", wait=False) as inner:
             assert (unused, inner) == (True, False)
     assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (True, False)
 
@@ -264,8 +263,8 @@ def test_a_source_is_held_as_long_as_it_is_used(server, tmp_path, monkeypatch, u
 
 @NO_LOCKS
 def test_a_forked_child_keeps_what_its_parent_had(tmp_path):
-    mine, others = Holds(tmp_path), tmp_path
-    mine.take("a")
+    mine, others = EntryLocks(tmp_path), tmp_path
+    mine.acquire("a")
     say, hear = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
@@ -273,7 +272,7 @@ def test_a_forked_child_keeps_what_its_parent_had(tmp_path):
         os.read(hear[0], 1)
         os._exit(0)
     os.read(say[0], 1)
-    mine.drop("a")
+    mine.release("a")
     assert not is_unused(others, "a")
     os.write(hear[1], b"g")
     os.waitpid(child, 0)
@@ -283,33 +282,33 @@ def test_a_forked_child_keeps_what_its_parent_had(tmp_path):
 def is_unused(folder, name):
     """As another process sees it."""
     code = (
-        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import Holds\n"
-        "with Holds(Path(sys.argv[1])).unused(sys.argv[2]) as unused: sys.exit(not unused)"
+        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import EntryLocks\n"
+        "with EntryLocks(Path(sys.argv[1])).unused(sys.argv[2]) as unused: sys.exit(not unused)"
     )
     return not subprocess.run([sys.executable, "-c", code, str(folder), name], check=False).returncode
 
 
 @NO_LOCKS
 def test_names_are_held_as_often_as_they_are_taken(tmp_path):
-    holds = Holds(tmp_path)
+    locks = EntryLocks(tmp_path)
     for _ in range(2):
-        holds.take("a")
-    holds.drop("a")
+        locks.acquire("a")
+    locks.release("a")
     assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (False, True)
-    with holds.unused("a") as unused:
+    with locks.unused("a") as unused:
         assert not unused
-    holds.drop("a")
+    locks.release("a")
     assert is_unused(tmp_path, "a")
-    with holds.unused("a") as unused:
+    with locks.unused("a") as unused:
         assert unused
 
 
 @NO_LOCKS
 def test_holds_survive_a_cleared_folder(tmp_path):
-    holds = Holds(tmp_path)
-    holds.take("a")
+    locks = EntryLocks(tmp_path)
+    locks.acquire("a")
     (tmp_path / ".holds").unlink()
-    holds.take("b")
+    locks.acquire("b")
     assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (False, False)
 
 
@@ -328,8 +327,6 @@ def test_what_is_larger_than_the_cache(server, tmp_path):
         ) as caught:
             local_path(server.url(f"{words}/0.bin"), small)
         assert not caught.value.is_temporary
-    with fetched(server.url("plain/0.bin"), small, keep="memory") as file:
-        assert os.path.getsize(file.path) == SIZE
     assert num_bytes(tmp_path / "cache") < 100
 
 
@@ -397,7 +394,7 @@ def test_processes_read_one_url(server, tmp_path):
 def test_who_waits_for_a_download_has_a_limit_of_its_own(server, fetching):
     url = server.url("stall-1/7.bin")
     with (
-        holds_in(made(fetching.folder)).turn(_entry_name(url, fetching), lambda: None),
+        DownloadCache(fetching).turn(fetching.folder / entry_name(url, fetching), lambda: None),
         pytest.raises(SourceError, match=r"stall-1/7.bin .* not done after max_seconds=0\.1"),
     ):
         local_path(url, replace(fetching, max_seconds=0.1))
@@ -510,7 +507,7 @@ def test_what_a_killed_process_left_is_removed(server, fetching):
 def test_a_stopped_download_leaves_nothing(server, fetching, monkeypatch):
     fetch(server, fetching, 1)
     before = (fetching.folder / ".ledger").read_text()
-    monkeypatch.setattr(DownloadCache, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(Download, "commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         local_path(server.url("plain/0.bin"), fetching)
     assert kept(fetching) == [1]
@@ -542,7 +539,7 @@ def test_threads_that_begin_together_share_their_holds(tmp_path):
 
     def begin():
         gate.wait()
-        seen.append(holds_in(tmp_path))
+        seen.append(entry_locks(tmp_path))
 
     threads = [Thread(target=begin) for _ in range(8)]
     for thread in threads:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from truth_frames import SAMPLES
-from unruly_server import serving
+from unruly_server import local_path, serving
 
 from pvio_lab import Fetching, SourceError
-from pvio_lab.read import fetched
-from pvio_lab.read.sources.http import _Chunks
+from pvio_lab.read.sources.http import Chunks
 from pvio_lab.read.sources.retries import FetchError
 
 
@@ -21,9 +20,13 @@ def server():
         yield server
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PVIO_LAB_CACHE", str(tmp_path))
+
+
 def fetch(url, **limits):
-    with fetched(url, Fetching(**{"retries": 0, **limits}), keep="memory") as file:
-        return Path(file.path).read_bytes()
+    return Path(local_path(url, Fetching(**{"retries": 0, **limits}))).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,7 @@ def test_names_that_cannot_be_resolved_in_time(monkeypatch):
         threading.Event().wait(0.02)
         return [(0, 0, 0, "", ("127.0.0.1", 9))]
 
-    monkeypatch.setattr("pvio_lab.read.sources.urls.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("pvio_lab.read.sources.http.socket.getaddrinfo", resolve)
     with pytest.raises(SourceError, match="it is not done after max_seconds"):
         fetch("http://slow.example/a.mp4", max_seconds=0.01)
 
@@ -87,7 +90,7 @@ def test_nobody_waits_for_trailers(server, pace):
 
 
 def test_chunks():
-    chunks = _Chunks(io.BufferedReader(io.BytesIO(b"5;a=b\r\nhello\r\n03 \r\nabc\r\n0\r\nX: y")))
+    chunks = Chunks(io.BufferedReader(io.BytesIO(b"5;a=b\r\nhello\r\n03 \r\nabc\r\n0\r\nX: y")))
     assert [chunks.read(4) for _ in range(5)] == [b"hell", b"o", b"abc", b"", b""]
 
 
@@ -107,6 +110,6 @@ def test_chunks():
     ],
 )
 def test_chunks_of_wrong_sizes(sent):
-    chunks = _Chunks(io.BufferedReader(io.BytesIO(sent)))
+    chunks = Chunks(io.BufferedReader(io.BytesIO(sent)))
     with pytest.raises((FetchError, http.client.IncompleteRead)):
         list(iter(lambda: chunks.read(100), b""))

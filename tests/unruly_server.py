@@ -35,6 +35,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from pvio_lab.read import fetched
+
 WORDS = (
     r"plain|ranges|chunked|unsized|versioned|stall(-body)?(-\d+)?|cut-\d+|reset-\d+|fail-\d+|busy-\d+"
     r"|status-\d+|redirect-\d+|loop|drip|locked|late|after-\d+|(trickle|flood)-[a-z]+"
@@ -51,6 +53,12 @@ ENDLESS = {
     "trailer": (CHUNKED + b"5\r\nhello\r\n0\r\n", b"X: x\r\n"),
 }
 PASSWORD = "Basic " + base64.b64encode(b"user:hunter2").decode()
+
+
+def local_path(source, fetching=None):
+    """The file of a source, which the cache may remove at any time."""
+    with fetched(source, fetching) as file:
+        return file.path
 
 
 class UnrulyServer(ThreadingHTTPServer):
