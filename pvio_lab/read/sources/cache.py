@@ -136,6 +136,10 @@ class DownloadCache:
 
     def clean(self, limit: int, *, wait: bool = True) -> int:
         """Remove unused entries until they take no more than the limit; return how many bytes are left."""
+        for path in self.folder.glob(".*.lock"):
+            if _OUR_NAMES.fullmatch(path.name):  # left by a process that was killed, unless it is in use
+                with LockFile(path.with_name(path.name[1:-5])) as lock:
+                    lock.acquire()
         entries = sorted(_entries(self.folder), reverse=True)
         total = sum(size for *_, size in entries)
         goal = limit * _FILL_AFTER_CLEANING if total > limit else limit
