@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 import threading
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_one_limit_for_all_of_it(server, words):
         fetch(server.url(f"{words}/shapes.mp4"), max_seconds=0.3)
     assert caught.value.is_temporary
     assert threading.active_count() <= before + 1  # one of the server's own, at most
+
+
+def test_the_limit_holds_for_tls():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(SourceError, match=r"it is not done after max_seconds=0\.3"),
+    ):
+        fetch(f"https://127.0.0.1:{silent.getsockname()[1]}/a.mp4", max_seconds=0.3)
 
 
 def test_no_other_try_after_the_limit(server, monkeypatch):
