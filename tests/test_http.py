@@ -76,7 +76,7 @@ def test_names_that_cannot_be_resolved_in_time(monkeypatch):
 
 @pytest.mark.parametrize("part", ["continue", "extension"])
 def test_what_is_no_content_has_a_limit(server, part):
-    with pytest.raises(SourceError, match="headers, or other things that are no content, without end"):
+    with pytest.raises(SourceError, match="headers, or other data that is not content, without end"):
         fetch(server.url(f"flood-{part}/a"))
 
 

@@ -149,8 +149,8 @@ def test_nobody_listens(quick):
     ("source", "said"),
     [
         ("http://", "there is no host in it"),
-        ("http://[::1/a.mp4", "it is no valid URL"),
-        ("http://host:port/a.mp4", "it is no valid URL"),
+        ("http://[::1/a.mp4", "it is not a valid URL"),
+        ("http://host:port/a.mp4", "it is not a valid URL"),
         ("nonsense://host/a.mp4", "nonsense://host/a.mp4 cannot be fetched: ValueError: Protocol not known"),
         ("data:video/mp4", "there is no comma in it"),
         ("data:video/mp4;base64,!", "what follows the comma is not base64"),
@@ -416,6 +416,12 @@ def test_facts_are_kept_with_the_download(server, cache_folder):
 def test_files_stay_where_they_are(source):
     with fetched(source) as file:
         assert (file.path, file.attempts) == (str(CLIP), 0)
+
+
+def test_files_do_without_http():
+    code = "import sys; from pvio_lab import VideoReader; VideoReader(sys.argv[1])[0]; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code, CLIP], capture_output=True, text=True, check=True)
+    assert not {"http.client", "urllib.request", "ssl"} & set(output.stdout.split())
 
 
 def test_data_uris():

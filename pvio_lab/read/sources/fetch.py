@@ -10,16 +10,17 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote
 
 from ...base import open_regular
 from ...errors import SourceError
-from .cache import DownloadCache, Facts
 from .options import Fetching
-from .retries import Retrier
-from .stream import ResumableStream
 from .urls import is_url, outline, shown
+
+if TYPE_CHECKING:  # imported only for URLs, as HTTP takes longer to load than the rest of this room
+    from .cache import DownloadCache, Facts
+    from .stream import ResumableStream
 
 _STREAM_BYTES = 2**16
 
@@ -51,7 +52,7 @@ class HeldSource:
     Raises:
         ImportError: A package for this kind of URL is missing.
         SourceError: It cannot be fetched.
-        TypeError: It is no path.
+        TypeError: It is not a path.
     """
 
     def __init__(self, source: str | PathLike[str], fetching: Fetching | None = None):
@@ -86,7 +87,7 @@ def fetched(source: str | PathLike[str], fetching: Fetching | None = None) -> Ab
     Raises:
         ImportError: A package for this kind of URL is missing.
         SourceError: It cannot be fetched.
-        TypeError: It is no path.
+        TypeError: It is not a path.
     """
     name = _local_name(source, fetching)
     if name is not None:
@@ -107,13 +108,15 @@ def opened_stream(source: str | PathLike[str], fetching: Fetching | None = None)
     Raises:
         ImportError: A package for this kind of URL is missing.
         SourceError: It cannot be opened or read.
-        TypeError: It is no path.
+        TypeError: It is not a path.
     """
     name = _local_name(source, fetching)
     if name is not None:
         with open_regular(name) as file:
             yield file
         return
+    from .stream import ResumableStream
+
     with (
         ResumableStream(os.fsdecode(source), fetching or Fetching()) as raw,
         io.BufferedReader(raw, _STREAM_BYTES) as stream,
@@ -151,39 +154,48 @@ def _local_name(source: str | PathLike[str], fetching: Fetching | None) -> str |
 
 @contextmanager
 def _cached(source: str, fetching: Fetching) -> Iterator[Fetched]:
-    retrier, attempts = Retrier(source, fetching), 0
+    from .cache import DownloadCache
+
     with ExitStack() as stack:
         with _named_trouble(fetching):
             cache = DownloadCache(fetching)
             entry = stack.enter_context(cache.held(source))
-        facts = before = cache.find(entry)
-        if facts is None or fetching.revalidate:
-            with _named_trouble(fetching), cache.turn(entry, retrier.check_time):
-                facts = cache.find(entry)
-                if facts is None or facts == before:  # otherwise somebody has fetched it meanwhile
-                    facts = _download(source, fetching, retrier, cache, entry, facts)
-                    attempts = retrier.attempts
+            facts, attempts = _find_or_fetch(source, fetching, cache, entry)
         if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
             raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
         yield Fetched(str(entry / facts.file), attempts)
 
 
-def _download(
-    source: str, fetching: Fetching, retrier: Retrier, cache: DownloadCache, entry: Path, known: Facts | None
-) -> Facts:
-    version = known.version if known else None
-    with ResumableStream(source, fetching, retrier=retrier, known_version=version) as stream:
-        if known and stream.is_known:
-            return known
-        with cache.new(source, entry) as download:
-            download.reserve(stream.num_bytes or 0)
-            with open(download.file, "r+b") as file:
-                size = 0
-                for piece in stream.pieces():
-                    size += len(piece)
-                    download.reserve(size)
-                    file.write(piece)
-            return download.commit(size, stream.version)
+def _find_or_fetch(source: str, fetching: Fetching, cache: DownloadCache, entry: Path) -> tuple[Facts, int]:
+    """Return the facts of a download, and the number of attempts that it took now."""
+    from .retries import Retrier
+    from .stream import ResumableStream
+
+    facts = before = cache.find(entry)
+    if facts is not None and not fetching.revalidate:
+        return facts, 0
+    retrier = Retrier(source, fetching)
+    with cache.turn(entry, retrier.check_time):
+        facts = cache.find(entry)
+        if facts is not None and facts != before:  # somebody has fetched it meanwhile
+            return facts, 0
+        version = facts.version if facts else None
+        with ResumableStream(source, fetching, retrier=retrier, known_version=version) as stream:
+            if facts is None or not stream.is_known:
+                facts = _download(stream, cache, source, entry)
+            return facts, stream.attempts
+
+
+def _download(stream: ResumableStream, cache: DownloadCache, source: str, entry: Path) -> Facts:
+    with cache.new(source, entry) as download:
+        download.reserve(stream.num_bytes or 0)
+        with open(download.file, "r+b") as file:
+            size = 0
+            for piece in stream.pieces():
+                size += len(piece)
+                download.reserve(size)
+                file.write(piece)
+        return download.commit(size, stream.version)
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """HTTP requests within limits: of time, of bytes, and of the addresses that may be connected.
 
-urllib follows no redirect here, so that each of them is checked; it asks a proxy only where any address is
-allowed, as a proxy looks names up itself.
+Redirects are followed here and not by urllib, so that each of them is checked. A proxy looks names up itself,
+so it is used only where all addresses are allowed.
+
+With urllib3 the same classes would be needed: its time-outs begin anew with each byte of a header, it reads
+the body of a redirect and the trailers of a response to their end, and it accepts wrong sizes of chunks.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_REDIRECTS = 10
 # All characters that may stay as they are in a URL; the others are quoted, as a browser does.
 _ALLOWED = "%/:=&?~#+!$,;'@()*[]"
-# Bytes that are no content: status lines, headers and what precedes them; for each byte of content, some more
-# for the sizes of chunks.
+# How many bytes may be other than content: status lines, headers and what precedes them; and for each byte
+# of content some more, for the sizes of chunks.
 _MOST_OVERHEAD, _OVERHEAD_PER_BYTE = 256 * 2**10, 16
 _LONGEST_LINE = 2**16
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?", re.DOTALL)
@@ -139,7 +142,7 @@ def _without_user(url: str) -> tuple[str, str | None]:
     if parts.scheme.lower() not in ("http", "https"):
         raise FetchError(f"the server redirects to {parts.scheme[:20]}://, which is not followed")
     if not parts.hostname:
-        raise FetchError("it is no valid URL: there is no host in it")
+        raise FetchError("it is not a valid URL: there is no host in it")
     user, _, host = parts.netloc.rpartition("@")
     ascii_host = host if host.isascii() else host.encode("idna").decode()
     plain = quote(parts._replace(netloc=ascii_host, fragment="").geturl(), safe=_ALLOWED)
@@ -152,7 +155,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port  # is parsed only now
     except ValueError:
-        raise FetchError("it is no valid URL") from None
+        raise FetchError("it is not a valid URL") from None
     return parts
 
 
@@ -257,7 +260,7 @@ class _Wire(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         if self._num_bytes > _MOST_OVERHEAD + self.num_content * (1 + _OVERHEAD_PER_BYTE):
-            raise FetchError("the server sends headers, or other things that are no content, without end")
+            raise FetchError("the server sends headers, or other data that is not content, without end")
         self._socket.settimeout(self._deadline.wait())
         count = self._file.readinto(buffer)
         self._num_bytes += count or 0

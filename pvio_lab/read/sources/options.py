@@ -117,7 +117,7 @@ class Fetching:
         20
 
         Args:
-            changes: Fields that shall have another value.
+            changes: The fields to change, with their values.
         """
         strict: dict[str, Any] = {
             "allow_private": False,
@@ -140,7 +140,7 @@ class Fetching:
         """The most bytes that downloads may take.
 
         Raises:
-            ValueError: `$PVIO_LAB_CACHE_BYTES` is no number of bytes.
+            ValueError: `$PVIO_LAB_CACHE_BYTES` is not a number of bytes.
         """
         if self.cache_bytes is not None:
             return self.cache_bytes

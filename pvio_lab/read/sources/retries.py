@@ -165,8 +165,8 @@ def classify(error: BaseException, source: str, fetching: Fetching) -> FetchErro
 
 # Kinds of errors, from the special to the general; the words (empty for the error's own); is it temporary?
 _KINDS: list[tuple[type[BaseException], str, bool]] = [
-    (http.client.InvalidURL, "it is no valid URL", False),
-    (UnicodeError, "it is no valid URL", False),
+    (http.client.InvalidURL, "it is not a valid URL", False),
+    (UnicodeError, "it is not a valid URL", False),
     (TimeoutError, "nothing came for {timeout:g} seconds", True),
     (ssl.SSLCertVerificationError, "", False),
     (FileNotFoundError, "there is no such file", False),

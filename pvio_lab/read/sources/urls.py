@@ -28,7 +28,7 @@ _NAT64 = 0x0064_FF9B << 96
 
 
 def is_url(source: str | PathLike[str]) -> bool:
-    """Return True for a text with a scheme: http(s), s3, data ...; a `Path` or a drive letter is no URL.
+    """Return True for a text with a scheme: http(s), s3, data ...; not for a `Path` or a drive letter.
 
     >>> is_url("s3://bucket/clip.mp4"), is_url("C://clip.mp4"), is_url("clip.mp4")
     (True, False, False)
