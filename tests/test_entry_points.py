@@ -10,9 +10,10 @@ import traceback
 from contextlib import suppress
 
 import pytest
+import torch
 from optional import needs
 from torch.utils.data import DataLoader
-from truth_frames import SAMPLES
+from truth_frames import SAMPLES, true_frames, wrong_frames
 from unruly_server import PASSWORD, serving
 
 import pvio_lab as pv
@@ -152,6 +153,53 @@ def test_what_strangers_may_not_name_is_refused(server, tmp_path, name, kind):
     except SourceError as error:
         words = str(error)
     assert "allow_private=False" in words or "allow_local=False" in words
+    assert not server.counts
+
+
+ALLOWED = Fetching(allow_private=True)
+LOCAL = [SAMPLES / "gop2.mp4", SAMPLES / "all_intra.mp4"]
+
+
+@pytest.fixture
+def urls(server):
+    return [server.url(f"versioned/{path.name}") for path in LOCAL]
+
+
+def frames_of(paths, **options):
+    dataset = pv.VideoCollectionDataset(paths, step=7, fetching=ALLOWED)
+    batches = list(pv.VideoCollectionDataLoader(dataset, batch_size=16, **options))
+    return torch.cat([batch["frames"] for batch in batches]).permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize(("worker_kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 1)])
+def test_the_loader_reads_urls_as_it_reads_files(urls, worker_kind, num_workers):
+    frames = frames_of(urls, worker_kind=worker_kind, num_workers=num_workers)
+    assert not wrong_frames(frames[:9], true_frames(LOCAL[0])[::7])
+    assert (frames == frames_of(LOCAL, num_workers=0)).all()
+
+
+def test_clips_of_urls_are_those_of_files(urls):
+    options = {"num_frames": 4, "seed": 5, "fetching": ALLOWED}
+    with pv.ClipDataset(urls, **options) as clips, pv.ClipDataset(LOCAL, **options) as local:
+        for clip, true in zip(clips, local, strict=True):
+            assert (clip["frames"] == true["frames"]).all()
+
+
+def test_a_url_and_a_file_are_joined(urls, tmp_path):
+    pv.concatenate_video_files([urls[0], LOCAL[0]], tmp_path / "both.mp4", fetching=ALLOWED)
+    with pv.VideoReader(tmp_path / "both.mp4") as reader:
+        for part in (reader[:60], reader[60:]):
+            assert not wrong_frames(part, true_frames(LOCAL[0]))
+
+
+@pytest.mark.parametrize(
+    "name", ["VideoCollectionDataset, threads", "ClipDataset", "concatenate_video_files"]
+)
+def test_what_was_fetched_before_is_refused_as_well(server, urls, tmp_path, name):
+    OPENERS[name](urls[0], ALLOWED, tmp_path)
+    server.counts.clear()
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1 is a private address, and allow_private=False"):
+        OPENERS[name](urls[0], Fetching(allow_private=False), tmp_path)
     assert not server.counts
 
 

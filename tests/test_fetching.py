@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from dataclasses import asdict, replace
 
 import pytest
 from truth_frames import SAMPLES
+from unruly_server import local_path
 
 from pvio_lab import Fetching, SourceError, VideoReader
-from pvio_lab.read.sources.fetched import local_path
 
 
 @pytest.mark.parametrize(
@@ -20,12 +21,12 @@ from pvio_lab.read.sources.fetched import local_path
             "timeout_seconds=nan must be more than 0, and finite",
         ),
         ({"timeout_seconds": "5"}, TypeError, "timeout_seconds='5' must be a number of seconds"),
-        ({"retries": -1}, ValueError, "retries=-1 must be at least 0"),
-        ({"retries": True}, TypeError, "retries=True must be a whole number"),
+        ({"retries": -1}, ValueError, "retries=-1 must be 0 or more"),
+        ({"retries": True}, TypeError, "retries=True must be an integer"),
         ({"backoff_seconds": -1}, ValueError, "backoff_seconds=-1 must be at least 0"),
         ({"max_seconds": 0}, ValueError, "max_seconds=0 must be more than 0"),
-        ({"max_bytes": 0}, ValueError, "max_bytes=0 must be at least 1"),
-        ({"cache_bytes": 1.5}, TypeError, "cache_bytes=1.5 must be a whole number"),
+        ({"max_bytes": 0}, ValueError, "max_bytes=0 must be 1 or more"),
+        ({"cache_bytes": 1.5}, TypeError, "cache_bytes=1.5 must be an integer"),
         ({"cache_dir": 3}, TypeError, "cache_dir=3 must be a path"),
         ({"allow_private": "no"}, TypeError, "allow_private='no' must be True or False"),
         ({"allow_local": 0}, TypeError, "allow_local=0 must be True or False"),
@@ -35,7 +36,7 @@ from pvio_lab.read.sources.fetched import local_path
         ({"headers": {"A\n": ""}}, ValueError, "the name of header 1 of 1 must be letters"),
         ({"headers": {"A": "b\r\nC: d"}}, ValueError, "the value of header 1 of 1 must be one line"),
         ({"headers": {"Range": "bytes=0-"}}, ValueError, "headers cannot set Range: each request sets it"),
-        ({"headers": {"A": "", "a": ""}}, ValueError, "headers has a name twice"),
+        ({"headers": {"A": "", "a": ""}}, ValueError, "headers has the same name twice"),
     ],
 )
 def test_wrong_values(options, error, words):
@@ -51,10 +52,10 @@ def test_the_environment_names_the_cache(monkeypatch, tmp_path):
     assert (chosen.folder, chosen.room_bytes) == (tmp_path, 5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
 def test_without_it_the_cache_is_the_users(monkeypatch, tmp_path):
     monkeypatch.delenv("PVIO_LAB_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("sys.platform", "linux")
     assert Fetching().folder == tmp_path / "pvio_lab" / "downloads"
 
 

@@ -4,8 +4,8 @@ The path is any number of words, and then the file: `server.url("ranges/cut-1/sh
 
 plain                nothing special
 ranges               serves ranges, and says so; without it every answer is the whole file
-chunked, unsized     the length is not told, and a chunked body or the end of the connection ends it
-versioned            an ETag of the file's contents, and 304 for whom it is known to
+chunked, unsized     the length is not given, and a chunked body or the end of the connection ends it
+versioned            an ETag of the file's contents, and 304 for clients that know it
 stall, stall-body    nothing comes; nothing comes after the first half (until the server is closed)
 stall-N, stall-body-N    the same for the first N requests
 cut-N, reset-N       the first N answers end after the first half; the first N connections are broken
@@ -35,12 +35,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from pvio_lab.read import fetched
+
 WORDS = (
     r"plain|ranges|chunked|unsized|versioned|stall(-body)?(-\d+)?|cut-\d+|reset-\d+|fail-\d+|busy-\d+"
     r"|status-\d+|redirect-\d+|loop|drip|locked|late|after-\d+|(trickle|flood)-[a-z]+"
 )
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-# How an answer begins, and what then comes for ever.
+# The beginning of an answer, and what then follows forever.
 ENDLESS = {
     "status": (b"HTTP/1.1 200 ", b"x"),
     "header": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
@@ -53,8 +55,14 @@ ENDLESS = {
 PASSWORD = "Basic " + base64.b64encode(b"user:hunter2").decode()
 
 
+def local_path(source, fetching=None):
+    """The file of a source, which the cache may remove at any time."""
+    with fetched(source, fetching) as file:
+        return file.path
+
+
 class UnrulyServer(ThreadingHTTPServer):
-    """Counts what it is asked for, and notes what it is told."""
+    """A server that counts requests and bytes, and keeps the headers it receives."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -80,15 +88,15 @@ class UnrulyServer(ThreadingHTTPServer):
         return self.url(path)
 
     def count(self, path: str) -> int:
-        """How often a path was asked for."""
+        """The number of requests for a path."""
         return self.counts[f"/{path}"]
 
     def num_sent(self, path: str) -> int:
-        """How many bytes of bodies were sent for a path."""
+        """The number of bytes of bodies that were sent for a path."""
         return self.sent[f"/{path}"]
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes away is no news."""
+        """Ignore a client that goes away."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -121,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.closing.wait(0.1)
         endless = next((word for word in self.words if word.startswith(("trickle-", "flood-"))), None)
         if endless is not None:
-            self.go_on_for_ever(*endless.split("-"))
+            self.go_on_forever(*endless.split("-"))
         elif "after" in self.words:
             self.refuse(503, {"Retry-After": str(self.words["after"])})
         elif self.now("stall"):
@@ -145,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.serve(self.server.folder / name)
 
-    def go_on_for_ever(self, pace: str, part: str) -> None:
+    def go_on_forever(self, pace: str, part: str) -> None:
         begin, again = ENDLESS[part]
         self.wfile.write(begin)
         while not self.server.closing.wait(0.02 if pace == "trickle" else 0):
@@ -209,7 +217,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = is_short or "unsized" in self.words or self.now("stall-body")
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Print nothing."""
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from .identity import identity_of_images as identity_of_images
 from .latest import Latest as Latest
 from .lazy import attach as attach
 from .locks import LockFile as LockFile
-from .locks import try_lock as try_lock
+from .locks import is_there as is_there
 from .partials import Partial as Partial
 from .partials import clear_partials as clear_partials
 from .report import Drawn as Drawn

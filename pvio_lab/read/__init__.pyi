@@ -52,10 +52,10 @@ from .sidecar import describe as describe
 from .sidecar import get_video_metadata as get_video_metadata
 from .sidecar import recall as recall
 from .sidecar import remember as remember
-from .sources.fetched import HeldSource as HeldSource
-from .sources.fetched import check_may_be_local as check_may_be_local
-from .sources.fetched import fetched as fetched
-from .sources.fetched import opened_stream as opened_stream
+from .sources.fetch import HeldSource as HeldSource
+from .sources.fetch import check_may_be_local as check_may_be_local
+from .sources.fetch import fetched as fetched
+from .sources.fetch import opened_stream as opened_stream
 from .sources.options import Fetching as Fetching
 from .sources.options import user_cache_folder as user_cache_folder
 from .sources.urls import has_secrets as has_secrets

@@ -23,8 +23,9 @@ from .decode.rgb import Turn
 from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, scaled_size
 from .info import VideoInfo
 from .sidecar import describe
-from .sources.fetched import Fetching, HeldSource, is_url, shown
-from .sources.urls import has_secrets
+from .sources.fetch import HeldSource
+from .sources.options import Fetching
+from .sources.urls import has_secrets, is_url, shown
 from .times import frames_at
 
 

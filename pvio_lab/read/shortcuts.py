@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from .images import ImageSequence
 from .reader import VideoReader
-from .sources.fetched import is_url, shown
 from .sources.options import Fetching
+from .sources.urls import is_url, shown
 from .times import nearest_frames
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from .decode.index import FrameIndex
 from .decode.opening import Opened, open_file
 from .decode.rgb import displayed_size
 from .info import AudioInfo, VideoInfo
-from .sources.fetched import fetched
+from .sources.fetch import fetched
 from .sources.options import Fetching, user_cache_folder
 
 _CACHE_VERSION = 1

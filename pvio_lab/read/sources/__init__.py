@@ -1,1 +1,1 @@
-"""Whatever is elsewhere becomes a local file or a stream of bytes: fetched, resumed, kept, and let go of."""
+"""Sources that are elsewhere, as local files or streams of bytes: fetched, resumed, kept and released."""

@@ -1,4 +1,11 @@
-"""HTTP: one request, redirects followed, time limits and addresses under control."""
+"""HTTP requests within limits: of time, of bytes, and of the addresses that may be connected.
+
+Redirects are followed here and not by urllib, so that each of them is checked. A proxy looks names up itself,
+so it is used only where all addresses are allowed.
+
+With urllib3 the same classes would be needed: its time-outs begin anew with each byte of a header, it reads
+the body of a redirect and the trailers of a response to their end, and it accepts wrong sizes of chunks.
+"""
 
 from __future__ import annotations
 
@@ -15,80 +22,264 @@ from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
-from .deadline import Deadline
 from .options import Fetching
-from .retries import FetchError, status_fault
-from .urls import connect
+from .retries import Deadline, FetchError, status_fault
+from .urls import is_public
 
-# Status lines, headers and what is sent before them; sizes of chunks, for which every byte of content allows
-# some more.
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MAX_REDIRECTS = 10
+# All characters that may stay as they are in a URL; the others are quoted, as a browser does.
+_ALLOWED = "%/:=&?~#+!$,;'@()*[]"
+# How many bytes may be other than content: status lines, headers and what precedes them; and for each byte
+# of content some more, for the sizes of chunks.
 _MOST_OVERHEAD, _OVERHEAD_PER_BYTE = 256 * 2**10, 16
 _LONGEST_LINE = 2**16
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?", re.DOTALL)
 
 
-class Wire(io.RawIOBase):
-    """The bytes that come over a connection.
+class Bytes(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most this many bytes; none at the end."""
+
+    def close(self) -> None:
+        """Release the connection or the file behind it."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """The answer of a source that was opened."""
+
+    stream: Bytes
+    """Its bytes."""
+    start: int = 0
+    """The position in the source of the first of them."""
+    num_bytes: int | None = None
+    """The size of the whole source, if it is known."""
+    version: str | None = None
+    """An identifier of the contents, which changes with them, if there is one."""
+    has_ranges: bool = False
+    """Whether reading can begin anywhere."""
+    is_known: bool = False
+    """Whether it still has the known version; then no bytes were sent."""
+    owner: Any = None
+    """An object that must exist as long as the stream is read."""
+
+
+def open_web(
+    url: str, offset: int, fetching: Fetching, deadline: Deadline, known_version: str | None = None
+) -> Response:
+    """Request a file from an http(s) server.
 
     Args:
-        connected: The connection.
-        wait: Tells how long the next bytes may take; it is asked before each wait.
-    """
+        url: Its address, which may contain a user and a password.
+        offset: Where to begin; the response says where it does.
+        fetching: Time limits, headers, and which addresses are allowed.
+        deadline: The time limits of the whole fetch.
+        known_version: The version of an earlier response; if it is still the latest, no bytes are sent.
 
-    def __init__(self, connected: socket.socket, wait: Callable[[], float]):
+    Raises:
+        FetchError: The server refuses, or its address is not allowed.
+        OSError: There is no connection.
+    """
+    headers = {"User-Agent": "pvio_lab", "Accept-Encoding": "identity", "Accept": "*/*"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    if known_version:
+        is_tag = known_version.startswith(('"', 'W/"'))
+        headers["If-None-Match" if is_tag else "If-Modified-Since"] = known_version
+    body = _follow(url, headers, fetching, deadline)
+    try:
+        if body.status == 304 and known_version:
+            body.close()
+            return Response(body, version=known_version, is_known=True)
+        if body.status not in (200, 206):
+            raise status_fault(body.status, body.headers["Retry-After"])
+        return _response(body)
+    except BaseException:
+        body.close()
+        raise
+
+
+def _follow(url: str, headers: Mapping[str, str], fetching: Fetching, deadline: Deadline) -> _Body:
+    opener, own = _opener(fetching, deadline), dict(fetching.headers)
+    for _ in range(_MAX_REDIRECTS + 1):
+        plain, authorization = _without_user(url)
+        if authorization:
+            own = {name: value for name, value in own.items() if name.lower() != "authorization"}
+            own["Authorization"] = authorization
+        body: _Body = opener.open(Request(plain, headers={**headers, **own}))
+        location = body.headers["Location"]
+        if body.status not in _REDIRECTS or not location:
+            return body
+        body.close()  # unread, as it may be endless
+        url = urljoin(plain, location)
+        if _origin(url) != _origin(plain):
+            own = {}  # they were meant for the other host only
+    raise FetchError(f"the server redirects more than {_MAX_REDIRECTS} times")
+
+
+def _response(body: _Body) -> Response:
+    headers, start = body.headers, 0
+    if body.status == 206:
+        sent = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", headers["Content-Range"] or "")
+        if not sent:
+            raise FetchError("the server sends a part of it and does not say which")
+        start = int(sent[1])
+    return Response(
+        stream=body,
+        start=start,
+        num_bytes=None if body.length is None else start + body.length,
+        version=headers["ETag"] or headers["Last-Modified"],
+        has_ranges=body.status == 206 or headers["Accept-Ranges"] == "bytes",
+    )
+
+
+def _without_user(url: str) -> tuple[str, str | None]:
+    """Return the URL as it is sent, and the header that replaces the user and the password in it."""
+    parts = _split(url)
+    if parts.scheme.lower() not in ("http", "https"):
+        raise FetchError(f"the server redirects to {parts.scheme[:20]}://, which is not followed")
+    if not parts.hostname:
+        raise FetchError("it is not a valid URL: there is no host in it")
+    user, _, host = parts.netloc.rpartition("@")
+    ascii_host = host if host.isascii() else host.encode("idna").decode()
+    plain = quote(parts._replace(netloc=ascii_host, fragment="").geturl(), safe=_ALLOWED)
+    word = base64.b64encode(unquote(user).encode()).decode()
+    return plain, f"Basic {word}" if user else None
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # is parsed only now
+    except ValueError:
+        raise FetchError("it is not a valid URL") from None
+    return parts
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = _split(url)
+    return parts.scheme.lower(), parts.hostname, parts.port
+
+
+def _opener(fetching: Fetching, deadline: Deadline) -> OpenerDirector:
+    opener = OpenerDirector()
+    if fetching.allow_private:
+        opener.add_handler(ProxyHandler())
+    opener.add_handler(_Web(fetching, deadline))
+    return opener
+
+
+class _Web(HTTPHandler, HTTPSHandler):
+    """The connections of one fetch."""
+
+    def __init__(self, fetching: Fetching, deadline: Deadline):
+        super().__init__(context=_tls())
+        self._fetching, self._deadline = fetching, deadline
+
+    def do_open(self, http_class: Any, req: Request, **options: Any) -> Any:
+        """Send a request; see `urllib.request`."""
+        return super().do_open(partial(self._connection, http_class), req, **options)
+
+    def _connection(self, kind: Callable[..., Any], *place: Any, **options: Any) -> Any:
+        made = kind(*place, **options)
+        made._create_connection = self._connect
+        made.response_class = partial(_Body, deadline=self._deadline)
+        return made
+
+    def _connect(self, address: tuple[str, int], *_: object) -> socket.socket:
+        made = connect(address, self._deadline, publicly=not self._fetching.allow_private)
+        made.settimeout(self._deadline.wait())  # for TLS and the request
+        return made
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def connect(address: tuple[str, int], deadline: Deadline, *, publicly: bool = False) -> socket.socket:
+    """Connect to a host, at the first of its addresses that answers.
+
+    The name is resolved only once, as it may stand for another address a moment later.
+
+    Args:
+        address: The host and the port.
+        deadline: The time limits.
+        publicly: Whether all addresses of the host must be public.
+
+    Raises:
+        OSError: There is no such host, or it does not answer.
+        FetchError: One of its addresses is not public.
+    """
+    host, port = address
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    if publicly and not all(map(is_public, addresses)):
+        raise FetchError(f"{host} is a private address, and allow_private=False")
+    for each in addresses[:-1]:
+        try:
+            return socket.create_connection((each, port), deadline.wait())
+        except OSError:
+            continue
+    return socket.create_connection((addresses[-1], port), deadline.wait())
+
+
+class _Body(http.client.HTTPResponse):
+    """A response whose content is read as it arrives, so that a slow server is not taken for a silent one."""
+
+    def __init__(self, connected: socket.socket, *, deadline: Deadline, **options: Any):
+        super().__init__(connected, **options)
+        self.fp.close()
+        self._wire = _Wire(connected, deadline)
+        self.fp = io.BufferedReader(self._wire)
+        self._chunks = Chunks(self.fp)
+
+    def read(self, size: int | None = None) -> bytes:
+        read = self._chunks.read if self.chunked else self.read1
+        piece = read(_LONGEST_LINE if size is None else size)
+        self._wire.num_content += len(piece)
+        return piece
+
+
+class _Wire(io.RawIOBase):
+    """The bytes that arrive over a connection, within limits."""
+
+    def __init__(self, connected: socket.socket, deadline: Deadline):
         super().__init__()
-        self._socket, self._wait = connected, wait
+        self._socket, self._deadline = connected, deadline
         self._file = connected.makefile("rb", buffering=0)
         self._num_bytes = 0
         self.num_content = 0
-        """The bytes of it that were content so far; `WebBody` counts them."""
+        """How many of the bytes were content so far; the reader of the content counts them."""
 
     def readable(self) -> bool:
-        """It is."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what has come, or what comes next."""
         if self._num_bytes > _MOST_OVERHEAD + self.num_content * (1 + _OVERHEAD_PER_BYTE):
-            raise FetchError("the server sends headers, or other things that are no content, without end")
-        self._socket.settimeout(self._wait())
+            raise FetchError("the server sends headers, or other data that is not content, without end")
+        self._socket.settimeout(self._deadline.wait())
         count = self._file.readinto(buffer)
         self._num_bytes += count or 0
         return count
 
     def close(self) -> None:
-        """Hang up."""
         self._file.close()
         super().close()
 
 
-class WebBody:
-    """The content of an answer; what has come is read at once, so that a slow server is no silent one."""
-
-    def __init__(self, response: http.client.HTTPResponse):
-        wire: Any = response.fp.raw
-        self._response, self._wire = response, wire
-        self._next = _Chunks(response.fp).read if response.chunked else response.read1
-
-    def read(self, size: int, /) -> bytes:
-        """Read at most so many bytes; none at the end."""
-        piece = self._next(size)
-        self._wire.num_content += len(piece)
-        return piece
-
-    def close(self) -> None:
-        """Hang up."""
-        self._response.close()
-
-
-class _Chunks:
-    """Content that comes in chunks. What follows the last one is not waited for."""
+class Chunks:
+    """Content that is sent in chunks. What follows the last one is not waited for."""
 
     def __init__(self, file: io.BufferedReader):
         self._file, self._left = file, 0
         self._is_first, self._is_over = True, False
 
     def read(self, size: int) -> bytes:
+        """Return at most this many bytes; none at the end."""
         if not self._left and not self._is_over:
             self._left = self._next_size()
             self._is_first, self._is_over = False, not self._left
@@ -104,9 +295,7 @@ class _Chunks:
         is_whole = self._is_first or self._line() == b"\r\n"
         found = _CHUNK_SIZE.fullmatch(self._line().rstrip(b"\r\n"))
         if not (is_whole and found):
-            raise FetchError(
-                "it comes in chunks, and one is not as long as the server says", is_temporary=True
-            )
+            raise FetchError("it comes in chunks, and the server gave one a wrong size", is_temporary=True)
         return int(found[1], 16)
 
     def _line(self) -> bytes:
@@ -114,215 +303,3 @@ class _Chunks:
         if not line.endswith(b"\n"):
             raise http.client.IncompleteRead(b"")
         return line
-
-
-_REDIRECTS = {301, 302, 303, 307, 308}
-_MAX_REDIRECTS = 10
-# All that a URL may contain as it is; the rest is quoted, as a browser does.
-_ALLOWED = "%/:=&?~#+!$,;'@()*[]"
-
-
-class Bytes(Protocol):
-    """Something that bytes are read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
-
-    def close(self) -> None:
-        """Gives back what it holds."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a source answers when it is opened."""
-
-    stream: Bytes
-    """Its bytes."""
-    start: int = 0
-    """Where in the source they begin."""
-    num_bytes: int | None = None
-    """How large the whole source is, if it tells."""
-    version: str | None = None
-    """Changes when the contents change, if it tells."""
-    has_ranges: bool = False
-    """Whether it can begin anywhere."""
-    is_known: bool = False
-    """It has the version that was known already, and no bytes were sent."""
-
-
-def open_web(
-    url: str, offset: int, fetching: Fetching, deadline: Deadline, known_version: str | None = None
-) -> Answer:
-    """Asks an http(s) server for a file, from some byte on.
-
-    Args:
-        url: Its address, maybe with a user and a password.
-        offset: Where to begin; the answer tells where it does.
-        fetching: Time limits, headers, and which addresses are allowed.
-        deadline: When all of it has to be done.
-        known_version: What an earlier answer had; a server that has nothing newer sends nothing.
-
-    Raises:
-        FetchError: The server refuses.
-        OSError: There is no connection.
-    """
-    headers = {"User-Agent": "pvio_lab", "Accept-Encoding": "identity", "Accept": "*/*"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    if known_version:
-        headers.update(_conditions(known_version))
-    response = _follow(url, headers, fetching, deadline)
-    try:
-        if response.status == 304 and known_version:
-            response.close()
-            return Answer(io.BytesIO(), version=known_version, is_known=True)
-        if response.status not in (200, 206):
-            raise status_fault(response.status, response.headers["Retry-After"])
-        return _answer(response)
-    except BaseException:
-        response.close()
-        raise
-
-
-def _follow(
-    url: str, headers: Mapping[str, str], fetching: Fetching, deadline: Deadline
-) -> http.client.HTTPResponse:
-    own = dict(fetching.headers)
-    for _ in range(_MAX_REDIRECTS + 1):
-        plain, authorization = _without_user(url)
-        if authorization:
-            own = {name: value for name, value in own.items() if name.lower() != "authorization"}
-            own["Authorization"] = authorization
-        request = _Request(plain, {**headers, **own}, fetching, deadline)
-        response: http.client.HTTPResponse = _opener(fetching.allow_private).open(
-            request, timeout=fetching.timeout_seconds
-        )
-        location = response.headers["Location"]
-        if response.status not in _REDIRECTS or not location:
-            return response
-        response.close()  # its body, which may have no end, is of no interest
-        url = urljoin(plain, location)
-        if _origin(url) != _origin(plain):
-            own = {}  # was meant for the other host only
-    raise FetchError(f"the server redirects more than {_MAX_REDIRECTS} times")
-
-
-def _answer(response: http.client.HTTPResponse) -> Answer:
-    headers, start = response.headers, 0
-    if response.status == 206:
-        asked = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", headers["Content-Range"] or "")
-        if not asked:
-            raise FetchError("the server sends a part of it and does not say which")
-        start = int(asked[1])
-    return Answer(
-        stream=WebBody(response),
-        start=start,
-        num_bytes=None if response.length is None else start + response.length,
-        version=_version(headers),
-        has_ranges=response.status == 206 or headers["Accept-Ranges"] == "bytes",
-    )
-
-
-def _version(headers: http.client.HTTPMessage) -> str | None:
-    return headers.get("ETag") or headers.get("Last-Modified")
-
-
-def _conditions(version: str) -> dict[str, str]:
-    is_tag = version.startswith(('"', 'W/"'))
-    return {"If-None-Match" if is_tag else "If-Modified-Since": version}
-
-
-def _without_user(url: str) -> tuple[str, str | None]:
-    """The URL as it is sent, and what goes into the header instead."""
-    parts = _split(url)
-    if parts.scheme.lower() not in ("http", "https"):
-        raise FetchError(f"the server redirects to {parts.scheme[:20]}://, which is not followed")
-    if not parts.hostname:
-        raise FetchError("it is no valid URL: there is no host in it")
-    user, _, host = parts.netloc.rpartition("@")
-    ascii_host = host if host.isascii() else host.encode("idna").decode()
-    plain = quote(parts._replace(netloc=ascii_host, fragment="").geturl(), safe=_ALLOWED)
-    word = base64.b64encode(unquote(user).encode()).decode()
-    return plain, f"Basic {word}" if user else None
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # is looked at only now
-    except ValueError:
-        raise FetchError("it is no valid URL") from None
-    return parts
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = _split(url)
-    return parts.scheme.lower(), parts.hostname, parts.port
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-@cache
-def _opener(allow_proxies: bool) -> OpenerDirector:
-    """Follows no redirects, so that each of them is looked at here.
-
-    A proxy would look names up by itself, so that none is used where addresses matter.
-    """
-    opener = OpenerDirector()
-    proxies = [ProxyHandler()] if allow_proxies else []
-    for handler in (*proxies, _Plain(), _Secure()):
-        opener.add_handler(handler)
-    return opener
-
-
-class _Request(Request):
-    """A request that knows its limits."""
-
-    def __init__(self, url: str, headers: dict[str, str], fetching: Fetching, deadline: Deadline):
-        super().__init__(url, headers=headers)
-        self._fetching, self._deadline = fetching, deadline
-
-    def connection(self, kind: Callable[..., Any], *place: Any, **options: Any) -> Any:
-        """Return a connection that keeps to the limits; it is opened when it is used."""
-        made = kind(*place, **options)
-        made._create_connection = self._connected
-        made.response_class = self._response
-        return made
-
-    def _wait(self) -> float:
-        return self._deadline.wait(self._fetching.timeout_seconds)
-
-    def _connected(self, address: tuple[str, int], *_: object) -> socket.socket:
-        made = connect(address, self._wait, publicly=not self._fetching.allow_private)
-        made.settimeout(self._wait())  # for TLS and what is sent
-        return made
-
-    def _response(self, made: socket.socket, **options: Any) -> http.client.HTTPResponse:
-        readable: Any = _Readable(made, self._wait)
-        return http.client.HTTPResponse(readable, **options)
-
-
-class _Plain(HTTPHandler):
-    def http_open(self, request: Any) -> http.client.HTTPResponse:
-        make: Any = partial(request.connection, http.client.HTTPConnection)
-        return self.do_open(make, request)
-
-
-class _Secure(HTTPSHandler):
-    def https_open(self, request: Any) -> http.client.HTTPResponse:
-        make: Any = partial(request.connection, http.client.HTTPSConnection)
-        return self.do_open(make, request, context=_tls())
-
-
-class _Readable:
-    """The side of a socket that an answer is read from."""
-
-    def __init__(self, made: socket.socket, wait: Callable[[], float]):
-        self._socket, self._wait = made, wait
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """See `socket.socket`."""
-        return io.BufferedReader(Wire(self._socket, self._wait))

@@ -1,13 +1,12 @@
-"""URLs: what may be shown of one, and which addresses are public."""
+"""The parts of URLs, what may be shown of them, and which addresses are public."""
 
 from __future__ import annotations
 
 import os
 import re
 import reprlib
-import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from os import PathLike
 from types import MappingProxyType
@@ -18,22 +17,18 @@ from ...errors import printable
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>)\]]+")
 _WEB = re.compile("(^|::)(?=https?://)", re.IGNORECASE)
-# In an IPv6 address, all colons stand in brackets.
+# In an IPv6 address, all colons are inside the brackets.
 _NO_PORT = re.compile(r":(?![0-9]*$)[^\]@]*$")
 _SECRET = "***"
-# A secret shorter than this would blot out words that are none.
+# Redacting a shorter secret would hit harmless words, too.
 _LEAST_SECRET = 4
-# Answered by a cloud's own machinery, and public as far as (some versions of) Python know.
+# Served by the machinery of a cloud, and public according to (some versions of) Python.
 _METADATA = (ip_network("168.63.129.16"), ip_network("192.0.0.0/24"))
 _NAT64 = 0x0064_FF9B << 96
 
 
-class PrivateAddressError(Exception):
-    """An address is not a public one; the message says which host has it."""
-
-
 def is_url(source: str | PathLike[str]) -> bool:
-    """Return whether a text has a scheme: http(s), s3, data ...; a drive letter is none, and a `Path` no URL.
+    """Return True for a text with a scheme: http(s), s3, data ...; not for a `Path` or a drive letter.
 
     >>> is_url("s3://bucket/clip.mp4"), is_url("C://clip.mp4"), is_url("clip.mp4")
     (True, False, False)
@@ -44,8 +39,13 @@ def is_url(source: str | PathLike[str]) -> bool:
     return bool(colon) and (scheme.lower() == "data" or ("://" in source and len(scheme) > 1))
 
 
+def is_data(url: str) -> bool:
+    """Return True for a `data:` URI."""
+    return url[:5].lower() == "data:"
+
+
 def source_name(source: str | PathLike[str]) -> str:
-    """Return a source as a text, in which a `Path` stays a path, whatever its folders are called.
+    """Return a source as text; a `Path` remains a path, even if its folders look like a URL.
 
     >>> from pathlib import PurePosixPath
     >>> source_name("data:,hello"), source_name(PurePosixPath("data:,hello"))
@@ -69,17 +69,22 @@ def shown(source: str | PathLike[str]) -> str:
 
 
 def public_name(source: str | PathLike[str]) -> str:
-    """Return a source as it may be handed on, as data: a path as it is, a URL as `shown` has it."""
+    """Return a source as it may be passed on as data: a path unchanged, a URL as in `shown`."""
     name = os.fsdecode(source)
     if not is_url(source):
         return name
-    if name[:5].lower() == "data:":
-        return f"data:{re.split('[;,]', name[5:85])[0]} ({len(name)} characters)"
+    if is_data(name):
+        return f"data:{data_type(name)} ({len(name)} characters)"
     return "::".join(map(_shown_link, links(name)))
 
 
+def data_type(uri: str) -> str:
+    """Return the media type in a `data:` URI."""
+    return re.split("[;,]", uri[5:85])[0]
+
+
 def links(source: str) -> list[str]:
-    """Return the links of a chain; a web address is the last one, whatever its password or query looks like.
+    """Return the links of a chain; a web address is the last one, even if its password or query has colons.
 
     >>> links("zip://clip.mp4::https://host/videos.zip?key=a::b"), links("http://[::1]/clip.mp4")
     (['zip://clip.mp4', 'https://host/videos.zip?key=a::b'], ['http://[::1]/clip.mp4'])
@@ -91,7 +96,7 @@ def links(source: str) -> list[str]:
 
 
 def public_names(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
-    """Return the `public_name` of each source; those that would be the same get their places, too.
+    """Return the `public_name` of each source; different sources with the same one are numbered.
 
     >>> public_names(["clip.mp4", "https://host/video?id=7", "https://host/video?id=8"])
     ('clip.mp4', 'https://host/video#1', 'https://host/video#2')
@@ -103,7 +108,7 @@ def public_names(sources: Iterable[str | PathLike[str]]) -> tuple[str, ...]:
 
 
 def outline(value: Any) -> str:
-    """Return what may be shown of a value that may hold a source, and should have been something else.
+    """Return what may be shown of a wrong argument, which may contain a source.
 
     >>> outline("http://me:pass@host/a"), outline(3), outline({"url": "http://me:pass@host/a"})
     ("'http://host/a'", '3', "dict of 'url'")
@@ -117,27 +122,27 @@ def outline(value: Any) -> str:
 
 
 def has_secrets(source: str | PathLike[str]) -> bool:
-    """Whether a source says more than may be shown."""
+    """Return True if a source contains more than may be shown."""
     name = os.fsdecode(source)
-    return is_url(source) and name[:5].lower() != "data:" and public_name(source) != name
+    return is_url(source) and not is_data(name) and public_name(source) != name
 
 
 def without_secrets(text: str, source: str, headers: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Return foreign words about a source without what is secret in its URL and in these headers.
+    """Return a foreign message about a source, with all secrets of its URL and of these headers redacted.
 
     >>> without_secrets("403 for http://host/a?token=abcd: abcd is old", "http://host/a?token=abcd")
     '403 for http://host/a *** is old'
     """
     text = _URL.sub(lambda found: shown(found[0]), text)
-    told = {word for value in headers.values() for word in (value, *value.split())}
-    secrets = {word for word in _secrets(source) | told if len(word) >= _LEAST_SECRET}
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, _SECRET)
+    words = {word for value in headers.values() for word in (value, *value.split())} | _secrets(source)
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= _LEAST_SECRET:
+            text = text.replace(word, _SECRET)
     return text
 
 
 def is_public(address: str) -> bool:
-    """Whether a numerical address belongs to the internet, and to nobody's own network.
+    """Return True if a numeric address belongs to the internet, and to no private network.
 
     >>> is_public("1.1.1.1"), is_public("127.0.0.1"), is_public("::ffff:10.0.0.1")
     (True, False, False)
@@ -150,35 +155,8 @@ def is_public(address: str) -> bool:
     )
 
 
-def connect(address: tuple[str, int], wait: Callable[[], float], *, publicly: bool = False) -> socket.socket:
-    """Connect to a host, at the first of its addresses that answers.
-
-    A name may stand for another address a moment later, so that it is not asked for a second time.
-
-    Args:
-        address: The host and the port.
-        wait: Tells how long the next try may take.
-        publicly: Only if all addresses of the host are public.
-
-    Raises:
-        OSError: There is no such host, or it does not answer.
-        PrivateAddressError: One of its addresses is not public.
-    """
-    host, port = address
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-    if publicly and not all(map(is_public, addresses)):
-        raise PrivateAddressError(f"{host} is a private address, and allow_private=False")
-    for each in addresses[:-1]:
-        try:
-            return socket.create_connection((each, port), wait())
-        except OSError:
-            continue
-    return socket.create_connection((addresses[-1], port), wait())
-
-
 def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 address stands for, if it does."""
+    """Return the IPv4 address that an IPv6 address stands for, if it does."""
     if isinstance(address, IPv4Address):
         return address
     if int(address) >> 32 == _NAT64 >> 32:
@@ -187,29 +165,29 @@ def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def _shown_link(link: str) -> str:
-    """One link of a chain such as `zip://clip.mp4::https://host/videos.zip`."""
+    """Return what may be shown of one link of a chain such as `zip://clip.mp4::https://host/videos.zip`."""
     scheme, separator, rest = link.partition("://")
     if not separator:
         return link
-    host = re.split("[/?#]", rest, maxsplit=1)[0]
-    if _WEB.match(link) and _NO_PORT.search(host):  # it is a password, with a / ? or # that is not quoted
+    if _WEB.match(link) and _NO_PORT.search(_host(rest)):  # a password with a / ? or # that is not quoted
         rest = rest.rpartition("@")[2]
-        host = re.split("[/?#]", rest, maxsplit=1)[0]
+    host = _host(rest)
     place = re.split("[?#]", rest[len(host) :], maxsplit=1)[0]
     return f"{scheme}://{host.rpartition('@')[2]}{place}"
 
 
+def _host(rest: str) -> str:
+    return re.split("[/?#]", rest, maxsplit=1)[0]
+
+
 def _secrets(source: str) -> set[str]:
+    """Return the user, the password, the query and its values, quoted and unquoted."""
     found: set[str] = set()
     for link in links(source):
-        rest = link.partition("://")[2]
-        before, _, after = rest.partition("?")
+        before, _, query = link.partition("://")[2].partition("?")
         user = before.partition("/")[0].rpartition("@")[0]
-        words = [
-            user,
-            *user.split(":", 1),
-            after,
-            *(part.partition("=")[2] for part in re.split("[&#]", after)),
-        ]
-        found.update(form for word in words for form in (word, unquote(word)))
+        values = (part.partition("=")[2] for part in re.split("[&#]", query))
+        found.update(
+            form for word in (user, *user.split(":", 1), query, *values) for form in (word, unquote(word))
+        )
     return found

@@ -4,9 +4,12 @@ import socket
 
 import pytest
 
+from pvio_lab import Fetching
 from pvio_lab.read import has_secrets, is_url, shown
-from pvio_lab.read.sources import urls as addresses
-from pvio_lab.read.sources.urls import connect, is_public, without_secrets
+from pvio_lab.read.sources import http
+from pvio_lab.read.sources.http import connect
+from pvio_lab.read.sources.retries import Deadline, FetchError
+from pvio_lab.read.sources.urls import is_public, without_secrets
 
 PRIVATE = """127.0.0.1 127.8.8.8 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.100.100.200
 168.63.129.16 224.0.0.1 240.0.0.1 255.255.255.255 192.0.0.192 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fc00::1
@@ -88,14 +91,14 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected(monkeypatch):
     answers = iter(["93.184.216.34", "127.0.0.1"])  # a name that stands for another address the second time
     resolve = lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 80))]  # noqa: E731
     asked = []
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(addresses.socket, "create_connection", lambda place, *_: asked.append(place))
-    connect(("rebinding.example", 80), lambda: 1.0, publicly=True)
+    monkeypatch.setattr(http.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(http.socket, "create_connection", lambda place, *_: asked.append(place))
+    connect(("rebinding.example", 80), Deadline(Fetching()), publicly=True)
     assert asked == [("93.184.216.34", 80)]
 
 
 def test_one_private_address_among_others_is_enough(monkeypatch):
     found = [(0, 0, 0, "", (address, 80)) for address in ("93.184.216.34", "10.0.0.1")]
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: found)
-    with pytest.raises(addresses.PrivateAddressError, match=r"mixed.example is a private address"):
-        connect(("mixed.example", 80), lambda: 1.0, publicly=True)
+    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(FetchError, match=r"mixed.example is a private address"):
+        connect(("mixed.example", 80), Deadline(Fetching()), publicly=True)

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 from truth_frames import SAMPLES
-from unruly_server import serving
+from unruly_server import local_path, serving
 
 from pvio_lab import Fetching, SourceError
-from pvio_lab.read import fetched
-from pvio_lab.read.sources.http import _Chunks
+from pvio_lab.read.sources.http import Chunks
 from pvio_lab.read.sources.retries import FetchError
 
 
@@ -21,9 +21,13 @@ def server():
         yield server
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PVIO_LAB_CACHE", str(tmp_path))
+
+
 def fetch(url, **limits):
-    with fetched(url, Fetching(**{"retries": 0, **limits}), keep="memory") as file:
-        return Path(file.path).read_bytes()
+    return Path(local_path(url, Fetching(**{"retries": 0, **limits}))).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,14 @@ def test_one_limit_for_all_of_it(server, words):
     assert threading.active_count() <= before + 1  # one of the server's own, at most
 
 
+def test_the_limit_holds_for_tls():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(SourceError, match=r"it is not done after max_seconds=0\.3"),
+    ):
+        fetch(f"https://127.0.0.1:{silent.getsockname()[1]}/a.mp4", max_seconds=0.3)
+
+
 def test_no_other_try_after_the_limit(server, monkeypatch):
     monkeypatch.setattr("pvio_lab.read.sources.retries.time.sleep", lambda _: pytest.fail("it waits"))
     with pytest.raises(SourceError, match="the server answered 503") as caught:
@@ -57,14 +69,14 @@ def test_names_that_cannot_be_resolved_in_time(monkeypatch):
         threading.Event().wait(0.02)
         return [(0, 0, 0, "", ("127.0.0.1", 9))]
 
-    monkeypatch.setattr("pvio_lab.read.sources.urls.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("pvio_lab.read.sources.http.socket.getaddrinfo", resolve)
     with pytest.raises(SourceError, match="it is not done after max_seconds"):
         fetch("http://slow.example/a.mp4", max_seconds=0.01)
 
 
 @pytest.mark.parametrize("part", ["continue", "extension"])
 def test_what_is_no_content_has_a_limit(server, part):
-    with pytest.raises(SourceError, match="headers, or other things that are no content, without end"):
+    with pytest.raises(SourceError, match="headers, or other data that is not content, without end"):
         fetch(server.url(f"flood-{part}/a"))
 
 
@@ -87,7 +99,7 @@ def test_nobody_waits_for_trailers(server, pace):
 
 
 def test_chunks():
-    chunks = _Chunks(io.BufferedReader(io.BytesIO(b"5;a=b\r\nhello\r\n03 \r\nabc\r\n0\r\nX: y")))
+    chunks = Chunks(io.BufferedReader(io.BytesIO(b"5;a=b\r\nhello\r\n03 \r\nabc\r\n0\r\nX: y")))
     assert [chunks.read(4) for _ in range(5)] == [b"hell", b"o", b"abc", b"", b""]
 
 
@@ -107,6 +119,6 @@ def test_chunks():
     ],
 )
 def test_chunks_of_wrong_sizes(sent):
-    chunks = _Chunks(io.BufferedReader(io.BytesIO(sent)))
+    chunks = Chunks(io.BufferedReader(io.BytesIO(sent)))
     with pytest.raises((FetchError, http.client.IncompleteRead)):
         list(iter(lambda: chunks.read(100), b""))
