@@ -270,8 +270,8 @@ def test_a_stored_column_of_frames_remembers_its_limits(server, tmp_path):
 
 def test_the_options_of_a_processor_count_where_they_are_given():
     given = Fetching.untrusted(retries=0)
-    assert pv.VideoProcessor(fetching=given)._wishes.fetching == given
-    changed = pv.VideoProcessor(fetching=given, timeout_s=3)._wishes.fetching
+    assert pv.VideoProcessor(fetching=given)._recipe.fetching == given
+    changed = pv.VideoProcessor(fetching=given, timeout_s=3)._recipe.fetching
     assert changed == Fetching.untrusted(retries=0, timeout_seconds=3)
     with pytest.raises(TypeError, match="must be a Fetching, not dict"):
         pv.VideoProcessor(fetching={"allow_local": False})

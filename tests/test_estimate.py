@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvio_lab.scale import ClipCosts, estimate_job
-from pvio_lab.scale.jobs.costs import steady_seconds
-from pvio_lab.scale.jobs.estimate import advice_for
+from pvio_lab.scale.jobs.estimate import advice_for, steady_seconds
 
 
 def costs(decode, *, num_cpus=1, between=0.0):

@@ -244,6 +244,6 @@ def test_without_rays_own_stages(blocked):
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == (
-        "pvio_lab.scale.stages 3 1 {'sampling': {'uniform': 2}, 'data_column': 'data', "
+        "pvio_lab.scale.ray_stage 3 1 {'sampling': {'uniform': 2}, 'data_column': 'data', "
         "'expected_input_keys': ['messages']} {}"
     )

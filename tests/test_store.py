@@ -7,7 +7,7 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
-from pvio_lab.scale.jobs.store import Store  # noqa: E402
+from pvio_lab.scale.jobs.store import Store, watched  # noqa: E402
 
 pytestmark = pytest.mark.ray
 
@@ -122,3 +122,38 @@ def test_a_file_that_is_replaced_passes_on_its_permissions(store, tmp_path):
     (tmp_path / "job.json").chmod(0o600)
     store.write("job.json", b"{}")
     assert (tmp_path / "job.json").stat().st_mode & 0o777 == 0o600
+
+
+ROWS = [{"clip": number} for number in range(5)]
+
+
+class Killed(BaseException):
+    """Ends a try as a dead worker does: nothing after it runs."""
+
+
+def tries_until_done(store, deadly):
+    def process(row):
+        if row["clip"] in deadly:
+            raise Killed
+        return {"error_type": None}
+
+    for count in range(1, 30):
+        try:
+            return count, [result["error_type"] for result in watched(ROWS, store, process)]
+        except Killed:
+            continue
+    raise AssertionError("it never ends")
+
+
+def test_without_deaths_there_is_one_try_and_no_note(store):
+    assert tries_until_done(store, set()) == (1, [None] * 5)
+    assert store.names("deaths") == []
+
+
+def test_a_deadly_clip_is_left_out_after_two_more_tries(store):
+    assert tries_until_done(store, {2}) == (4, [None, None, "WorkerDied", None, None])
+    assert store.names("deaths") == []
+
+
+def test_so_are_several(store):
+    assert tries_until_done(store, {0, 4})[1] == ["WorkerDied", None, None, None, "WorkerDied"]

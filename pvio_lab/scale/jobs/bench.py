@@ -1,4 +1,4 @@
-"""What Ray costs beside a plain loop, and whether a clip costs the same among many: as a command."""
+"""`python -m pvio_lab.scale.jobs.bench`: the cost of Ray beside a plain loop, and of a clip among many."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 from .clip import Work, process_clip
 from .job import process_manifest
-from .report import JobReport
+from .store import JobReport
 
 
 def brightness(frames: Any, row: dict[str, Any]) -> dict[str, float]:
-    """What is made of each clip, in both: one number, so that no one has more to store."""
+    """Make one number of each clip, so that Ray and the plain loop have the same to store."""
     return {"brightness": float(frames.mean())}
 
 
 def plain_seconds(paths: Sequence[str], num_threads: int, sampling: dict[str, Any]) -> float:
-    """Seconds a clip in a plain loop with so many threads."""
+    """Return seconds a clip of a plain loop with this many threads."""
     work = Work(sampling=sampling, function=brightness)
 
     def one(path: str) -> None:
@@ -35,14 +35,14 @@ def plain_seconds(paths: Sequence[str], num_threads: int, sampling: dict[str, An
 
 
 def ray_report(paths: Sequence[str], sampling: dict[str, Any], size: int | None) -> JobReport:
-    """A job with these clips, whose results are thrown away."""
+    """Run a job with these clips, whose results are thrown away."""
     options: dict[str, Any] = {"sampling": sampling, "function": brightness, "clips_per_shard": size}
     with tempfile.TemporaryDirectory(prefix="pvio_lab_") as folder:
         return process_manifest(paths, folder, progress=False, **options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures and prints, one line a run, Ray and the plain loop in turns."""
+    """Measure and print, one line a run, with Ray and the plain loop in turns."""
     parser = argparse.ArgumentParser("python -m pvio_lab.scale.jobs.bench", description=__doc__)
     parser.add_argument("clip", help="it stands for all clips")
     parser.add_argument("--clips", type=int, nargs="+", default=[200], help="how many clips a run has")
