@@ -169,7 +169,7 @@ class Selection(NamedTuple):
     fps: float | None
     """Frames a second."""
     duration_seconds: float | None
-    """How long it is; None where the header does not say."""
+    """The duration; None where the header does not say."""
     frames: Iterator[tuple[int, float, Pixels]]
     """Number, seconds and pixels of each frame; the next one may overwrite them."""
 

@@ -66,26 +66,26 @@ class VideoProcessor:
     pack_for_model: str | Literal[False] = False
     """All frames of a video become one array of this layout: "THWC" or "TCHW"; False for a list of frames."""
     cache_mode: CacheMode = "auto"
-    """Where a URL is downloaded to: "disk", "memory", or "auto": what is small goes to memory; and where only
-    the beginning of a video is needed, no more than that is fetched."""
+    """The place of downloads: "disk", "memory", or "auto": what is small goes to memory; and where only the
+    beginning of a video is needed, no more than that is fetched."""
     cache_dir: str | PathLike[str] | None = None
     """The folder for downloads on disk; None for the folder of temporary files, or with `keep_downloaded` for
     the user's cache folder."""
     keep_downloaded: bool = False
     """Downloads stay in the cache, and are used from there the next time."""
     timeout_s: float = 30.0
-    """How long each try may wait for the server, and decoding may take; after all of that the processor gives
-    up."""
+    """Seconds that each try may wait for the server, and that decoding may take; after all of them the
+    processor gives up."""
     max_concurrency: int = 8
-    """How many sources are fetched and decoded at once."""
+    """The number of sources that are fetched and decoded at once."""
     retries: int = 2
-    """How often to try again after a fault that may pass: a time-out, a reset, 429, 5xx."""
+    """The number of retries after a fault that may pass: a time-out, a reset, 429, 5xx."""
     retry_backoff_base: float = 0.5
     """Seconds before the first retry, doubled each time."""
     bypass_if_frames_present: bool = False
     """For tables: a row that already has frames in `video` stays as it is."""
     fetching: Fetching | None = None
-    """What may be opened, limits, and headers; see `Fetching`. Where `timeout_s`, `retries`,
+    """Limits, headers, and what may be opened; see `Fetching`. Where `timeout_s`, `retries`,
     `retry_backoff_base` or `cache_dir` differ from the defaults above, they replace its own."""
 
     def __post_init__(self) -> None:
@@ -110,11 +110,15 @@ class VideoProcessor:
             raise ValueError("keep_downloaded=True contradicts cache_mode='memory'; leave one of them out")
         _ = self._recipe  # checks the rest
 
-    async def process(self, sources: Iterable[Source]) -> list[Result]:
+    async def process(
+        self, sources: Iterable[Source], *, gate: asyncio.Semaphore | None = None
+    ) -> list[Result]:
         """Prepare many sources at once; the event loop goes on meanwhile.
 
         Args:
             sources: Paths, URLs and directories of images.
+            gate: Limits how many sources several calls prepare at once; `max_concurrency` for each call when
+                left out.
 
         Returns:
             For each source, in this order, `{"frames": ..., "meta": {...}}`. A source that fails has no
@@ -126,19 +130,15 @@ class VideoProcessor:
         Raises:
             TypeError: `sources` is a single one.
         """
-        return await self.process_within(sources, asyncio.Semaphore(self.max_concurrency))
+        if isinstance(sources, str | PathLike):
+            raise TypeError(f"sources must be a list of paths or URLs, not a single one: {outline(sources)}")
+        listed, gate = list(sources), gate or asyncio.Semaphore(self.max_concurrency)
+        threads = max(1, num_cpus() // max(1, min(self.max_concurrency, len(listed))))
+        return await asyncio.gather(*(self._one(source, threads, gate) for source in listed))
 
     def process_sync(self, sources: Iterable[Source]) -> list[Result]:
         """Do the same without `await`, even inside a running event loop, as in a notebook."""
         return run_anywhere(self.process(sources))
-
-    async def process_within(self, sources: Iterable[Source], gate: asyncio.Semaphore) -> list[Result]:
-        """Do the same, as many at once as the gate lets through; several calls may share a gate."""
-        if isinstance(sources, str | PathLike):
-            raise TypeError(f"sources must be a list of paths or URLs, not a single one: {outline(sources)}")
-        listed = list(sources)
-        threads = max(1, num_cpus() // max(1, min(self.max_concurrency, len(listed))))
-        return await asyncio.gather(*(self._one(source, threads, gate) for source in listed))
 
     async def _one(self, source: Source, threads: int, gate: asyncio.Semaphore) -> Result:
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ERROR_COLUMN = "__inference_error__"
 _STAGE_FIELDS = ("fn", "fn_constructor_kwargs", "map_batches_kwargs")
 
-try:  # not every Ray has these, and they need packages that the `ray` extra does not
+try:  # private to Ray, and absent without pydantic and aiohttp
     from ray.llm._internal.batch.stages.base import StatefulStage, StatefulStageUDF
 except (ImportError, AttributeError):
 
@@ -249,7 +249,7 @@ async def _prepare_chat(processor: VideoProcessor, chat: Any, gate: asyncio.Sema
         sources = video_sources(chat)
     except ValueError as error:
         return [failure("", error)]
-    return await processor.process_within(sources, gate)
+    return await processor.process(sources, gate=gate)
 
 
 def _need_ray() -> None:

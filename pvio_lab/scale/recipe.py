@@ -30,12 +30,12 @@ _POLICIES = {"fps": "fps", "num_frames": "first", "uniform": "num_frames"}
 
 @dataclass(frozen=True)
 class Policy:
-    """Which frames of a video to take."""
+    """A choice of the frames of a video."""
 
     name: str
     """"fps": on a timeline; "first": the first n; "num_frames": n spread evenly."""
     value: float | int
-    """How many, or how many a second."""
+    """The number of frames, or of frames a second."""
     max_frames: int | None = None
     """At most this many, from the beginning."""
 
@@ -66,7 +66,7 @@ class Policy:
 
     @property
     def num_first(self) -> int | None:
-        """How many frames from the beginning are all that is needed; None where others are needed, too."""
+        """The number of frames from the beginning, where these are all that is needed; else None."""
         if self.name != "first":
             return None
         return min(int(self.value), self.max_frames or int(self.value))
@@ -167,10 +167,10 @@ def _integers(value: Any, name: str, form: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Form:
-    """What becomes of decoded frames."""
+    """The form in which decoded frames are returned."""
 
     steps: Sequence[Step] = ()
-    """What is done with each picture."""
+    """The steps through which each picture goes."""
     is_picture: bool = False
     """They become Pillow images, not arrays."""
     channels_first: bool = False
@@ -206,15 +206,15 @@ class Form:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is wanted from each source, and how it may be fetched."""
+    """The frames that are wanted from each source, and the ways in which it may be fetched."""
 
     policy: Policy
-    """Which frames."""
+    """The choice of frames."""
     form: Form
-    """What becomes of them."""
+    """The form of the frames."""
     fetching: Fetching
     """Time limits and tries."""
     cache_mode: CacheMode = "auto"
-    """Where a download goes."""
+    """The place of a download."""
     keep_downloaded: bool = False
-    """It stays in the cache."""
+    """A download stays in the cache."""

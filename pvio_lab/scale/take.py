@@ -40,17 +40,17 @@ class Taken:
     frames: Any = field(default_factory=list)
     """The frames in the form of the recipe."""
     numbers: list[int] = field(default_factory=list)
-    """Which frames they are."""
+    """The numbers of the frames."""
     seconds: list[float] = field(default_factory=list)
-    """When they are shown."""
+    """The times at which they are shown."""
     size: list[int] | None = None
     """Width and height."""
     fps: float | None = None
     """The rate of the source."""
     duration_seconds: float | None = None
-    """How long the source is."""
+    """The duration of the source."""
     attempts: int = 1
-    """How often it was tried; 0 where nothing had to be fetched."""
+    """The number of tries; 0 where nothing had to be fetched."""
 
 
 def take(source: str | PathLike[str], recipe: Recipe, threads: int, check: Check) -> Taken:

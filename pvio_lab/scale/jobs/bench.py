@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .clip import Work, process_clip
-from .job import process_manifest
+from .job import measure_clips
 from .store import JobReport
 
 
@@ -34,13 +33,6 @@ def plain_seconds(paths: Sequence[str], num_threads: int, sampling: dict[str, An
     return (time.perf_counter() - begin) / len(paths)
 
 
-def ray_report(paths: Sequence[str], sampling: dict[str, Any], size: int | None) -> JobReport:
-    """Run a job with these clips, whose results are thrown away."""
-    options: dict[str, Any] = {"sampling": sampling, "function": brightness, "clips_per_shard": size}
-    with tempfile.TemporaryDirectory(prefix="pvio_lab_") as folder:
-        return process_manifest(paths, folder, progress=False, **options)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print, one line a run, with Ray and the plain loop in turns."""
     parser = argparse.ArgumentParser("python -m pvio_lab.scale.jobs.bench", description=__doc__)
@@ -52,13 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plain", action="store_true", help="beside a plain loop")
     given = parser.parse_args(arguments)
     sampling = {"num_frames": given.num_frames}
+    options = {"sampling": sampling, "function": brightness, "clips_per_shard": given.clips_per_shard}
+
+    def run(count: int) -> JobReport:
+        return measure_clips([given.clip] * count, num_clips=count, progress=False, **options)
+
     import ray
 
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    ray_report([given.clip] * 50, sampling, given.clips_per_shard)  # warm
+    run(50)  # warm
     for count in given.clips * given.repeats:
-        report = ray_report([given.clip] * count, sampling, given.clips_per_shard)
-        _print_line(report, given, sampling)
+        _print_line(run(count), given, sampling)
     return 0
 
 

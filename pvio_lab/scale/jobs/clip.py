@@ -31,7 +31,7 @@ Function = Callable[[Any, Row], Mapping[str, Any]]
 Save = Callable[[Row, int, Any], str]
 
 PHASES = ("transport", "open", "decode", "convert", "other")
-"""Where the time of a clip goes; "other" is all the rest: a function, encoding images."""
+"""The phases of a clip whose seconds are counted; "other" is all the rest: a function, encoding images."""
 ENDING = ("error_type", "error_message", *(f"{name}_seconds" for name in PHASES), "begun_at")
 """The columns that say what became of a clip, and when."""
 _SAMPLING = ("step", "fps", "num_frames", "first", "max_frames")
@@ -40,12 +40,12 @@ _FACTS = ("num_frames", "height", "width", "fps", "duration_seconds", "codec", "
 
 @dataclass(frozen=True)
 class Work:
-    """What to do with every clip; it travels to the workers."""
+    """The work to do on every clip; it travels to the workers."""
 
     output: Output = "frames"
-    """What becomes of the frames: a tensor in the row, image files, or nothing."""
+    """The result made of the frames: a tensor in the row, image files, or nothing."""
     sampling: Mapping[str, Any] = field(default_factory=lambda: {"num_frames": 8})
-    """Which frames of a clip, as for `sample_indices`."""
+    """The frames of a clip to take, as for `sample_indices`."""
     width: int | None = None
     """The width of the frames, as for `VideoReader`."""
     height: int | None = None
@@ -53,7 +53,7 @@ class Work:
     function: Function | None = None
     """Makes the results instead, from the frames and the row; with `output="info"` from the open reader."""
     fetching: Fetching | None = None
-    """How URLs are fetched, and what may be opened."""
+    """Limits on what may be opened and how URLs are fetched."""
 
     def __post_init__(self) -> None:
         one_of(self.output, get_args(Output), "output")

@@ -46,9 +46,9 @@ class ClipCosts:
     other_seconds: Seconds
     """Everything else: a function, encoding images."""
     begun_at: Seconds
-    """When each clip began."""
+    """The time at which each clip began."""
     num_cpus: int
-    """How many clips could be processed at the same time."""
+    """The number of clips that could be processed at the same time."""
 
     @classmethod
     def of(cls, columns: dict[str, Seconds], num_cpus: int) -> ClipCosts:
@@ -65,7 +65,7 @@ class ClipCosts:
 
     @property
     def total_seconds(self) -> Seconds:
-        """How long each clip took."""
+        """The seconds that each clip took."""
         total: Seconds = np.sum([getattr(self, f"{name}_seconds") for name in PHASES], axis=0)
         return total
 
@@ -77,7 +77,7 @@ class ClipCosts:
 
     @property
     def core_seconds(self) -> float:
-        """How long a clip takes a core, with all that passes before the next clip."""
+        """The seconds for which a clip takes a core, until the next clip begins."""
         return steady_seconds(self.begun_at, self.begun_at + self.total_seconds, self.num_cpus)
 
 
@@ -110,11 +110,11 @@ class JobEstimate(Drawn):
     drawn_as: ClassVar[str] = "estimate"
 
     num_clips: int
-    """How many clips the job has."""
+    """The number of clips in the job."""
     num_measured: int
-    """How many were measured."""
+    """The number of clips that were measured."""
     num_cores: int
-    """How many cores work on it."""
+    """The number of cores that work on it."""
     core_hours: float
     """Hours of one core for all clips."""
     core_hours_low: float
@@ -122,15 +122,15 @@ class JobEstimate(Drawn):
     core_hours_high: float
     """The upper end of the interval."""
     confidence: float
-    """How often such an interval contains the true value, if the sample is drawn at random."""
+    """The probability that such an interval contains the true value, if the sample is drawn at random."""
     shares: dict[str, float]
-    """Where the time goes, as parts of 1: transport, open, decode, convert, other, and between clips."""
+    """The parts of the time, 1 in sum: transport, open, decode, convert, other, and between clips."""
     advice: str
-    """What would halve it, in a sentence."""
+    """A sentence about what would halve the time."""
 
     @property
     def hours(self) -> float:
-        """How long it takes on these cores."""
+        """The hours that it takes on these cores."""
         return self.core_hours / self.num_cores
 
     def cores_for(self, hours: Any) -> int:

@@ -41,7 +41,7 @@ _MANY = 20_000
 
 @dataclass(frozen=True)
 class Store:
-    """Where a job reads and writes; on any file system that all workers reach."""
+    """The folder in which a job reads and writes, on any file system that all workers reach."""
 
     uri: str
     """The folder, as a path or URL."""
@@ -177,17 +177,17 @@ class JobReport:
     output: str
     """The folder of the job."""
     num_clips: int
-    """How many clips are in the manifest; each has one row in the results."""
+    """The number of clips in the manifest; each has one row in the results."""
     num_before: int
-    """How many of them an earlier run had done already."""
+    """The number of clips that earlier runs had done already."""
     num_failed: int
-    """How many rows have an `error_type` instead of a result."""
+    """The number of rows that have an `error_type` instead of a result."""
     num_cpus: int
-    """How many clips were processed at the same time."""
+    """The number of clips that were processed at the same time."""
     seconds: float
-    """How long this run took, without starting Ray."""
+    """The duration of this run, without starting Ray."""
     costs: ClipCosts | None
-    """What the clips of this run cost; None if there were none."""
+    """The costs of the clips of this run; None if there were none."""
 
     @classmethod
     def of(
