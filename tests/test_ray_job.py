@@ -140,22 +140,23 @@ def test_measured_clips_are_estimated(ray_session):
     assert estimate.shares["open"] > 0
 
 
-def work_for_a_while(reader, row):
-    began = time.time()
-    time.sleep(0.1)
-    return {"process": os.getpid(), "began": began, "ended": time.time()}
-
-
 def test_both_cores_have_work_in_a_small_job(ray_session, tmp_path):
     """Ray Data itself begins with one core, as it learns only after a second or more how many there are."""
-    report = run([SMALL] * 40, tmp_path / "job", make="info", function=work_for_a_while, clips_per_shard=5)
-    rows = report.dataset().to_table(columns=["process", "began", "ended"]).to_pylist()
-    spans = {}
-    for row in rows:
-        spans.setdefault(row["process"], []).append((row["began"], row["ended"]))
-    assert len(spans) >= 2
-    one, *others = spans.values()
-    assert any(begin < at < end for at, _ in one for each in others for begin, end in each)
+
+    def wait_for_another(reader, row):
+        (tmp_path / f"process_{os.getpid()}").touch()
+        end = time.monotonic() + 30
+        while len(list(tmp_path.glob("process_*"))) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        return {"is_alone": time.monotonic() >= end}
+
+    report = run([SMALL] * 16, tmp_path / "job", make="info", function=wait_for_another, clips_per_shard=2)
+    assert not any(row["is_alone"] for row in rows_of(report))
+
+
+def work_for_a_while(reader, row):
+    time.sleep(0.1)
+    return {}
 
 
 @pytest.mark.slow

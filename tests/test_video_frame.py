@@ -78,10 +78,10 @@ def test_rows_without_a_frame_stay_empty():
 
 
 def test_few_readers_stay_open(monkeypatch):
-    opened = []
+    opened, open_reader = [], hf._reader.__wrapped__
 
     def noted(path, fetching):
-        opened.append(weakref.ref(reader := hf._reader.__wrapped__(path, fetching)))
+        opened.append(weakref.ref(reader := open_reader(path, fetching)))
         return reader
 
     monkeypatch.setattr(hf, "_reader", lru_cache(maxsize=2)(noted))
