@@ -17,7 +17,6 @@ import av.error
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -249,7 +248,9 @@ def _decoded(container: InputContainer, stream: VideoStream, threads: int, promi
     context.options = {"err_detect": "explode", **codec_options()}
     number, last = 0, -math.inf
     try:
-        for packet in _sound_packets(container, stream):
+        for place, packet in enumerate(container.demux(stream)):
+            if packet.is_corrupt or (place == 0 and not packet.is_keyframe):
+                raise NotStreamable("it does not begin with a keyframe, or parts are missing")
             for frame in context.decode(packet):
                 if frame.pts is None or frame.pts <= last or frame.is_corrupt:
                     raise NotStreamable("the times of its frames are in doubt, or one is damaged")
@@ -261,10 +262,3 @@ def _decoded(container: InputContainer, stream: VideoStream, threads: int, promi
         container.close()
     if number != promised:
         raise NotStreamable("it does not have as many frames as its header says")
-
-
-def _sound_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    for number, packet in enumerate(container.demux(stream)):
-        if packet.is_corrupt or (number == 0 and not packet.is_keyframe):
-            raise NotStreamable("it does not begin with a keyframe, or parts are missing")
-        yield packet

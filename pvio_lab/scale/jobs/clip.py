@@ -216,16 +216,13 @@ def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Sch
     given = {field.name: field.type for field in schema or ()}
     others = dict.fromkeys(name for result in results for name in result if name not in types)
     for name, kind in (types | others | given).items():
-        rows = rows.append_column(name, _column(name, [result.get(name) for result in results], kind))
+        values = [result.get(name) for result in results]
+        try:
+            rows = rows.append_column(name, pa.array(values, kind))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+            expected = "one type" if kind is None else f"the type {kind}"
+            raise TypeError(f"the column {name!r} must have values of {expected}: {error}") from None
     return rows
-
-
-def _column(name: str, values: list[Any], kind: Any) -> Any:
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        expected = "one type" if kind is None else f"the type {kind}"
-        raise TypeError(f"the column {name!r} must have values of {expected}: {error}") from None
 
 
 def packed(result: Row) -> Row:

@@ -81,7 +81,7 @@ def draw_rows(manifest: Manifest, count: int, seed: int = 0) -> list[dict[str, A
 
 
 def _batches_of_name(name: str) -> Iterator[pa.RecordBatch]:
-    if name.endswith((".csv", ".parquet")) or not _is_pattern(name):
+    if name.endswith((".csv", ".parquet")) or not has_magic(name) or os.path.exists(name):
         return _batches(name, _opened(name))
     paths = sorted((path for path in glob(name, recursive=True) if os.path.isfile(path)), key=natural_key)
     if not paths:
@@ -95,10 +95,6 @@ def _batches(name: str, found: dataset.Dataset) -> Iterator[pa.RecordBatch]:
         yield from (batch for batch in found.to_batches(batch_size=_ROWS) if batch.num_rows)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(f"{shown(name)} is no manifest: {in_short(error)}") from None
-
-
-def _is_pattern(name: str) -> bool:
-    return has_magic(name) and not os.path.exists(name)
 
 
 def _opened(name: str) -> dataset.Dataset:
