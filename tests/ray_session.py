@@ -15,7 +15,7 @@ from optional import needs
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[ModuleType]:
-    """Ray on two processors of this machine, without a dashboard; its files go when it ends."""
+    """Start Ray on two processors, without a dashboard, and remove its files at the end."""
     ray = needs("ray")
     needs("ray.data")
     folder = tempfile.mkdtemp(prefix="ray_")  # short: Ray makes sockets in it, whose paths are limited
@@ -29,7 +29,7 @@ def ray_session() -> Iterator[ModuleType]:
 
 
 def start(ray: ModuleType, folder: str, *, attempts: int = 4) -> None:
-    """Starts Ray, which gives itself half a minute: too little on a machine that has much to do."""
+    """Start Ray, which gives itself half a minute: too little on a busy machine."""
     tests = Path(__file__).parent
     search = os.pathsep.join(filter(None, [str(tests.parent), str(tests), os.environ.get("PYTHONPATH")]))
     for attempt in range(attempts):
@@ -44,7 +44,7 @@ def start(ray: ModuleType, folder: str, *, attempts: int = 4) -> None:
                 runtime_env={"env_vars": {"PYTHONPATH": search}},
             )
             return
-        except Exception as error:  # it has no kind of its own for this
+        except Exception as error:  # Ray has no class of its own for this
             ray.shutdown()
             if "timed out during startup" not in str(error) or attempt == attempts - 1:
                 raise

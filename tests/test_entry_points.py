@@ -1,4 +1,4 @@
-"""Every function that takes sources can be told what it may open, and shows no secrets."""
+"""Each function that takes sources obeys limits on what it may open, and shows no secrets."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_url_is_handed_on_without_its_secrets(server, tmp_path, name, caplog, 
 
 
 def check_has_no_secrets(*given):
-    """In what a result says of itself, in a notebook and as rows, and in its pickle."""
+    """Look into what a result says of itself, in a notebook and as rows, and into its pickle."""
     for each in given:
         words = [repr(each), str(each)]
         for how in ("_repr_html_", "to_dicts"):
@@ -198,7 +198,7 @@ def check_has_no_secrets(*given):
 
 
 def texts_in(folder):
-    """The names and contents of all files, but for videos and pictures."""
+    """Yield the names and contents of all files, except videos and pictures."""
     for path in folder.rglob("*"):
         yield str(path)
         if path.suffix in (".json", ".txt", ".log"):

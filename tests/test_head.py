@@ -23,7 +23,7 @@ SOUND += "rotated_90 shapes variable_rate with_sound yuv444_odd".split()
 
 
 def beginning(path, policy, check=lambda: None):
-    """Numbers, times and pixels, and how many bytes were read for them."""
+    """Return numbers, times and pixels, and how many bytes were read for them."""
     with path.open("rb") as file, closing(Front(file, check=check)) as front:
         video = select_from_front(front, str(path), policy, 1)
         rows = [(number, seconds, pixels.copy()) for number, seconds, pixels in video.frames]
@@ -31,7 +31,7 @@ def beginning(path, policy, check=lambda: None):
 
 
 def differs(path, policy):
-    """What is not as with the whole file; None where it cannot be streamed."""
+    """Return whether the frames differ from those of the whole file; None where it cannot be streamed."""
     try:
         numbers, seconds, frames, _ = beginning(path, policy)
     except NotStreamable:

@@ -248,7 +248,7 @@ def test_the_order_is_that_of_the_sources(server):
     assert all(numbers(result["frames"]) == [0, 1, 2] for result in results)
 
 
-def test_so_many_at_once(monkeypatch):
+def test_no_more_at_once_than_allowed(monkeypatch):
     lock, running, most = threading.Lock(), set(), []
 
     def slow(source, *_):
@@ -278,7 +278,7 @@ def test_the_event_loop_goes_on():
     assert [len(result["frames"]) for result in results] == [60] * 4
 
 
-def test_also_inside_a_running_loop():
+def test_inside_a_running_loop_too():
     async def inside():
         return one(SAMPLES / "gop2.mp4")
 

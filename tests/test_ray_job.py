@@ -174,7 +174,7 @@ def test_an_estimate_is_within_a_quarter_of_a_larger_run(ray_session, tmp_path):
 
 
 def resident_megabytes(folder):
-    """The most memory that a worker had, as the function noted it."""
+    """Return the most memory that a worker had, as the function noted it."""
     return max(float(path.read_text()) for path in folder.glob("rss_*"))
 
 
@@ -259,7 +259,7 @@ def rows_in(folder):
 
 
 def end_session(leader):
-    """Ends what a killed driver has left: all that was started in its session."""
+    """End what a killed driver has left: everything that was started in its session."""
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) == leader:

@@ -20,7 +20,7 @@ def store(tmp_path):
 
 
 def put(store, name, clips, marker="", shard=True):
-    """What a task leaves: its marker, pending or not, and its shard."""
+    """Write what a task leaves: its marker, pending or not, and its shard."""
     table = pa.table({"clip": pa.array(clips, pa.int64())})
     if marker is not None:
         parquet.write_table(table, store.path(f"done/{name}{marker}.parquet"))
@@ -128,7 +128,7 @@ ROWS = [{"clip": number} for number in range(5)]
 
 
 class Killed(BaseException):
-    """Ends a try as a dead worker does: nothing after it runs."""
+    """The end of a try, as by a dead worker: nothing after it runs."""
 
 
 def tries_until_done(store, deadly):
