@@ -37,7 +37,7 @@ def start(ray: ModuleType, folder: str, *, attempts: int = 4) -> None:
             ray.init(
                 num_cpus=2,
                 include_dashboard=False,
-                object_store_memory=256 * 2**20,
+                object_store_memory=160 * 2**20,
                 log_to_driver=False,
                 logging_level="ERROR",
                 _temp_dir=folder,

@@ -119,7 +119,7 @@ OPENERS = {
 }
 EXTRAS = {"PrepareVideoUDF", "VideoFrame"}
 NAMES = [pytest.param(name, marks=[pytest.mark.ray] if name in EXTRAS else []) for name in OPENERS]
-# With a real Ray, in test_ray.py and test_ray_job.py.
+# With a real Ray, in test_ray_stage.py and test_job.py.
 ELSEWHERE = {"prepare_videos", "measure_clips"}
 
 
