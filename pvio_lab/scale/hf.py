@@ -120,6 +120,7 @@ class VideoFrame:
 
 @lru_cache(maxsize=_MOST_READERS)
 def _reader(path: str, fetching: Fetching | None) -> VideoReader | ImageSequence:
+    """Open a video; threads share its reader, and a forked child goes on with it."""
     return open_frugally(path, cache_bytes=_CACHE_BYTES, fetching=fetching)
 
 
