@@ -21,7 +21,9 @@ def ray_session() -> Iterator[ModuleType]:
     folder = tempfile.mkdtemp(prefix="ray_")  # short: Ray makes sockets in it, whose paths are limited
     try:
         start(ray, folder)
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.use_datasource_v2 = False  # the newer way to read Parquet starts a dozen more processes
         yield ray
     finally:
         ray.shutdown()
