@@ -34,12 +34,12 @@ from .read.sidecar import get_video_metadata as get_video_metadata
 from .read.sources.options import Fetching as Fetching
 from .scale.arrow import video_arrays as video_arrays
 from .scale.hf import VideoFrame as VideoFrame
-from .scale.jobs.costs import ClipCosts as ClipCosts
+from .scale.jobs.estimate import ClipCosts as ClipCosts
 from .scale.jobs.estimate import JobEstimate as JobEstimate
 from .scale.jobs.estimate import estimate_job as estimate_job
+from .scale.jobs.job import measure_clips as measure_clips
 from .scale.jobs.job import process_manifest as process_manifest
-from .scale.jobs.report import JobReport as JobReport
-from .scale.jobs.sample import measure_clips as measure_clips
+from .scale.jobs.store import JobReport as JobReport
 from .scale.messages import video_sources as video_sources
 from .scale.processor import VideoProcessor as VideoProcessor
 from .scale.ray_stage import PrepareVideoStage as PrepareVideoStage

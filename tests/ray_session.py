@@ -15,13 +15,15 @@ from optional import needs
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[ModuleType]:
-    """Ray on two processors of this machine, without a dashboard; its files go when it ends."""
+    """Start Ray on two processors, without a dashboard, and remove its files at the end."""
     ray = needs("ray")
     needs("ray.data")
     folder = tempfile.mkdtemp(prefix="ray_")  # short: Ray makes sockets in it, whose paths are limited
     try:
         start(ray, folder)
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.use_datasource_v2 = False  # the newer way to read Parquet starts a dozen more processes
         yield ray
     finally:
         ray.shutdown()
@@ -29,7 +31,7 @@ def ray_session() -> Iterator[ModuleType]:
 
 
 def start(ray: ModuleType, folder: str, *, attempts: int = 4) -> None:
-    """Starts Ray, which gives itself half a minute: too little on a machine that has much to do."""
+    """Start Ray, which gives itself half a minute: too little on a busy machine."""
     tests = Path(__file__).parent
     search = os.pathsep.join(filter(None, [str(tests.parent), str(tests), os.environ.get("PYTHONPATH")]))
     for attempt in range(attempts):
@@ -37,14 +39,14 @@ def start(ray: ModuleType, folder: str, *, attempts: int = 4) -> None:
             ray.init(
                 num_cpus=2,
                 include_dashboard=False,
-                object_store_memory=512 * 2**20,
+                object_store_memory=160 * 2**20,
                 log_to_driver=False,
                 logging_level="ERROR",
                 _temp_dir=folder,
                 runtime_env={"env_vars": {"PYTHONPATH": search}},
             )
             return
-        except Exception as error:  # it has no kind of its own for this
+        except Exception as error:  # Ray has no class of its own for this
             ray.shutdown()
             if "timed out during startup" not in str(error) or attempt == attempts - 1:
                 raise

@@ -1,4 +1,4 @@
-"""Every function that takes sources can be told what it may open, and shows no secrets."""
+"""Each function that takes sources obeys limits on what it may open, and shows no secrets."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ OPENERS = {
 }
 EXTRAS = {"PrepareVideoUDF", "VideoFrame"}
 NAMES = [pytest.param(name, marks=[pytest.mark.ray] if name in EXTRAS else []) for name in OPENERS]
-# With a real Ray, in test_ray.py and test_ray_job.py.
+# With a real Ray, in test_ray_stage.py and test_job.py.
 ELSEWHERE = {"prepare_videos", "measure_clips"}
 
 
@@ -232,7 +232,7 @@ def test_a_url_is_handed_on_without_its_secrets(server, tmp_path, name, caplog, 
 
 
 def check_has_no_secrets(*given):
-    """In what a result says of itself, in a notebook and as rows, and in its pickle."""
+    """Look into what a result says of itself, in a notebook and as rows, and into its pickle."""
     for each in given:
         words = [repr(each), str(each)]
         for how in ("_repr_html_", "to_dicts"):
@@ -246,7 +246,7 @@ def check_has_no_secrets(*given):
 
 
 def texts_in(folder):
-    """The names and contents of all files, but for videos and pictures."""
+    """Yield the names and contents of all files, except videos and pictures."""
     for path in folder.rglob("*"):
         yield str(path)
         if path.suffix in (".json", ".txt", ".log"):
@@ -318,8 +318,8 @@ def test_a_stored_column_of_frames_remembers_its_limits(server, tmp_path):
 
 def test_the_options_of_a_processor_count_where_they_are_given():
     given = Fetching.untrusted(retries=0)
-    assert pv.VideoProcessor(fetching=given)._wishes.fetching == given
-    changed = pv.VideoProcessor(fetching=given, timeout_s=3)._wishes.fetching
+    assert pv.VideoProcessor(fetching=given)._recipe.fetching == given
+    changed = pv.VideoProcessor(fetching=given, timeout_s=3)._recipe.fetching
     assert changed == Fetching.untrusted(retries=0, timeout_seconds=3)
     with pytest.raises(TypeError, match="must be a Fetching, not dict"):
         pv.VideoProcessor(fetching={"allow_local": False})

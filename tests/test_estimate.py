@@ -4,12 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvio_lab.scale import ClipCosts, estimate_job
-from pvio_lab.scale.jobs.costs import steady_seconds
-from pvio_lab.scale.jobs.estimate import advice_for
+from pvio_lab.scale.jobs.estimate import advice_for, steady_seconds
 
 
 def costs(decode, *, num_cpus=1, between=0.0):
-    """Clips one after the other on each core, that only decode."""
+    """Return the costs of clips that follow each other on each core, and only decode."""
     seconds, nothing = np.asarray(decode, float), np.zeros(len(decode))
     begun = np.concatenate([np.cumsum(part + between) - part for part in np.array_split(seconds, num_cpus)])
     columns = {"transport": nothing, "open": nothing, "decode": seconds, "convert": nothing, "other": nothing}

@@ -7,8 +7,7 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import csv, dataset, fs, parquet  # noqa: E402
 
-from pvio_lab.scale.jobs.manifest import freeze_manifest, manifest_batches  # noqa: E402
-from pvio_lab.scale.jobs.sample import draw_rows  # noqa: E402
+from pvio_lab.scale.jobs.manifest import draw_rows, freeze_manifest, manifest_batches  # noqa: E402
 
 pytestmark = pytest.mark.ray
 

@@ -76,7 +76,7 @@ def test_a_function_that_fails_is_a_row(function, kind):
     assert process_clip({"clip": 0, "path": SHAPES}, Work(function=function))["error_type"] == kind
 
 
-def test_seconds_are_told_for_each_phase_and_add_up():
+def test_each_phase_has_its_seconds():
     result = process_clip({"clip": 0, "path": SHAPES}, Work())
     seconds = {name: result[f"{name}_seconds"] for name in PHASES}
     assert min(seconds.values()) >= 0

@@ -7,7 +7,7 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
-from pvio_lab.scale.jobs.store import Store  # noqa: E402
+from pvio_lab.scale.jobs.store import Store, watched  # noqa: E402
 
 pytestmark = pytest.mark.ray
 
@@ -20,7 +20,7 @@ def store(tmp_path):
 
 
 def put(store, name, clips, marker="", shard=True):
-    """What a task leaves: its marker, pending or not, and its shard."""
+    """Write what a task leaves: its marker, pending or not, and its shard."""
     table = pa.table({"clip": pa.array(clips, pa.int64())})
     if marker is not None:
         parquet.write_table(table, store.path(f"done/{name}{marker}.parquet"))
@@ -39,10 +39,11 @@ def test_what_is_whole_stays(store):
     assert left(store) == [0, 1, 2]
 
 
-def test_a_shard_that_was_not_committed_goes(store):
+def test_a_shard_that_was_not_committed_does_not_count_and_goes(store):
     put(store, "a_000000", [0, 1])
     put(store, "a_000001", [2, 3], marker=".pending")
     put(store, "b_000000", [2, 3], marker=None)
+    assert left(store) == [0, 1]
     assert store.settle(5) == 2
     assert store.names("clips") == ["a_000000-0.parquet"]
     assert store.names("done") == ["a_000000.parquet"]
@@ -74,12 +75,6 @@ def test_a_name_that_begins_another_is_another(store):
     put(store, "a_1000000", [1])
     assert store.settle(5) == 1
     assert left(store) == [1]
-
-
-def test_rows_are_read_from_what_counts_only(store):
-    put(store, "a_000000", [0])
-    put(store, "b_000000", [0], marker=None)
-    assert left(store) == [0]
 
 
 def test_shards_with_other_types_read_as_one(store):
@@ -122,3 +117,38 @@ def test_a_file_that_is_replaced_passes_on_its_permissions(store, tmp_path):
     (tmp_path / "job.json").chmod(0o600)
     store.write("job.json", b"{}")
     assert (tmp_path / "job.json").stat().st_mode & 0o777 == 0o600
+
+
+ROWS = [{"clip": number} for number in range(5)]
+
+
+class Killed(BaseException):
+    """The end of a try, as by a dead worker: nothing after it runs."""
+
+
+def tries_until_done(store, deadly):
+    def process(row):
+        if row["clip"] in deadly:
+            raise Killed
+        return {"error_type": None}
+
+    for count in range(1, 30):
+        try:
+            return count, [result["error_type"] for result in watched(ROWS, store, process)]
+        except Killed:
+            continue
+    raise AssertionError("it never ends")
+
+
+def test_without_deaths_there_is_one_try_and_no_note(store):
+    assert tries_until_done(store, set()) == (1, [None] * 5)
+    assert store.names("deaths") == []
+
+
+def test_a_deadly_clip_is_left_out_after_two_more_tries(store):
+    assert tries_until_done(store, {2}) == (4, [None, None, "WorkerDied", None, None])
+    assert store.names("deaths") == []
+
+
+def test_so_are_several(store):
+    assert tries_until_done(store, {0, 4})[1] == ["WorkerDied", None, None, None, "WorkerDied"]

@@ -1,4 +1,4 @@
-"""The same steps for many videos, elsewhere: for multimodal models, with Ray, and with Hugging Face datasets.
+"""Many videos at once: for multimodal models, with Ray, and in Hugging Face datasets.
 
 `jobs/` takes a manifest of clips through the library, and goes on after it was killed.
 """

@@ -1,11 +1,11 @@
 from .arrow import video_arrays as video_arrays
 from .hf import VideoFrame as VideoFrame
-from .jobs.costs import ClipCosts as ClipCosts
+from .jobs.estimate import ClipCosts as ClipCosts
 from .jobs.estimate import JobEstimate as JobEstimate
 from .jobs.estimate import estimate_job as estimate_job
+from .jobs.job import measure_clips as measure_clips
 from .jobs.job import process_manifest as process_manifest
-from .jobs.report import JobReport as JobReport
-from .jobs.sample import measure_clips as measure_clips
+from .jobs.store import JobReport as JobReport
 from .messages import video_sources as video_sources
 from .processor import VideoProcessor as VideoProcessor
 from .ray_stage import PrepareVideoStage as PrepareVideoStage

@@ -1,4 +1,4 @@
-"""`python -m pvio_lab.scale`: a manifest of clips into Parquet shards, or what that would take."""
+"""`python -m pvio_lab.scale`: take the clips of a manifest into Parquet shards, or estimate the time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _EPILOG = f"""examples:
   {PROGRAM} 'videos/**/*.mp4' results/ --make images --fps 1
   {PROGRAM} clips.parquet --estimate 100000000 --num-frames 8
 
-Started again with the same folder, it goes on where it stopped. exit codes: 0 all right, 1 something is wrong
+Started again with the same folder, it goes on where it stopped. exit codes: 0 success, 1 something is wrong
 with a file, a clip or the installation, 2 wrong arguments, 130 interrupted."""
 _SAMPLING = {"num_frames": int, "fps": float, "step": int, "first": int, "max_frames": int}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the job, prints its report, and returns the exit code."""
+    """Run the job, print its report, and return the exit code."""
     given = _parser().parse_args(arguments)
     if (given.output is None) == (given.estimate is None):
         return _complain("give a folder for the results, or --estimate", 2)
@@ -48,7 +48,7 @@ def _process(given: argparse.Namespace) -> int:
 
 def _estimate(given: argparse.Namespace) -> int:
     from .jobs.estimate import estimate_job
-    from .jobs.sample import measure_clips
+    from .jobs.job import measure_clips
 
     report = measure_clips(given.manifest, num_clips=given.sample, **_options(given))
     estimate = estimate_job(report, given.estimate, num_cores=given.cores)
@@ -70,13 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("manifest", help="a .csv or .parquet file, a folder of these, or a pattern")
     parser.add_argument("output", nargs="?", help="the folder of the job, new or begun")
-    parser.add_argument("--make", choices=("frames", "images", "info"), help="what results are: frames")
+    parser.add_argument("--make", choices=("frames", "images", "info"), help="of each clip: frames")
     for name, kind in _SAMPLING.items():
-        parser.add_argument(_flag(name), type=kind, help="which frames, as for sample_indices")
+        parser.add_argument(_flag(name), type=kind, help="which frames, as in sample_indices")
     for name in ("width", "height", "clips_per_shard"):
         parser.add_argument(_flag(name), type=int)
-    parser.add_argument("--path-column", help="which column has the paths: path")
-    parser.add_argument("--estimate", type=int, metavar="CLIPS", help="what so many clips would take")
+    parser.add_argument("--path-column", help="the column of the paths: path")
+    parser.add_argument("--estimate", type=int, metavar="CLIPS", help="print what this many clips would take")
     parser.add_argument("--sample", type=int, default=300, help="how many clips to measure for that: 300")
     parser.add_argument("--cores", type=int, help="how many cores there will be")
     parser.add_argument("--json", action="store_true", help="print the estimate as JSON")

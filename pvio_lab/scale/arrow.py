@@ -1,4 +1,4 @@
-"""Arrow, which comes with Ray: manifests and shards are made with it. It is loaded when it is used."""
+"""Arrow, which comes with Ray and is loaded when it is used; and the columns that hold videos."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .preprocess import Pixels
+from .recipe import Pixels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +20,7 @@ else:
             self._name = name
 
         def __getattr__(self, attribute: str) -> Any:
-            if attribute.startswith("__"):  # only somebody who looks around
+            if attribute.startswith("__"):  # doctest and the like look around
                 raise AttributeError(attribute)
             try:
                 module = importlib.import_module(self._name)
@@ -35,7 +35,7 @@ __all__ = ["dataset", "fs", "pa", "parquet"]
 
 
 def video_arrays(value: Sequence[Mapping[str, Any]]) -> list[Pixels]:
-    """The frames in one row of the column `video` of `prepare_videos`, one array for each source.
+    """Return the frames in one row of the column `video` of `prepare_videos`, one array for each source.
 
     >>> video_arrays([{"shape": [2, 1, 1, 3], "data": bytes(range(6))}])[0][1, 0, 0]
     array([3, 4, 5], dtype=uint8)
@@ -44,53 +44,39 @@ def video_arrays(value: Sequence[Mapping[str, Any]]) -> list[Pixels]:
 
 
 def video_column(rows: Sequence[Sequence[Any]], *, channels_first: bool) -> pa.Array:
-    """Rows of packed arrays, one for each source; a source that failed has an empty list."""
+    """Return rows of packed arrays, one for each source; a source that failed has an empty list."""
     none = np.empty((0, 3, 0, 0) if channels_first else (0, 0, 0, 3), np.uint8)
-    arrays = [[each if len(each) else none for each in row] for row in rows]
-    return pa.array([[packed_array(each) for each in row] for row in arrays], video_type())
+    packed = [[packed_array(each if len(each) else none) for each in row] for row in rows]
+    return pa.array(packed, pa.list_(packed_type()))
 
 
 def meta_column(rows: Sequence[Sequence[Mapping[str, Any]]]) -> pa.Array:
-    """Rows of `meta`, one for each source."""
-    return pa.array([list(row) for row in rows], meta_type())
+    """Return rows of `meta`, one for each source.
+
+    The type is fixed, so that a block of nothing but failures has the same type as any other.
+    """
+    fields = {
+        "source": pa.string(),
+        "failed": pa.bool_(),
+        "error_type": pa.string(),
+        "error_message": pa.string(),
+        "attempts": pa.int64(),
+        "retried": pa.bool_(),
+        "video_size": pa.list_(pa.int64()),
+        "video_num_frames": pa.int64(),
+        "frame_timestamps": pa.list_(pa.float64()),
+        "frame_indices": pa.list_(pa.int64()),
+        "source_fps": pa.float64(),
+        "duration_seconds": pa.float64(),
+    }
+    return pa.array([list(row) for row in rows], pa.list_(pa.struct(fields)))
 
 
 def packed_array(array: Any) -> dict[str, Any]:
-    """Shape and bytes: ten times as fast to write as a list of numbers."""
+    """Return shape and bytes: ten times as fast to write as a list of numbers."""
     return {"shape": array.shape, "data": array.tobytes()}
 
 
 def packed_type() -> pa.DataType:
-    """The type of a packed array; more than 2 GB are possible."""
+    """Return the type of a packed array, which may have more than 2 GB."""
     return pa.struct([("shape", pa.list_(pa.int64())), ("data", pa.large_binary())])
-
-
-def video_type() -> pa.DataType:
-    """The type of the frames in a row, one array for each source."""
-    return pa.list_(packed_type())
-
-
-def meta_type() -> pa.DataType:
-    """All of `meta`; fixed, so that a block of nothing but failures has the same type as any other."""
-    fields = [
-        ("source", pa.string()),
-        ("failed", pa.bool_()),
-        ("error_type", pa.string()),
-        ("error_message", pa.string()),
-        ("attempts", pa.int64()),
-        ("retried", pa.bool_()),
-        ("video_size", pa.list_(pa.int64())),
-        ("video_num_frames", pa.int64()),
-        ("frame_timestamps", pa.list_(pa.float64())),
-        ("frame_indices", pa.list_(pa.int64())),
-        ("source_fps", pa.float64()),
-        ("duration_seconds", pa.float64()),
-    ]
-    return pa.list_(pa.struct(fields))
-
-
-def with_column(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
-    """The table with a column added or replaced."""
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, column)
-    return table.append_column(name, column)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from os import PathLike
+from typing import IO, BinaryIO, NamedTuple
 
 import av
 import av.error
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -29,39 +32,59 @@ from ..read import (
     pick_stream,
     stream_facts,
 )
-from .policies import Policy
-from .preprocess import Pixels
-from .spool import Spool
+from .recipe import Pixels, Policy
 
-# What comes before the frames in files that are made to be streamed; more than this is no table of frames.
+# Files that are made to be streamed begin with this much at most; more is no table of frames.
 _MOST_HEADER = 64 * 2**20
 _MATROSKA = b"\x1a\x45\xdf\xa3"
 _PIECE = 2**18
+# An open file has a path there, even without a name.
+_OPEN_FILES = "/proc/self/fd"
+_MAY_BE_NAMELESS = os.path.isdir(_OPEN_FILES)
+_HAS_MEMORY_FILES = _MAY_BE_NAMELESS and hasattr(os, "memfd_create")
 
 
 class NotStreamable(Exception):
-    """The file has to be there as a whole; it says why."""
+    """The file has to be there as a whole; the words say why."""
 
 
 class Front:
-    """A file that is only read on, as PyAV wants it. What came is kept, should the rest be needed, too.
+    """A file that arrives from its front, as PyAV reads it. What came is kept, in case the rest is needed.
+
+    Where the system allows it the copy has no name in any folder, so that nothing is left of it even when the
+    process is killed.
+
+    >>> from io import BytesIO
+    >>> with closing(Front(BytesIO(b"frames"), memory_bytes=4)) as front:
+    ...     front.read(2), open(front.fetch_all(), "rb").read()
+    (b'fr', b'frames')
 
     Args:
         file: The file, at its beginning.
-        spool: Keeps it.
-        check: Called before each read; raises where that shall stop.
+        folder: Where the copy lies when it is not in memory; None is the folder for temporary files.
+        memory_bytes: How much of the copy may be in memory.
+        check: Called before each read; raises where reading shall stop.
     """
 
-    def __init__(self, file: BinaryIO, spool: Spool, check: Callable[[], None]):
-        self._file, self._spool, self._check = file, spool, check
-        self._seen = bytearray()  # what was looked at, and not yet read
+    def __init__(
+        self,
+        file: BinaryIO,
+        folder: str | PathLike[str] | None = None,
+        *,
+        memory_bytes: float = 0,
+        check: Callable[[], None] = lambda: None,
+    ):
+        self._file, self._folder, self._check = file, folder, check
+        self._seen = bytearray()  # looked at, but not yet read
+        self.num_bytes = 0
+        self._memory_bytes = memory_bytes if _HAS_MEMORY_FILES else 0
+        self._copy = os.fdopen(os.memfd_create("video"), "w+b") if self._memory_bytes else self._on_disk()
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, maybe fewer than asked for; all that are left if `size` is negative."""
         if size < 0:
-            rest = b"".join(iter(lambda: self._fetch(_PIECE), b""))
-            size = len(self._seen) + len(rest)
-            self._seen += rest
+            self._seen += b"".join(iter(lambda: self._fetch(_PIECE), b""))
+            size = len(self._seen)
         if not self._seen:
             return self._fetch(size)
         piece = bytes(self._seen[:size])
@@ -69,7 +92,7 @@ class Front:
         return piece
 
     def look(self, begin: int, size: int) -> bytes:
-        """Bytes from the beginning of the file, fewer where it ends; before the first `read` only."""
+        """Return bytes from the beginning of the file, fewer where it ends; before the first `read` only."""
         while len(self._seen) < begin + size:
             piece = self._fetch(begin + size - len(self._seen))
             if not piece:
@@ -78,23 +101,48 @@ class Front:
         return bytes(self._seen[begin : begin + size])
 
     def fetch_all(self) -> str:
-        """Waits for the rest of the file, and tells where all of it is."""
+        """Wait for the rest of the file, and return a path to all of it that is good until `close`."""
         while self._fetch(_PIECE):
             pass
-        return self._spool.path
+        self._copy.flush()
+        return f"{_OPEN_FILES}/{self._copy.fileno()}" if _MAY_BE_NAMELESS else self._copy.name
+
+    def close(self) -> None:
+        """Remove the copy."""
+        self._copy.close()
+        if not _MAY_BE_NAMELESS:
+            with suppress(OSError):
+                os.unlink(self._copy.name)
 
     def _fetch(self, size: int) -> bytes:
         self._check()
         piece = self._file.read(size)
-        self._spool.write(piece)
+        self.num_bytes += len(piece)
+        if self._memory_bytes and self.num_bytes > self._memory_bytes:
+            self._move_to_disk()
+        self._copy.write(piece)
         return piece
+
+    def _move_to_disk(self) -> None:
+        small, self._memory_bytes = self._copy, 0
+        with small:
+            self._copy = self._on_disk()
+            small.seek(0)
+            shutil.copyfileobj(small, self._copy)
+
+    def _on_disk(self) -> IO[bytes]:
+        if self._folder is not None:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        if _MAY_BE_NAMELESS:
+            return tempfile.TemporaryFile(dir=self._folder, prefix="video_")
+        return tempfile.NamedTemporaryFile(dir=self._folder, prefix="video_", delete=False)
 
 
 def check_streamable(front: Front) -> None:
-    """Looks whether what is needed to decode the first frames comes before them.
+    """Look whether what is needed to decode the first frames comes before them.
 
     Raises:
-        NotStreamable: It does not, or the container is another than mp4 and Matroska.
+        NotStreamable: It does not, or the container is neither mp4 nor Matroska.
     """
     if front.look(0, 4) == _MATROSKA:
         return
@@ -110,19 +158,19 @@ def check_streamable(front: Front) -> None:
     raise NotStreamable(f"there is no table of frames in the first {_MOST_HEADER} bytes")
 
 
-# Containers that tell when each frame is shown.
+# Containers that say when each frame is shown.
 _CONTAINERS = {"mov", "matroska"}
 
 
-class Beginning(NamedTuple):
-    """A video of which only the beginning is read."""
+class Selection(NamedTuple):
+    """An open video, and the frames that a policy takes from it."""
 
     fps: float | None
-    """Frames a second, as the header has it."""
+    """Frames a second."""
     duration_seconds: float | None
-    """As the header has it; None where it does not tell."""
+    """The duration; None where the header does not say."""
     frames: Iterator[tuple[int, float, Pixels]]
-    """Number, seconds and pixels of each frame that a policy takes; the next one may overwrite them."""
+    """Number, seconds and pixels of each frame; the next one may overwrite them."""
 
 
 class Timed(NamedTuple):
@@ -133,22 +181,17 @@ class Timed(NamedTuple):
     frame: VideoFrame
 
 
-def needs_beginning_only(policy: Policy) -> bool:
-    """True where the frames that come first are all that can be asked for."""
-    return policy.num_first is not None or policy.last_seconds is not None
-
-
-def open_beginning(front: Front, name: str, policy: Policy, threads: int) -> Beginning:
-    """Opens a video that is read from the front.
+def select_from_front(front: Front, name: str, policy: Policy, threads: int) -> Selection:
+    """Open a video that is read from the front.
 
     Args:
         front: The file.
-        name: What it is called in errors.
-        policy: Which frames to take, one that needs the beginning only.
+        name: The name of the video in errors.
+        policy: Which frames to take; one that needs the beginning only.
         threads: How many threads decode.
 
     Raises:
-        NotStreamable: The frames would not be exact, or would take the whole file; so does `frames`.
+        NotStreamable: The frames would not be exact, or would take the whole file. `frames` raises it, too.
     """
     check_streamable(front)
     try:
@@ -162,24 +205,21 @@ def open_beginning(front: Front, name: str, policy: Policy, threads: int) -> Beg
     seconds = None if container.duration is None else container.duration / 1_000_000
     if policy.last_seconds is not None and (seconds is None or seconds <= policy.last_seconds):
         raise NotStreamable("all of it is needed")
-    fps = next(iter(facts.rates), None)
-    return Beginning(fps, seconds, _taken(container, stream, policy, threads, facts.promised_frames))
+    decoded = _decoded(container, stream, threads, facts.promised_frames)
+    return Selection(next(iter(facts.rates), None), seconds, _converted(decoded, policy))
 
 
-def _taken(
-    container: InputContainer, stream: VideoStream, policy: Policy, threads: int, promised: int
-) -> Iterator[tuple[int, float, Pixels]]:
-    frames = _decoded(container, stream, threads, promised)
-    chosen = islice(frames, policy.num_first) if policy.num_first else on_timeline(frames, policy)
+def _converted(decoded: Generator[Timed], policy: Policy) -> Iterator[tuple[int, float, Pixels]]:
+    chosen = islice(decoded, policy.num_first) if policy.num_first else on_timeline(decoded, policy)
     converter = None
-    with closing(frames):
+    with closing(decoded):
         for number, seconds, frame in chosen:
             converter = converter or Converter(displayed_size(frame), Turn.of(frame))
             yield number, seconds, converter.convert(frame)
 
 
 def on_timeline(frames: Iterator[Timed], policy: Policy) -> Iterator[Timed]:
-    """The frame on screen at each tick; known when the next one comes."""
+    """Yield the frame on screen at each tick, which is known when the next frame comes."""
     assert policy.max_frames is not None
     shown = next(frames)
     ticks = iter((shown.seconds + np.arange(policy.max_frames) / policy.value).tolist())
@@ -196,19 +236,21 @@ def on_timeline(frames: Iterator[Timed], policy: Policy) -> Iterator[Timed]:
 
 
 def _is_rounded_down(shown: float, tick: float, later: float) -> bool:
-    """As in `read.times.frames_at`: the time of the later frame was meant."""
+    """Return True if the later frame was meant, as in `read.times.frames_at`."""
     return later - tick <= ROUNDING_SECONDS and later - tick < tick - shown
 
 
 def _decoded(container: InputContainer, stream: VideoStream, threads: int, promised: int) -> Generator[Timed]:
-    """The frames in order; NotStreamable at the first doubt about one."""
+    """Yield the frames in order; raise NotStreamable at the first doubt about one."""
     context, base = stream.codec_context, float(stream.time_base or 1)
     context.thread_count, context.thread_type = threads, "AUTO" if threads > 1 else "SLICE"
     context.flags |= Flags.unaligned  # as when all of the file is there: else a crop at the left is rounded
     context.options = {"err_detect": "explode", **codec_options()}
     number, last = 0, -math.inf
     try:
-        for packet in _sound_packets(container, stream):
+        for place, packet in enumerate(container.demux(stream)):
+            if packet.is_corrupt or (place == 0 and not packet.is_keyframe):
+                raise NotStreamable("it does not begin with a keyframe, or parts are missing")
             for frame in context.decode(packet):
                 if frame.pts is None or frame.pts <= last or frame.is_corrupt:
                     raise NotStreamable("the times of its frames are in doubt, or one is damaged")
@@ -220,10 +262,3 @@ def _decoded(container: InputContainer, stream: VideoStream, threads: int, promi
         container.close()
     if number != promised:
         raise NotStreamable("it does not have as many frames as its header says")
-
-
-def _sound_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    for number, packet in enumerate(container.demux(stream)):
-        if packet.is_corrupt or (number == 0 and not packet.is_keyframe):
-            raise NotStreamable("it does not begin with a keyframe, or parts are missing")
-        yield packet

@@ -1,36 +1,34 @@
-"""`VideoFrame`: a feature of Hugging Face `datasets`, a frame named by its video and its time."""
+"""`VideoFrame`: a feature of Hugging Face `datasets`, for frames named by their video and their time."""
 
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..base import new_lock, survive_forks
 from ..read import (
     ROUNDING_SECONDS,
     Fetching,
     ImageSequence,
     VideoReader,
-    is_directory,
     nearest_frames,
-    open_video,
     outline,
     shown,
     timeline,
 )
 from .arrow import pa
+from .take import open_frugally
 
 if TYPE_CHECKING:
     import torch
 
-# So many videos stay open, with their indexes and a few frames each; of these, only some keep decoders.
+# This many videos stay open, with their indexes and a few frames each; of these, only some keep decoders.
 _MOST_READERS, _CACHE_BYTES = 64, 4 * 2**20
-# What a stored dataset remembers of a `Fetching`: what it must not forget, and nothing about its user.
+# The parts of a `Fetching` that are stored with a dataset: those it must keep, and nothing about its user.
 _STORED = (
     *("timeout_seconds", "max_seconds", "max_bytes", "retries", "backoff_seconds"),
     *("allow_private", "allow_local"),
@@ -41,7 +39,7 @@ _STORED = (
 class VideoFrame:
     """A column of frames: stored as `{"path": str, "timestamp": float32}`, read as a picture.
 
-    A value is a torch tensor, `(C, H, W)` and `uint8`, whichever format the dataset has but for numpy's.
+    A value is a torch tensor, `(C, H, W)` and `uint8`, in every format of the dataset except numpy's.
 
     >>> from datasets import Dataset  # doctest: +SKIP
     >>> rows = [{"path": "data_samples/shapes.mp4", "timestamp": 1.5}]  # doctest: +SKIP
@@ -50,10 +48,11 @@ class VideoFrame:
     torch.Size([3, 360, 640])
 
     Args:
-        decode: Read frames; else a value is the path and the time.
-        tolerance_seconds: How far from its time a frame may be; half of what a frame lasts, when left out.
+        decode: Read frames; otherwise a value is the path and the time.
+        tolerance_seconds: How far from its time a frame may be; half of what a frame lasts when left out.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
-        limits: What is stored of that with a dataset: what may be opened, times and sizes, but no headers.
+        limits: The parts of it that are stored with a dataset: what may be opened, times and sizes, but no
+            headers.
     """
 
     decode: bool = True
@@ -74,16 +73,16 @@ class VideoFrame:
         self._fetching = fetching
 
     def __call__(self) -> Any:
-        """How the column is stored."""
+        """Return the type in which the column is stored."""
         return self.pa_type
 
     @property
     def pa_type(self) -> Any:
-        """Path and time, as Arrow has them."""
+        """Path and time as an Arrow type."""
         return pa.struct({"path": pa.string(), "timestamp": pa.float32()})
 
     def encode_example(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """What is stored for a value: its path, and its time."""
+        """Return what is stored for a value: its path and its time."""
         if not isinstance(value, Mapping) or set(value) != {"path", "timestamp"}:
             raise ValueError(f"a video frame must be {{'path': ..., 'timestamp': ...}}, not {outline(value)}")
         return {"path": str(value["path"]), "timestamp": float(value["timestamp"])}
@@ -91,7 +90,7 @@ class VideoFrame:
     def decode_example(
         self, value: Mapping[str, Any], token_per_repo_id: Mapping[str, Any] | None = None
     ) -> torch.Tensor:
-        """The frame nearest to the time.
+        """Return the frame nearest to the time.
 
         Raises:
             FrameTimestampError: The nearest frame is too far from it.
@@ -100,11 +99,12 @@ class VideoFrame:
             raise RuntimeError("this column is not to be decoded; use VideoFrame(decode=True)")
         import torch
 
-        frame = _READERS.frame(value["path"], value["timestamp"], self.tolerance_seconds, self._fetching)
+        reader = _reader(value["path"], self._fetching)
+        frame = reader[_number_at(reader, value["path"], value["timestamp"], self.tolerance_seconds)]
         return torch.from_numpy(frame).movedim(-1, 0)
 
     def cast_storage(self, storage: Any) -> Any:
-        """A stored column of paths and times, in any number type, as this feature has it."""
+        """Return a stored column of paths and times, in any number type, as this feature stores it."""
         if not pa.types.is_struct(storage.type):
             raise TypeError(f"a column of video frames must have path and timestamp, not {storage.type}")
         names = [part.name for part in self.pa_type]
@@ -112,49 +112,20 @@ class VideoFrame:
         return pa.StructArray.from_arrays(parts, names, mask=storage.is_null())
 
     def flatten(self) -> VideoFrame | dict[str, Any]:
-        """The parts of the column, where it is not decoded."""
+        """Return the parts of the column, where it is not decoded."""
         from datasets import Value
 
         return self if self.decode else {"path": Value("string"), "timestamp": Value("float32")}
 
 
-class _Readers:
-    """The readers used lately, in each process its own."""
-
-    def __init__(self) -> None:
-        self._lock = new_lock()
-        self.after_fork()
-        survive_forks(self)
-
-    def after_fork(self) -> None:
-        """A child opens its own."""
-        self._readers: OrderedDict[tuple[str, Fetching | None], VideoReader | ImageSequence] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._readers)
-
-    def frame(
-        self, path: str, seconds: float, tolerance: float | None, fetching: Fetching | None = None
-    ) -> Any:
-        """The frame of a video nearest to a time."""
-        with self._lock:
-            reader = self._reader(path, fetching)
-            return reader[_number_at(reader, path, seconds, tolerance)]
-
-    def _reader(self, path: str, fetching: Fetching | None) -> VideoReader | ImageSequence:
-        key = path, fetching
-        if key not in self._readers:
-            only_video = {"num_threads": 1, "cache_bytes": _CACHE_BYTES}
-            options = {} if is_directory(path, fetching) else only_video
-            self._readers[key] = open_video(path, fetching=fetching, **options)
-        self._readers.move_to_end(key)
-        if len(self._readers) > _MOST_READERS:
-            self._readers.popitem(last=False)[1].close()
-        return self._readers[key]
+@lru_cache(maxsize=_MOST_READERS)
+def _reader(path: str, fetching: Fetching | None) -> VideoReader | ImageSequence:
+    """Open a video; threads share its reader, and a forked child goes on with it."""
+    return open_frugally(path, cache_bytes=_CACHE_BYTES, fetching=fetching)
 
 
 def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) -> int:
-    """The frame nearest to a time that was stored in 32 bits: 1800.1 s is a tenth of a millisecond off."""
+    """Find the frame nearest to a time that was stored in 32 bits: 1800.1 s is off by a tenth of 1 ms."""
     pts, _ = timeline(reader)
     if tolerance is None:
         tolerance = 0.5 / reader.fps + ROUNDING_SECONDS
@@ -163,16 +134,15 @@ def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) 
 
 
 def _register() -> bool:
-    """Makes `datasets` know the feature, if it is there."""
+    """Register the feature with `datasets`, and return False where that is not installed."""
     try:
         from datasets.features.features import register_feature
     except ImportError:
         return False
-    with warnings.catch_warnings():  # it says that registering may change
+    with warnings.catch_warnings():  # registering may change, it says
         warnings.simplefilter("ignore")
         register_feature(VideoFrame, "VideoFrame")
     return True
 
 
-_READERS = _Readers()
 _IS_REGISTERED = _register()

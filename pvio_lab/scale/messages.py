@@ -1,4 +1,4 @@
-"""Which videos a chat is about."""
+"""The videos that the messages of a chat name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORMS = '{"type": "video", "video": ...} or {"type": "video_url", "video_url": 
 
 
 def video_sources(messages: Any) -> list[str]:
-    """The sources of the `video` and `video_url` items of OpenAI-style chat messages, in their order.
+    """Return the sources of the `video` and `video_url` items of OpenAI-style chat messages, in their order.
 
     >>> question = [
     ...     {"type": "text", "text": "What is different?"},
@@ -23,14 +23,14 @@ def video_sources(messages: Any) -> list[str]:
     ['before.mp4', 'https://example.org/after.mp4']
 
     A message may name any file and any address: open what strangers have written with
-    `fetching=Fetching.untrusted()`. Lists may also be arrays, and what an item does not have may be None in
-    it, as tables make of them.
+    `fetching=Fetching.untrusted()`. Lists may also be arrays, and what an item lacks may be None in it, as in
+    the rows of tables.
 
     Args:
         messages: The messages of one chat; the content of each is a text or a list of items.
 
     Raises:
-        ValueError: A message or a video item has another shape; it says which one, and where.
+        ValueError: A message or a video item has another shape; the error says which one, and where.
     """
     return [
         source
@@ -57,7 +57,7 @@ def _of_message(message: Any, where: str) -> Iterator[str]:
 
 
 def _source(item: Mapping[str, Any], kind: str, where: str) -> str:
-    """`"video": source`, or `"video_url": {"url": source}`, or the short form of the latter."""
+    """Return the source of `"video": source`, `"video_url": {"url": source}` or `"video_url": source`."""
     value = item.get(kind)
     if isinstance(value, Mapping):
         value = value.get("url")

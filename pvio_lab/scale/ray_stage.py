@@ -1,4 +1,4 @@
-"""Videos prepared with Ray: as a stage of Ray's LLM processors, and as plain columns of a dataset."""
+"""Videos prepared by Ray: in a stage of Ray's LLM processors, or as plain columns of a dataset."""
 
 from __future__ import annotations
 
@@ -9,23 +9,58 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import positive_integer
 from ..read import Fetching
-from .arrow import meta_column, video_column, with_column
+from .arrow import meta_column, pa, video_column
 from .messages import video_sources
 from .processor import Result, VideoProcessor, failure, processor_with
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import ray.data
-
-try:  # not every Ray has these, and they need packages that the `ray` extra does not
-    from ray.llm._internal.batch.stages.base import StatefulStage, StatefulStageUDF
-except (ImportError, AttributeError):
-    from .stages import StatefulStage, StatefulStageUDF
 
 # Rows with something in it failed in an earlier stage of Ray's LLM processors.
 _ERROR_COLUMN = "__inference_error__"
 _STAGE_FIELDS = ("fn", "fn_constructor_kwargs", "map_batches_kwargs")
-_REQUIRED = {"messages": "Chat messages, OpenAI-style, with `video` and `video_url` items."}
+
+try:  # private to Ray, and absent without pydantic and aiohttp
+    from ray.llm._internal.batch.stages.base import StatefulStage, StatefulStageUDF
+except (ImportError, AttributeError):
+
+    class StatefulStageUDF:  # type: ignore[no-redef]
+        """The work of a stage, where Ray has no class for it."""
+
+    class StatefulStage:  # type: ignore[no-redef]
+        """A stage, with its work and options, where Ray has no class for it."""
+
+        fn: Any
+
+        def __init__(
+            self,
+            *,
+            fn: Any = None,
+            fn_constructor_kwargs: Mapping[str, Any] | None = None,
+            map_batches_kwargs: Mapping[str, Any] | None = None,
+        ):
+            self.fn = fn or self.fn
+            self.fn_constructor_kwargs = dict(fn_constructor_kwargs or {})
+            self.map_batches_kwargs = dict(
+                {"concurrency": 1} if map_batches_kwargs is None else map_batches_kwargs
+            )
+
+        def get_required_input_keys(self) -> dict[str, str]:
+            """Return what each row must have, and what that is."""
+            return {}
+
+        def get_optional_input_keys(self) -> dict[str, str]:
+            """Return what each row may have, and what that is."""
+            return {}
+
+        def get_dataset_map_batches_kwargs(self, batch_size: int, data_column: str) -> dict[str, Any]:
+            """Return all arguments of `map_batches` beside `fn`."""
+            options = {
+                **self.fn_constructor_kwargs,
+                "data_column": data_column,
+                "expected_input_keys": list(self.get_required_input_keys()),
+            }
+            return {**self.map_batches_kwargs, "batch_size": batch_size, "fn_constructor_kwargs": options}
 
 
 class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
@@ -64,7 +99,7 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, batch: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The batch with prepared rows, in the same order.
+        """Yield the batch with prepared rows, in the same order.
 
         Raises:
             ValueError: The column, or something a row must have, is missing.
@@ -73,23 +108,20 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
             raise ValueError(f"the batch has no column {self.data_column!r}; it has {list(batch)}")
         rows = [dict(row) for row in batch[self.data_column]]
         todo = [row for row in rows if not row.get(_ERROR_COLUMN)]
-        self._check(todo)
+        for row in todo:
+            missing = sorted(self.expected_input_keys - set(row))
+            if missing:
+                raise ValueError(f"a row lacks {missing[0]!r}; it has {sorted(row)}")
         if self._processor.bypass_if_frames_present:
-            todo = [row for row in todo if not _has_frames(row)]
+            todo = [row for row in todo if row.get("video") is None or not len(row["video"])]
         prepared = await _prepare(self._processor, [row.get("messages") for row in todo], self._gate())
         for row, results in zip(todo, prepared, strict=True):
             row["video"] = [result["frames"] for result in results]
             row["video_meta"] = [result["meta"] for result in results]
         yield {**batch, self.data_column: rows}
 
-    def _check(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        for row in rows:
-            missing = sorted(self.expected_input_keys - set(row))
-            if missing:
-                raise ValueError(f"a row lacks {missing[0]!r}; it has {sorted(row)}")
-
     def _gate(self) -> asyncio.Semaphore:
-        """Ray works on several batches at once: together they may not exceed the limit either."""
+        """Return one gate for all batches of a loop, as Ray works on several of them at once."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._limit = loop, asyncio.Semaphore(self._processor.max_concurrency)
@@ -104,7 +136,7 @@ class PrepareVideoStage(StatefulStage):  # type: ignore[misc]
     ('PrepareVideoUDF', {'sampling': {'uniform': 8}}, ['messages'])
 
     Args:
-        fn_constructor_kwargs: The options of `VideoProcessor`, as Ray's own stages take them. Where strangers
+        fn_constructor_kwargs: The options of `VideoProcessor`, given as to Ray's own stages. Where strangers
             write the messages, `{"fetching": Fetching.untrusted()}` is one of them.
         map_batches_kwargs: Those of Ray's `map_batches`, such as `{"concurrency": 4}`.
         **options: The options of `VideoProcessor`, in place of `fn_constructor_kwargs` or beside them.
@@ -126,8 +158,8 @@ class PrepareVideoStage(StatefulStage):  # type: ignore[misc]
         super().__init__(**{**fields, "fn_constructor_kwargs": {**given, **options}})
 
     def get_required_input_keys(self) -> dict[str, str]:
-        """What each row must have, and what that is."""
-        return dict(_REQUIRED)
+        """Return what each row must have, and what that is."""
+        return {"messages": "Chat messages, OpenAI-style, with `video` and `video_url` items."}
 
 
 def prepare_videos(
@@ -138,21 +170,21 @@ def prepare_videos(
     fetching: Fetching | None = None,
     **processor_options: Any,
 ) -> ray.data.Dataset:
-    """Adds the videos of chats to a Ray dataset, as Arrow columns that can be written to Parquet.
+    """Add the videos of chats to a Ray dataset, as Arrow columns that can be written to Parquet.
 
     The column `video` has, for each source, the shape and the bytes of one array `(T, H, W, C)`, or
-    `(T, C, H, W)` with `pack_for_model="TCHW"`; `video_arrays(row["video"])` gives the arrays back. The
+    `(T, C, H, W)` with `pack_for_model="TCHW"`; `video_arrays(row["video"])` returns the arrays. The
     column `video_meta` has the `meta` of each source, as in `VideoProcessor.process`. Other columns stay;
     messages of which some contents are texts and others lists are no Arrow column, so drop them before you
     write Parquet.
 
     Args:
         ds: The dataset.
-        messages_column: The column of the messages; what else is in the messages does not matter.
+        messages_column: The column of the messages; what else they hold does not matter.
         concurrency: How many tasks prepare videos at once; None leaves that to Ray.
         fetching: What may be opened, limits, and headers, as for `VideoProcessor`; where strangers write the
             messages, `Fetching.untrusted()`.
-        **processor_options: Those of `VideoProcessor`, but for the form of the frames.
+        **processor_options: Those of `VideoProcessor`, except for the form of the frames.
 
     Raises:
         ImportError: Ray is missing.
@@ -160,49 +192,55 @@ def prepare_videos(
         ValueError: An option has a value that is not allowed.
     """
     _need_ray()
-    processor = _packing({"fetching": fetching, **processor_options})
+    options = {"fetching": fetching, **processor_options}
+    if options.get("output_format", "numpy") != "numpy":
+        raise ValueError(f"output_format={options['output_format']!r}: a table has arrays; leave it out")
+    layout = options.get("pack_for_model") or ("TCHW" if options.get("channels_first") else "THWC")
+    options |= {"output_format": "numpy", "pack_for_model": layout}
+    processor = processor_with(options, "prepare_videos")
+    placed: dict[str, Any] = {}
+    if concurrency is not None:
+        from ray.data import TaskPoolStrategy
+
+        placed["compute"] = TaskPoolStrategy(positive_integer(concurrency, "concurrency"))
     return ds.map_batches(
         _with_videos,
         fn_kwargs={"processor": processor, "messages_column": messages_column},
         batch_size=processor.max_concurrency,
         batch_format="pyarrow",
-        **_at_once(concurrency),
+        **placed,
     )
-
-
-def _at_once(concurrency: int | None) -> dict[str, Any]:
-    import ray.data
-
-    if concurrency is None:
-        return {}
-    return {"compute": ray.data.TaskPoolStrategy(positive_integer(concurrency, "concurrency"))}
-
-
-def _packing(options: dict[str, Any]) -> VideoProcessor:
-    """Frames in a table are packed arrays."""
-    if options.get("output_format", "numpy") != "numpy":
-        raise ValueError(f"output_format={options['output_format']!r}: a table has arrays; leave it out")
-    layout = options.get("pack_for_model") or ("TCHW" if options.get("channels_first") else "THWC")
-    options = {**options, "output_format": "numpy", "pack_for_model": layout}
-    return processor_with(options, "prepare_videos")
 
 
 def _with_videos(table: pa.Table, processor: VideoProcessor, messages_column: str) -> pa.Table:
     chats = table[messages_column].to_pylist()
-    kept = _rows_with_frames(table) if processor.bypass_if_frames_present else [False] * len(chats)
+    kept = [False] * len(chats)
+    if processor.bypass_if_frames_present and "video" in table.column_names:
+        kept = [each.is_valid and len(each) > 0 for each in table["video"]]
     todo = [[] if keep else chat for keep, chat in zip(kept, chats, strict=True)]
     rows = asyncio.run(_prepare(processor, todo, asyncio.Semaphore(processor.max_concurrency)))
+    videos = [[each["frames"] for each in row] for row in rows]
     channels_first = processor.pack_for_model == "TCHW"
-    videos = video_column([[each["frames"] for each in row] for row in rows], channels_first=channels_first)
+    table = _with_column(table, "video", video_column(videos, channels_first=channels_first), kept)
     metas = meta_column([[each["meta"] for each in row] for row in rows])
-    table = with_column(table, "video", _unless(kept, table, "video", videos))
-    return with_column(table, "video_meta", _unless(kept, table, "video_meta", metas))
+    return _with_column(table, "video_meta", metas, kept)
+
+
+def _with_column(table: pa.Table, name: str, column: pa.Array, kept: list[bool]) -> pa.Table:
+    """Add a column, or replace it except in the rows that are kept."""
+    if name not in table.column_names:
+        return table.append_column(name, column)
+    if any(kept):
+        import pyarrow.compute as pc
+
+        column = pc.if_else(pa.array(kept), table[name].cast(column.type), column)
+    return table.set_column(table.column_names.index(name), name, column)
 
 
 async def _prepare(
     processor: VideoProcessor, chats: Sequence[Any], gate: asyncio.Semaphore
 ) -> list[list[Result]]:
-    """For each chat a result for each of its sources, or one that says why its sources are not known."""
+    """Return for each chat a result for each of its sources, or one that says why these are unknown."""
     return await asyncio.gather(*(_prepare_chat(processor, chat, gate) for chat in chats))
 
 
@@ -211,27 +249,7 @@ async def _prepare_chat(processor: VideoProcessor, chat: Any, gate: asyncio.Sema
         sources = video_sources(chat)
     except ValueError as error:
         return [failure("", error)]
-    return await processor.process_within(sources, gate)
-
-
-def _has_frames(row: Mapping[str, Any]) -> bool:
-    return row.get("video") is not None and len(row["video"]) > 0
-
-
-def _rows_with_frames(table: pa.Table) -> list[bool]:
-    if "video" not in table.column_names:
-        return [False] * len(table)
-    return [each.is_valid and len(each) > 0 for each in table["video"]]
-
-
-def _unless(kept: list[bool], table: pa.Table, name: str, new: pa.Array) -> Any:
-    """The new column, but in the rows that are kept what was there."""
-    if not any(kept) or name not in table.column_names:
-        return new
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.if_else(pa.array(kept), table[name].cast(new.type), new)
+    return await processor.process(sources, gate=gate)
 
 
 def _need_ray() -> None:

@@ -1,24 +1,21 @@
-"""One source becomes the frames that a policy takes from it, fetching no more than that needs."""
+"""The frames that a recipe takes from one source, fetching no more than that needs."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from ..errors import DecodeError, OpenError
 from ..read import (
-    Fetching,
     ImageSequence,
+    Numbers,
     VideoReader,
     fetched,
+    is_directory,
     is_url,
     open_video,
     opened_stream,
@@ -26,59 +23,42 @@ from ..read import (
     source_name,
     timeline,
 )
-from .head import Front, NotStreamable, needs_beginning_only, open_beginning
-from .policies import Policy
-from .preprocess import Form, Pixels
-from .spool import Spool
+from .head import Front, NotStreamable, Selection, select_from_front
+from .recipe import CacheMode, Form, Pixels, Recipe
 
-CacheMode = Literal["auto", "disk", "memory"]
 Check = Callable[[], None]
-# Downloads up to this size stay in memory.
-_SMALL_BYTES = 64 * 2**20
-# So much is decoded at a time, before it is resized and its memory used again.
+# How large a download in memory may be.
+_MEMORY_BYTES: dict[CacheMode, float] = {"auto": 64 * 2**20, "disk": 0, "memory": math.inf}
+# This much is decoded at a time, before it is resized and its memory used again.
 _BLOCK_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What is wanted from each source, and how it may be fetched."""
-
-    policy: Policy
-    """Which frames."""
-    form: Form
-    """What becomes of them."""
-    fetching: Fetching
-    """Time limits and tries."""
-    cache_mode: CacheMode = "auto"
-    """Where a download goes."""
-    keep_downloaded: bool = False
-    """It stays in the cache."""
-
-
-@dataclass(frozen=True)
 class Taken:
-    """The frames taken from a source, and what is known about them."""
+    """The frames taken from a source, and what is known about them; without arguments, none."""
 
-    frames: Any
-    """As the form has them."""
-    numbers: list[int]
-    """Which frames they are."""
-    seconds: list[float]
-    """When they are shown."""
-    fps: float | None
+    frames: Any = field(default_factory=list)
+    """The frames in the form of the recipe."""
+    numbers: list[int] = field(default_factory=list)
+    """The numbers of the frames."""
+    seconds: list[float] = field(default_factory=list)
+    """The times at which they are shown."""
+    size: list[int] | None = None
+    """Width and height."""
+    fps: float | None = None
     """The rate of the source."""
-    duration_seconds: float | None
-    """How long the source is."""
-    attempts: int
-    """How often it was tried."""
+    duration_seconds: float | None = None
+    """The duration of the source."""
+    attempts: int = 1
+    """The number of tries; 0 where nothing had to be fetched."""
 
 
-def take(source: str | PathLike[str], wishes: Wishes, threads: int, check: Check) -> Taken:
-    """Fetches and decodes one source.
+def take(source: str | PathLike[str], recipe: Recipe, threads: int, check: Check) -> Taken:
+    """Fetch and decode one source.
 
     Args:
         source: A path, a URL or a directory of images.
-        wishes: What is wanted.
+        recipe: What is wanted.
         threads: How many threads decode.
         check: Called often; raises where that shall stop.
 
@@ -88,84 +68,73 @@ def take(source: str | PathLike[str], wishes: Wishes, threads: int, check: Check
         VideoError: It is no video, or a frame cannot be decoded.
     """
     name = source_name(source)
-    if not _comes_over_a_network(name) or wishes.keep_downloaded:
-        with fetched(name, wishes.fetching) as file, _named(file.path, name):
-            return _read(file.path, wishes, threads, check, lambda: file.attempts)
-    with ExitStack() as stack:
-        stream = stack.enter_context(opened_stream(name, wishes.fetching))
-        front = Front(stream, stack.enter_context(spool_for(wishes)), check)
-
-        def attempts() -> int:
-            return int(getattr(getattr(stream, "raw", None), "attempts", 1))
-
-        if wishes.cache_mode == "auto" and needs_beginning_only(wishes.policy):
-            try:
-                return _read_beginning(front, name, wishes, threads, attempts)
-            except NotStreamable:
-                pass  # goes on with what has come so far, and the rest
+    if not _comes_over_a_network(name) or recipe.keep_downloaded:
+        with fetched(name, recipe.fetching) as file, _named(file.path, name):
+            return _from_file(file.path, recipe, threads, check, file)
+    memory_bytes = _MEMORY_BYTES[recipe.cache_mode]
+    with (
+        opened_stream(name, recipe.fetching) as stream,
+        closing(Front(stream, recipe.fetching.cache_dir, memory_bytes=memory_bytes, check=check)) as front,
+    ):
+        download: Any = getattr(stream, "raw", None)
+        if recipe.cache_mode == "auto" and recipe.policy.needs_beginning_only:
+            with suppress(NotStreamable):  # and on with what has come so far, and the rest
+                selection = select_from_front(front, shown(name), recipe.policy, threads)
+                return _taken(selection, recipe.form, download)
         path = front.fetch_all()
         with _named(path, name):
-            return _read(path, wishes, threads, check, attempts)
+            return _from_file(path, recipe, threads, check, download)
 
 
 def _comes_over_a_network(name: str) -> bool:
     return is_url(name) and not name.lower().startswith("file:")
 
 
-def spool_for(wishes: Wishes) -> Spool:
-    """Where a download goes."""
-    limits = {"auto": _SMALL_BYTES, "disk": 0, "memory": math.inf}
-    return Spool(wishes.fetching.cache_dir, memory_bytes=limits[wishes.cache_mode])
-
-
-def _read_beginning(
-    front: Front, name: str, wishes: Wishes, threads: int, attempts: Callable[[], int]
-) -> Taken:
-    video = open_beginning(front, shown(name), wishes.policy, threads)
-    rows = [(number, seconds, wishes.form.of_frame(pixels)) for number, seconds, pixels in video.frames]
-    return Taken(
-        frames=wishes.form.of_video([frame for *_, frame in rows]),
-        numbers=[number for number, *_ in rows],
-        seconds=[seconds for _, seconds, _ in rows],
-        fps=video.fps,
-        duration_seconds=video.duration_seconds,
-        attempts=attempts(),
-    )
-
-
-def _read(path: str, wishes: Wishes, threads: int, check: Check, attempts: Callable[[], int]) -> Taken:
+def _from_file(path: str, recipe: Recipe, threads: int, check: Check, download: Any) -> Taken:
     check()
-    options: dict[str, Any] = {} if os.path.isdir(path) else {"num_threads": threads, "cache_bytes": 0}
-    with open_video(path, **options) as reader:
-        return _from_reader(reader, wishes, check, attempts())
+    with open_frugally(path, num_threads=threads) as reader:
+        numbers = recipe.policy.numbers(reader)
+        seconds = timeline(reader)[0][numbers]
+        frames = zip(numbers.tolist(), seconds.tolist(), _decoded(reader, numbers, check), strict=True)
+        selection = Selection(reader.fps, reader.info.duration_seconds, frames)
+        return _taken(selection, recipe.form, download)
 
 
-def _from_reader(reader: VideoReader | ImageSequence, wishes: Wishes, check: Check, attempts: int) -> Taken:
-    numbers = wishes.policy.numbers(reader)
-    frames = [wishes.form.of_frame(pixels) for pixels in _decoded(reader, numbers, check)]
-    return Taken(
-        frames=wishes.form.of_video(frames),
-        numbers=numbers.tolist(),
-        seconds=timeline(reader)[0][numbers].tolist(),
-        fps=reader.fps,
-        duration_seconds=reader.info.duration_seconds,
-        attempts=attempts,
-    )
+def open_frugally(
+    source: str, *, num_threads: int = 1, cache_bytes: int = 0, **options: Any
+) -> VideoReader | ImageSequence:
+    """Open a source of which few frames are read, each once; `options` are those of `open_video`."""
+    if not is_directory(source, options.get("fetching")):
+        options |= {"num_threads": num_threads, "cache_bytes": cache_bytes}
+    return open_video(source, **options)
 
 
-def _decoded(
-    reader: VideoReader | ImageSequence, numbers: NDArray[np.int64], check: Check
-) -> Iterator[Pixels]:
-    """In blocks, so that memory does not grow with the number of frames."""
+def _decoded(reader: VideoReader | ImageSequence, numbers: Numbers, check: Check) -> Iterator[Pixels]:
+    """Yield frames decoded in blocks, so that memory does not grow with their number."""
     size = max(1, _BLOCK_BYTES // math.prod(reader.shape[1:]))
     for begin in range(0, len(numbers), size):
         check()
         yield from reader.read(numbers[begin : begin + size])
 
 
+def _taken(selection: Selection, form: Form, download: Any) -> Taken:
+    """Bring the frames into their form, and count the attempts up to the last of them."""
+    rows = [(number, seconds, form.of_frame(pixels)) for number, seconds, pixels in selection.frames]
+    frames = [frame for *_, frame in rows]
+    return Taken(
+        frames=form.of_video(frames),
+        numbers=[number for number, *_ in rows],
+        seconds=[seconds for _, seconds, _ in rows],
+        size=form.size_of(frames[0]) if frames else None,
+        fps=selection.fps,
+        duration_seconds=selection.duration_seconds,
+        attempts=int(getattr(download, "attempts", 1)),
+    )
+
+
 @contextmanager
 def _named(path: str, name: str) -> Iterator[None]:
-    """Errors about a download name its source, not a file that is gone when they are read."""
+    """Let errors about a download name its source, not a file that is gone when they are read."""
     try:
         yield
     except (DecodeError, OpenError) as error:

@@ -1,1 +1,1 @@
-"""A manifest of clips becomes shards of results: what that costs, and what is done already."""
+"""Jobs: a manifest of clips becomes shards of results, and what that costs and would cost."""

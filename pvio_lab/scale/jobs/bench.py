@@ -1,27 +1,26 @@
-"""What Ray costs beside a plain loop, and whether a clip costs the same among many: as a command."""
+"""`python -m pvio_lab.scale.jobs.bench`: the cost of Ray beside a plain loop, and of a clip among many."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .clip import Work, process_clip
-from .job import process_manifest
-from .report import JobReport
+from .job import measure_clips
+from .store import JobReport
 
 
 def brightness(frames: Any, row: dict[str, Any]) -> dict[str, float]:
-    """What is made of each clip, in both: one number, so that no one has more to store."""
+    """Make one number of each clip, so that Ray and the plain loop have the same to store."""
     return {"brightness": float(frames.mean())}
 
 
 def plain_seconds(paths: Sequence[str], num_threads: int, sampling: dict[str, Any]) -> float:
-    """Seconds a clip in a plain loop with so many threads."""
+    """Return seconds a clip of a plain loop with this many threads."""
     work = Work(sampling=sampling, function=brightness)
 
     def one(path: str) -> None:
@@ -34,15 +33,8 @@ def plain_seconds(paths: Sequence[str], num_threads: int, sampling: dict[str, An
     return (time.perf_counter() - begin) / len(paths)
 
 
-def ray_report(paths: Sequence[str], sampling: dict[str, Any], size: int | None) -> JobReport:
-    """A job with these clips, whose results are thrown away."""
-    options: dict[str, Any] = {"sampling": sampling, "function": brightness, "clips_per_shard": size}
-    with tempfile.TemporaryDirectory(prefix="pvio_lab_") as folder:
-        return process_manifest(paths, folder, progress=False, **options)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures and prints, one line a run, Ray and the plain loop in turns."""
+    """Measure and print, one line a run, with Ray and the plain loop in turns."""
     parser = argparse.ArgumentParser("python -m pvio_lab.scale.jobs.bench", description=__doc__)
     parser.add_argument("clip", help="it stands for all clips")
     parser.add_argument("--clips", type=int, nargs="+", default=[200], help="how many clips a run has")
@@ -52,13 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plain", action="store_true", help="beside a plain loop")
     given = parser.parse_args(arguments)
     sampling = {"num_frames": given.num_frames}
+    options = {"sampling": sampling, "function": brightness, "clips_per_shard": given.clips_per_shard}
+
+    def run(count: int) -> JobReport:
+        return measure_clips([given.clip] * count, num_clips=count, progress=False, **options)
+
     import ray
 
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    ray_report([given.clip] * 50, sampling, given.clips_per_shard)  # warm
+    run(50)  # warm
     for count in given.clips * given.repeats:
-        report = ray_report([given.clip] * count, sampling, given.clips_per_shard)
-        _print_line(report, given, sampling)
+        _print_line(run(count), given, sampling)
     return 0
 
 

@@ -1,35 +1,37 @@
-"""What is done with one clip: it is opened, the frames asked for are decoded, and a row comes out."""
+"""The work on one clip: it is opened, the frames asked for are decoded, and a row of results comes out."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ...base import one_of
 from ...read import (
     ROUNDING_SECONDS,
     Fetching,
-    ImageSequence,
-    VideoReader,
+    Numbers,
     fetched,
-    open_video,
+    public_name,
     sample_indices,
     shown,
     timeline,
 )
+from ..arrow import pa, packed_array, packed_type
+from ..take import open_frugally
 
 Output = Literal["frames", "images", "info"]
 Row = dict[str, Any]
 Function = Callable[[Any, Row], Mapping[str, Any]]
-Reader = VideoReader | ImageSequence
+Save = Callable[[Row, int, Any], str]
 
 PHASES = ("transport", "open", "decode", "convert", "other")
-"""Where the time of a clip goes; other is everything else: a function, encoding images."""
+"""The phases of a clip whose seconds are counted; "other" is all the rest: a function, encoding images."""
 ENDING = ("error_type", "error_message", *(f"{name}_seconds" for name in PHASES), "begun_at")
 """The columns that say what became of a clip, and when."""
 _SAMPLING = ("step", "fps", "num_frames", "first", "max_frames")
@@ -38,12 +40,12 @@ _FACTS = ("num_frames", "height", "width", "fps", "duration_seconds", "codec", "
 
 @dataclass(frozen=True)
 class Work:
-    """What to do with every clip; it travels to the workers."""
+    """The work to do on every clip; it travels to the workers."""
 
     output: Output = "frames"
-    """What is made of the frames: a tensor in the row, image files, or nothing."""
+    """The result made of the frames: a tensor in the row, image files, or nothing."""
     sampling: Mapping[str, Any] = field(default_factory=lambda: {"num_frames": 8})
-    """Which frames of a clip, as for `sample_indices`."""
+    """The frames of a clip to take, as for `sample_indices`."""
     width: int | None = None
     """The width of the frames, as for `VideoReader`."""
     height: int | None = None
@@ -51,42 +53,28 @@ class Work:
     function: Function | None = None
     """Makes the results instead, from the frames and the row; with `output="info"` from the open reader."""
     fetching: Fetching | None = None
-    """How URLs are fetched, and what may be opened."""
+    """Limits on what may be opened and how URLs are fetched."""
 
     def __post_init__(self) -> None:
-        if self.output not in get_args(Output):
-            raise ValueError(
-                f"output={self.output!r} must be one of {', '.join(map(repr, get_args(Output)))}"
-            )
+        one_of(self.output, get_args(Output), "output")
         unknown = sorted(set(self.sampling) - set(_SAMPLING))
         if unknown:
             raise ValueError(f"sampling has {unknown}; allowed are {', '.join(_SAMPLING)}")
-        sample_indices(_AnyVideo(), **self.sampling)
+        sample_indices(SimpleNamespace(num_frames=1, fps=1.0), **self.sampling)
         if self.function is not None and self.output == "images":
             raise ValueError("function= makes the results itself; output must be 'frames' or 'info'")
 
-    @property
-    def frame_size(self) -> dict[str, Any]:
-        """As the readers take it."""
-        return {"width": self.width, "height": self.height}
-
-
-class _AnyVideo:
-    """What sampling options are tried on."""
-
-    num_frames, fps = 1, 1.0
-
 
 class Clock:
-    """Tells how long each phase of a clip took."""
+    """The seconds of each phase of a clip."""
 
     def __init__(self) -> None:
-        self.begin, self._start = time.time(), time.perf_counter()
+        self.begun_at, self._start = time.time(), time.perf_counter()
         self._seconds = dict.fromkeys(PHASES[:-1], 0.0)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """What is done meanwhile belongs to this phase."""
+        """Count the time of the block towards this phase."""
         begin = time.perf_counter()
         try:
             yield
@@ -94,21 +82,19 @@ class Clock:
             self._seconds[name] += time.perf_counter() - begin
 
     def move(self, seconds: float, source: str, target: str) -> None:
-        """So much of one phase belongs to another."""
+        """Count some seconds of one phase towards another."""
         self._seconds[source] -= seconds
         self._seconds[target] += seconds
 
     def columns(self) -> Row:
-        """When it began, and the seconds of each phase."""
+        """Return the seconds of each phase, and when the clip began."""
         total = time.perf_counter() - self._start
-        other = max(0.0, total - sum(self._seconds.values()))
-        return {f"{name}_seconds": value for name, value in (self._seconds | {"other": other}).items()} | {
-            "begun_at": self.begin
-        }
+        seconds = self._seconds | {"other": max(0.0, total - sum(self._seconds.values()))}
+        return {f"{name}_seconds": value for name, value in seconds.items()} | {"begun_at": self.begun_at}
 
 
-def process_clip(row: Row, work: Work, save: Callable[[Row, int, Any], str] | None = None) -> Row:
-    """The results of one clip; if it fails, what went wrong.
+def process_clip(row: Row, work: Work, save: Save | None = None) -> Row:
+    """Return the results of one clip; if it fails, what went wrong.
 
     >>> row = {"clip": 0, "path": "data_samples/shapes.mp4", "start_seconds": 2.0, "end_seconds": 3.0}
     >>> result = process_clip(row, Work(sampling={"num_frames": 3}))
@@ -122,21 +108,22 @@ def process_clip(row: Row, work: Work, save: Callable[[Row, int, Any], str] | No
         work: What to do.
         save: Writes an image: takes the row, the number of the frame and its pixels, returns the name.
     """
-    clock, result, error = Clock(), {}, None
+    clock, result, kind, words = Clock(), {}, None, None
     try:
         result = _results(row, work, clock, save)
-    except Exception as failure:  # whatever is wrong with one clip, or with the function, is its result
-        error = failure
-    kind, words = (None, None) if error is None else (type(error).__name__, str(error))
+    except Exception as error:  # everything that is wrong with one clip, or with the function, is its result
+        kind, words = type(error).__name__, str(error)
     return result | {"error_type": kind, "error_message": words} | clock.columns()
 
 
-def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
+def _results(row: Row, work: Work, clock: Clock, save: Save | None) -> Row:
+    if not row["path"]:
+        raise ValueError(f"clip {row.get('clip')} has no path")
     with ExitStack() as stack:
         with clock.phase("transport"):
-            file = stack.enter_context(fetched(_path_of(row), work.fetching))
-        with clock.phase("open"):
-            reader = _open(file.path, work)
+            file = stack.enter_context(fetched(str(row["path"]), work.fetching))
+        with clock.phase("open"):  # with one thread, as there is a worker for each processor
+            reader = open_frugally(file.path, width=work.width, height=work.height)
             stack.callback(reader.close)
         facts = {f"video_{name}": getattr(reader.info, name) for name in _FACTS}
         if work.output == "info":
@@ -150,27 +137,12 @@ def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
     if work.function is not None:
         return facts | _called(work.function, frames, row | facts)
     if save is not None:
-        return facts | {
-            "images": [save(row, number, frame) for number, frame in zip(numbers, frames, strict=True)]
-        }
+        return facts | {"images": [save(row, *each) for each in zip(numbers, frames, strict=True)]}
     return facts | {"frames": frames}
 
 
-def _path_of(row: Row) -> str:
-    path = row["path"]
-    if not path:
-        raise ValueError(f"clip {row.get('clip')} has no path")
-    return str(path)
-
-
-def _open(path: str, work: Work) -> Reader:
-    """One thread, as there is a worker for each processor; nothing is asked twice, so nothing is cached."""
-    options: dict[str, Any] = {} if os.path.isdir(path) else {"num_threads": 1, "cache_bytes": 0}
-    return open_video(path, **work.frame_size, **options)
-
-
-def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Any:
-    """Which frames a policy takes from the part of the video that is the clip.
+def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Numbers:
+    """Return the frames that a policy takes from the part of the video that is the clip.
 
     Raises:
         ValueError: No frame is in that part.
@@ -189,7 +161,7 @@ def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Any:
 
 
 def _frames_between(reader: Any, start: float | None, end: float | None) -> tuple[int, int]:
-    """From the frame on screen at the start up to, not including, the first one that appears at the end."""
+    """Return the frame on screen at the start, and the first one that appears at the end or later."""
     pts, _ = timeline(reader)
     if start is not None and start >= reader.info.start_seconds + reader.info.duration_seconds:
         return len(pts), len(pts)
@@ -208,3 +180,62 @@ def _called(function: Function | None, given: Any, row: Row) -> Row:
     if taken:
         raise ValueError(f"the function returned {taken}, which are columns already; choose other names")
     return dict(result)
+
+
+def column_types(work: Work) -> dict[str, Any]:
+    """Return the columns that a job adds, except those of a function, with their types."""
+    types = {
+        "video_num_frames": pa.int64(),
+        "video_height": pa.int64(),
+        "video_width": pa.int64(),
+        "video_fps": pa.float64(),
+        "video_duration_seconds": pa.float64(),
+        "video_codec": pa.string(),
+        "video_is_variable_rate": pa.bool_(),
+    }
+    if work.output != "info":
+        types |= {"frame_indices": pa.list_(pa.int64()), "frame_timestamps": pa.list_(pa.float64())}
+        if work.function is None:
+            types[work.output] = packed_type() if work.output == "frames" else pa.list_(pa.string())
+    return types | {name: pa.string() if name.startswith("error") else pa.float64() for name in ENDING}
+
+
+def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Schema | None) -> pa.Table:
+    """Return the rows of the manifest beside their results, with the same columns for good and bad clips.
+
+    Args:
+        rows: As many rows of the manifest as there are results.
+        results: What `process_clip` returned, packed.
+        work: What was to be done.
+        schema: The types of the columns of a function; when left out, they follow from what it returned.
+    """
+    types, at = column_types(work), rows.column_names.index("path")
+    # The manifest has what workers need; results travel further.
+    paths = [None if path is None else public_name(path) for path in rows["path"].to_pylist()]
+    rows = rows.set_column(at, "path", pa.array(paths, pa.string()))
+    given = {field.name: field.type for field in schema or ()}
+    others = dict.fromkeys(name for result in results for name in result if name not in types)
+    for name, kind in (types | others | given).items():
+        values = [result.get(name) for result in results]
+        try:
+            rows = rows.append_column(name, pa.array(values, kind))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+            expected = "one type" if kind is None else f"the type {kind}"
+            raise TypeError(f"the column {name!r} must have values of {expected}: {error}") from None
+    return rows
+
+
+def packed(result: Row) -> Row:
+    """Return a result as it is stored: arrays as lists, but pixels in `frames` as shape and bytes.
+
+    >>> packed({"frames": np.full((1, 1, 1, 3), 65, np.uint8), "mean": np.float32(0.5)})
+    {'frames': {'shape': (1, 1, 1, 3), 'data': b'AAA'}, 'mean': 0.5}
+    """
+    return {name: _stored(value, name == "frames") for name, value in result.items()}
+
+
+def _stored(value: Any, is_frames: bool) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    is_pixels = is_frames and isinstance(value, np.ndarray) and value.dtype == np.uint8
+    return packed_array(value) if is_pixels else value.tolist()

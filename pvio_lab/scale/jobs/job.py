@@ -1,4 +1,4 @@
-"""`process_manifest`: Ray Data takes a manifest of clips through this library, and goes on after a kill."""
+"""`process_manifest`: a job of Ray Data that takes every clip of a manifest through this library."""
 
 from __future__ import annotations
 
@@ -6,72 +6,25 @@ import io
 import json
 import logging
 import math
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ...base import positive_integer
 from ...read import Fetching
-from .clip import Function, Output, Row, Work, process_clip
-from .manifest import CLIP, Manifest, freeze_manifest
-from .report import JobReport, make_report
-from .results import column_types, packed, results_table
-from .store import Store
+from .clip import Function, Output, Row, Save, Work, column_types, packed, process_clip, results_table
+from .manifest import CLIP, Manifest, draw_rows, freeze_manifest
+from .store import JobReport, Store, watched
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-# A worker may die of something else, as a machine that is taken away; hardly so often at one clip. Ray
-# repeats a task three times: that is one such clip in a shard. With several, the job ends, to be run again.
-_STRIKES = 2
-_FOLDER = "deaths"
-
-
-def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) -> Iterable[Row]:
-    """Processes rows; when this is repeated after a death, it notes before each where it is.
-
-    Args:
-        rows: Rows of the manifest, which are done in one task.
-        store: Where the notes are.
-        process: Makes a result of a row.
-    """
-    name = f"{_FOLDER}/{rows[0][CLIP]}.json"
-    note = store.read_json(name)
-    deaths: dict[str, int] = {} if note is None else _counted(note)
-    store.make_folder(_FOLDER)
-    store.write(name, _deaths_note(None, deaths))
-    for row in rows:
-        clip = str(row[CLIP])
-        if deaths.get(clip, 0) >= _STRIKES:
-            yield _died(row)
-            continue
-        if note is not None:
-            store.write(name, _deaths_note(clip, deaths))
-        yield process(row)
-    store.filesystem.delete_file(store.path(name))
-
-
-def _counted(note: Row) -> dict[str, int]:
-    """The deaths so far, with the one that ended the last try."""
-    deaths, at = dict(note["deaths"]), note["at"]
-    return deaths if at is None else deaths | {at: deaths.get(at, 0) + 1}
-
-
-def _deaths_note(at: str | None, deaths: dict[str, int]) -> bytes:
-    return json.dumps({"at": at, "deaths": deaths}).encode()
-
-
-def _died(row: Row) -> Row:
-    words = f"the worker died {_STRIKES} times while it was at this clip"
-    return {"error_type": "WorkerDied", "error_message": words}
-
-
-# A shard is in memory before it is written, once for each core; frames are large, facts are not. Between two
-# shards, a core waits up to 0.2 seconds, as Ray Data looks for finished tasks ten times a second.
+# A shard is in memory before it is written, one for each core; frames are large, facts are not. Between two
+# shards, a core waits for up to 0.2 seconds, as Ray Data looks for finished tasks ten times a second.
 _CLIPS_PER_SHARD = {"frames": 16, "images": 64, "info": 256, "function": 256}
 _SHARDS_PER_CORE = 4
 _JOB = "job.json"
@@ -94,19 +47,20 @@ def process_manifest(
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> JobReport:
-    """Takes every clip of a manifest through Ray Data into Parquet shards; started again, it goes on.
+    """Take every clip of a manifest through Ray Data into Parquet shards; started again, it goes on.
 
-    Ray is used as it runs (`ray.init`, `RAY_ADDRESS`), or started on this machine for the time of the call.
-    Each core has one clip in work and decodes it with one thread. A clip that fails is a row with
+    A Ray that runs is used (`ray.init`, `RAY_ADDRESS`); otherwise one is started on this machine for the time
+    of the call. Each core works on one clip and decodes it with one thread. A clip that fails is a row with
     `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
     checkpoint and `manifest/` the clips with their numbers: the manifest as it was when the job first began.
     The user names, passwords and queries of URLs stay there; the column `path` of the shards has none.
 
     Args:
-        manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern as `"clips/**/*.mp4"`, or
-            paths and mappings. The columns `start_seconds`, `end_seconds`, or `start_frame`, `end_frame`, say
-            which part of the video a clip is; all other columns are carried along.
-        output: A folder that all workers reach, also at a URL that pyarrow knows, as `s3://bucket/folder`.
+        manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern such as
+            `"clips/**/*.mp4"`, or paths and mappings. The columns `start_seconds`, `end_seconds`, or
+            `start_frame`, `end_frame`, say which part of the video a clip is; all other columns are carried
+            along.
+        output: A folder that all workers reach, or a URL that pyarrow knows, such as `s3://bucket/folder`.
         make: "frames" for the pixels in the column `frames`, which `video_arrays` reads, "images" for PNG
             files in the folder `images/`, "info" for facts of the video only.
         sampling: Which frames, as for `sample_indices`: one of `num_frames`, `fps`, `step`, `first`, and
@@ -114,14 +68,14 @@ def process_manifest(
         function: Makes the results instead: takes the frames `(n, H, W, 3)` and the row, or, where `make` is
             "info", the open reader and the row, and returns a mapping. Ray must be able to pickle it.
         schema: The types of what the function returns. Without it each shard has the types that were found.
-        path_column: Which column of the manifest has the paths; its name becomes `path`.
+        path_column: The column of the manifest with the paths; its name becomes `path`.
         width: The width of the frames, as for `VideoReader`.
         height: The height of the frames, as for `VideoReader`.
-        clips_per_shard: How many clips a task takes and a file has; at most 16 with frames, 64 with images,
-            else 256, when left out, and fewer in a small job. A shard had better take a second or more.
+        clips_per_shard: How many clips a task takes and a file has; when left out, at most 16 with frames, 64
+            with images, otherwise 256, and fewer in a small job. A shard should take a second or more.
         progress: Show Ray's progress bars.
         fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that goes on may have
-            another one; headers reach the workers, and are never written down.
+            another one; headers reach the workers, and are never written to a file.
 
     Raises:
         FileNotFoundError: There is no such manifest.
@@ -145,18 +99,46 @@ def process_manifest(
         num_done = store.settle(num_clips)
     if num_done < num_clips:
         raise RuntimeError(f"{num_clips - num_done} clips of {num_clips} are not done; run the job again")
-    return make_report(store, num_before=num_before, begun_at=begun_at, num_cpus=num_cpus, seconds=seconds)
+    return JobReport.of(store, num_before=num_before, begun_at=begun_at, num_cpus=num_cpus, seconds=seconds)
+
+
+def measure_clips(
+    manifest: Manifest,
+    *,
+    num_clips: int = 300,
+    seed: int = 0,
+    progress: bool = True,
+    fetching: Fetching | None = None,
+    **options: Any,
+) -> JobReport:
+    """Do a job with clips drawn at random, for `estimate_job`. The results themselves are thrown away.
+
+    Args:
+        manifest: See `process_manifest`.
+        num_clips: How many clips to draw; all, if there are fewer.
+        seed: The seed of the drawing.
+        progress: Show Ray's progress bars.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
+        options: The options of `process_manifest` that the job will have.
+
+    Raises:
+        ImportError: Ray is missing.
+        ValueError: An option is wrong.
+    """
+    rows = draw_rows(manifest, positive_integer(num_clips, "num_clips"), seed)
+    with tempfile.TemporaryDirectory(prefix="pvio_lab_") as folder:
+        return process_manifest(rows, folder, progress=progress, fetching=fetching, **options)
 
 
 def _usual_size(work: Work, num_clips: int, num_cpus: int) -> int:
-    """How many clips a shard has, if nobody says it; each core has some shards, or one waits for another."""
+    """Return how many clips a shard has by default: each core has some shards, so that none waits long."""
     kind = work.output if work.function is None or work.output == "info" else "function"
     return min(_CLIPS_PER_SHARD[kind], math.ceil(num_clips / (_SHARDS_PER_CORE * num_cpus)))
 
 
 @contextmanager
 def _ray(progress: bool) -> Iterator[Any]:
-    """Ray as it runs; if it does not, it is started, and ended again."""
+    """Use the Ray that runs, or start one and end it again."""
     try:
         import ray.data.checkpoint
     except ImportError as error:
@@ -177,7 +159,7 @@ def _ray(progress: bool) -> Iterator[Any]:
 
 
 def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> int:
-    """The first run notes what the job is; the others must be of the same job."""
+    """Note what the job is, or check that it is the one noted by the first run; return its clips."""
     function = work.function
     name = None if function is None else getattr(function, "__qualname__", type(function).__qualname__)
     asked = {
@@ -205,7 +187,7 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
 def _note(store: Store, manifest: Manifest, path_column: str, asked: Mapping[str, Any]) -> int:
     if any(store.names(folder) for folder in ("", "clips", "done")):
         raise ValueError(f"{store.uri} is not empty, and has no job; take another folder")
-    # If this is cut short, there is no note yet, and the next run begins anew.
+    # If this is cut short, there is no note yet, and the next run starts over.
     folder = store.make_folder("manifest")
     store.filesystem.delete_dir_contents(folder)
     reserved = column_types(Work(output=asked["make"]))
@@ -230,7 +212,7 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
     # The newer way to read Parquet starts a dozen more processes: seconds before the first clip.
     context.use_datasource_v2 = False
     with DataContext.current(context):
-        # Reading takes no core from the clips: Ray sets aside some for each step, for as long as it goes on.
+        # `num_cpus=0`, as Ray reserves cores for each step as long as it goes on: the clips need them.
         options = {"num_cpus": 0, "override_num_blocks": len(store.names("manifest"))}
         clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem, **options)
         clips = clips.repartition(target_num_rows_per_block=size)
@@ -240,22 +222,18 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
 
 
 def _task(store: Store, work: Work, schema: pa.Schema | None) -> Callable[[pa.Table], pa.Table]:
-    """What a worker does with some rows of the manifest."""
+    """Return the function with which a worker makes results of some rows of the manifest."""
 
     def process(rows: pa.Table) -> pa.Table:
         save = _saver(store) if work.output == "images" else None
-        results = watched(rows.to_pylist(), store, partial(_packed_result, work=work, save=save))
+        results = watched(rows.to_pylist(), store, lambda row: packed(process_clip(row, work, save)))
         return results_table(rows, list(results), work, schema)
 
     return process
 
 
-def _packed_result(row: Row, *, work: Work, save: Any) -> Row:
-    return packed(process_clip(row, work, save))
-
-
-def _saver(store: Store) -> Callable[[Row, int, Any], str]:
-    """Writes images, a thousand clips a folder: images/000012/12345_frame_000067.png."""
+def _saver(store: Store) -> Save:
+    """Return what writes images, a thousand clips a folder: images/000012/12345_frame_000067.png."""
     ready: set[str] = set()
 
     def save(row: Row, number: int, frame: Any) -> str:

@@ -1,4 +1,4 @@
-"""A manifest of clips: whatever it is given as, it becomes Parquet with a number for each clip."""
+"""Manifests of clips: in every form that is allowed they become Parquet, with a number for each clip."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from glob import glob, has_magic
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from ...base import in_short
 from ...read import is_url, natural_key, outline, shown, source_name
 from ..arrow import dataset, fs, pa, parquet
 
 Manifest = str | PathLike[str] | Iterable[str | PathLike[str] | Mapping[str, Any]]
 CLIP = "clip"
-"""The column with the number of each clip, by which it is known from the first run to the last."""
-SPANS = ("start_seconds", "end_seconds", "start_frame", "end_frame")
-"""The optional columns that say which part of its video a clip is."""
-# So many clips share a file and a group of rows, which one task reads.
+"""The column with the number of each clip, which identifies it from the first run to the last."""
+# This many clips share a file and a group of rows, which one task reads.
 _ROWS = 65_536
 
 
 def freeze_manifest(
     manifest: Manifest, folder: str, filesystem: fs.FileSystem, *, path_column: str, reserved: Iterable[str]
 ) -> int:
-    """Writes a manifest as Parquet files, with the column `clip`: 0, 1, 2 ... A run reads nothing else.
+    """Write a manifest as Parquet files, with the column `clip`: 0, 1, 2 ... A run reads nothing else.
 
     Args:
         manifest: See `process_manifest`.
-        folder: Where the files go; it is there.
-        filesystem: What the folder is on.
-        path_column: Which column has the paths; it is named `path` in the files, and all paths are absolute.
+        folder: Where the files go; it exists.
+        filesystem: The file system of the folder.
+        path_column: The column of the paths; it is named `path` in the files, and all paths are absolute.
         reserved: Columns that the manifest must not have, because the results go there.
 
     Returns:
@@ -38,7 +38,7 @@ def freeze_manifest(
 
     Raises:
         FileNotFoundError: There is no such manifest, or no file fits the pattern.
-        ValueError: It has no column of paths, one of a reserved name, or no clips.
+        ValueError: It has no column of paths, a column with a reserved name, or no clips.
     """
     number = part = 0
     for batch in manifest_batches(manifest):
@@ -53,7 +53,7 @@ def freeze_manifest(
 
 
 def manifest_batches(manifest: Manifest) -> Iterator[pa.RecordBatch]:
-    """The rows of a manifest, some ten thousand at a time.
+    """Return the rows of a manifest, some ten thousand at a time.
 
     >>> (batch,) = manifest_batches(["a.mp4", {"path": "b.mp4", "label": "cat"}])  # doctest: +SKIP
     >>> batch.to_pydict()  # doctest: +SKIP
@@ -64,10 +64,25 @@ def manifest_batches(manifest: Manifest) -> Iterator[pa.RecordBatch]:
     return iter(_table_of_rows(list(manifest)).to_batches(max_chunksize=_ROWS))
 
 
+def draw_rows(manifest: Manifest, count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Draw rows at random, each as likely as the others, in one pass that holds only these.
+
+    >>> len(draw_rows([f"{number}.mp4" for number in range(1000)], 3))  # doctest: +SKIP
+    3
+    """
+    random, keys, drawn = np.random.default_rng(seed), np.zeros(0), None
+    for batch in manifest_batches(manifest):
+        rows = pa.Table.from_batches([batch])
+        keys = np.concatenate([keys, random.random(batch.num_rows)])
+        best = np.argsort(keys, kind="stable")[:count]
+        drawn = (rows if drawn is None else pa.concat_tables([drawn, rows])).take(best)
+        keys = keys[best]
+    return [] if drawn is None else drawn.to_pylist()
+
+
 def _batches_of_name(name: str) -> Iterator[pa.RecordBatch]:
-    if name.endswith((".csv", ".parquet")) or not _is_pattern(name):
-        found = _opened(name)
-        return _batches(name, found)
+    if name.endswith((".csv", ".parquet")) or not has_magic(name) or os.path.exists(name):
+        return _batches(name, _opened(name))
     paths = sorted((path for path in glob(name, recursive=True) if os.path.isfile(path)), key=natural_key)
     if not paths:
         raise FileNotFoundError(f"no file fits the pattern {shown(name)!r}")
@@ -75,19 +90,15 @@ def _batches_of_name(name: str) -> Iterator[pa.RecordBatch]:
 
 
 def _batches(name: str, found: dataset.Dataset) -> Iterator[pa.RecordBatch]:
-    """The rows; some of what is wrong with a file shows on the way."""
+    """Yield the rows; some of what is wrong with a file shows only here."""
     try:
         yield from (batch for batch in found.to_batches(batch_size=_ROWS) if batch.num_rows)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(f"{shown(name)} is no manifest: {in_short(error)}") from None
 
 
-def _is_pattern(name: str) -> bool:
-    return has_magic(name) and not os.path.exists(name)
-
-
 def _opened(name: str) -> dataset.Dataset:
-    """A Parquet file or a folder of them, or a CSV file; also at a URL that pyarrow knows, as `s3://`."""
+    """Open a Parquet file, a folder of them, or a CSV file; also at a URL that pyarrow knows, as `s3://`."""
     form = "csv" if name.endswith(".csv") else "parquet"
     if not is_url(name) and os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
         raise ValueError(f"{shown(name)} is no manifest: it is no regular file")
@@ -135,7 +146,7 @@ def _checked(table: pa.Table, path_column: str, reserved: set[str]) -> pa.Table:
 
 
 def _absolute(path: Any) -> str:
-    """Workers elsewhere have other current directories."""
+    """Make a path good for workers elsewhere, which have other current directories."""
     if not isinstance(path, str):
         raise ValueError(f"a path in the manifest must be text, not {type(path).__name__}: {outline(path)}")
     return path if is_url(path) else os.path.abspath(path)

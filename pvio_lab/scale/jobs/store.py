@@ -1,4 +1,4 @@
-"""The folder of a job: which shards count, and what a killed run has left.
+"""The folder of a job: which shards count, what killed runs and dead workers have left, what has been done.
 
 A shard counts if Ray Data's checkpoint has a marker for it, which lists its clips. Ray writes the marker
 under a pending name, then the shard, and renames the marker last.
@@ -10,6 +10,8 @@ import json
 import os
 import re
 import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,29 +22,37 @@ import numpy as np
 from ...base import clear_partials, write_whole
 from ...read import is_url
 from ..arrow import dataset, fs, pa
+from .clip import PHASES, Row
+from .estimate import ClipCosts
 from .manifest import CLIP
 
 _PENDING = ".pending"
-# What this library writes as JSON is small.
+# The JSON files of this library are small.
 _MOST_BYTES = 2**20
-# What Ray makes of the name of a marker, when it writes its shard.
+# What Ray adds to the name of a marker when it writes the shard.
 _PART = re.compile(r"-\d+$")
+# The folder of the notes about dead workers. A worker may die of something else, as when a machine is taken
+# away, but hardly this often at one clip. Ray repeats a task three times: enough for one such clip a shard;
+# with several, the job ends, to be run again.
+_DEATHS, _MOST_DEATHS = "deaths", 2
+# This many clips say what a clip costs.
+_MANY = 20_000
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where a job reads and writes; on any file system that all workers reach."""
+    """The folder in which a job reads and writes, on any file system that all workers reach."""
 
     uri: str
     """The folder, as a path or URL."""
     filesystem: fs.FileSystem
-    """What it is on."""
+    """The file system of the folder."""
     root: str
-    """The folder there."""
+    """The path of the folder there."""
 
     @classmethod
     def of(cls, output: str | PathLike[str]) -> Store:
-        """The store in a local folder, or at a URL that pyarrow knows, as `s3://bucket/folder`."""
+        """Return the store in a local folder, or at a URL that pyarrow knows, as `s3://bucket/folder`."""
         name = os.fspath(output)
         uri = name if is_url(name) else os.path.abspath(name)
         filesystem, root = fs.FileSystem.from_uri(uri)
@@ -52,21 +62,21 @@ class Store:
         return Store.of, (self.uri,)
 
     def path(self, name: str) -> str:
-        """A name in the folder, for its file system."""
+        """Return the path of a name in the folder, for its file system."""
         return f"{self.root}/{name}"
 
     def make_folder(self, name: str) -> str:
-        """Makes a folder, if it is not there."""
+        """Make a folder, if it is not there, and return its path."""
         self.filesystem.create_dir(self.path(name), recursive=True)
         return self.path(name)
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder, sorted."""
+        """Return the names of the files in a folder, sorted."""
         found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
         return sorted(info.base_name for info in found if info.type == fs.FileType.File)
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes a file under another name and renames it, so that there is never half of it."""
+        """Write a file under another name and rename it, so that there is never half of it."""
         if self._is_local:
             return write_whole(self.path(name), content, clear=False)
         folder, _, base = self.path(name).rpartition("/")
@@ -85,7 +95,7 @@ class Store:
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return what a JSON file says; None if there is none.
+        """Return what a JSON file says, or None if there is none.
 
         Raises:
             ValueError: It is damaged.
@@ -102,19 +112,19 @@ class Store:
         return found
 
     def clips(self) -> dataset.Dataset:
-        """The rows of all shards that count, as a pyarrow dataset."""
+        """Return the rows of all shards that count, as a pyarrow dataset."""
         counted = {_stem(name) for name in self.names("done")}
         files = [self.path(f"clips/{name}") for name in self.names("clips") if _shard(name) in counted]
         schemas = [part.physical_schema for part in self._dataset(files).get_fragments()]
         return self._dataset(files, pa.unify_schemas(schemas, promote_options="permissive"))
 
     def settle(self, num_clips: int) -> int:
-        """Removes what a killed run left half done, and tells how many clips are done.
+        """Remove what a killed run left half done, and return how many clips are done.
 
-        Ray's own clean-up leaves open: a worker that outlives its driver may commit clips that the next run
-        does, too, and a task that is repeated after it had committed may die while it writes its shard anew.
+        Ray's own clean-up leaves two cases: a worker that outlives its driver may commit clips that the next
+        run does, too; and a task that is repeated after its commit may die while it writes its shard anew.
         """
-        for folder in ("", "deaths"):
+        for folder in ("", _DEATHS):
             self.clear(folder)
         markers = self.names("done")
         stems = {_stem(name) for name in markers}
@@ -123,14 +133,14 @@ class Store:
         counted = (stems & shards) - unsure
         self._remove("done", [name for name in markers if _stem(name) not in counted])
         num_done, doubled = self._count(sorted(counted), num_clips)
-        # The shard goes last: one without a marker is found again, a marker without a shard is, too.
+        # In either order: a shard without a marker, and a marker without a shard, are found again.
         self._remove("done", [f"{stem}.parquet" for stem in doubled])
         kept = counted - set(doubled)
         self._remove("clips", [name for name in self.names("clips") if _shard(name) not in kept])
         return num_done
 
     def _count(self, stems: list[str], num_clips: int) -> tuple[int, list[str]]:
-        """How many clips these shards have; a shard with a clip that was met before does not count."""
+        """Count the clips of these shards, and list the shards that repeat a clip, which do not count."""
         seen, doubled = np.zeros(num_clips, bool), []
         files = [self.path(f"done/{stem}.parquet") for stem in stems]
         for stem, part in zip(stems, self._dataset(files).get_fragments(), strict=True):
@@ -158,3 +168,88 @@ def _stem(name: str) -> str:
 def _shard(name: str) -> str:
     """'ab_000001-0.parquet' -> 'ab_000001'."""
     return _PART.sub("", _stem(name))
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """The outcome of a run. The results themselves are in the folder: `.dataset()`."""
+
+    output: str
+    """The folder of the job."""
+    num_clips: int
+    """The number of clips in the manifest; each has one row in the results."""
+    num_before: int
+    """The number of clips that earlier runs had done already."""
+    num_failed: int
+    """The number of rows that have an `error_type` instead of a result."""
+    num_cpus: int
+    """The number of clips that were processed at the same time."""
+    seconds: float
+    """The duration of this run, without starting Ray."""
+    costs: ClipCosts | None
+    """The costs of the clips of this run; None if there were none."""
+
+    @classmethod
+    def of(
+        cls, store: Store, *, num_before: int, begun_at: float, num_cpus: int, seconds: float
+    ) -> JobReport:
+        """Return the report of a run that began at this time, by the rows that it has written."""
+        rows = store.clips()
+        names = [*(f"{name}_seconds" for name in PHASES), "begun_at"]
+        recent = rows.head(_MANY, columns=names, filter=dataset.field("begun_at") >= begun_at)
+        columns = {name: np.asarray(recent[name], np.float64) for name in names}
+        return cls(
+            output=store.uri,
+            num_clips=rows.count_rows(),
+            num_before=num_before,
+            num_failed=rows.count_rows(filter=dataset.field("error_type").is_valid()),
+            num_cpus=num_cpus,
+            seconds=seconds,
+            costs=ClipCosts.of(columns, num_cpus) if recent.num_rows else None,
+        )
+
+    def dataset(self) -> dataset.Dataset:
+        """Return the rows as a pyarrow dataset: `.to_table(columns=[...])`, `.to_batches(filter=...)`."""
+        return Store.of(self.output).clips()
+
+    def errors(self) -> list[dict[str, Any]]:
+        """Return the clips that failed, and why."""
+        columns = ["clip", "path", "error_type", "error_message"]
+        table = self.dataset().to_table(columns=columns, filter=dataset.field("error_type").is_valid())
+        return list(table.sort_by("clip").to_pylist())
+
+    def __repr__(self) -> str:
+        before = f", {self.num_before:,} of them before" if self.num_before else ""
+        done = f"{self.num_clips:,} clips{before}, {self.num_failed:,} failed"
+        return f"JobReport({self.output!r}: {done}; {self.seconds:.3g} s on {self.num_cpus} cores)"
+
+
+def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) -> Iterator[Row]:
+    """Process rows; when this is repeated after the death of a worker, note before each which one it is.
+
+    Args:
+        rows: Rows of the manifest, which are done in one task.
+        store: Where the notes are.
+        process: Makes a result of a row.
+    """
+    name = f"{_DEATHS}/{rows[0][CLIP]}.json"
+    note = store.read_json(name)
+    deaths = Counter[str]() if note is None else Counter(note["deaths"])
+    if note is not None and note["at"] is not None:  # the clip at which the last try ended
+        deaths[note["at"]] += 1
+    store.make_folder(_DEATHS)
+
+    def write_note(at: str | None) -> None:
+        store.write(name, json.dumps({"at": at, "deaths": deaths}).encode())
+
+    write_note(None)
+    for row in rows:
+        clip = str(row[CLIP])
+        if deaths[clip] >= _MOST_DEATHS:
+            words = f"the worker died {_MOST_DEATHS} times while it was at this clip"
+            yield {"error_type": "WorkerDied", "error_message": words}
+            continue
+        if note is not None:
+            write_note(clip)
+        yield process(row)
+    store.filesystem.delete_file(store.path(name))

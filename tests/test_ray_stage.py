@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -98,10 +99,10 @@ def test_rows_that_have_frames_stay(ray_session):
 
 def test_a_slow_consumer_holds_the_decoders_back(ray_session, tmp_path):
     """All rows together are twice as large as what Ray may keep in memory."""
-    num_rows, ahead = 100, []
+    num_rows, ahead = 30, []
     path = str(SAMPLES / "shapes.mp4")
     ds = ray_session.data.from_items([{"messages": chat(path)} for _ in range(num_rows)])
-    ds = pv.prepare_videos(ds, sampling={"num_frames": 16})
+    ds = pv.prepare_videos(ds, sampling={"num_frames": 16}, max_concurrency=2)
 
     def noted(rows):
         with open(tmp_path / "prepared", "ab") as file:
@@ -114,7 +115,7 @@ def test_a_slow_consumer_holds_the_decoders_back(ray_session, tmp_path):
         ahead.append((tmp_path / "prepared").stat().st_size - taken)
         time.sleep(0.1)
     assert len(ahead) == num_rows
-    assert max(ahead) < 60, ahead
+    assert max(ahead) < num_rows / 2, ahead
 
 
 @pytest.mark.parametrize("options", [{"output_format": "pil"}, {"sampling": {}}, {"concurrency": 0}])
@@ -165,11 +166,8 @@ def test_a_row_that_has_frames_may_pass(ray_session):
     assert run(udf(), {"data": [dict(row)]})["data"][0]["video"] == [[]]
 
 
-@pytest.mark.parametrize("output_format", ["pil", "numpy"])
-def test_a_stage_in_map_batches(ray_session, output_format):
-    stage = pv.PrepareVideoStage(
-        fn_constructor_kwargs={"sampling": {"num_frames": 2}, "output_format": output_format}
-    )
+def test_a_stage_in_map_batches(ray_session):
+    stage = pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"num_frames": 2}})
     ds = ray_session.data.from_items(ROWS).map(lambda row: {"data": row})
     ds = ds.map_batches(stage.fn, **stage.get_dataset_map_batches_kwargs(batch_size=3, data_column="data"))
     rows = sorted((row["data"] for row in ds.take_all()), key=lambda row: row["id"])
@@ -179,29 +177,21 @@ def test_a_stage_in_map_batches(ray_session, output_format):
 def test_a_stage_of_rays_own_processor(ray_session):
     processors = needs("ray.llm._internal.batch.processor.base")
     stages = needs("ray.llm._internal.batch.stages.base")
-    stage = pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"uniform": 2}})
+    stage = pv.PrepareVideoStage(sampling={"num_frames": 2}, output_format="numpy")
     assert isinstance(stage, stages.StatefulStage)
     assert issubclass(stage.fn, stages.StatefulStageUDF)
     processor = processors.Processor(
         processors.ProcessorConfig(batch_size=2, concurrency=1),
         [stage],
         preprocess=lambda row: {"messages": row["messages"]},
-        postprocess=lambda row: {
-            "id": row["id"],
-            "sizes": [meta["video_size"] for meta in row["video_meta"]],
-        },
+        postprocess=lambda row: {"id": row["id"], "video": row["video"]},
     )
     rows = sorted(processor(ray_session.data.from_items(ROWS)).take_all(), key=lambda row: row["id"])
     assert processor.list_stage_names() == ["PrepareVideoStage"]
-    assert [len(row["sizes"]) for row in rows] == [1, 0, 2, 2]
+    assert [numbers(row["video"]) for row in rows] == [[[0, 1]], [], [[], [0, 1]], [[0, 1], [0, 1]]]
 
 
-def test_a_stage_checks_its_options_at_once(ray_session):
-    with pytest.raises(ValueError, match="sampling"):
-        pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"every": 5}})
-
-
-def test_a_stage_takes_options_as_keywords():
+def test_a_stage_checks_its_options_at_once():
     stage = pv.PrepareVideoStage(
         sampling={"num_frames": 2},
         fn_constructor_kwargs={"retries": 0},
@@ -209,6 +199,8 @@ def test_a_stage_takes_options_as_keywords():
     )
     assert stage.fn_constructor_kwargs == {"sampling": {"num_frames": 2}, "retries": 0}
     assert stage.map_batches_kwargs == {"concurrency": 3}
+    with pytest.raises(ValueError, match="sampling"):
+        pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"every": 5}})
     with pytest.raises(ValueError, match="output_format='jpeg' must be one of"):
         pv.PrepareVideoStage(output_format="jpeg")
     with pytest.raises(TypeError, match="option 'retries' twice"):
@@ -218,10 +210,10 @@ def test_a_stage_takes_options_as_keywords():
 @pytest.mark.parametrize(
     ("name", "use"),
     [
-        ("PrepareVideoStage", lambda **options: pv.PrepareVideoStage(**options)),
+        ("PrepareVideoStage", pv.PrepareVideoStage),
         ("PrepareVideoStage", lambda **options: pv.PrepareVideoStage(fn_constructor_kwargs=options)),
-        ("PrepareVideoUDF", lambda **options: pv.PrepareVideoUDF("data", **options)),
-        ("prepare_videos", lambda **options: pv.prepare_videos(None, **options)),
+        ("PrepareVideoUDF", partial(pv.PrepareVideoUDF, "data")),
+        ("prepare_videos", partial(pv.prepare_videos, None)),
     ],
 )
 def test_an_option_that_there_is_not_is_named(name, use):
@@ -231,11 +223,10 @@ def test_an_option_that_there_is_not_is_named(name, use):
         use(sampling={"num_frames": 2}, output_format="numpy", nonsense_option=1)
 
 
-@pytest.mark.parametrize("blocked", ["ray.llm", "pydantic"])
-def test_without_rays_own_stages(blocked):
-    """The same outside, on bases of our own."""
+def test_without_rays_own_stages():
+    """They need pydantic; without it, stages look the same from outside."""
     code = (
-        f"import sys; sys.modules[{blocked!r}] = None; import pvio_lab as pv; "
+        "import sys; sys.modules['pydantic'] = None; import pvio_lab as pv; "
         "stage = pv.PrepareVideoStage(fn_constructor_kwargs={'sampling': {'uniform': 2}}); "
         "options = stage.get_dataset_map_batches_kwargs(batch_size=3, data_column='data'); "
         "print(type(stage).__mro__[1].__module__, options['batch_size'], options['concurrency'], "
@@ -244,6 +235,6 @@ def test_without_rays_own_stages(blocked):
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == (
-        "pvio_lab.scale.stages 3 1 {'sampling': {'uniform': 2}, 'data_column': 'data', "
+        "pvio_lab.scale.ray_stage 3 1 {'sampling': {'uniform': 2}, 'data_column': 'data', "
         "'expected_input_keys': ['messages']} {}"
     )

@@ -1,4 +1,7 @@
+import gc
 import pickle
+import weakref
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from truth_frames import SAMPLES, read_number, true_frames
 
 datasets = needed_above("datasets")
 import pvio_lab as pv  # noqa: E402
-from pvio_lab.scale import hf as video_frame  # noqa: E402
+from pvio_lab.scale import hf  # noqa: E402
 
 pytestmark = pytest.mark.ray
 
@@ -75,10 +78,17 @@ def test_rows_without_a_frame_stay_empty():
 
 
 def test_few_readers_stay_open(monkeypatch):
-    monkeypatch.setattr(video_frame, "_MOST_READERS", 2)
+    opened, open_reader = [], hf._reader.__wrapped__
+
+    def noted(path, fetching):
+        opened.append(weakref.ref(reader := open_reader(path, fetching)))
+        return reader
+
+    monkeypatch.setattr(hf, "_reader", lru_cache(maxsize=2)(noted))
     for name in ("gop2.mp4", "shapes.mp4", "all_intra.mp4"):
         _ = frames_of([0], SAMPLES / name)[0]["frame"]
-    assert len(video_frame._READERS) == 2
+    gc.collect()
+    assert [reader() is None for reader in opened] == [True, False, False]
 
 
 def test_it_is_pickled_and_works_in_processes():

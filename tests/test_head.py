@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
+from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +14,8 @@ from hypothesis import strategies as st
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
 
 from pvio_lab import SourceError, VideoReader, write_frames_to_video
-from pvio_lab.scale.head import Front, NotStreamable, Timed, needs_beginning_only, on_timeline, open_beginning
-from pvio_lab.scale.policies import Policy
-from pvio_lab.scale.spool import Spool
+from pvio_lab.scale.head import Front, NotStreamable, Timed, on_timeline, select_from_front
+from pvio_lab.scale.recipe import Policy
 
 FIRST, TIMELINE = Policy.of({"num_frames": 8}), Policy.of({"fps": 3.0}, 4)
 SOUND = "all_intra av1 cut_edit_list gop2 hevc_10bit late_start open_gop_h264 open_gop_hevc".split()
@@ -21,15 +23,15 @@ SOUND += "rotated_90 shapes variable_rate with_sound yuv444_odd".split()
 
 
 def beginning(path, policy, check=lambda: None):
-    """Numbers, times and pixels, and how many bytes were read for them."""
-    with path.open("rb") as file, Spool() as spool:
-        video = open_beginning(Front(file, spool, check), str(path), policy, 1)
+    """Return numbers, times and pixels, and how many bytes were read for them."""
+    with path.open("rb") as file, closing(Front(file, check=check)) as front:
+        video = select_from_front(front, str(path), policy, 1)
         rows = [(number, seconds, pixels.copy()) for number, seconds, pixels in video.frames]
-        return *map(np.array, zip(*rows, strict=True)), spool.num_bytes
+        return *map(np.array, zip(*rows, strict=True)), front.num_bytes
 
 
 def differs(path, policy):
-    """What is not as with the whole file; None where it cannot be streamed."""
+    """Return whether the frames differ from those of the whole file; None where it cannot be streamed."""
     try:
         numbers, seconds, frames, _ = beginning(path, policy)
     except NotStreamable:
@@ -68,11 +70,10 @@ def test_it_is_what_ffmpeg_puts_out(tmp_path):
 
 @pytest.mark.parametrize("name", ["gop2.mp4", "bframes.avi", "stream.ts", "animated.gif", "make.py"])
 def test_what_cannot_be_streamed_is_known_from_a_few_bytes(name):
-    with (SAMPLES / name).open("rb") as file, Spool() as spool:
-        front = Front(file, spool, lambda: None)
+    with (SAMPLES / name).open("rb") as file, closing(Front(file)) as front:
         with pytest.raises(NotStreamable):
-            open_beginning(front, name, FIRST, 1)
-        assert spool.num_bytes < 1000
+            select_from_front(front, name, FIRST, 1)
+        assert front.num_bytes < 1000
         with open(front.fetch_all(), "rb") as whole:
             assert whole.read() == (SAMPLES / name).read_bytes()
 
@@ -93,8 +94,8 @@ def test_what_goes_wrong_while_reading_comes_through(tmp_path):
             return super().read(size)
 
     data = faststart(SAMPLES / "shapes.mp4", tmp_path / "clip.mp4").read_bytes()
-    with Spool() as spool:
-        video = open_beginning(Front(Cut(data), spool, lambda: None), "", Policy.of({"num_frames": 300}), 1)
+    with closing(Front(Cut(data))) as front:
+        video = select_from_front(front, "", Policy.of({"num_frames": 300}), 1)
         with pytest.raises(SourceError, match="cut"):
             list(video.frames)
 
@@ -105,12 +106,6 @@ def test_it_stops_when_told_to(tmp_path):
 
     with pytest.raises(InterruptedError):
         beginning(SAMPLES / "gop2.mp4", FIRST, check)
-
-
-def test_which_policies_need_no_more():
-    policies = [{"num_frames": 3}, {"fps": 1.0}, {"uniform": 3}]
-    assert [needs_beginning_only(Policy.of(each)) for each in policies] == [True, False, False]
-    assert [needs_beginning_only(Policy.of(each, 5)) for each in policies] == [True, True, False]
 
 
 @settings(deadline=None)
@@ -132,9 +127,23 @@ def test_on_a_timeline_as_with_an_index(gaps, fps, count, start):
 
 @pytest.mark.parametrize("num_looked_at", [0, 4, 10])
 def test_the_rest_in_one_piece(num_looked_at):
-    with Spool() as spool:
-        front = Front(io.BytesIO(b"0123456789"), spool, lambda: None)
+    with closing(Front(io.BytesIO(b"0123456789"))) as front:
         front.look(0, num_looked_at)
         assert front.read(2) == b"01"
         assert front.read(-1) == b"23456789"
-        assert (front.read(-1), front.read(5), spool.num_bytes) == (b"", b"", 10)
+        assert (front.read(-1), front.read(5), front.num_bytes) == (b"", b"", 10)
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 3, 4, 8, 100, float("inf")])
+def test_what_has_come_is_a_file(memory_bytes, tmp_path):
+    with closing(Front(io.BytesIO(b"abcdefgh"), tmp_path / "new", memory_bytes=memory_bytes)) as front:
+        assert [front.read(3), front.read(4)] == [b"abc", b"defg"]
+        assert Path(front.fetch_all()).read_bytes() == b"abcdefgh"
+    assert not any((tmp_path / "new").glob("*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="there are no files in memory here")
+@pytest.mark.parametrize(("size", "is_in_memory"), [(4, True), (5, False)])
+def test_little_stays_in_memory(size, is_in_memory, tmp_path):
+    with closing(Front(io.BytesIO(bytes(size)), tmp_path, memory_bytes=4)) as front:
+        assert ("memfd" in os.readlink(front.fetch_all())) is is_in_memory
