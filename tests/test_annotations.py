@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from supervisely_samples import CAR, video_annotation
 
 from pvio_lab.marks import FrameNotes, Marks, find_notes
-from pvio_lab.marks.annotations import read_notes
-from pvio_lab.marks.format import RangeMark
-from pvio_lab.marks.notes import notes_of_numbers
+from pvio_lab.marks.contents import RangeMark
+from pvio_lab.marks.finding import read_notes
+from pvio_lab.marks.notes import notes_of_numbers, notes_of_table
 from pvio_lab.marks.supervisely import notes_of_supervisely, scaled_geometry
-from pvio_lab.marks.table import notes_of_table
 
 NOTES = FrameNotes({12: ("jump",), 4: ()}, (RangeMark(3, 6, "run"), RangeMark(5, 7, "up")), ("all",))
 OWN = {"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 0, "end": 3, "label": "run"}]}

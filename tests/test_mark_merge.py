@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvio_lab.marks import Marks
-from pvio_lab.marks.format import Contents, RangeMark
+from pvio_lab.marks.contents import Contents, RangeMark
 from pvio_lab.marks.merge import merge
 
 RUN, WALK, JUMP = RangeMark(3, 6, "run"), RangeMark(3, 8, "run"), RangeMark(20, 22, "jump")
@@ -68,11 +68,11 @@ def test_changes_that_meet_are_said_and_anybody_may_win(base, mine, theirs, word
 
 
 def test_colours():
-    base = contents({1: ("a",)}, colours=(("a", "#000001"),))
-    mine = contents({1: ("a",), 2: ("b",)}, colours=(("a", "#000001"), ("b", "#000002")))
-    theirs = contents({1: ("a",), 3: ("b",)}, colours=(("a", "#00000a"), ("b", "#00000b")))
-    assert merge(base, mine, theirs).contents.colours == (("a", "#00000a"), ("b", "#00000b"))
-    both_changed = contents({1: ("a",)}, colours=(("a", "#00000c"),))
+    base = contents({1: ("a",)}, colours={"a": "#000001"})
+    mine = contents({1: ("a",), 2: ("b",)}, colours={"a": "#000001", "b": "#000002"})
+    theirs = contents({1: ("a",), 3: ("b",)}, colours={"a": "#00000a", "b": "#00000b"})
+    assert merge(base, mine, theirs).contents.colours == {"a": "#00000a", "b": "#00000b"}
+    both_changed = contents({1: ("a",)}, colours={"a": "#00000c"})
     assert merge(base, both_changed, theirs).conflicts == (
         "the colour of 'a': #00000c here, #00000a in the file",
     )

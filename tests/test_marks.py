@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
 from pvio_lab.marks import Marks
-from pvio_lab.marks.format import CYCLE, FrameMark, RangeMark
-from pvio_lab.marks.history import MAX_STEPS, History
+from pvio_lab.marks.contents import CYCLE, FrameMark, RangeMark
 
 ISSUE = {
     "frames": [{"index": 12, "labels": ["a", "b"]}],
@@ -309,12 +308,15 @@ def test_what_changes_nothing_leaves_redo_alone():
     assert state(marks) == state(some_marks())
 
 
-def test_the_number_of_steps_is_bounded():
-    history = History()
-    for number in range(MAX_STEPS + 5):
-        history.change({"a": number})
-    assert sum(iter(history.undo, False)) == MAX_STEPS
-    assert history.values == {"a": 4}
+def test_memory_is_bounded_and_the_last_steps_can_be_undone(monkeypatch):
+    monkeypatch.setattr("pvio_lab.marks.marks.MOST_REMEMBERED", 2000)
+    marks = Marks()
+    for number in range(100):
+        marks.add_frame(number)
+    assert len(marks._done) == 2000 // 100 + 1
+    while marks.undo():
+        pass
+    assert list(marks) == list(range(79))
 
 
 LABELS = st.sampled_from("abcd")

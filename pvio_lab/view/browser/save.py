@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ...base import free_path
 from ...errors import printable
-from ...marks import MarkKeeper, Marks, identity_of, marked_video
+from ...marks import MarkKeeper, Marks, marked_video
 from .exports import Cancelled, export_range, free_target, save_frame
 from .source import Track
 
@@ -107,9 +107,7 @@ class Desk:
         self._track, self._marks, self._note = track, marks, note
         self._exporter = Exporter(tell, note, fail)
         self._stem = Path(track.name).stem
-        identity = partial(identity_of, track.reader)
-        video = marked_video(track.source, track.path, identity, len(track))
-        self.keeper = MarkKeeper(marks, video, tell_saved)
+        self.keeper = MarkKeeper(marks, marked_video(track.reader), tell_saved)
         """Reads and saves the marks."""
 
     @property

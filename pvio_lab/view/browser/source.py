@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...read import Fetching, ImageSequence, frames_at, open_video, source_name, timeline
+from ...read import Fetching, ImageSequence, frames_at, open_video, timeline
 from ..stills import Pixels, difference, jpeg, opened, png, spread, stills, to_jpeg
 
 _STRIP_TILES, _STRIP_SIZE = 12, (192, 48)
@@ -111,7 +111,6 @@ class Track:
         self.keyframes = np.arange(count) if index is None else index.keyframes
         self.path = str(self.reader.info.path)
         self.name = os.path.basename(self.path.rstrip("/")) or self.path
-        self.source = source_name(source if self._is_mine else getattr(source, "_source", self.path))
         self.fps = fps
 
     def __len__(self) -> int:
