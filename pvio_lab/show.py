@@ -9,13 +9,13 @@ import importlib
 from typing import Any
 
 _DRAWN_BY = {
-    "card": "pvio_lab.view.reports:reader_card",
+    "card": "pvio_lab.view.card:reader_card",
     "doctor": "pvio_lab.view.reports:doctor_table",
     "estimate": "pvio_lab.view.reports:estimate_table",
-    "info": "pvio_lab.view.reports:info_table",
+    "info": "pvio_lab.view.card:info_table",
     "read_profile": "pvio_lab.view.reports:profile_table",
-    "samples": "pvio_lab.view.reports:sample_table",
-    "scan": "pvio_lab.view.reports:scan_table",
+    "samples": "pvio_lab.view.card:sample_table",
+    "scan": "pvio_lab.view.card:scan_table",
     "throughput": "pvio_lab.view.reports:throughput_table",
     "worker_choice": "pvio_lab.view.reports:choice_table",
     "workers": "pvio_lab.view.reports:workers_table",

@@ -130,11 +130,11 @@ def test_imports_go_one_way(relative):
         ("read/plan.py", "def f():\n    from pvio_lab.write import VideoWriter"),
         ("read/plan.py", "from .. import filmstrip"),
         ("read/plan.py", "import pvio_lab.load"),
-        ("read/plan.py", "import_module('pvio_lab.view.reports')"),
+        ("read/plan.py", "import_module('pvio_lab.view.card')"),
         ("errors.py", "from .read import VideoReader"),
         ("load/plan.py", "from ..write import VideoWriter"),
         ("load/plan.py", "from ..read.reader import VideoReader"),
-        ("view/reports.py", "from .. import VideoReader"),
+        ("view/card.py", "from .. import VideoReader"),
         ("scale/processor.py", "from ..load import VideoCollectionDataset"),
         ("measure/doctor.py", "import ray.data"),
         ("measure/doctor.py", "import ipywidgets as w"),
@@ -149,7 +149,7 @@ def test_a_wrong_import_is_seen(relative, source):
     ("relative", "source"),
     [
         ("read/plan.py", "from .index import FrameIndex\nfrom ..errors import VideoError\nimport numpy"),
-        ("view/reports.py", "from .. import __version__\nfrom ..read import VideoReader\nimport ipywidgets"),
+        ("view/card.py", "from .. import __version__\nfrom ..read import VideoReader\nimport ipywidgets"),
         ("scale/ray_stage.py", "import ray.data\nfrom ..base import waiting"),
     ],
 )
