@@ -87,7 +87,7 @@ class SaveActions:
     def save_frame(self, index: int) -> None:
         """Write this frame as PNG, under a name that is free."""
         path = free_path(f"{Path(self._track.name).stem}_{index:06}.png")
-        self._note(f"saved: {printable(save_frame(self._track.reader, index, path, overwrite=False))}")
+        self._note(f"saved: {printable(save_frame(self._track.reader, index, path))}")
 
     def export(self, start: int, stop: int, path: str) -> None:
         """Begin to write these frames; if there is something of this name, to the next one that is free.
@@ -121,7 +121,6 @@ class SaveActions:
                 start,
                 stop,
                 free_target(path),
-                overwrite=False,
                 progress=partial(self._tell_progress, is_over=False),
                 is_cancelled=self._is_cancelled.is_set,
             )
@@ -138,21 +137,17 @@ class Cancelled(Exception):
     """An export was cancelled; nothing is left of it."""
 
 
-def save_frame(reader: Any, index: int, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
-    """Write one frame to a PNG file, pixel by pixel as it is read.
+def save_frame(reader: Any, index: int, path: str | os.PathLike[str]) -> Path:
+    """Write one frame to a new PNG file, pixel by pixel as it is read, and return its path.
 
     Args:
         reader: A `VideoReader` or an `ImageSequence`.
         index: The number of the frame; negative counts from the end.
         path: The file, which ends in .png.
-        overwrite: Whether it may replace a file that is there.
-
-    Returns:
-        The path of the file.
 
     Raises:
         DecodeError: The frame cannot be decoded.
-        FileExistsError: There is a file, and it may not be replaced.
+        FileExistsError: There is such a file.
         FileNotFoundError: There is no folder for the file.
         IndexError: There is no such frame.
         ValueError: The name does not end in .png.
@@ -162,7 +157,7 @@ def save_frame(reader: Any, index: int, path: str | os.PathLike[str], *, overwri
             f"{printable(path)} must end in .png: a single frame is saved as a PNG file, without any loss"
         )
     frame = reader[integer(index, "index")]
-    with Target(path, overwrite=overwrite) as target:
+    with Target(path, overwrite=False) as target:
         Image.fromarray(frame).save(target.partial, "PNG")
         target.commit()
     return Path(path)
@@ -174,10 +169,8 @@ def export_range(
     stop: int | None,
     path: str | os.PathLike[str],
     *,
-    overwrite: bool = True,
-    progress: Callable[[int, int], object] | None = None,
-    is_cancelled: Callable[[], bool] | None = None,
-    **writer_options: Any,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Write some frames to a video, an animation, or a directory of PNG files, with flat memory.
 
@@ -185,26 +178,24 @@ def export_range(
     at the frame rate of the reader, which for a video of variable rate is the average. A name without an
     extension, or with a slash at its end, makes a directory of files such as frame_000012.png, with the
     number that the frame has in the video, and exactly the pixels that are read. The result appears under
-    its name when it is complete, and only then replaces an older file.
+    its name when it is complete.
 
     Args:
         reader: A `VideoReader` or an `ImageSequence`; it may be in use by other threads meanwhile.
         start: The first frame; negative counts from the end, as in a slice.
         stop: One past the last frame, or None for all; as in a slice.
         path: The file, or the directory, which must not be there yet or be empty.
-        overwrite: Whether it may replace a file that is there.
         progress: Called as `progress(done, total)` after each frame.
         is_cancelled: Called before each frame, and before the file gets its name; True ends the export.
-        **writer_options: For a video: as for `VideoWriter`, such as `pad=True` for an odd size.
 
     Returns:
         The path of the file or directory.
 
     Raises:
-        Cancelled: `is_cancelled` has returned True. Nothing is left, and an older file is as it was.
+        Cancelled: `is_cancelled` has returned True. Nothing is left.
         DecodeError: A frame cannot be decoded.
         EncodeError: ffmpeg has failed; with its own words.
-        FileExistsError: There is something that may not be replaced.
+        FileExistsError: There is something of this name.
         FileNotFoundError: There is no folder to write to.
         ValueError: There are no such frames, or they cannot be written to such a file.
     """
@@ -214,7 +205,7 @@ def export_range(
     first, end, total = int(numbers[0]), int(numbers[-1]) + 1, numbers.size
 
     def check(done: int) -> None:
-        if is_cancelled is not None and is_cancelled():
+        if is_cancelled():
             raise Cancelled(
                 f"the export to {printable(path)} was cancelled after {done} of "
                 f"{total} frames; nothing is left"
@@ -222,12 +213,11 @@ def export_range(
 
     check(0)
     batches = reader.batches(_BATCH, start=first, stop=end)
-    with closing(batches), _writer(reader, first, path, overwrite, writer_options) as writer:
+    with closing(batches), _writer(reader, first, path) as writer:
         for done, frame in enumerate((frame for _, frames in batches for frame in frames), 1):
             check(done - 1)
             writer.append(frame)
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
         writer.complete()
         check(total)
     return Path(path)
@@ -246,14 +236,9 @@ def free_target(path: str) -> str:
     return path if is_empty or not path else f"{free_path(path)}{end}"
 
 
-def _writer(
-    reader: Any, first: int, path: str | os.PathLike[str], overwrite: bool, options: dict[str, Any]
-) -> VideoWriter | _Pictures:
+def _writer(reader: Any, first: int, path: str | os.PathLike[str]) -> VideoWriter | _Pictures:
     suffix = suffix_of(Path(path))
-    is_directory = os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir()
-    if is_directory or not suffix:
-        if options:
-            raise TypeError(f"{', '.join(options)}: a directory of PNG files has no options")
+    if not suffix or os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir():
         return _Pictures(path, first, max(_LEAST_DIGITS, len(str(len(reader) - 1))))
     if suffix not in MUXERS:
         raise ValueError(
@@ -261,11 +246,7 @@ def _writer(
             f"there are {', '.join(MUXERS)}; "
             "a slash at the end makes a directory of PNG files"
         )
-    source = reader.info.path
-    if os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path):
-        raise ValueError(f"{printable(path)} is the video that the frames are read from; give another name")
-    options = {"codec": _CODECS.get(suffix, "h264"), **options}
-    return VideoWriter(path, reader.fps, overwrite=overwrite, **options)
+    return VideoWriter(path, reader.fps, overwrite=False, codec=_CODECS.get(suffix, "h264"))
 
 
 class _Pictures:
