@@ -1,4 +1,4 @@
-"""How quick the frame browser is in a real Chromium, beside what it should be.
+"""The speed of the frame browser in a real Chromium, beside what it should be.
 
 Run it by `python tests/browser_speed.py`.
 

@@ -1,4 +1,4 @@
-"""The frame browser without a page: what it sends is collected, and what a page would send is said to it."""
+"""The frame browser without a page: its messages are collected, and it gets those of a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pvio_lab as pv
 
 
 class Page:
-    """What a page does: it takes messages, and sends its own."""
+    """A page, which takes messages and sends its own."""
 
     def __init__(self, browser, monkeypatch):
         self.browser, self.messages = browser, []

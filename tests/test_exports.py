@@ -1,4 +1,4 @@
-"""What is exported is what was read; what is not complete leaves nothing behind."""
+"""Exports hold the pixels that were read; one that is not complete leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pixels(path):
 
 
 def numbers_in(frames):
-    """The barcodes of the frames."""
+    """Return the numbers in the barcodes of frames."""
     return [read_number(frame) for frame in frames]
 
 

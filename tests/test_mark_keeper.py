@@ -1,4 +1,4 @@
-"""Marks in their file: there again, saved by themselves, and never in the place of something unread."""
+"""Marks in their file: there again, saved by themselves, and never in the place of unread ones."""
 
 from __future__ import annotations
 

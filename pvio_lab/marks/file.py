@@ -79,7 +79,7 @@ class MarksFile:
         """Return the marks in the file; from now on, they may be replaced.
 
         Args:
-            video: The video that the marks must be of, if they say of which they are; None takes any.
+            video: The video that the marks must be of, if the file names one; None takes any.
 
         Raises:
             FileNotFoundError: There is no such file.

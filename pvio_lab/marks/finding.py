@@ -46,13 +46,13 @@ class MarkedVideo:
     name: str
     """The name of the file, with its extension."""
     identity: Callable[[], Identity]
-    """Returns the traits of the video; called only where a file says of which video it is."""
+    """Returns the traits of the video; called only if a file names its video."""
     folders: tuple[Path, ...] = ()
     """The folders with files for it: the one that it is in; none for a URL."""
     working_folder: Path | None = None
     """The folder for marks that cannot be written beside it."""
     num_frames: int | None = None
-    """How many frames it has, where that is known."""
+    """The number of its frames, if that is known."""
 
     @property
     def file_name(self) -> str:
@@ -123,7 +123,7 @@ def find_marks(video: MarkedVideo, *, is_shown: bool = False) -> Found:
     Args:
         video: The video.
         is_shown: A person sees which file is taken; so one in the working folder is taken even if it does not
-            say of which video it is.
+            name its video.
     """
     refused: list[Refused] = []
     for paths in (video.files(), video.old_files()):
@@ -151,7 +151,7 @@ def _reason_against(path: Path, contents: Contents, video: MarkedVideo, *, is_sh
         is_other = contents.video != video.identity()
         return f"{file} has marks of another video, which was called {name}, too" if is_other else ""
     if path.parent not in video.folders and not is_shown:
-        return f"{file} does not say of which video its marks are"
+        return f"{file} does not say which video its marks are of"
     twin = next(_twins(video), None) if path.name == video.old_file_name else None
     if twin is None:
         return ""
@@ -221,7 +221,7 @@ def find_notes(
 
 
 def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
-    """Return the notes in a file, whose contents tell of which kind it is.
+    """Return the notes in a file, whose kind is seen from its contents.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -23,7 +23,7 @@ from .finding import Found, MarkedVideo, find_marks
 from .marks import Marks
 from .merge import Keep
 
-# So long after a change the marks are saved; what is changed meanwhile is saved with it.
+# The time from a change until the marks are saved, with all other changes until then.
 DELAY_SECONDS = 1.0
 _CHOICES: dict[Keep, str] = {"both": "keep both", "theirs": "take theirs", "mine": "keep mine"}
 

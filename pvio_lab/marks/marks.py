@@ -1,4 +1,4 @@
-"""Marks: the frames and ranges of a video that somebody has marked, and the file beside it."""
+"""Marks: the marked frames and ranges of a video, with undo, and their file."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class Marks:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
+        """True if there is a step to take back."""
         return bool(self._done)
 
     @property
     def can_redo(self) -> bool:
-        """Whether a step was undone, and nothing was changed since."""
+        """True if a step was undone, and nothing was changed since."""
         return bool(self._undone)
 
     def labels_at(self, index: int) -> tuple[str, ...]:
@@ -223,7 +223,7 @@ class Marks:
 
         `{"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 3, "end": 6, "label": "run"}]}`,
         and `"colors": {"jump": "#0072B2", ...}` where they are not those that `load` gives by itself.
-        Marks of a frame browser also say of which `"video"` they are.
+        Marks of a frame browser also name the `"video"` that they are of.
 
         Marks that others have written there since these were loaded or saved are taken in. What was there
         before this object wrote to the file stays beside it, as `<name>.before.json`.

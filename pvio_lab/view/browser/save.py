@@ -27,10 +27,10 @@ _CODECS = {".webm": "vp9", ".avi": "mjpeg", ".gif": "gif"}
 
 
 class TellProgress(Protocol):
-    """A function that is told how far an export is."""
+    """A function that shows the progress of an export."""
 
     def __call__(self, done: int, total: int, *, is_over: bool) -> None:
-        """Say that so many frames are written."""
+        """Show that so many frames are written."""
 
 
 class SaveActions:

@@ -75,7 +75,7 @@ class Shot:
     is_keyframe: bool
     """Decoding can begin there."""
     num_decoded: int
-    """How many frames had to be decoded for it."""
+    """The number of frames that had to be decoded for it."""
     pixels: Pixels
     """`(H, W, 3)`."""
 

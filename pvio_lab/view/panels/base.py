@@ -157,7 +157,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
     """
 
     is_running = False
-    """Whether it measures now."""
+    """True while it measures."""
     _run: Run | None = None
 
     def __init__(self, controls: Sequence[Any], name: str):

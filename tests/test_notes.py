@@ -1,4 +1,4 @@
-"""Whoever has written them down, annotations become labels of frames."""
+"""Annotations from all kinds of files become labels of frames."""
 
 from __future__ import annotations
 
