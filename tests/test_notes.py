@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from supervisely_samples import CAR, video_annotation
 
@@ -55,6 +55,7 @@ def test_marks_as_the_frame_browser_has_them(tmp_path):
         assert [notes.labels_at(number) for number in (3, 12, 13)] == [("run",), ("jump",), ()]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 99)))
 def test_mere_numbers(numbers):
     assert notes_of_numbers(numbers).numbers() == sorted(set(numbers))
