@@ -51,8 +51,8 @@ from .view.panels.explorer import WorkerExplorer as WorkerExplorer
 from .view.panels.explorer import explore_workers as explore_workers
 from .view.panels.profiler import ThroughputProfiler as ThroughputProfiler
 from .view.panels.profiler import profile_throughput as profile_throughput
-from .view.plots import filmstrip as filmstrip
 from .view.plots import plot_gops as plot_gops
+from .view.stills import filmstrip as filmstrip
 from .write.camera import EpisodeVideo as EpisodeVideo
 from .write.codecs import EncoderInfo as EncoderInfo
 from .write.join.concat import concatenate_video_files as concatenate_video_files

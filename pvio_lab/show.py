@@ -14,16 +14,16 @@ _DRAWN_BY = {
     "estimate": "pvio_lab.view.reports:estimate_table",
     "info": "pvio_lab.view.card:info_table",
     "read_profile": "pvio_lab.view.reports:profile_table",
-    "samples": "pvio_lab.view.reports:sample_table",
+    "samples": "pvio_lab.view.card:sample_table",
     "scan": "pvio_lab.view.card:scan_table",
     "throughput": "pvio_lab.view.reports:throughput_table",
     "worker_choice": "pvio_lab.view.reports:choice_table",
     "workers": "pvio_lab.view.reports:workers_table",
 }
 _PLOTTED_BY = {
-    "read_profile": "pvio_lab.view.report_plots:plot_profile",
-    "throughput": "pvio_lab.view.report_plots:plot_throughput",
-    "workers": "pvio_lab.view.report_plots:plot_workers",
+    "read_profile": "pvio_lab.view.plots:plot_profile",
+    "throughput": "pvio_lab.view.plots:plot_throughput",
+    "workers": "pvio_lab.view.plots:plot_workers",
 }
 
 

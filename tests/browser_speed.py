@@ -1,4 +1,4 @@
-"""How quick the frame browser is in a real Chromium, beside what it should be.
+"""The speed of the frame browser in a real Chromium, beside what it should be.
 
 Run it by `python tests/browser_speed.py`.
 
@@ -24,7 +24,7 @@ SAMPLE = "shapes.mp4"
 CLIP_MS = 10_000
 SLOWER = """
 import time
-track = browser._stage.tracks[0]
+track = browser._source.tracks[0]
 shot = track.shot
 track.shot = lambda number: (time.sleep(0.1), shot(number))[1]
 """
@@ -60,7 +60,7 @@ def jumps(lab: LabPage) -> Iterator[Line]:
         "print(*times)"
     )
     lab.evaluate_in_kernel(
-        "own = browser._stage.tracks[0]\nown.reader = pv.VideoReader(own.path, cache_bytes=0)"
+        "own = browser._source.tracks[0]\nown.reader = pv.VideoReader(own.path, cache_bytes=0)"
     )
     times = np.array(lab.page.evaluate(JUMPS, numbers)) - 1000 * np.array(alone.split(), float)
     yield "jump into a GOP of 250: beyond decoding, median", float(np.median(times)), "<", 40, "ms"

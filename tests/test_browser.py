@@ -1,4 +1,4 @@
-"""The frame browser without a page: what it sends is collected, and what a page would send is said to it."""
+"""The frame browser without a page: its messages are collected, and it gets those of a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pvio_lab as pv
 
 
 class Page:
-    """What a page does: it takes messages, and sends its own."""
+    """A page, which takes messages and sends its own."""
 
     def __init__(self, browser, monkeypatch):
         self.browser, self.messages = browser, []
@@ -115,7 +115,7 @@ def test_the_last_of_many_moves_is_shown(opened):
 def test_an_index_out_of_range_is_the_nearest_frame(opened):
     browser, _ = opened(SAMPLES / "gop2.mp4")
     browser.index = 10_000
-    assert browser.index == len(browser._stage.tracks[0]) - 1
+    assert browser.index == len(browser._source.tracks[0]) - 1
     browser.index = -5
     assert browser.index == 0
 
@@ -151,7 +151,7 @@ def test_playing_ends_at_the_end(opened):
     while browser.playing and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not browser.playing
-    assert browser.index == len(browser._stage.tracks[0]) - 1
+    assert browser.index == len(browser._source.tracks[0]) - 1
     assert page.last()[0]["index"] == browser.index
 
 
@@ -199,7 +199,12 @@ def test_marks(opened, clip):
     page.say(do="load_marks")
     assert list(browser.marks) == [12, 20, 21, 22]
     assert browser.marks.labels == ("hop", "run")
-    assert pv.sample_indices(browser._stage.tracks[0].reader, only=browser.marks).tolist() == [12, 20, 21, 22]
+    assert pv.sample_indices(browser._source.tracks[0].reader, only=browser.marks).tolist() == [
+        12,
+        20,
+        21,
+        22,
+    ]
     assert browser.error == ""
 
 
@@ -240,7 +245,7 @@ def test_export_and_save_replace_nothing(opened, clip):
             (folder / name).write_text("mine")
         before = (folder / name).read_bytes()
         page.say(do="export", start=5, stop=9, path=name)
-        browser._desk.wait(60)
+        browser._actions.wait(60)
         stem, dot, end = name.partition(".")
         written = f"{stem} (2){dot}{end}"
         assert [c["text"] for c, _ in page.messages if c["is"] == "note"][-1] == f"saved: {written}"
@@ -249,7 +254,7 @@ def test_export_and_save_replace_nothing(opened, clip):
         assert (folder / name).read_bytes() == before
     (folder / "empty").mkdir()
     page.say(do="export", start=5, stop=9, path="empty/")
-    browser._desk.wait(60)
+    browser._actions.wait(60)
     assert len(list((folder / "empty").iterdir())) == 4
     assert [content for content, _ in page.messages if content["is"] == "export"][-1]["isOver"]
     assert browser.error == ""
@@ -269,9 +274,9 @@ def test_a_frame_that_cannot_be_decoded_is_said(opened, monkeypatch):
     def fail(number):
         raise pv.DecodeError("it is broken there")
 
-    monkeypatch.setattr(browser._stage.tracks[0], "shot", fail)
+    monkeypatch.setattr(browser._source.tracks[0], "shot", fail)
     browser.index = 7
-    assert browser._screen.settle(5)
+    assert browser._sender.settle(5)
     assert "it is broken there" in browser.error
 
 
@@ -290,7 +295,7 @@ def test_errors_in_words(sources, options, error, words):
 
 def test_repr():
     browser = pv.browse(SAMPLES / "gop2.mp4", start=-1)
-    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._stage.tracks[0]) - 1})"
+    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._source.tracks[0]) - 1})"
     browser.close()
 
 

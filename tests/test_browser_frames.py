@@ -17,7 +17,7 @@ CLIP = "'../data_samples/shapes.mp4'"
 
 
 def seen(lab, pane=0):
-    """The number in the picture that is on the screen."""
+    """Return the number in the picture on the screen."""
     _, _, data = lab.page.evaluate(PICTURE, pane).partition(",")
     picture = Image.open(io.BytesIO(base64.b64decode(data)))
     drawn = picture.crop(picture.getchannel("A").getbbox())  # without what is left free beside it
@@ -32,7 +32,7 @@ def open_browser(lab, sources=CLIP, **options):
 
 
 def rested(lab, number):
-    """The browser, once it shows this frame, exactly."""
+    """Return the browser once it shows this frame, exactly."""
     lab.page.wait_for_selector(f".pvio-browser[data-shown='{number}'][data-exact=true]")
     return lab.page.locator(".pvio-browser").first
 
@@ -198,7 +198,7 @@ def test_a_busy_kernel_delays_and_loses_nothing(lab):
 
 
 def kept(lab):
-    """What the cell shows beside a browser that lives, or in its place."""
+    """Return the output of the cell beside a live browser, or in its place."""
     return lab.page.locator(".pvio-kept")
 
 
@@ -270,7 +270,7 @@ def test_colours_of_marks(lab):
 
 
 def quick(attempt, times=3):
-    """Whether it was quick enough in one of a few attempts: the machine may have other things to do."""
+    """Check that one of a few attempts was quick enough: the machine may have other things to do."""
     seen = []
     for _ in range(times):
         is_quick, words = attempt()
@@ -299,7 +299,7 @@ def test_the_slider_never_ends_on_an_old_frame(lab, is_slow):
     open_browser(lab)
     if is_slow:
         lab.evaluate_in_kernel(
-            "import time\ntrack = browser._stage.tracks[0]\nshot = track.shot\n"
+            "import time\ntrack = browser._source.tracks[0]\nshot = track.shot\n"
             "track.shot = lambda number: (time.sleep(0.1), shot(number))[1]"
         )
     numbers = [37 * number % 300 for number in range(80)]

@@ -1,4 +1,4 @@
-"""What is exported is what was read; what is not complete leaves nothing behind."""
+"""Exports hold the pixels that were read; one that is not complete leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from truth_frames import SAMPLES, psnr, read_number
 
 from pvio_lab import ImageSequence, VideoReader
-from pvio_lab.view.browser.exports import Cancelled, export_range, save_frame
+from pvio_lab.view.browser.save import Cancelled, export_range, save_frame
 from pvio_lab.write import MUXERS
 
 TARGETS = ["part.mp4", "part.gif", "pictures"]
@@ -37,7 +37,7 @@ def pixels(path):
 
 
 def numbers_in(frames):
-    """The barcodes of the frames."""
+    """Return the numbers in the barcodes of frames."""
     return [read_number(frame) for frame in frames]
 
 
@@ -49,12 +49,6 @@ def test_a_saved_frame_has_the_same_pixels(reader, tmp_path, index):
     assert save_frame(reader, index, tmp_path / "frame.png") == tmp_path / "frame.png"
     np.testing.assert_array_equal(pixels(tmp_path / "frame.png"), reader[index])
     assert names_in(tmp_path) == ["frame.png"]
-
-
-def test_a_saved_frame_replaces_an_old_one(reader, tmp_path):
-    for index in (3, 4):
-        save_frame(reader, index, str(tmp_path / "frame.PNG"))
-    np.testing.assert_array_equal(pixels(tmp_path / "frame.PNG"), reader[4])
 
 
 @pytest.mark.parametrize(
@@ -74,13 +68,21 @@ def test_a_frame_that_cannot_be_saved(reader, tmp_path, index, name, error, word
     assert names_in(tmp_path) == []
 
 
-def test_a_failed_save_leaves_the_old_file(reader, tmp_path, monkeypatch):
-    (tmp_path / "a.png").write_bytes(b"old")
+def test_a_failed_save_leaves_nothing(reader, tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", fail_halfway)
     with pytest.raises(OSError, match="disk full"):
         save_frame(reader, 0, tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes() == b"old"
-    assert names_in(tmp_path) == ["a.png"]
+    assert names_in(tmp_path) == []
+
+
+def test_files_that_exist_are_not_replaced(reader, tmp_path):
+    for name in ("a.png", "a.mp4"):
+        (tmp_path / name).write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        save_frame(reader, 0, tmp_path / "a.png")
+    with pytest.raises(FileExistsError):
+        export_range(reader, 0, 5, tmp_path / "a.mp4")
+    assert [(tmp_path / name).read_bytes() for name in names_in(tmp_path)] == [b"old", b"old"]
 
 
 def fail_halfway(image, path, *_):
@@ -165,17 +167,6 @@ def test_a_rotated_video_of_variable_rate_keeps_its_shape_and_its_average(tmp_pa
                 assert again.fps == pytest.approx(source.fps)
 
 
-def test_an_odd_size_is_a_choice(tmp_path):
-    with VideoReader(SAMPLES / "yuv444_odd.mp4") as odd:
-        with pytest.raises(ValueError, match=r"the width 321 is odd .* pad=True"):
-            export_range(odd, 0, 3, tmp_path / "part.mp4")
-        assert names_in(tmp_path) == []
-        with VideoReader(export_range(odd, 0, 3, tmp_path / "part.mp4", pad=True)) as padded:
-            assert padded.shape == (3, 242, 322, 3)
-        with VideoReader(export_range(odd, 0, 3, tmp_path / "a.mkv", codec="ffv1")) as lossless:
-            np.testing.assert_array_equal(lossless[:], odd[:3])
-
-
 # Progress and cancelling
 
 
@@ -204,19 +195,6 @@ def test_what_is_cancelled_before_it_begins_reads_nothing(reader, tmp_path, monk
     monkeypatch.setattr(VideoReader, "batches", None)
     with pytest.raises(Cancelled, match="after 0 of 9 frames"):
         export_range(reader, 3, 12, tmp_path / "part.mp4", is_cancelled=lambda: True)
-
-
-@pytest.mark.parametrize("name", ["part.mp4", "part.gif"])
-def test_a_cancelled_export_leaves_the_old_file(reader, tmp_path, name):
-    (tmp_path / name).write_bytes(b"old")
-    answers = iter([False] * 5 + [True])
-    with pytest.raises(Cancelled):
-        export_range(reader, 3, 12, tmp_path / name, is_cancelled=lambda: next(answers))
-    assert (tmp_path / name).read_bytes() == b"old"
-    assert names_in(tmp_path) == [name]
-    export_range(reader, 3, 12, tmp_path / name, is_cancelled=lambda: False)
-    assert (tmp_path / name).read_bytes() != b"old"
-    assert names_in(tmp_path) == [name]
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -311,27 +289,6 @@ def test_what_appears_meanwhile_is_not_overwritten(reader, tmp_path):
         export_range(reader, 0, 5, tmp_path / "pictures", progress=appear)
     assert names_in(tmp_path) == ["pictures"]
     assert names_in(tmp_path / "pictures") == ["mine.txt"]
-
-
-def test_options_are_for_videos(reader, tmp_path):
-    with pytest.raises(TypeError, match="crf: a directory of PNG files has no options"):
-        export_range(reader, 0, 5, tmp_path / "pictures", crf=10)
-    with pytest.raises(ValueError, match="crf=99 must be between"):
-        export_range(reader, 0, 5, tmp_path / "a.mp4", crf=99)
-    with pytest.raises(FileExistsError, match="overwrite=True"):
-        export_range(reader, 0, 5, SAMPLES / "shapes.mp4", overwrite=False)
-    assert names_in(tmp_path) == []
-
-
-def test_the_video_itself_is_not_replaced(tmp_path):
-    source = tmp_path / "clip.mp4"
-    source.write_bytes((SAMPLES / "gop2.mp4").read_bytes())
-    (tmp_path / "hard.mp4").hardlink_to(source)
-    with VideoReader(source) as opened:
-        for name in ("clip.mp4", "hard.mp4"):
-            with pytest.raises(ValueError, match="is the video that the frames are read from"):
-                export_range(opened, 0, 5, tmp_path / name)
-    assert source.read_bytes() == (SAMPLES / "gop2.mp4").read_bytes()
 
 
 def test_a_damaged_frame_leaves_nothing(tmp_path):

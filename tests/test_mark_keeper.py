@@ -1,4 +1,4 @@
-"""Marks in their file: there again, saved by themselves, and never in the place of something unread."""
+"""Marks in their file: there again, saved by themselves, and never in the place of unread ones."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from functools import partial
 
 import pytest
 from truth_frames import SAMPLES
 
-from pvio_lab import VideoReader, sample_video
+from pvio_lab import VideoReader, open_video, sample_video
 from pvio_lab.base import LockFile
-from pvio_lab.marks import MarkKeeper, Marks, find_notes, identity_of, marked_video
+from pvio_lab.marks import MarkKeeper, Marks, find_notes, marked_video
 from pvio_lab.marks import file as mark_file
 from pvio_lab.marks import keeper as mark_keeper
+from pvio_lab.marks.finding import identity_of
 
-FRAMES = 60
+URL = "https://example.org/clip.mp4"
 
 
 @pytest.fixture
@@ -38,13 +38,19 @@ def nothing_happens_by_itself(monkeypatch):
     monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 1000.0)
 
 
+class FromUrl(VideoReader):
+    """A reader of a download."""
+
+    source = URL
+
+
 class Opened:
     """A video as a browser opens it."""
 
-    def __init__(self, clip, source=None):
-        self.marks, self.states = Marks(FRAMES), []
-        video = marked_video(str(source or clip), str(clip), partial(identity_of, clip), FRAMES)
-        self.keeper = MarkKeeper(self.marks, video, self.states.append)
+    def __init__(self, clip, open_clip=open_video):
+        self.reader, self.states = open_clip(clip), []
+        self.marks = Marks(len(self.reader))
+        self.keeper = MarkKeeper(self.marks, marked_video(self.reader), self.states.append)
         self.keeper.open()
 
     @property
@@ -67,6 +73,7 @@ def opened():
     yield make
     for each in every:
         each.keeper.close()
+        each.reader.close()
 
 
 def file_of(clip, name="clip.mp4.marks.json"):
@@ -291,14 +298,13 @@ def test_where_nothing_can_be_written_marks_go_to_the_cache_folder(
 
 
 def test_a_url_has_its_marks_in_the_working_folder(clip, opened, tmp_path):
-    source = "https://example.org/clip.mp4"
-    browser = opened(clip, source=source)
+    browser = opened(clip, open_clip=FromUrl)
     browser.marks.add_frame(5)
     assert browser.keeper.save()
     assert names_in(clip.parent) == ["clip.mp4"]
-    assert list(opened(clip, source=source).marks) == [5]
+    assert list(opened(clip, open_clip=FromUrl).marks) == [5]
     with VideoReader(clip) as reader:
-        assert find_notes(None, source, reader=reader).numbers() == [5]
+        assert find_notes(None, URL, reader=reader).numbers() == [5]
 
 
 def test_images_have_marks_beside_their_directory(clip, opened):
@@ -318,7 +324,7 @@ def test_two_read_only_videos_of_one_name(clip, opened, tmp_path):
     other.mkdir()
     shutil.copy2(SAMPLES / "shapes.mp4", other / "clip.mp4")
     for number, video in enumerate((clip, other / "clip.mp4")):
-        browser = opened(video, source="https://example.org/clip.mp4")
+        browser = opened(video, open_clip=FromUrl)
         assert list(browser.marks) == []
         browser.marks.add_frame(number)
         if not browser.keeper.save():
@@ -448,15 +454,12 @@ def test_what_cannot_be_saved_is_said_and_tried_again(clip, opened, monkeypatch)
 
 PROCESS = """
 import sys, time
-from functools import partial
-from pvio_lab.marks import identity_of
-from pvio_lab.marks.places import marked_video
-from pvio_lab.view import mark_keeper
-from pvio_lab.marks.marks import Marks
+from pvio_lab import open_video
+from pvio_lab.marks import Marks, keeper as mark_keeper, marked_video
 
 clip, first, count, delay = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
 mark_keeper.DELAY_SECONDS = delay
-marks, video = Marks(60), marked_video(clip, clip, partial(identity_of, clip), 60)
+marks, video = Marks(60), marked_video(open_video(clip))
 keeper = mark_keeper.MarkKeeper(marks, video, lambda state: state["at"] and print("saved", flush=True))
 keeper.open()
 print("open", flush=True)

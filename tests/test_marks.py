@@ -1,4 +1,4 @@
-"""Marks: every change can be undone, and a file gives back exactly what was saved."""
+"""Marks: every change can be undone, and a file holds exactly what was saved."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
 from pvio_lab.marks import Marks
-from pvio_lab.marks.format import CYCLE, FrameMark, RangeMark
-from pvio_lab.marks.history import MAX_STEPS, History
+from pvio_lab.marks.contents import CYCLE, Contents, FrameMark, RangeMark
 
-ISSUE = {
+DATA = {
     "frames": [{"index": 12, "labels": ["a", "b"]}],
     "ranges": [{"start": 0, "end": 40, "label": "x"}],
 }
@@ -42,37 +41,24 @@ def loaded(data, folder, **options):
 
 
 def state(marks):
-    """Everything that can be seen from outside."""
+    """Return everything that can be seen from outside."""
     return marks.frames, marks.ranges, list(marks.colours.items())
 
 
 # Marking
 
 
-def test_frames_and_ranges_are_listed_in_order():
+def test_marks_are_listed_in_order_and_labels_as_they_became_known():
     marks = Marks()
     marks.add_frame(7, "late")
-    marks.add_frame(2, "early")
+    marks.add_frame(2)
     marks.add_frame(7, "again")
     marks.add_range(5, 9, "b")
     marks.add_range(5, 6, "c")
-    marks.add_range(1, 2, "a")
-    assert marks.frames == (FrameMark(2, ("early",)), FrameMark(7, ("late", "again")))
-    assert marks.ranges == (RangeMark(1, 2, "a"), RangeMark(5, 6, "c"), RangeMark(5, 9, "b"))
-    assert marks.labels == ("late", "early", "again", "b", "c", "a")
-
-
-def test_a_frame_may_be_marked_without_a_label():
-    marks = Marks()
-    assert marks.add_frame(3)
-    assert marks.frames == (FrameMark(3, ()),)
-    assert marks.labels == ()
-    marks.add_frame(3, "a")
-    assert marks.frames == (FrameMark(3, ("a",)),)
-    marks.undo()
-    assert marks.frames == (FrameMark(3, ()),)
-    marks.remove_frame(3)
-    assert marks.frames == ()
+    assert marks.frames == (FrameMark(2, ()), FrameMark(7, ("late", "again")))
+    assert marks.ranges == (RangeMark(5, 6, "c"), RangeMark(5, 9, "b"))
+    assert marks.labels == ("late", "again", "b", "c")
+    assert [marks.labels_at(number) for number in (5, 7, 9)] == [("c", "b"), ("late", "again", "b"), ()]
 
 
 def test_the_same_mark_counts_once_and_is_no_step():
@@ -80,6 +66,8 @@ def test_the_same_mark_counts_once_and_is_no_step():
     assert not marks.add_frame(12, "a")
     assert not marks.add_frame(12)
     assert not marks.add_range(0, 40, "x")
+    assert not marks.rename("a", "a")
+    assert not marks.recolour("a", CYCLE[0])
     assert state(marks) == state(some_marks())
     marks.undo()
     assert marks.ranges == ()
@@ -90,15 +78,13 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
     marks.add_frame(np.int64(12), "a")
     marks.add_frame(np.int32(12), "b")
     marks.add_range(np.int64(0), np.uint8(40), "x")
-    assert marks == some_marks()
+    assert written(marks, tmp_path) == DATA
     marks.remove_frame(np.int64(12))
     marks.remove_range(np.int64(0), np.int64(40), "x")
-    marks.undo()
-    marks.undo()
-    assert written(marks, tmp_path) == ISSUE
+    assert list(marks) == []
 
 
-def test_removing_a_label_and_with_the_last_one_the_frame():
+def test_removing():
     marks = some_marks()
     marks.remove_frame(12, "a")
     assert marks.frames == (FrameMark(12, ("b",)),)
@@ -107,13 +93,9 @@ def test_removing_a_label_and_with_the_last_one_the_frame():
     marks.remove_range(0, 40, "x")
     assert marks.ranges == ()
     assert marks.labels == ("a", "b", "x")
-
-
-def test_removing_a_frame_with_all_its_labels():
-    marks = some_marks()
-    marks.remove_frame(12)
-    assert marks.frames == ()
-    assert len(marks.ranges) == 1
+    whole = some_marks()
+    whole.remove_frame(12)
+    assert (whole.frames, len(whole.ranges)) == ((), 1)
 
 
 def test_removing_a_label_everywhere():
@@ -124,110 +106,53 @@ def test_removing_a_label_everywhere():
     assert marks.frames == (FrameMark(12, ("b",)),)
     assert marks.ranges == (RangeMark(0, 40, "x"),)
     assert marks.labels == ("b", "x")
-    marks.undo()
-    assert marks.labels == ("a", "b", "x")
-    assert marks.ranges == (RangeMark(0, 40, "x"), RangeMark(1, 3, "a"))
 
 
-def test_renaming_everywhere_keeps_place_and_colour():
-    marks = some_marks()
-    marks.add_range(1, 3, "a")
-    colour = marks.colours["a"]
-    assert marks.rename("a", "new")
-    assert marks.frames == (FrameMark(12, ("new", "b")),)
-    assert RangeMark(1, 3, "new") in marks.ranges
-    assert marks.labels == ("new", "b", "x")
-    assert marks.colours["new"] == colour
-
-
-def test_renaming_to_a_known_label_joins_them():
+def test_renaming_keeps_place_and_colour_and_joins_what_has_the_new_name():
     marks = some_marks()
     marks.add_range(0, 40, "a")
-    colour = marks.colours["b"]
-    marks.rename("a", "b")
+    colours = marks.colours
+    marks.rename("a", "new")
+    assert marks.frames == (FrameMark(12, ("new", "b")),)
+    assert next(iter(marks.colours.items())) == ("new", colours["a"])
+    marks.rename("new", "b")
     marks.rename("x", "b")
     assert marks.frames == (FrameMark(12, ("b",)),)
     assert marks.ranges == (RangeMark(0, 40, "b"),)
-    assert marks.colours == {"b": colour}
-    marks.undo()
-    marks.undo()
-    assert marks.ranges == (RangeMark(0, 40, "a"), RangeMark(0, 40, "x"))
+    assert marks.colours == {"b": colours["b"]}
 
 
-def test_renaming_to_itself_is_no_step():
-    marks = some_marks()
-    assert not marks.rename("a", "a")
-    assert state(marks) == state(some_marks())
-
-
-def test_clear_is_one_step():
-    marks = some_marks()
-    assert marks.clear()
-    assert state(marks) == state(Marks())
-    assert not marks.clear()
-    marks.undo()
-    assert state(marks) == state(some_marks())
-
-
-def test_replacing_is_one_step():
-    marks, other = Marks(), some_marks()
-    marks.add_frame(1, "mine")
+def test_clearing_and_replacing_are_one_step_each():
+    marks, other = some_marks(), Marks()
+    other.add_frame(1, "other")
     assert marks.replace(other)
     assert marks == other
-    other.clear()
-    assert state(marks) == state(some_marks())
+    assert marks.clear()
+    assert not marks.clear()
+    assert marks == Marks()
     marks.undo()
-    assert marks.labels == ("mine",)
+    other.clear()
+    assert marks.labels == ("other",)
+    marks.undo()
+    assert state(marks) == state(some_marks())
 
 
-def test_labels_at_a_frame():
-    marks = some_marks()
-    marks.add_range(12, 13, "a")
-    marks.add_range(13, 14, "y")
-    assert marks.labels_at(12) == ("a", "b", "x")
-    assert marks.labels_at(13) == ("x", "y")
-    assert marks.labels_at(39) == ("x",)
-    assert marks.labels_at(40) == ()
-
-
-# Colours
-
-
-def test_the_first_colours_differ_and_then_they_come_again():
+def test_new_labels_get_the_colours_that_the_fewest_others_have():
     marks = Marks()
     for number in range(2 * len(CYCLE)):
         marks.add_frame(number, f"label {number}")
     assert tuple(marks.colours.values()) == CYCLE + CYCLE
+    few = some_marks()
+    few.recolour("a", CYCLE[3].lower())
+    few.add_frame(1, "c")
+    few.add_frame(1, "d")
+    assert list(few.colours.values()) == [CYCLE[3].lower(), CYCLE[1], CYCLE[2], CYCLE[0], CYCLE[4]]
 
 
-def test_a_label_keeps_its_colour_when_others_go():
-    marks = some_marks()
-    before = marks.colours
-    marks.remove_label("a")
-    assert marks.colours == {"b": before["b"], "x": before["x"]}
-    marks.add_frame(1, "c")
-    assert marks.colours["c"] == before["a"]
-
-
-def test_recolouring():
-    marks = some_marks()
-    assert marks.recolour("a", "#aaBBcc")
-    assert not marks.recolour("a", "#aaBBcc")
-    assert marks.colours["a"] == "#aaBBcc"
-    assert marks.labels == ("a", "b", "x")
-    marks.undo()
-    assert marks.colours["a"] == CYCLE[0]
-
-
-def test_a_new_label_does_not_take_a_chosen_colour():
-    marks = some_marks()
-    marks.recolour("a", CYCLE[3].lower())
-    marks.add_frame(1, "c")
-    marks.add_frame(1, "d")
-    assert [marks.colours[each] for each in "cd"] == [CYCLE[0], CYCLE[4]]
-
-
-# What is refused
+def marks_beyond():
+    marks = Marks()
+    marks.add_frame(500, "far")
+    return marks
 
 
 @pytest.mark.parametrize(
@@ -235,13 +160,10 @@ def test_a_new_label_does_not_take_a_chosen_colour():
     [
         (lambda marks: marks.add_frame(-1, "a"), ValueError, "index=-1 must be 0 or more"),
         (lambda marks: marks.add_frame(1.0, "a"), TypeError, "index=1.0 must be an integer"),
-        (lambda marks: marks.add_frame(True, "a"), TypeError, "index=True must be an integer"),
         (lambda marks: marks.add_frame(100, "a"), IndexError, "frame 100 .* 100 frames, numbered 0 to 99"),
-        (lambda marks: marks.add_frame(1, ""), ValueError, "label='' is empty"),
         (lambda marks: marks.add_frame(1, " "), ValueError, "label=' ' is empty"),
         (lambda marks: marks.add_frame(1, 7), TypeError, "label=7 must be text"),
         (lambda marks: marks.add_range(3, 3, "a"), ValueError, "start=3 to end=3 has no frames"),
-        (lambda marks: marks.add_range(4, 3, "a"), ValueError, "end is one past the last"),
         (lambda marks: marks.add_range(-4, 3, "a"), ValueError, "start=-4 must be 0 or more"),
         (lambda marks: marks.add_range(90, 101, "a"), IndexError, "from 90 to 101 is out of range"),
         (lambda marks: marks.add_range(0, 1, None), TypeError, "label=None must be text"),
@@ -255,22 +177,16 @@ def test_a_new_label_does_not_take_a_chosen_colour():
         (lambda marks: marks.recolour("a", "red"), ValueError, "like \"#0072B2\", not 'red'"),
         (lambda marks: marks.recolour("a", "#000000\n"), ValueError, "must be written like"),
         (lambda marks: marks.recolour("a", 0), TypeError, "must be text"),
-        (lambda marks: marks.replace(some_marks_beyond()), IndexError, "frame 500 is out of range"),
+        (lambda marks: marks.replace(marks_beyond()), IndexError, "frame 500 is out of range"),
     ],
 )
-def test_what_is_wrong_is_said_and_changes_nothing(change, error, words):
+def test_a_wrong_change_is_an_error_and_no_step(change, error, words):
     marks = some_marks(num_frames=100)
     with pytest.raises(error, match=words):
         change(marks)
     assert state(marks) == state(some_marks())
     marks.undo()
     assert marks.ranges == ()
-
-
-def some_marks_beyond():
-    marks = Marks()
-    marks.add_frame(500, "far")
-    return marks
 
 
 def test_the_last_frame_is_in_the_video():
@@ -282,44 +198,9 @@ def test_the_last_frame_is_in_the_video():
 
 # Undo and redo
 
-
-def test_nothing_to_undo_or_redo():
-    marks = Marks()
-    assert not marks.can_undo
-    assert not marks.can_redo
-    assert not marks.undo()
-    assert not marks.redo()
-
-
-def test_a_change_after_undo_forgets_what_could_be_redone():
-    marks = some_marks()
-    marks.undo()
-    assert marks.can_redo
-    marks.add_frame(1, "other")
-    assert not marks.can_redo
-    assert not marks.redo()
-    assert marks.ranges == ()
-
-
-def test_what_changes_nothing_leaves_redo_alone():
-    marks = some_marks()
-    marks.undo()
-    marks.add_frame(12, "a")
-    assert marks.redo()
-    assert state(marks) == state(some_marks())
-
-
-def test_the_number_of_steps_is_bounded():
-    history = History()
-    for number in range(MAX_STEPS + 5):
-        history.change({"a": number})
-    assert sum(iter(history.undo, False)) == MAX_STEPS
-    assert history.values == {"a": 4}
-
-
 LABELS = st.sampled_from("abcd")
 INDICES = st.integers(0, 12)
-STEPS = st.one_of(
+STEP = st.one_of(
     st.tuples(st.just("add_frame"), INDICES, st.none() | LABELS),
     st.tuples(st.just("add_range"), INDICES, st.integers(13, 20), LABELS),
     st.tuples(st.just("add_range"), st.just(3), st.integers(4, 6), LABELS),
@@ -330,10 +211,11 @@ STEPS = st.one_of(
     st.tuples(st.just("recolour"), LABELS, st.sampled_from(CYCLE)),
     st.tuples(st.just("clear")),
 )
+STEPS = st.lists(STEP, max_size=25)
 
 
 def apply(marks, step):
-    """Makes a step; False where it changes nothing or is refused."""
+    """Make a step; return False where it changes nothing or is refused."""
     try:
         return getattr(marks, step[0])(*step[1:])
     except ValueError:
@@ -341,31 +223,16 @@ def apply(marks, step):
 
 
 @settings(deadline=None)
-@given(st.lists(STEPS, max_size=30))
-def test_every_step_can_be_undone_and_redone(steps):
+@given(STEPS, st.lists(st.booleans(), max_size=40))
+def test_steps_are_undone_and_redone_in_any_order(steps, moves):
     marks, states = Marks(), [state(Marks())]
     for step in steps:
         if apply(marks, step):
             states.append(state(marks))
             assert states[-1] != states[-2]
         assert state(marks) == states[-1]
-    for before in reversed(states[:-1]):
-        assert marks.undo()
-        assert state(marks) == before
-    assert not marks.undo()
-    for after in states[1:]:
-        assert marks.redo()
-        assert state(marks) == after
-    assert not marks.redo()
-
-
-@settings(deadline=None)
-@given(st.lists(STEPS, max_size=20), st.lists(st.booleans(), max_size=30))
-def test_back_and_forth_in_any_order(steps, moves):
-    marks, states = Marks(), [state(Marks())]
-    states += [state(marks) for step in steps if apply(marks, step)]
     place = len(states) - 1
-    for is_back in moves:
+    for is_back in [*moves, *[True] * len(states), *[False] * len(states)]:
         can = place > 0 if is_back else place < len(states) - 1
         assert (marks.can_undo if is_back else marks.can_redo) == can
         assert (marks.undo() if is_back else marks.redo()) == can
@@ -373,23 +240,53 @@ def test_back_and_forth_in_any_order(steps, moves):
         assert state(marks) == states[place]
 
 
+def test_a_change_after_undo_forgets_what_could_be_redone():
+    marks = some_marks()
+    marks.undo()
+    marks.add_frame(12, "a")  # changes nothing
+    assert marks.can_redo
+    marks.add_frame(1, "other")
+    assert not marks.redo()
+    assert marks.ranges == ()
+
+
 @settings(deadline=None)
-@given(st.lists(STEPS, max_size=30))
-def test_the_labels_of_all_marks_are_known(steps):
-    marks = Marks()
+@given(STEPS, STEPS, st.sets(INDICES, max_size=4))
+def test_undo_takes_back_only_what_was_done_here(steps, more, others):
+    marks, elsewhere = Marks(), Marks()
     for step in steps:
         apply(marks, step)
-    used = {label for frame in marks.frames for label in frame.labels} | {r.label for r in marks.ranges}
-    assert used <= set(marks.labels)
-    assert set(marks.colours.values()) <= set(CYCLE)
+    before = marks.contents
+    elsewhere.take_in(Contents(), before)
+    for number in others:
+        elsewhere.add_frame(number, "theirs")
+    elsewhere.add_range(2, 4, "theirs")
+    marks.take_in(before, elsewhere.contents)
+    for step in more:
+        apply(marks, step)
+    while marks.undo():
+        pass
+    assert marks.frames == tuple(FrameMark(number, ("theirs",)) for number in sorted(others))
+    assert marks.ranges == (RangeMark(2, 4, "theirs"),)
+    assert marks.labels == ("theirs",)
+
+
+def test_memory_is_bounded_and_the_last_steps_can_be_undone(monkeypatch):
+    monkeypatch.setattr("pvio_lab.marks.marks.MOST_REMEMBERED", 2000)
+    marks = Marks()
+    for number in range(100):
+        marks.add_frame(number)
+    while marks.undo():
+        pass
+    assert list(marks) == list(range(100 - 2000 // 100 - 1))
 
 
 # The numbers of the frames
 
 
 @settings(deadline=None)
-@given(st.lists(STEPS, max_size=20))
-def test_iterating_gives_each_marked_frame_once_in_order(steps):
+@given(STEPS)
+def test_iterating_yields_each_marked_frame_once_in_order(steps):
     marks = Marks()
     for step in steps:
         apply(marks, step)
@@ -398,6 +295,8 @@ def test_iterating_gives_each_marked_frame_once_in_order(steps):
     assert list(marks) == sorted(numbers)
     assert len(marks) == len(numbers)
     assert all((number in marks) == (number in numbers) for number in range(25))
+    used = {label for frame in marks.frames for label in frame.labels} | {r.label for r in marks.ranges}
+    assert used <= set(marks.labels)
 
 
 def test_marks_choose_the_frames_of_a_sample():
@@ -405,7 +304,6 @@ def test_marks_choose_the_frames_of_a_sample():
     marks.add_range(5, 8, "x")
     marks.add_range(6, 10, "y")
     marks.add_frame(50, "a")
-    marks.add_frame(7, "a")
     info = SimpleNamespace(num_frames=100, fps=25.0)
     assert sample_indices(info, only=marks).tolist() == [5, 6, 7, 8, 9, 50]
     assert sample_indices(info, only=marks, start=7, max_frames=2).tolist() == [7, 8]
@@ -414,44 +312,28 @@ def test_marks_choose_the_frames_of_a_sample():
         sample_indices(SimpleNamespace(num_frames=20, fps=25.0), only=marks)
 
 
-def test_marks_change_while_somebody_iterates():
-    marks = some_marks()
-    numbers = iter(marks)
-    assert next(numbers) == 0
-    marks.clear()
-    assert list(numbers) == list(range(1, 40))
-
-
 # Files
 
 
 def test_the_file_is_as_the_format_says(tmp_path):
-    assert written(some_marks(), tmp_path) == ISSUE
+    assert written(some_marks(), tmp_path) == DATA
     assert written(Marks(), tmp_path) == {"frames": [], "ranges": []}
     assert [path.name for path in tmp_path.iterdir()] == ["marks.json"]
+    marks = loaded(DATA, tmp_path)
+    assert marks == some_marks()
+    assert not marks.can_undo
 
 
 def test_colours_are_written_where_they_are_not_the_usual_ones(tmp_path):
     marks = some_marks()
     marks.recolour("b", "#123456")
-    usual = {"a": CYCLE[0], "x": CYCLE[2]}
-    assert written(marks, tmp_path) == {**ISSUE, "colors": {"a": usual["a"], "b": "#123456", "x": usual["x"]}}
-    assert Marks.load(tmp_path / "marks.json").colours == marks.colours
-
-
-def test_colours_survive_where_labels_came_in_another_order(tmp_path):
-    marks = Marks()
-    marks.add_frame(50, "late")
-    marks.add_frame(10, "early")
-    marks.save(tmp_path / "marks.json")
-    assert Marks.load(tmp_path / "marks.json").colours == marks.colours
-
-
-def test_a_file_of_marks_is_loaded(tmp_path):
-    marks = loaded(ISSUE, tmp_path)
-    assert marks == some_marks()
-    assert not marks.can_undo
-    assert written(marks, tmp_path) == ISSUE
+    colours = {"a": CYCLE[0], "b": "#123456", "x": CYCLE[2]}
+    assert written(marks, tmp_path) == {**DATA, "colors": colours}
+    spare = {**DATA, "colors": {"spare": "#0072b2", "b": "#abcdef"}}
+    marks = loaded(spare, tmp_path)
+    assert marks.labels == ("spare", "b", "a", "x")
+    assert CYCLE[4] not in (marks.colours["a"], marks.colours["x"])
+    assert written(marks, tmp_path)["colors"] == marks.colours
 
 
 @pytest.mark.parametrize("data", [{"frames": []}, {"ranges": []}, '\ufeff{"frames": [], "ranges": []}'])
@@ -459,60 +341,41 @@ def test_one_list_is_enough_and_a_byte_order_mark_does_no_harm(data, tmp_path):
     assert loaded(data, tmp_path) == Marks()
 
 
-def test_what_is_written_twice_counts_once(tmp_path):
-    twice = {
-        "frames": [{"index": 2, "labels": ["a", "a"]}, {"index": 2, "labels": ["b", "a"]}],
-        "ranges": 2 * ISSUE["ranges"],
-    }
-    marks = loaded(twice, tmp_path)
+def test_duplicates_in_a_file_count_once(tmp_path):
+    frames = [{"index": 2, "labels": ["a", "a"]}, {"index": 2, "labels": ["b", "a"]}]
+    marks = loaded({"frames": frames, "ranges": 2 * DATA["ranges"]}, tmp_path)
     assert marks.frames == (FrameMark(2, ("a", "b")),)
     assert marks.ranges == (RangeMark(0, 40, "x"),)
 
 
 def test_other_keys_are_kept(tmp_path):
-    data = {"author": {"name": "Ada"}, **ISSUE, "version": 2}
+    data = {"author": {"name": "Ada"}, **DATA, "version": 2}
     marks = loaded(data, tmp_path)
     marks.clear()
+    assert written(marks, tmp_path) == {"author": {"name": "Ada"}, "frames": [], "ranges": [], "version": 2}
     marks.undo()
     assert written(marks, tmp_path) == data
-    marks.clear()
-    assert written(marks, tmp_path) == {"author": {"name": "Ada"}, "frames": [], "ranges": [], "version": 2}
     taken = Marks()
     taken.replace(loaded(data, tmp_path))
     assert written(taken, tmp_path) == data
-
-
-def test_colours_of_labels_that_are_not_used_are_kept(tmp_path):
-    data = {**ISSUE, "colors": {"spare": "#0072b2", "b": "#abcdef"}}
-    marks = loaded(data, tmp_path)
-    assert marks.labels == ("spare", "b", "a", "x")
-    assert marks.colours["spare"] == "#0072b2"
-    assert CYCLE[4] not in (marks.colours["a"], marks.colours["x"])
-    assert written(marks, tmp_path)["colors"] == marks.colours
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         ("", "Expecting value"),
-        ("{", "Expecting property name"),
         ("[" * 100_000, "recursion|Expecting|nested"),
         ("[]", 'an object with "frames" and "ranges"'),
-        ("null", 'an object with "frames" and "ranges"'),
         ({"name": "pvio_lab"}, 'an object with "frames" and "ranges"'),
         ('{"frames": [], "frames": []}', "'frames' is in one object twice"),
-        ({"frames": {}}, '"frames" must be a list, not {}'),
         ({"frames": None}, '"frames" must be a list'),
         ({"ranges": "0-40"}, '"ranges" must be a list'),
         ({"frames": [12]}, r"frames\[0\]: it must be an object with index, labels and nothing else, not 12"),
-        ({"frames": [{"index": 1}]}, r"frames\[0\]: it must be an object with index, labels"),
         ({"frames": [{"index": 1, "labels": [], "note": ""}]}, "nothing else, not .*note"),
-        ({"frames": [{"index": 1.0, "labels": []}]}, r"frames\[0\]: index=1.0 must be an integer"),
-        ({"frames": [{"index": True, "labels": []}]}, "index=True must be an integer"),
+        ({"frames": [{"index": True, "labels": []}]}, r"frames\[0\]: index=True must be an integer"),
         ({"frames": [{"index": 1, "labels": []}, {"index": -1, "labels": []}]}, r"frames\[1\]: index=-1"),
         ({"frames": [{"index": 1, "labels": "ab"}]}, "labels='ab' must be a list"),
         ({"frames": [{"index": 1, "labels": [1]}]}, "label=1 must be text"),
-        ({"frames": [{"index": 1, "labels": [""]}]}, "label='' is empty"),
         ({"frames": [{"index": 100, "labels": []}]}, "frame 100 is out of range: there are 100 frames"),
         ({"ranges": [{"start": 4, "end": 4, "label": "x"}]}, r"ranges\[0\]: .* has no frames"),
         ({"ranges": [{"start": 4, "end": 101, "label": "x"}]}, "from 4 to 101 is out of range"),
@@ -522,61 +385,49 @@ def test_colours_of_labels_that_are_not_used_are_kept(tmp_path):
         ({"frames": [], "colors": {"": "#000000"}}, "label='' is empty"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said(data, words, tmp_path):
+def test_an_error_says_what_is_wrong_in_a_file(data, words, tmp_path):
     with pytest.raises(ValueError, match=rf"(?s)marks\.json is no file of marks: .*({words})"):
         loaded(data, tmp_path, num_frames=100)
 
 
-def test_a_long_mistake_is_told_in_short(tmp_path):
+def test_files_that_cannot_be_loaded_or_saved(tmp_path):
     with pytest.raises(ValueError, match="must be a list") as error:
         loaded({"frames": "x" * 10_000}, tmp_path)
     assert len(str(error.value)) < 300 + len(str(tmp_path))
-
-
-def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"\x00\xff\xfe")
     with pytest.raises(ValueError, match=r"clip\.mp4 is no file of marks"):
         Marks.load(tmp_path / "clip.mp4")
-
-
-def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         Marks.load(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        Marks().save(tmp_path / "none" / "marks.json")
 
 
 def test_labels_in_any_script_are_readable_in_the_file(tmp_path):
     marks = Marks()
-    marks.add_frame(1, "走る 🎬")
-    marks.add_frame(1, 'quote " \\ \n')
-    marks.add_frame(1, "half \ud800")
-    text = marks.save(tmp_path / "marks.json").read_text("utf-8")
-    assert "走る 🎬" in text
+    for label in ("走る 🎬", 'quote " \\ \n', "half \ud800"):
+        marks.add_frame(1, label)
+    assert "走る 🎬" in marks.save(tmp_path / "marks.json").read_text("utf-8")
     assert Marks.load(tmp_path / "marks.json") == marks
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder for all examples of a property."""
+    """Return a folder for all examples of a property."""
     return tmp_path_factory.mktemp("marks")
 
 
-TEXT = st.text(min_size=1, max_size=6).filter(str.strip)
+LABEL = st.text(min_size=1, max_size=6).filter(str.strip)
+ANY_STEP = STEP | st.tuples(st.just("add_frame"), st.integers(0, 10**6), st.none() | LABEL)
+ANY_STEP |= st.tuples(st.just("add_range"), st.integers(0, 99), st.integers(100, 10**9), LABEL)
 
 
 @settings(deadline=None)
-@given(
-    frames=st.lists(st.tuples(st.integers(0, 10**6), st.none() | TEXT), max_size=8),
-    ranges=st.lists(st.tuples(st.integers(0, 99), st.integers(100, 10**9), TEXT), max_size=5),
-    colour=st.none() | st.from_regex("#[0-9a-fA-F]{6}", fullmatch=True),
-)
-def test_round_trip(files, frames, ranges, colour):
+@given(st.lists(ANY_STEP, max_size=25))
+def test_a_saved_file_is_loaded_and_saved_alike(files, steps):
     marks, path = Marks(), files / "marks.json"
-    for frame in frames:
-        marks.add_frame(*frame)
-    for each in ranges:
-        marks.add_range(*each)
-    if colour and marks.labels:
-        marks.recolour(marks.labels[0], colour)
+    for step in steps:
+        apply(marks, step)
     path.unlink(missing_ok=True)
     text = marks.save(path).read_bytes()
     again = Marks.load(path)
@@ -585,36 +436,20 @@ def test_round_trip(files, frames, ranges, colour):
     assert again.save(path).read_bytes() == text
 
 
-@settings(deadline=None)
-@given(st.lists(STEPS, max_size=30))
-def test_round_trip_after_any_steps(files, steps):
-    marks, path = Marks(), files / "steps.json"
-    for step in steps:
-        apply(marks, step)
-    path.unlink(missing_ok=True)
-    assert state(Marks.load(marks.save(path))) == state(marks)
-
-
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    path = some_marks().save(tmp_path / "marks.json")
+    marks = loaded(DATA, tmp_path)
+    path = tmp_path / "marks.json"
     old = path.read_bytes()
-    marks = loaded(ISSUE, tmp_path)
-    path.write_bytes(old)
     marks.add_frame(1)
+
+    def fail(*_):
+        raise OSError("disk full")
+
     monkeypatch.setattr("pvio_lab.base.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         marks.save(path)
     assert path.read_bytes() == old
     assert [each.name for each in tmp_path.iterdir()] == ["marks.json"]
-
-
-def fail(*_):
-    raise OSError("disk full")
-
-
-def test_saving_where_nothing_can_be_saved(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        Marks().save(tmp_path / "none" / "marks.json")
 
 
 # Observers and threads
@@ -623,6 +458,7 @@ def test_saving_where_nothing_can_be_saved(tmp_path):
 def test_observers_hear_of_changes_only():
     marks, heard = Marks(), []
     end = marks.observe(lambda each: heard.append(list(each)))
+    marks.observe(heard.append)()  # one of two that are equal ends
     marks.add_frame(1, "a")
     marks.add_frame(1, "a")
     marks.undo()
@@ -637,14 +473,6 @@ def test_observers_hear_of_changes_only():
     assert len(heard) == 3
 
 
-def test_ending_one_of_two_equal_observers():
-    marks, heard = Marks(), []
-    marks.observe(heard.append)
-    marks.observe(heard.append)()
-    marks.add_frame(1)
-    assert heard == [marks]
-
-
 def test_an_observer_that_fails_does_not_stop_the_others():
     marks, heard = Marks(), []
     marks.observe(lambda _: 1 / 0)
@@ -655,24 +483,18 @@ def test_an_observer_that_fails_does_not_stop_the_others():
     assert heard == [marks]
 
 
-def test_an_observer_may_change_the_marks():
-    marks = Marks()
-    marks.observe(lambda each: each.add_frame(2, "b"))
-    marks.add_frame(1, "a")
-    assert list(marks) == [1, 2]
-
-
-def test_an_observer_may_wait_for_another_thread():
+def test_an_observer_may_change_the_marks_or_wait_for_another_thread():
     marks, seen = Marks(), []
 
     def look_from_elsewhere(each):
+        each.add_frame(2, "b")
         thread = threading.Thread(target=lambda: seen.append(list(each)), daemon=True)
         thread.start()
         thread.join(10)
 
     marks.observe(look_from_elsewhere)
     marks.add_frame(1, "a")
-    assert seen == [[1]]
+    assert seen[-1] == [1, 2]
 
 
 def test_threads_lose_nothing():
@@ -694,21 +516,12 @@ def test_threads_lose_nothing():
     assert state(marks) == state(Marks())
 
 
-# As a value
-
-
-def test_repr_is_short_and_says_what_there_is():
+def test_repr_is_short():
     assert repr(Marks()) == "Marks(0 frames, 0 ranges; labels: none)"
     assert repr(some_marks()) == "Marks(1 frame, 1 range; labels: 'a', 'b', 'x')"
     many = Marks()
     for number in range(8):
         many.add_frame(number, str(number))
     assert repr(many) == "Marks(8 frames, 0 ranges; labels: '0', '1', '2', '3', '4', 3 more)"
-
-
-def test_equal_marks():
-    assert some_marks() == some_marks()
-    assert some_marks() != Marks()
-    assert some_marks() != [12]
-    assert not Marks()
-    assert some_marks()
+    assert many != some_marks()
+    assert many != [12]

@@ -14,7 +14,7 @@ from truth_frames import SAMPLES
 
 import pvio_lab as pv
 from pvio_lab.base import side_files
-from pvio_lab.marks.annotations import read_notes
+from pvio_lab.marks.finding import read_notes
 from pvio_lab.read import recall, remember
 from pvio_lab.read.sidecar import _places
 from pvio_lab.write.sample.manifest import Origin, known_manifest

@@ -1,4 +1,4 @@
-"""Keeps marks in their file: reads them when a video is opened, and saves them soon after each change."""
+"""Keeping marks in their file: read when a video is opened, saved soon after each change."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from weakref import WeakSet
 from ..base import Latest, free_path, new_rlock, write_whole
 from ..errors import printable
 from ..read import user_cache_folder
-from .file import CHOICES, MarksChanged, OtherVideo
-from .format import Contents, marks_text
+from .contents import Contents
+from .file import MarksChanged, OtherVideo, marks_text
+from .finding import Found, MarkedVideo, find_marks
 from .marks import Marks
 from .merge import Keep
-from .places import Found, Marked, find_marks
 
-# So long after a change the marks are saved; what is changed meanwhile is saved with it.
+# The time from a change until the marks are saved, with all other changes until then.
 DELAY_SECONDS = 1.0
+_CHOICES: dict[Keep, str] = {"both": "keep both", "theirs": "take theirs", "mine": "keep mine"}
 
 _log = logging.getLogger("pvio_lab")
 _open: WeakSet[MarkKeeper] = WeakSet()
@@ -39,39 +40,40 @@ class MarkKeeper:
     Args:
         marks: The marks, which are empty.
         video: The video.
-        tell: Is told how it stands, as a page gets it: `text`; `at`, the time of saving in seconds since 1970
-            or None; `wrong`; and `choices`, of which `answer` takes the first part.
+        tell: Called with the state of saving, as a page gets it: `text`; `at`, the time of saving in seconds
+            since 1970 or None; `wrong`; and `choices`, pairs of a word for `answer` and a text for a button.
     """
 
-    def __init__(self, marks: Marks, video: Marked, tell: Callable[[dict[str, Any]], None]):
+    def __init__(self, marks: Marks, video: MarkedVideo, tell: Callable[[dict[str, Any]], None]):
         self._marks, self._video, self._tell = marks, video, tell
         folder = video.folders[0] if video.folders else Path.cwd()
         self._working_folder = video.working_folder or folder
         self.path = folder / video.file_name
         """The file."""
-        self._saved, self._state = Contents(), _state("")
-        self._trouble, self._is_waiting = "", False
+        self._saved = Contents()
+        self._told = self._settled = _state("")
+        self._trouble = ""
         self._unsaved: Path | None = None
         self._offered: Path | None = None
-        self._lock, self._hurry, self._owner = new_rlock(), threading.Event(), os.getpid()
-        self._telling = new_rlock()
+        self._lock, self._telling = new_rlock(), new_rlock()
+        self._hurry, self._owner = threading.Event(), os.getpid()
         self._saver: Latest[None] = Latest(lambda _: self._save_soon(), self._failed, "pvio_lab marks")
         self._end = marks.observe(lambda _: self._on_change())
         _open.add(self)
 
     def open(self) -> None:
         """Read the marks that the video has."""
-        save_all()  # the same video may be open in another cell, where something was marked a moment ago
+        for keeper in list(_open):  # the video may be open in another cell, where it was marked a moment ago
+            keeper.flush()
         self._marks.video = self._video.identity()
         found = find_marks(self._video, is_shown=True)
         if found.path is not None and found.path.name != self._video.old_file_name:
             self.path = found.path
-            contents = self._marks.file(found.path).read(self._marks.video)
+            self._saved = self._marks.file(found.path).read(self._marks.video)
         else:
             self._go_to(self.path)
-            contents = found.contents
-        self._saved = contents
-        self._marks.take_in(Contents(), contents)
+            self._saved = found.contents
+        self._marks.take_in(Contents(), self._saved)
         self._tell_opened(found)
 
     def save(self, keep: Keep | None = None, *, always: bool = False) -> bool:
@@ -83,15 +85,14 @@ class MarkKeeper:
         """
         with self._lock:
             if self._marks.contents == self._saved and not (always or self._trouble):
-                if self._is_waiting:  # what was changed was changed back
-                    self._settle(self._state)
+                if self._told is _WAITING:  # what was changed was changed back
+                    self._say(self._settled)
                 return True
             try:
                 self._write(keep)
             except (OSError, ValueError) as error:
                 self._ask(error)
                 return False
-            self._trouble = ""
             if self._unsaved is not None:
                 self._unsaved.unlink(missing_ok=True)
                 self._unsaved = None
@@ -105,17 +106,16 @@ class MarkKeeper:
                 self._go_to(free_path(self.path))
             elif choice == "take" and self._offered is not None:
                 self._marks.take_in(Contents(), self._marks.file(self._offered).read())
-            keep: Any = choice if choice in CHOICES else None
+            keep: Any = choice if choice in _CHOICES else None
             self.save(keep, always=True)
 
     def load(self) -> None:
-        """Read the file again; the marks that are here now come back by undoing it."""
+        """Read the file again; `undo` brings the marks of now back."""
         with self._lock:
             self._saved = self._marks.file(self.path).read(self._marks.video)
             again = Marks()
             again.take_in(Contents(), self._saved)
             self._marks.replace(again)
-            self._trouble = ""
             self._settle(_state(f"read from {self._called(self.path)}"))
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ class MarkKeeper:
             _log.warning("%s; the marks %s", self._trouble, place)
 
     def flush_at_exit(self) -> None:
-        """Save what is not saved yet; no page hears of it any more."""
+        """Save what is not saved yet; no page is there any more."""
         self._tell = lambda _: None
         self.flush()
 
@@ -152,7 +152,7 @@ class MarkKeeper:
         self._marks.take_in(mine, merged)
 
     def _go_to(self, path: Path) -> None:
-        """From now on, this is the file. If there is one, nobody has read it."""
+        """Make this the file from now on. If there is one, nobody has read it."""
         self.path = path
         if not os.path.lexists(path):
             self._marks.file(path).expect_nothing()
@@ -160,9 +160,8 @@ class MarkKeeper:
     def _on_change(self) -> None:
         if self._trouble or self._marks.contents != self._saved:
             with self._telling:
-                if not self._trouble and not self._is_waiting:
-                    self._is_waiting = True
-                    self._tell(_state("not saved yet"))
+                if not self._trouble and self._told is not _WAITING:
+                    self._say(_WAITING)
             self._saver.ask(None)
 
     def _save_soon(self) -> None:
@@ -170,29 +169,29 @@ class MarkKeeper:
         self.save()
 
     def _failed(self, error: Exception) -> None:
-        self._tell(_state(f"not saved: {type(error).__name__}: {error}", wrong=True))
+        self._say(_state(f"not saved: {type(error).__name__}: {error}", wrong=True))
 
     def _ask(self, error: Exception) -> None:
         """Say why they are not saved, and what can be done; and keep them in another file meanwhile."""
-        words = getattr(error, "details", "") or str(error)
-        choices: dict[str, str]
+        choices: dict[Any, str]
         if isinstance(error, MarksChanged):
-            choices = {name: words for name, words in CHOICES.items()}
+            choices = dict(_CHOICES)
         elif isinstance(error, OtherVideo):
             choices = self._offer(self.path) | self._rename()
         else:
             choices = {"again": "try again"} if isinstance(error, OSError) else self._rename()
+        words = error.details if isinstance(error, MarksChanged) else str(error)
         self._trouble = f"not saved: {_short(words, self.path)}"
         self._keep_aside()
         aside = f"; meanwhile they are in {self._unsaved.name}" if self._unsaved else ""
-        self._tell(_state(self._trouble + aside, wrong=True, choices=choices))
+        self._say(_state(self._trouble + aside, wrong=True, choices=choices))
 
-    def _offer(self, path: Path) -> dict[str, str]:
+    def _offer(self, path: Path) -> dict[Any, str]:
         """Offer the marks in this file, which are not taken by themselves."""
         self._offered = path
         return {"take": f"take the marks in {path.name}"}
 
-    def _rename(self) -> dict[str, str]:
+    def _rename(self) -> dict[Any, str]:
         return {"rename": f"save as {free_path(self.path).name}"}
 
     def _keep_aside(self) -> None:
@@ -202,31 +201,39 @@ class MarkKeeper:
             with suppress(OSError, ValueError):
                 if folder == cache:
                     folder.mkdir(parents=True, exist_ok=True)
-                place = self._unsaved or free_path(folder / f"{self._video.name}.marks.unsaved.json")
+                place = self._unsaved or free_path(folder / self._unsaved_name)
                 write_whole(place, text)
                 self._unsaved = place
                 return
 
+    @property
+    def _unsaved_name(self) -> str:
+        return f"{self._video.name}.marks.unsaved.json"
+
     def _tell_opened(self, found: Found) -> None:
         words = [] if found.path is None else [f"read from {self._called(found.path)}"]
-        choices: dict[str, str] = {}
-        others = [each for each in found.others if each.path.parent in self._video.folders]
-        others += [each for each in found.others if each.path == self.path and each not in others]
-        for other in others:
-            words.append(f"left alone: {_short(other.trouble, other.path)}")
+        choices: dict[Any, str] = {}
+        beside = [each for each in found.refused if each.path.parent in self._video.folders]
+        in_the_way = [each for each in found.refused if each.path == self.path and each not in beside]
+        for path, reason, has_marks in (*beside, *in_the_way):
+            words.append(f"left alone: {_short(reason, path)}")
             if found.path is None:
-                choices |= self._offer(other.path) if other.has_marks else {}
-                choices |= self._rename() if other.path == self.path else {}
+                choices |= self._offer(path) if has_marks else {}
+                choices |= self._rename() if path == self.path else {}
         for folder in dict.fromkeys((self.path.parent, self._working_folder)):
-            left = folder / f"{self._video.name}.marks.unsaved.json"
-            words += [f"{left.name} has marks that could not be saved earlier"] if left.exists() else []
-        is_wrong = bool(others) and found.path is None
+            if (folder / self._unsaved_name).exists():
+                words.append(f"{self._unsaved_name} has marks that could not be saved earlier")
+        is_wrong = bool(beside or in_the_way) and found.path is None
         self._settle(_state("; ".join(words), wrong=is_wrong, choices=choices))
 
     def _settle(self, state: dict[str, Any]) -> None:
-        """Tell how it stands, as long as nothing is changed."""
+        """Say what is true until the next change."""
+        self._trouble, self._settled = "", state
+        self._say(state)
+
+    def _say(self, state: dict[str, Any]) -> None:
         with self._telling:
-            self._state, self._is_waiting = state, False
+            self._told = state
             self._tell(state)
 
     def _called(self, path: Path) -> str:
@@ -234,21 +241,18 @@ class MarkKeeper:
 
 
 def _state(
-    text: str, *, at: float | None = None, wrong: bool = False, choices: dict[str, str] | None = None
+    text: str, *, at: float | None = None, wrong: bool = False, choices: dict[Any, str] | None = None
 ) -> dict[str, Any]:
     pairs = [list(pair) for pair in (choices or {}).items()]
     return {"text": text, "at": at, "wrong": wrong, "choices": pairs}
 
 
+_WAITING = _state("not saved yet")
+
+
 def _short(words: str, path: Path) -> str:
     """Return a message about a file with its name in place of the whole path."""
     return words.replace(printable(path), printable(path.name))
-
-
-def save_all() -> None:
-    """Save the marks of all browsers that are open."""
-    for keeper in list(_open):
-        keeper.flush()
 
 
 @atexit.register

@@ -1,17 +1,16 @@
-"""Marks: the frames and ranges of a video that somebody has marked, and the file beside it."""
+"""Marks: the marked frames and ranges of a video, with undo, and their file."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from ..base import Identity, integer, new_rlock
-from . import steps as mark_steps
-from .file import MarksFile
-from .format import (
+from ..base import Identity, integer, new_rlock, one_of
+from .contents import (
     Contents,
     FrameMark,
     RangeMark,
@@ -19,12 +18,17 @@ from .format import (
     checked_index,
     checked_label,
     checked_range,
-    marks_data,
+    spans,
 )
-from .history import History
-from .merge import Keep, merge
+from .file import MarksFile, marks_data
+from .merge import Keep, with_change
 
+# More steps than a person makes. Each remembers all marks that there were, so that a program that marks every
+# frame of a film could fill the memory: the more marks there are, the fewer steps.
+MOST_STEPS, MOST_REMEMBERED = 10_000, 1_000_000
 _LABELS_SHOWN = 5
+
+Step = tuple[Contents, Contents]
 
 
 class Marks:
@@ -42,70 +46,71 @@ class Marks:
     >>> marks.undo(), list(marks)
     (True, [12])
 
-    To iterate over it gives the numbers of all marked frames, also those in ranges, sorted and each once; so
+    Iterating yields the numbers of all marked frames, including those in ranges, sorted and each once; so
     `sample_indices(reader, only=marks)` takes them, and `len(marks)` counts them. Ranges are half-open:
     `end` is one past the last frame. Each method that changes something is one step for `undo`, and returns
     whether it has changed anything. A label gets a colour when it is first used, one that people with any
-    kind of colour vision can tell from the others; it keeps it, also while nothing is marked with it.
+    kind of colour vision can tell from the others; it keeps it, even while nothing is marked with it.
     Threads may share the object.
 
     Args:
-        num_frames: How many frames the video has; what is not in it cannot be marked. None does not check.
+        num_frames: How many frames the video has; others cannot be marked. None does not check.
     """
 
     def __init__(self, num_frames: int | None = None):
         self.num_frames = num_frames
-        self._history = History(mark_steps.values_of(Contents()))
-        self._lock = new_rlock()
-        self._observers: list[tuple[Callable[[Marks], object]]] = []
         self.video: Identity | None = None
-        """Which video they are of; files of marks say so."""
+        """The video that the marks are of; files of marks say so."""
+        self._now = Contents()
+        self._done: deque[Step] = deque()
+        self._undone: deque[Step] = deque()
+        self._lock = new_rlock()
+        self._observers: dict[object, Callable[[Marks], object]] = {}
         self._files: dict[str, MarksFile] = {}
 
     @property
     def frames(self) -> tuple[FrameMark, ...]:
         """The frames that are marked one by one, in order."""
-        return tuple(FrameMark(*each) for each in sorted(self.contents.frames.items()))
+        return tuple(FrameMark(*each) for each in sorted(self._now.frames.items()))
 
     @property
     def ranges(self) -> tuple[RangeMark, ...]:
         """The marked ranges, in order: by start, end and label. They may overlap."""
-        return tuple(sorted(self.contents.ranges))
+        return tuple(sorted(self._now.ranges))
 
     @property
     def labels(self) -> tuple[str, ...]:
         """All labels, in the order in which they became known."""
-        return tuple(self.colours)
+        return tuple(self._now.colours)
 
     @property
     def colours(self) -> dict[str, str]:
         """The colour of each label, such as "#0072B2"."""
-        return dict(self.contents.colours)
+        return dict(self._now.colours)
 
     @property
     def contents(self) -> Contents:
         """All of it, as it is now."""
-        with self._lock:
-            return replace(mark_steps.contents_of(self._history.values), video=self.video)
+        return replace(self._now, video=self.video)
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return self._history.can_undo
+        """True if there is a step to take back."""
+        return bool(self._done)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to make again."""
-        return self._history.can_redo
+        """True if a step was undone, and nothing was changed since."""
+        return bool(self._undone)
 
     def labels_at(self, index: int) -> tuple[str, ...]:
-        """The labels of a frame, its own and those of the ranges it is in, each once."""
-        contents = self.contents
-        around = [each.label for each in sorted(contents.ranges) if each.start <= index < each.end]
-        return tuple(dict.fromkeys((*contents.frames.get(index, ()), *around)))
+        """Return the labels of a frame, its own and those of the ranges around it, each once."""
+        now = self._now
+        around = [each.label for each in sorted(now.ranges) if each.start <= index < each.end]
+        return tuple(dict.fromkeys((*now.frames.get(index, ()), *around)))
 
     def add_frame(self, index: int, label: str | None = None) -> bool:
-        """Marks a frame; one that is marked already gets the label as well.
+        """Mark a frame; one that is marked already gets the label as well.
 
         Raises:
             IndexError: The video has no such frame.
@@ -113,111 +118,112 @@ class Marks:
         """
         number = checked_index(index, self.num_frames)
         labels = () if label is None else (checked_label(label),)
-        return self._change(mark_steps.add_frame, number, labels)
+        return self._change(lambda now: now.with_frame(number, labels))
 
     def add_range(self, start: int, end: int, label: str) -> bool:
-        """Marks the frames from `start` up to, not including, `end`.
+        """Mark the frames from `start` up to, not including, `end`.
 
         Raises:
             IndexError: It is not in the video.
             ValueError: There are no frames in it, a number is negative, or `label` is empty.
         """
-        return self._change(mark_steps.add_range, checked_range(start, end, label, self.num_frames))
+        new = checked_range(start, end, label, self.num_frames)
+        return self._change(lambda now: now.with_range(new))
 
     def remove_frame(self, index: int, label: str | None = None) -> bool:
-        """Takes a label from a marked frame, and with the last one, or for None, the mark itself.
+        """Take a label from a marked frame; the last one, or None, takes the mark itself as well.
 
         Raises:
-            ValueError: The frame is not marked, or not so. Ranges do not count.
+            ValueError: The frame is not marked, or has no such label. Ranges do not count.
         """
-        return self._change(mark_steps.remove_frame, integer(index, "index"), label)
+        number = integer(index, "index")
+        return self._change(lambda now: now.without_frame(number, label))
 
     def remove_range(self, start: int, end: int, label: str) -> bool:
-        """Removes a range as it was added.
+        """Remove a range as it was added.
 
         Raises:
             ValueError: There is no such range.
         """
         gone = RangeMark(integer(start, "start"), integer(end, "end"), label)
-        return self._change(mark_steps.remove_range, gone)
+        return self._change(lambda now: now.without_range(gone))
 
     def remove_label(self, label: str) -> bool:
-        """Removes a label with its colour, and the marks that have no other.
+        """Remove a label with its colour, and the marks that have no other.
 
         Raises:
             ValueError: There is no such label.
         """
-        return self._change(mark_steps.remove_label, label)
+        return self._change(lambda now: now.without_label(label))
 
     def rename(self, old: str, new: str) -> bool:
-        """Gives a label another name everywhere. One that exists takes the marks over and keeps its colour.
+        """Give a label another name everywhere. One that exists takes the marks over and keeps its colour.
 
         Raises:
             ValueError: There is no label `old`, or `new` is empty.
         """
-        return self._change(mark_steps.rename, old, checked_label(new))
+        checked_label(new)
+        return self._change(lambda now: now.renamed(old, new))
 
     def recolour(self, label: str, colour: str) -> bool:
-        """Gives a label another colour, such as "#0072B2".
+        """Give a label another colour, such as "#0072B2".
 
         Raises:
-            ValueError: There is no such label, or it is no such colour.
+            ValueError: There is no such label, or `colour` is not written like that.
         """
-        return self._change(mark_steps.recolour, label, checked_colour(colour))
+        checked_colour(colour)
+        return self._change(lambda now: now.recoloured(label, colour))
 
     def clear(self) -> bool:
-        """Removes all marks and labels."""
-        return self._change(mark_steps.clear)
+        """Remove all marks and labels."""
+        return self._change(lambda now: Contents(extra=now.extra))
 
     def replace(self, other: Marks) -> bool:
-        """Takes over what other marks hold, in one step: `marks.replace(Marks.load(path))`.
+        """Take over the marks of another object, in one step: `marks.replace(Marks.load(path))`.
 
         Raises:
-            IndexError: Some of it is not in the video.
+            IndexError: Some of them are not in the video.
         """
         new = other.contents
-        for index in new.frames:
-            checked_index(index, self.num_frames)
-        for each in new.ranges:
-            checked_range(each.start, each.end, each.label, self.num_frames)
-        return self._change(mark_steps.replace, new)
+        new.check_inside(self.num_frames)
+        return self._change(lambda _: new)
 
     def undo(self) -> bool:
-        """Takes the last step back; False where there is none."""
-        return self._notify_if(lambda: self._moved(self._history.undo))
+        """Take the last step back; False where there is none. Marks that came from elsewhere stay."""
+        return self._notify_if(lambda: self._move(self._done, self._undone))
 
     def redo(self) -> bool:
-        """Makes the step again that was taken back last; False where there is none."""
-        return self._notify_if(lambda: self._moved(self._history.redo))
+        """Repeat the step that was undone last; False where there is none."""
+        return self._notify_if(lambda: self._move(self._undone, self._done))
 
     def observe(self, callback: Callable[[Marks], object]) -> Callable[[], None]:
         """Have `callback(marks)` called after each change or `save`, by the thread that has made it.
 
-        All are called, even if one fails; then the first error is raised.
+        All callbacks are called, even if one fails; then the first error is raised.
 
         Returns:
-            A function that ends this.
+            A function that ends the calls.
         """
-        entry = (callback,)  # the same callback may be given twice
+        key = object()  # the same callback may be given twice
         with self._lock:
-            self._observers.append(entry)
+            self._observers[key] = callback
 
         def end() -> None:
             with self._lock:
-                self._observers = [each for each in self._observers if each is not entry]
+                self._observers.pop(key, None)
 
         return end
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a file of marks says: `frames`, `ranges` and `colors`."""
-        return marks_data(self.contents)
+        """Return the marks as a file has them: `frames`, `ranges` and `colors`."""
+        return marks_data(self._now)
 
     def save(self, path: str | os.PathLike[str], *, keep: Keep | None = None) -> Path:
         """Write a JSON file, which appears under its name when it is complete.
 
         `{"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 3, "end": 6, "label": "run"}]}`,
         and `"colors": {"jump": "#0072B2", ...}` where they are not those that `load` gives by itself.
-        Marks of a frame browser also say of which `"video"` they are.
+        Marks of a frame browser also name the `"video"` that they are of.
 
         Marks that others have written there since these were loaded or saved are taken in. What was there
         before this object wrote to the file stays beside it, as `<name>.before.json`.
@@ -234,8 +240,8 @@ class Marks:
             PermissionError: The file or the folder is read-only.
             ValueError: There is a file that holds no marks, or no such `keep`.
         """
-        if keep not in (None, "both", "theirs", "mine"):
-            raise ValueError(f"keep={keep!r} must be 'both', 'theirs', 'mine' or None")
+        if keep is not None:
+            one_of(keep, get_args(Keep), "keep")
         mine = self.contents
         self.take_in(mine, self.file(path).write(mine, keep))
         self._notify_if(lambda: True)  # a browser that waited for an answer has it
@@ -260,20 +266,16 @@ class Marks:
         return marks
 
     def file(self, path: str | os.PathLike[str]) -> MarksFile:
-        """Return a file, with what these marks know of it."""
+        """Return the file with this path; it remembers which of its marks were taken in here."""
         with self._lock:
             return self._files.setdefault(os.path.realpath(path), MarksFile(path, self.num_frames))
 
     def take_in(self, before: Contents, after: Contents) -> None:
-        """Apply changes that were made elsewhere; that is no step for `undo`."""
+        """Make a change that was made elsewhere, from `before` to `after`; that is no step for `undo`."""
 
         def act() -> bool:
-            now = self.contents
-            new = now if before == after else merge(before, now, after).contents
-            if new == now:
-                return False
-            self._history.take_in(*mark_steps.taken_in(self._history.values, new))
-            return True
+            old, self._now = self._now, with_change(self._now, before, after)
+            return self._now != old
 
         self._notify_if(act)
 
@@ -281,48 +283,55 @@ class Marks:
         return (number for span in self._spans() for number in span)
 
     def __len__(self) -> int:
-        return sum(len(span) for span in self._spans())
+        return sum(map(len, self._spans()))
 
     def __contains__(self, index: object) -> bool:
         return any(index in span for span in self._spans())
 
     def __eq__(self, other: object) -> bool:
-        return self.contents == other.contents if isinstance(other, Marks) else NotImplemented
+        return self._now == other._now if isinstance(other, Marks) else NotImplemented
 
     def __repr__(self) -> str:
-        contents = self.contents
-        labels = [repr(label) for label, _ in contents.colours]
+        labels = list(map(repr, self.labels))
         more = [f"{len(labels) - _LABELS_SHOWN} more"] if len(labels) > _LABELS_SHOWN else []
-        counts = f"{_count(len(contents.frames), 'frame')}, {_count(len(contents.ranges), 'range')}"
+        counts = f"{_count(len(self._now.frames), 'frame')}, {_count(len(self._now.ranges), 'range')}"
         return f"Marks({counts}; labels: {', '.join(labels[:_LABELS_SHOWN] + more) or 'none'})"
 
     def _spans(self) -> list[range]:
-        """The marked frames as ranges that are sorted and do not touch."""
-        contents, spans = self.contents, list[range]()
-        single = [(index, index + 1) for index in contents.frames]
-        for start, end in sorted([*single, *((each.start, each.end) for each in contents.ranges)]):
-            if spans and start <= spans[-1].stop:
-                spans[-1] = range(spans[-1].start, max(end, spans[-1].stop))
-            else:
-                spans.append(range(start, end))
-        return spans
+        return spans(self._now.frames, self._now.ranges)
 
-    def _change(self, step: Callable[..., mark_steps.Values], *arguments: Any) -> bool:
-        return self._notify_if(lambda: self._history.change(step(self._history.values, *arguments)))
+    def _change(self, change: Callable[[Contents], Contents]) -> bool:
+        """Make one step, unless it changes nothing."""
 
-    def _moved(self, move: Callable[[], bool]) -> bool:
-        """Undo or redo a step. Labels whose colour went with it, while others use them, get a new one."""
-        has_changed = move()
-        if has_changed:
-            self._history.put(mark_steps.healed(self._history.values))
-        return has_changed
+        def act() -> bool:
+            old, new = self._now, change(self._now)
+            if new == old:
+                return False
+            self._now = new
+            self._done.append((old, new))
+            self._undone.clear()
+            num_marks = len(new.frames) + len(new.ranges)
+            while len(self._done) > min(MOST_STEPS, MOST_REMEMBERED // max(num_marks, 1) + 1):
+                self._done.popleft()
+            return True
+
+        return self._notify_if(act)
+
+    def _move(self, source: deque[Step], target: deque[Step]) -> bool:
+        """Undo the last step in `source`; in `target` is the step that undoes that."""
+        if not source:
+            return False
+        old, new = source.pop()
+        self._now = with_change(self._now, new, old)
+        target.append((new, old))
+        return True
 
     def _notify_if(self, act: Callable[[], bool]) -> bool:
-        """Does it, and tells the observers if anything has changed; they may come back from other threads."""
+        """Act, and call the observers if that has changed something; they may use other threads."""
         with self._lock:
-            has_changed, observers = act(), list(self._observers)
+            has_changed, observers = act(), list(self._observers.values())
         errors = []
-        for (callback,) in observers if has_changed else ():
+        for callback in observers if has_changed else ():
             try:
                 callback(self)
             except Exception as error:

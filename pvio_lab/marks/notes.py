@@ -1,19 +1,28 @@
-"""Which frames of a video carry what, whoever has written it down. Pure: no file is read here."""
+"""The annotated frames of a video, and those in marks, Python objects and tables."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .format import Contents, RangeMark, checked_index, checked_label
+from ..base import in_short, read_side_file
+from ..errors import printable
+from .contents import Contents, RangeMark, checked_index, checked_label, spans
 
 # More labels on every frame are no annotation any more, and would make endless files.
 _MOST_LABELS = 1000
+_FRAME_COLUMNS = ("frame", "frame_index", "frame_number", "index")
+_LABEL_COLUMNS = ("label", "labels")
+_DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True)
@@ -28,27 +37,25 @@ class FrameNotes:
     """
 
     frames: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    """The labels of each frame that is annotated by itself; none is possible, too."""
+    """The labels of each frame that is annotated by itself; there may be none."""
     ranges: tuple[RangeMark, ...] = ()
-    """Labels of frames that follow each other."""
+    """Labels of consecutive frames."""
     always: tuple[str, ...] = ()
     """Labels of the whole video. They hold on every frame, and make none an annotated one."""
 
     def numbers(self) -> list[int]:
-        """The annotated frames, in order, each once."""
-        spans = _merged((each.start, each.end) for each in self.ranges)
-        inside = {number for start, end in spans for number in range(start, end)}
-        return sorted(inside.union(self.frames))
+        """Return the annotated frames, in order, each once."""
+        return [number for span in spans(self.frames, self.ranges) for number in span]
 
     def labels_at(self, number: int) -> tuple[str, ...]:
-        """What holds on this frame: its own labels, those of ranges, and those of the video, each once."""
-        starts, ends = self._spans
+        """Return the labels of this frame: its own, those of ranges, and those of the video, each once."""
+        starts, ends = self._bounds
         here = np.flatnonzero((starts <= number) & (number < ends)).tolist()
         around = [self.ranges[place].label for place in here]
         return tuple(dict.fromkeys((*self.frames.get(number, ()), *around, *self.always)))
 
     def check(self, num_frames: int) -> None:
-        """Raises ValueError if it is about frames that the video does not have, or about far too much."""
+        """Raise a ValueError if a frame is not in the video, or if there are far too many labels."""
         last = max([*self.frames, *(each.end - 1 for each in self.ranges)], default=-1)
         if last >= num_frames:
             raise ValueError(f"frame {last} is annotated, and the video has {num_frames} frames")
@@ -57,37 +64,28 @@ class FrameNotes:
             raise ValueError(f"a frame has more than {_MOST_LABELS} labels, on average")
 
     @cached_property
-    def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         pairs = [(each.start, each.end) for each in self.ranges]
         starts, ends = np.array(pairs, np.int64).reshape(-1, 2).T
         return starts, ends
 
     def share(self, number: int, size: tuple[int, int]) -> dict[str, Any]:
-        """What belongs to one frame, for a file beside its image.
+        """Return the part that belongs to one frame, for a file beside its image.
 
         Args:
-            number: Which frame.
+            number: The frame.
             size: Width and height of the image.
         """
         return {"index": number, "labels": list(self.labels_at(number))}
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Return the same ranges without what they have in common."""
-    reached = 0
-    for start, end in sorted(spans):
-        if end > reached:
-            yield max(start, reached), end
-            reached = end
-
-
 def notes_of_marks(contents: Contents) -> FrameNotes:
-    """The notes in a file of marks."""
+    """Return marks as notes."""
     return FrameNotes(contents.frames, tuple(sorted(contents.ranges)))
 
 
 def notes_of_numbers(annotations: Any) -> FrameNotes:
-    """The notes in an object: marks, a mapping from frame numbers to labels, or mere numbers.
+    """Return the notes in an object: marks, a mapping from frame numbers to labels, or mere numbers.
 
     >>> notes_of_numbers({7: ["jump"], 2: "run"}).labels_at(2)
     ('run',)
@@ -104,14 +102,9 @@ def notes_of_numbers(annotations: Any) -> FrameNotes:
             "or frame numbers"
         )
     if isinstance(annotations, Mapping):
-        return FrameNotes({_number(key): _labels(value) for key, value in annotations.items()})
+        return FrameNotes({checked_index(key): _labels(value) for key, value in annotations.items()})
     labels_at = getattr(annotations, "labels_at", lambda number: ())
-    numbers = [_number(each) for each in annotations]
-    return FrameNotes({number: _labels(labels_at(number)) for number in numbers})
-
-
-def _number(value: Any) -> int:
-    return checked_index(value, None)
+    return FrameNotes({(number := checked_index(each)): _labels(labels_at(number)) for each in annotations})
 
 
 def _labels(labels: Any) -> tuple[str, ...]:
@@ -119,3 +112,75 @@ def _labels(labels: Any) -> tuple[str, ...]:
         return ()
     each = [labels] if isinstance(labels, str) else labels
     return tuple(dict.fromkeys(checked_label(label) for label in each))
+
+
+def read_label_table(path: Path) -> FrameNotes:
+    """Return the notes in a CSV file: one line for a frame, several where it has several labels.
+
+    The frame stands in a column named frame, frame_index, frame_number or index. Its labels are those in
+    columns named label or labels, where a semicolon or bar may stand between several; without such columns,
+    every other column makes labels such as "weather: rain". Values may be separated by commas, semicolons
+    or tabs.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no such table; the message names the file, the line, and what is wrong.
+    """
+    try:
+        return notes_of_table(read_side_file(path))
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{printable(path)} is no table of annotations: {in_short(error)}") from error
+
+
+def notes_of_table(text: str) -> FrameNotes:
+    r"""Return the notes in the text of such a table.
+
+    >>> notes_of_table("frame,label\n12,jump\n12,red shoes\n40,").frames
+    {12: ('jump', 'red shoes'), 40: ()}
+    """
+    header = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=header.count)
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    columns = [name.strip() for name in table.fieldnames or ()]
+    table.fieldnames = columns
+    frame_column = _frame_column(columns)
+    frames: dict[int, dict[str, None]] = {}
+    for row in table:
+        number = _frame_number(row.pop(frame_column), table.line_num)
+        frames.setdefault(number, {}).update(dict.fromkeys(_labels_in(row)))
+    return FrameNotes({number: tuple(labels) for number, labels in frames.items()})
+
+
+def _frame_column(columns: list[str]) -> str:
+    twice = [name for name, count in Counter(columns).items() if count > 1 and name]
+    if twice:
+        raise ValueError(f"it has the column {twice[0]!r} twice")
+    found = [name for name in columns if name.lower() in _FRAME_COLUMNS]
+    if len(found) != 1:
+        there_are = "two columns" if found else "no column"
+        raise ValueError(
+            f"it has {there_are} with the frame, which must be named {', '.join(_FRAME_COLUMNS[:-1])} or "
+            f"{_FRAME_COLUMNS[-1]}; its columns are {', '.join(map(repr, columns)) or 'none'}"
+        )
+    return found[0]
+
+
+def _frame_number(text: str | None, line: int) -> int:
+    stripped = (text or "").strip()
+    if not stripped.isdecimal():
+        raise ValueError(f"line {line}: the frame {text!r} must be a whole number, 0 or more")
+    try:
+        return checked_index(int(stripped))
+    except ValueError as error:
+        raise ValueError(f"line {line}: {error}") from None
+
+
+def _labels_in(row: dict[str, str | None]) -> Iterator[str]:
+    named = [value for column, value in row.items() if column and column.lower() in _LABEL_COLUMNS]
+    if named:
+        parts = (part for value in named for part in (value or "").replace("|", ";").split(";"))
+        yield from (part.strip() for part in parts if part.strip())
+        return
+    for column, value in row.items():
+        if column and isinstance(value, str) and value.strip():
+            yield f"{column}: {value.strip()}"

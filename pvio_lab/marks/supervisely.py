@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..base import not_negative_integer
-from .format import RangeMark, checked_index
+from .contents import RangeMark, checked_index
 from .notes import FrameNotes
 
 Json = dict[str, Any]
 
 # Every figure of an object gets the tags of the object.
 _MOST_TAGS = 1000
-# What only means something in the annotation of a whole video.
+# Keys that only mean something in the annotation of a whole video.
 _VIDEO_ONLY = ("frameRange", "key")
-# What a figure says about the object it shows, which an image annotation has in one place.
+# Keys of a figure that an image annotation has at its object.
 _OF_FIGURE = ("labelerLogin", "createdAt", "updatedAt", "nnCreated", "nnUpdated")
 
 
@@ -27,16 +27,16 @@ class SuperviselyNotes(FrameNotes):
     size: tuple[int, int] = (0, 0)
     """Width and height that the figures refer to."""
     description: str = ""
-    """What is said about the video."""
+    """The description of the video."""
     tags: tuple[Json, ...] = ()
     """The tags of the video."""
     objects: Mapping[str, Json] = field(default_factory=dict)
     """The objects by their keys."""
     figures: Mapping[int, tuple[Json, ...]] = field(default_factory=dict)
-    """What is drawn on each frame."""
+    """The figures on each frame."""
 
     def share(self, number: int, size: tuple[int, int]) -> Json:
-        """The image annotation of a frame; coordinates follow the size of the image.
+        """Return the image annotation of a frame; coordinates follow the size of the image.
 
         Raises:
             ValueError: There is a mask, and the image has another size than the video.
@@ -64,14 +64,14 @@ class SuperviselyNotes(FrameNotes):
 
 
 def is_supervisely(data: Any) -> bool:
-    """Whether a JSON document looks like a video annotation of Supervisely."""
+    """Return whether a JSON document looks like a video annotation of Supervisely."""
     return (
         isinstance(data, dict) and isinstance(data.get("size"), dict) and {"frames", "objects"} <= set(data)
     )
 
 
 def notes_of_supervisely(data: Json) -> SuperviselyNotes:
-    """The notes in a video annotation.
+    """Return the notes in a video annotation.
 
     >>> tag = {"name": "weather", "value": "rain", "frameRange": [4, 5]}
     >>> size = {"height": 90, "width": 160}
@@ -109,13 +109,13 @@ def notes_of_supervisely(data: Json) -> SuperviselyNotes:
 
 
 def tag_text(tag: Json) -> str:
-    """{"name": "weather", "value": "rain"} -> 'weather: rain'."""
+    """Write a tag in words: {"name": "weather", "value": "rain"} -> 'weather: rain'."""
     value = tag.get("value")
     return str(tag["name"]) if value is None else f"{tag['name']}: {value}"
 
 
 def scaled_geometry(geometry: Json, scale: tuple[float, float]) -> Json:
-    """The same shape in an image of another size.
+    """Return the same shape in an image of another size.
 
     >>> scaled_geometry({"points": {"exterior": [[10, 20], [30, 40]], "interior": []}}, (0.5, 0.5))
     {'points': {'exterior': [[5, 10], [15, 20]], 'interior': []}}
@@ -137,7 +137,7 @@ def scaled_geometry(geometry: Json, scale: tuple[float, float]) -> Json:
 
 
 def _scaled(points: Any, scale: tuple[float, float]) -> Any:
-    """A point, or points in lists however deep; whole numbers stay whole."""
+    """Scale a point, or points in nested lists; whole numbers stay whole."""
     if len(points) == 2 and not any(isinstance(each, list) for each in points):
         pairs = zip(points, scale, strict=True)
         return [round(at * by) if isinstance(at, int) else at * by for at, by in pairs]
@@ -145,19 +145,19 @@ def _scaled(points: Any, scale: tuple[float, float]) -> Any:
 
 
 def _tags_at(tags: Iterable[Json], number: int) -> list[Json]:
-    """The tags that hold on a frame, as tags of an image."""
+    """Return the tags that hold on a frame, as tags of an image."""
     valid = (tag for tag in tags if (span := _span(tag)) is None or number in span)
     return [{key: value for key, value in tag.items() if key not in _VIDEO_ONLY} for tag in valid]
 
 
 def _span(tag: Json) -> range | None:
-    """The frames of a tag, the last one included; None for all."""
+    """Return the frames of a tag, including the last one; None for all."""
     pair = tag.get("frameRange")
     if pair is None:
         return None
     if not (isinstance(pair, list) and len(pair) == 2):
         raise ValueError(f"the frameRange of tag {tag['name']!r} must be a list of two frames, not {pair!r}")
-    first, last = (checked_index(each, None) for each in pair)
+    first, last = (checked_index(each) for each in pair)
     if first > last:
         raise ValueError(f"the frameRange of tag {tag['name']!r} ends before it begins: {pair}")
     return range(first, last + 1)
@@ -166,7 +166,7 @@ def _span(tag: Json) -> range | None:
 def _figures(data: Json, objects: Mapping[str, Json]) -> dict[int, tuple[Json, ...]]:
     figures: dict[int, list[Json]] = {}
     for frame in _entries(data, "frames", ("index", "figures")):
-        number = checked_index(frame["index"], None)
+        number = checked_index(frame["index"])
         drawn = tuple(_entries(frame, "figures", ("objectKey", "geometryType", "geometry")))
         for figure in drawn:
             if figure["objectKey"] not in objects:
@@ -179,7 +179,7 @@ def _figures(data: Json, objects: Mapping[str, Json]) -> dict[int, tuple[Json, .
 
 
 def _entries(data: Json, key: str, names: tuple[str, ...]) -> list[Json]:
-    """The objects of a list, each of which must have these keys."""
+    """Return the objects of a list, each of which must have these keys."""
     entries: Any = data.get(key) or []
     if not isinstance(entries, list):
         raise ValueError(f'"{key}" must be a list')

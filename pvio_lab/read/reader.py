@@ -103,6 +103,11 @@ class VideoReader(FrameReader):
         self._is_closed = False
 
     @property
+    def source(self) -> str | PathLike[str]:
+        """The path or URL that was opened, as it was given."""
+        return self._source
+
+    @property
     def fps(self) -> float:
         """Frames a second, on average."""
         return self.info.fps

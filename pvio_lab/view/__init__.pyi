@@ -4,5 +4,5 @@ from .panels.explorer import WorkerExplorer as WorkerExplorer
 from .panels.explorer import explore_workers as explore_workers
 from .panels.profiler import ThroughputProfiler as ThroughputProfiler
 from .panels.profiler import profile_throughput as profile_throughput
-from .plots import filmstrip as filmstrip
 from .plots import plot_gops as plot_gops
+from .stills import filmstrip as filmstrip

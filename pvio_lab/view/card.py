@@ -1,9 +1,9 @@
-"""Cards for notebooks: HTML with the facts of a video and a strip of its frames."""
+"""Cards of videos, and tables of many: a filmstrip, facts, scans and samples."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from html import escape
 from itertools import pairwise
@@ -13,40 +13,85 @@ from typing import Any
 import numpy as np
 
 from ..errors import VideoError
-from .html import PALE, WRONG, Facts, box, facts_html, row_html, table_html
+from .html import PALE, WRONG, Facts, box, facts_html, table_html
 from .stills import Still, spread, stills, to_jpeg
 
 NUM_STILLS = 6
 STILL_SIZE = (144, 144)
-# Every card is stored in its notebook, so its pictures together stay under this.
+# Every card is stored in its notebook, so its pictures together stay below this size.
 MAX_PICTURE_BYTES = 30_000
 QUALITIES = (80, 65, 50, 35, 20, 5)
 MAX_ROWS = 200
 SCAN_COLUMNS = ("file", "result", "frames", "damaged frames", "rate", "read by", "seconds")
+SAMPLE_COLUMNS = ("video", "result", "frames", "images", "kept from before", "seconds")
 
 
 def reader_card(reader: Any) -> str:
-    """The card of an open reader: a filmstrip, and what is known about the video."""
+    """Draw the card of an open reader: a filmstrip, and the facts of the video."""
     facts = _info_facts(reader.info) + _index_facts(getattr(reader, "index", None))
     return box(_name(reader.info.path), _strip_html(reader), facts_html(facts))
 
 
 def info_table(info: Any) -> str:
-    """The facts of a video as a small table."""
+    """Draw the facts of a video as a small table."""
     return box(_name(info.path), facts_html(_info_facts(info)))
 
 
 def scan_table(report: Any) -> str:
-    """A scan as a table, one row a file; of a long one the bad files first, and not all of the good ones."""
+    """Draw a scan, one row a file."""
+    heading = f"{len(report)} files scanned, {len(report.bad)} bad"
+    return _file_table(heading, SCAN_COLUMNS, report, _scan_cells, right=())
+
+
+def sample_table(report: Any) -> str:
+    """Draw a report of sampled videos, one row a video."""
+    heading = f"{len(report)} videos sampled, {report.num_images} images, {len(report.bad)} bad"
+    return _file_table(heading, SAMPLE_COLUMNS, report, _sample_cells, right=range(2, len(SAMPLE_COLUMNS)))
+
+
+def _file_table(
+    heading: str, columns: Sequence[str], report: Any, cells: Callable[[Any], Sequence[str]], right: Any
+) -> str:
+    """Draw one row a file; of a long report the bad ones first, and not all of the good ones."""
     rows = sorted(report, key=lambda row: row.ok) if len(report) > MAX_ROWS else list(report)
-    lines = [row_html(_scan_cells(row), wrong=not row.ok) for row in rows[:MAX_ROWS]]
-    more = f"... and {len(rows) - MAX_ROWS} more" if len(rows) > MAX_ROWS else ""
-    heading = f"{len(rows)} files scanned, {len(report.bad)} bad"
-    return box(heading, table_html(SCAN_COLUMNS, lines), more)
+    table = table_html(columns, ((cells(row), not row.ok) for row in rows[:MAX_ROWS]), right=right)
+    return box(heading, table, f"... and {len(rows) - MAX_ROWS} more" if len(rows) > MAX_ROWS else "")
+
+
+def _scan_cells(row: Any) -> tuple[str, ...]:
+    promised = "" if row.frames_promised in (None, row.frames_decoded) else f" of {row.frames_promised}"
+    return (
+        str(row.path),
+        "good" if row.ok else row.error or "damaged",
+        f"{row.frames_decoded}{promised}",
+        _runs(row.damaged_frames),
+        "variable" if row.is_variable_rate else "",
+        row.engine or "",
+        f"{row.seconds:.2f}",
+    )
+
+
+def _sample_cells(row: Any) -> tuple[str, ...]:
+    return (
+        str(row.source),
+        "good" if row.ok else row.error or "incomplete",
+        "" if row.num_frames is None else str(row.num_frames),
+        str(row.num_images),
+        str(row.num_kept or ""),
+        f"{row.seconds:.2f}",
+    )
+
+
+def _runs(numbers: Sequence[int], most: int = 8) -> str:
+    """Shorten numbers: (3, 4, 5, 9) -> '3 to 5, 9'."""
+    breaks = [i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1]
+    parts = [numbers[i:j] for i, j in pairwise([0, *breaks, len(numbers)])] if numbers else []
+    texts = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
+    return ", ".join([*texts[:most], *(["..."] if len(texts) > most else [])])
 
 
 def _strip_html(reader: Any) -> str:
-    """The frames side by side; where some cannot be decoded, the others and a sentence."""
+    """Draw frames side by side; where some cannot be decoded, the others and a sentence."""
     shown, trouble = _decodable(reader)
     note = f'<div style="{WRONG}; margin: 0 0 6px">{escape(trouble)}</div>' if trouble else ""
     if not shown:
@@ -63,7 +108,7 @@ def _strip_html(reader: Any) -> str:
 
 
 def _decodable(reader: Any) -> tuple[list[Still], str]:
-    """Small pictures of some frames, and what is wrong with those that are missing."""
+    """Return small pictures of some frames, and the reason why others are missing."""
     numbers = spread(reader, NUM_STILLS)
     try:
         return stills(reader, numbers, STILL_SIZE), ""
@@ -77,7 +122,7 @@ def _decodable(reader: Any) -> tuple[list[Still], str]:
 
 
 def _jpegs(shown: Sequence[Still]) -> list[str]:
-    """The pictures as base64, as good as together they may be."""
+    """Return the pictures as base64, in the best quality in which they are small enough."""
     pictures: list[bytes] = []
     for quality in QUALITIES:
         pictures = [to_jpeg(still.picture, quality) for still in shown]
@@ -127,13 +172,13 @@ def _sound(audio: Any) -> str:
 
 
 def _container(info: Any) -> str:
-    """One of the names ffmpeg gives a family of containers: 'mov,mp4,m4a' for clip.mp4 -> 'mp4'."""
+    """Pick one of ffmpeg's names for a family of containers: 'mov,mp4,m4a' for clip.mp4 -> 'mp4'."""
     names, ending = info.container.split(","), PurePath(info.path).suffix[1:].lower()
     return str(ending if ending in names else names[0])
 
 
 def _bytes_text(size: float | None) -> str:
-    """1536 -> '1.5 KiB'."""
+    """Write a size in words: 1536 -> '1.5 KiB'."""
     if size is None:
         return "of unknown length"
     power = min(max(int(size).bit_length() - 1, 0) // 10, 4)
@@ -141,27 +186,6 @@ def _bytes_text(size: float | None) -> str:
 
 
 def _name(path: str | PurePath) -> str:
-    """The last part of a path or URL, without what is too long to read."""
+    """Return the last part of a path or URL; of a long one, its beginning and end."""
     name = str(path).rstrip("/").rpartition("/")[2] if "://" in str(path) else PurePath(path).name
     return name if len(name) <= 100 else f"{name[:60]} ... {name[-30:]}"
-
-
-def _scan_cells(row: Any) -> tuple[str, ...]:
-    promised = "" if row.frames_promised in (None, row.frames_decoded) else f" of {row.frames_promised}"
-    return (
-        str(row.path),
-        "good" if row.ok else row.error or "damaged",
-        f"{row.frames_decoded}{promised}",
-        _runs(row.damaged_frames),
-        "variable" if row.is_variable_rate else "",
-        row.engine or "",
-        f"{row.seconds:.2f}",
-    )
-
-
-def _runs(numbers: Sequence[int], most: int = 8) -> str:
-    """(3, 4, 5, 9) -> '3 to 5, 9'."""
-    breaks = [i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1]
-    parts = [numbers[i:j] for i, j in pairwise([0, *breaks, len(numbers)])] if numbers else []
-    texts = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
-    return ", ".join([*texts[:most], *(["..."] if len(texts) > most else [])])

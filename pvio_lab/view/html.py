@@ -1,50 +1,76 @@
-"""Figures as drawings inside a page, in its own colours, and read aloud as a sentence."""
+"""HTML for notebooks: boxes, tables, figures, and the static copy that a notebook keeps of a widget."""
 
 from __future__ import annotations
 
+import base64
 import io
 import re
-from collections.abc import Container, Iterable
+import uuid
+from collections.abc import Callable, Container, Iterable, Sequence
 from html import escape
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ..base import new_lock
 from ..errors import printable
+from .stills import Pixels, to_jpeg
 
 TEXT = "color: var(--jp-content-font-color1, inherit)"
 PALE = "color: var(--jp-content-font-color2, #808080)"
 WRONG = "color: var(--jp-error-color1, #d32f2f)"
-TABLE = "border-collapse: collapse; margin: 0; font-size: 12px; width: 100%; table-layout: auto"
-LINE = "border: 0; border-top: 1px solid var(--jp-border-color2, #80808060)"
-CELL = "text-align: left; vertical-align: top; padding: 3px 10px 3px 0; background: transparent"
+_TABLE = "border-collapse: collapse; margin: 0; font-size: 12px; width: 100%; table-layout: auto"
+_LINE = "border: 0; border-top: 1px solid var(--jp-border-color2, #80808060)"
+_FACT = f"text-align: left; vertical-align: top; padding: 3px 10px 3px 0; background: transparent; {_LINE}"
 
 Facts = list[tuple[str, str]]
 
 
 def box(heading: str, *parts: str, width: int = 720) -> str:
-    """A heading, and what belongs under it, at most so many pixels wide."""
+    """Return a heading with parts below it, at most so many pixels wide."""
     title = f'<div style="font-weight: 600; margin: 0 0 6px; overflow-wrap: anywhere">{_text(heading)}</div>'
     return f'<div style="max-width: {width}px; line-height: 1.4; {TEXT}">{title}{"".join(parts)}</div>'
 
 
-def table_html(header: Iterable[str], lines: Iterable[str], *, right: Container[int] = ()) -> str:
-    """A table of lines that `row_html` has made."""
-    return f'<table style="{TABLE}">{row_html(header, "th", right=right)}{"".join(lines)}</table>'
+def note_html(text: str, *, style: str = f"{PALE}; margin: 6px 0 2px") -> str:
+    """Return a line of text."""
+    return f'<div style="{style}; overflow-wrap: anywhere">{escape(text)}</div>'
 
 
-def row_html(
-    cells: Iterable[str], tag: str = "td", *, wrong: bool = False, right: Container[int] = ()
+def table_html(
+    header: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], *, right: Container[int] = ()
 ) -> str:
-    """One line of a table; `right` are the columns that are set to the right, as numbers are."""
-    line = f"{LINE}; background: transparent; {WRONG if wrong else TEXT}"
+    """Return a table.
+
+    Args:
+        header: The names of the columns.
+        rows: The cells of each row, and whether something is wrong with it.
+        right: Columns that are aligned to the right, as numbers are.
+    """
+    lines = (_row(cells, "td", is_wrong, right) for cells, is_wrong in rows)
+    return f'<table style="{_TABLE}">{_row(header, "th", False, right)}{"".join(lines)}</table>'
+
+
+def facts_html(facts: Facts) -> str:
+    """Return labels and their facts as a table."""
+    rows = (
+        f'<tr><th scope="row" style="{_FACT}; {PALE}; font-weight: 400; white-space: nowrap">{label}</th>'
+        f'<td style="{_FACT}; {TEXT}; width: 100%; overflow-wrap: anywhere">{_text(fact)}</td></tr>'
+        for label, fact in facts
+    )
+    return f'<table style="{_TABLE}">{"".join(rows)}</table>'
+
+
+def _row(cells: Iterable[str], tag: str, is_wrong: bool, right: Container[int]) -> str:
+    """Every cell is stored with its style, so what is common to a row stands at the row."""
+    style = f"{_LINE}; background: transparent; {WRONG if is_wrong else TEXT}"
     parts = (_cell(tag, cell, column in right) for column, cell in enumerate(cells))
-    return f'<tr style="{line}">{"".join(parts)}</tr>'
+    return f'<tr style="{style}">{"".join(parts)}</tr>'
 
 
 def _cell(tag: str, text: str, is_right: bool) -> str:
-    """Every cell is stored with its style, so what a whole line has in common stands at the line."""
     align = "text-align: right" if is_right else "text-align: left"
     wrap = "; white-space: nowrap" if is_right and tag == "td" else ""
     height = "top" if tag == "td" else "bottom"
@@ -53,26 +79,14 @@ def _cell(tag: str, text: str, is_right: bool) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that anybody may have written, without signs that turn or hide what stands beside it."""
+    """Escape a text that anybody may have written, and signs that turn or hide other text."""
     return escape(printable(text, keep="\n"))
-
-
-def facts_html(facts: Facts) -> str:
-    """Labels and what they say, as a table."""
-    label_style = f"{CELL}; {LINE}; {PALE}; font-weight: 400; white-space: nowrap"
-    fact_style = f"{CELL}; {LINE}; {TEXT}; width: 100%; overflow-wrap: anywhere"
-    rows = (
-        f'<tr><th scope="row" style="{label_style}">{label}</th>'
-        f'<td style="{fact_style}">{_text(fact)}</td></tr>'
-        for label, fact in facts
-    )
-    return f'<table style="{TABLE}">{"".join(rows)}</table>'
 
 
 # matplotlib's memory of fonts is shared by all figures.
 _DRAWING = new_lock()
 _WIDTH_INCHES, _MOST_PIXELS = 7.0, 760
-# What matplotlib asks of every line in the page is asked of this drawing only.
+# matplotlib asks this of every line in the page; here it is asked of one drawing.
 _STYLE = (
     f"display: block; width: 100%; max-width: {_MOST_PIXELS}px; height: auto; "
     "stroke-linejoin: round; stroke-linecap: butt; "
@@ -81,7 +95,10 @@ _STYLE = (
 
 
 def figure_html(figure: Figure, words: str) -> str:
-    """The figure without a ground; what is black in it has the colour of the text around it."""
+    """Return a figure without a background as SVG, which is read aloud as `words`.
+
+    Its black parts have the colour of the text around it.
+    """
     drawn = io.StringIO()
     with _DRAWING, rc_context({"svg.fonttype": "none"}):  # letters stay letters: a fifth of the size
         figure.set_size_inches(_WIDTH_INCHES, figure.get_size_inches()[1])
@@ -93,3 +110,62 @@ def figure_html(figure: Figure, words: str) -> str:
     inside = inside.replace("#000000", "currentColor")
     label = escape(words, quote=True)
     return f'<svg role="img" aria-label="{label}" {box and box[0]} style="{_STYLE}">{inside}'
+
+
+# A live widget has this class; then its static copy is hidden.
+LIVE = "pvio-live"
+LIVE_STYLE = f".jp-OutputArea-child:has(.{LIVE}) + .jp-OutputArea-child:has(.pvio-kept) {{ display: none; }}"
+# Where the widget is not live, nobody has to read that its model was not found. (A notebook that is not
+# trusted loses this rule, and shows both.)
+_ALONE = (
+    f".jp-OutputArea-child:not(:has(.{LIVE})):has(+ .jp-OutputArea-child .pvio-kept) {{ display: none; }}"
+)
+_MOST_DOTS, _QUALITY = (640, 360), 80
+
+
+class StaticCopy:
+    """The output behind a widget, for readers of the notebook where no kernel runs.
+
+    Args:
+        make: Returns the HTML of the copy, as the widget is now.
+    """
+
+    def __init__(self, make: Callable[[], str]):
+        self._make, self._id = make, uuid.uuid4().hex
+        self._is_shown = False
+
+    def display(self, widget: Any) -> None:
+        """Show the widget, and its copy behind it."""
+        bundle = widget._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        _publish(data, metadata=metadata)
+        _publish(self._bundle(), transient={"display_id": self._id})
+        self._is_shown = True
+
+    def update(self) -> None:
+        """Make the copy anew, in all outputs that show it."""
+        if self._is_shown:
+            _publish(self._bundle(), transient={"display_id": self._id}, update=True)
+
+    def _bundle(self) -> dict[str, str]:
+        html = f'<div class="pvio-kept"><style>{_ALONE}</style>{self._make()}</div>'
+        return {"text/html": html, "text/plain": "(what is kept of it for reading without a kernel)"}
+
+
+def static_html(words: str, pictures: Iterable[Pixels] = ()) -> str:
+    """Return pictures side by side, and a sentence below them."""
+    row = "".join(map(_image_html, pictures))
+    return f'<div style="display: flex; gap: 8px">{row}</div><div style="{PALE}">{escape(words)}</div>'
+
+
+def _image_html(picture: Pixels) -> str:
+    image = Image.fromarray(picture)
+    image.thumbnail(_MOST_DOTS)
+    data = base64.b64encode(to_jpeg(image, _QUALITY)).decode()
+    return f'<img src="data:image/jpeg;base64,{data}" alt="" style="min-width: 0; max-width: 100%">'
+
+
+def _publish(data: dict[str, Any], **options: Any) -> None:
+    from IPython.display import publish_display_data
+
+    publish_display_data(data, **options)  # type: ignore[no-untyped-call]

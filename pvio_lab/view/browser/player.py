@@ -1,4 +1,4 @@
-"""Plays frames in real time: those it is too late for are skipped."""
+"""Playing in real time: frames that would be late are skipped."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from ...base import new_condition
 from .source import Track
 
-# So many pictures may be on their way to the page.
+# At most so many pictures are sent that the page has not drawn yet.
 _MOST_UNSEEN = 4
-# A page that says nothing for so long is gone, or does not say anything; then it is not waited for.
+# A page that is silent for so long is gone, or never confirms anything; then playing goes on without it.
 _PATIENCE = 1.0
 
 
@@ -19,12 +19,12 @@ class Player:
     """One run of playing, in a thread of its own, from `start` to `stop`.
 
     Args:
-        track: What is played.
+        track: The video.
         first: The first frame.
-        rate: How fast: 1 is real time.
+        rate: The speed; 1 is real time.
         is_looped: After the last frame comes the first one.
         show: Shows a frame.
-        end: Called in the thread when it is over, with the exception that ended it, if there was one.
+        end: Called in the thread at the end, with the exception that has ended it, if there was one.
     """
 
     def __init__(
@@ -46,17 +46,17 @@ class Player:
         self._thread = threading.Thread(target=self._work, name="pvio_lab player", daemon=True)
 
     def start(self) -> None:
-        """Begins to play."""
+        """Begin to play."""
         self._thread.start()
 
     def seen(self) -> None:
-        """The page has drawn a picture."""
+        """Note that the page has drawn a picture."""
         with self._state:
             self._unseen = max(0, self._unseen - 1)
             self._state.notify_all()
 
     def stop(self) -> None:
-        """Ends it, and waits until nothing more is shown."""
+        """End playing, and wait until nothing more is shown."""
         with self._state:
             self._is_stopped = True
             self._state.notify_all()
@@ -92,13 +92,13 @@ class Player:
             number = self._track.number_at(position)
 
     def _seconds_until(self, number: int) -> float:
-        """When the frame after this one is due, in seconds since the begin."""
+        """Return when the frame after this one is due, in seconds since the beginning."""
         track = self._track
         due = float(track.times[number + 1]) if number + 1 < len(track) else track.end
         return (due - self._from) / self._rate
 
     def _wait(self, due: float) -> None:
-        """Until that time, and until the page has caught up."""
+        """Wait until that time, and until the page has caught up."""
         with self._state:
             self._state.wait_for(lambda: self._is_stopped, max(0.0, due - time.monotonic()))
             caught_up = self._state.wait_for(

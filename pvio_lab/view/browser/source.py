@@ -1,4 +1,4 @@
-"""A video as the frame browser needs it: frames by number or time, and how far it is to others."""
+"""Videos side by side as the frame browser needs them: frames by number or time, and pictures of them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...read import Fetching, ImageSequence, frames_at, open_video, source_name, timeline
+from ...read import Fetching, frames_at, open_video, timeline
 from ..stills import Pixels, difference, jpeg, opened, png, spread, stills, to_jpeg
 
 _STRIP_TILES, _STRIP_SIZE = 12, (192, 48)
 
 
-class Stage:
-    """Some videos side by side.
+class FrameSource:
+    """Frames of some videos side by side.
 
     Args:
         tracks: The videos; the first one leads.
@@ -30,21 +29,21 @@ class Stage:
         self._is_ending = threading.Event()
 
     def shots(self, number: int, *, by_time: bool) -> list[Shot]:
-        """This frame of the first video, and of the others those at its time, or of its number."""
+        """Return a frame of the first video, and of each other one that at its time, or of its number."""
         first, *others = self.tracks
         shot = first.shot(number)
         return [shot, *(each.shot(each.number_at(shot.seconds) if by_time else number) for each in others)]
 
     def pictures(self, shots: list[Shot], *, is_exact: bool, is_difference: bool) -> list[bytes]:
-        """They as files: PNG if they have to be exact, else JPEG."""
+        """Return frames as files: PNG if they have to be exact, else JPEG."""
         encode = png if is_exact else jpeg
         return [
-            encode(self._changes(track, shot) if is_difference else shot.pixels)
+            encode(track.changes(shot) if is_difference else shot.pixels)
             for track, shot in zip(self.tracks, shots, strict=True)
         ]
 
     def strip(self) -> tuple[list[int], list[bytes]]:
-        """Small pictures along the first video, by a decoder of their own: nobody waits for it."""
+        """Return small pictures along the first video, from a decoder of their own: nobody waits for it."""
         track = self.tracks[0]
         if not self._strip:
             with opened(track.path) as reader:
@@ -56,37 +55,33 @@ class Stage:
         return list(self._strip), list(self._strip.values())
 
     def hurry(self) -> None:
-        """What is being made will not be needed."""
+        """Stop making small pictures; they will not be needed."""
         self._is_ending.set()
 
     def close(self) -> None:
-        """Closes what was opened for it."""
+        """Close the readers that were opened here."""
         for track in self.tracks:
             track.close()
-
-    @staticmethod
-    def _changes(track: Track, shot: Shot) -> Pixels:
-        return difference(shot.pixels, track.reader[max(shot.number - 1, 0)])
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame, and what there is to say about it."""
+    """A frame with its facts."""
 
     number: int
-    """Which frame of the video."""
+    """Its number in the video."""
     seconds: float
-    """When it appears."""
+    """The time at which it appears."""
     is_keyframe: bool
     """Decoding can begin there."""
     num_decoded: int
-    """How many frames had to be decoded for it."""
-    pixels: NDArray[np.uint8]
+    """The number of frames that had to be decoded for it."""
+    pixels: Pixels
     """`(H, W, 3)`."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All but the pixels, for a page."""
+        """Everything but the pixels, for a page."""
         height, width, _ = self.pixels.shape
         about = {"number": self.number, "seconds": self.seconds, "keyframe": self.is_keyframe}
         return about | {"decoded": self.num_decoded, "width": width, "height": height}
@@ -104,15 +99,12 @@ class Track:
         self._is_mine = isinstance(source, str | PathLike)
         self.reader: Any = open_video(source, fetching=fetching) if self._is_mine else source
         index = getattr(self.reader, "index", None)
-        count, fps = len(self.reader), float(self.reader.fps)
-        if not count:
+        if not len(self.reader):
             raise ValueError(f"{self.reader!r} has no frames to look at")
         self.times, self.durations = timeline(self.reader)
-        self.keyframes = np.arange(count) if index is None else index.keyframes
+        self.keyframes = np.arange(len(self.reader)) if index is None else index.keyframes
         self.path = str(self.reader.info.path)
         self.name = os.path.basename(self.path.rstrip("/")) or self.path
-        self.source = source_name(source if self._is_mine else getattr(source, "_source", self.path))
-        self.fps = fps
 
     def __len__(self) -> int:
         return len(self.times)
@@ -124,16 +116,16 @@ class Track:
 
     @property
     def end(self) -> float:
-        """When the last frame goes."""
+        """The time at which the last frame ends."""
         return float(self.times[-1] + self.durations[-1])
 
     def number_at(self, seconds: float) -> int:
-        """The frame on screen at this time; before the begin the first one, after the end the last one."""
+        """Return the frame on screen at this time; before the video the first one, after it the last one."""
         last = np.nextafter(self.times[-1] + max(self.durations[-1], 1e-6), 0)
         return int(frames_at(self.times, self.durations, np.clip(seconds, self.times[0], last)))
 
     def shot(self, number: int) -> Shot:
-        """This frame, or the last one if there are not so many."""
+        """Return a frame, or the last one if there are not so many."""
         number = min(number, len(self) - 1)
         before = self._num_decoded()
         pixels = self.reader[number]
@@ -146,10 +138,14 @@ class Track:
             pixels,
         )
 
+    def changes(self, shot: Shot) -> Pixels:
+        """Return what is different in this frame from the one before."""
+        return difference(shot.pixels, self.reader[max(shot.number - 1, 0)])
+
     def close(self) -> None:
-        """Closes the reader, if it was opened here."""
+        """Close the reader, if it was opened here."""
         if self._is_mine:
             self.reader.close()
 
     def _num_decoded(self) -> int:
-        return 0 if isinstance(self.reader, ImageSequence) else int(self.reader.num_decoded)
+        return int(getattr(self.reader, "num_decoded", 0))  # images have none

@@ -1,4 +1,4 @@
-"""`browse`: look at the frames of videos, one by one or playing."""
+"""The widget of the frame browser, and `browse`, which opens it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import traitlets
 
 from ...marks import Marks
 from ...read import Fetching
-from ..static_copy import STYLE
+from ..html import LIVE_STYLE
 from ..stills import Pixels
 from .player import Player
-from .save import Desk
-from .screen import Look, Screen
-from .source import Stage, Track
+from .save import SaveActions
+from .sender import Look, PictureSender
+from .source import FrameSource, Track
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
@@ -32,9 +32,9 @@ def browse(source_or_sources: Any, *, start: int = 0, fetching: Fetching | None 
     >>> browser.close()
 
     Marks that were made before are there again: `browser.marks` is read from `<file name>.marks.json` beside
-    the (first) video, and saved there a second after each change; in the working folder, for a URL and where
-    nothing can be written beside the video. Nothing is replaced that was not read: what others have changed
-    meanwhile is joined, and where that cannot be, the widget asks.
+    the (first) video, and saved there a second after each change; in the working folder for a URL, and where
+    nothing can be written beside the video. Nothing is replaced that was not read: changes that others have
+    made meanwhile are joined, and where that is impossible, the widget asks.
 
     Args:
         source_or_sources: A path, a URL, an open reader, or a list of them. A list is shown side by side,
@@ -67,7 +67,7 @@ def browse(source_or_sources: Any, *, start: int = 0, fetching: Fetching | None 
 
 
 class FrameBrowser(anywidget.AnyWidget):
-    """A widget that shows frames. Its attributes move the view, and the view moves them.
+    """A widget that shows frames. Its attributes follow the view, and the view follows them.
 
     Args:
         tracks: The videos, side by side.
@@ -75,32 +75,36 @@ class FrameBrowser(anywidget.AnyWidget):
     """
 
     _esm = "\n".join((_STATIC / name).read_text("utf-8") for name in _SCRIPTS)
-    _css = (_STATIC / "browser.css").read_text("utf-8") + STYLE
+    _css = (_STATIC / "browser.css").read_text("utf-8") + LIVE_STYLE
 
-    index = traitlets.Int(0, help="The frame that is shown, of the first video.")
+    index = traitlets.Int(0, help="The frame of the first video that is shown.")
     index.tag(sync=True, echo_update=False)
-    playing = traitlets.Bool(False, help="It plays; setting it starts or ends that.").tag(sync=True)
-    rate = traitlets.Float(1.0, min=0.01, max=64, help="How fast it plays: 1 is real time.").tag(sync=True)
-    loop = traitlets.Bool(False, help="After the last frame, playing goes on with the first.").tag(sync=True)
-    difference = traitlets.Bool(False, help="Shows what changed since the frame before.").tag(sync=True)
-    lock = traitlets.Enum(["time", "frame"], "time", help="What several videos have in common.").tag(
+    playing = traitlets.Bool(False, help="Whether it plays; setting it starts or ends that.").tag(sync=True)
+    rate = traitlets.Float(1.0, min=0.01, max=64, help="The speed of playing; 1 is real time.").tag(sync=True)
+    loop = traitlets.Bool(False, help="Whether the first frame follows the last one.").tag(sync=True)
+    difference = traitlets.Bool(False, help="Whether changes since the frame before are shown.").tag(
         sync=True
     )
-    error = traitlets.Unicode("", help="What went wrong last.").tag(sync=True)
+    lock = traitlets.Enum(
+        ["time", "frame"], "time", help="What several videos side by side have in common."
+    ).tag(sync=True)
+    error = traitlets.Unicode("", help="The last error.").tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     sizes: Any = traitlets.List().tag(sync=True)
     _times = traitlets.Bytes(b"").tag(sync=True)
     _keyframes = traitlets.Bytes(b"").tag(sync=True)
     _marks = traitlets.Dict().tag(sync=True)
-    _saved = traitlets.Dict(help="How it stands with the file of marks.").tag(sync=True)
+    _saved = traitlets.Dict(help="The state of the file of marks.").tag(sync=True)
 
     def __init__(self, tracks: list[Track], start: int = 0):
         first = tracks[0]
-        self._stage, self._is_closed = Stage(tracks), False
+        self._source, self._is_closed = FrameSource(tracks), False
         self._player: Player | None = None
-        self._screen = Screen(self._stage, self._look, lambda *parts: self.send(*parts), self._fail)
+        self._sender = PictureSender(self._source, self._look, lambda *parts: self.send(*parts), self._fail)
         self.marks = Marks(len(first))
-        self._desk = Desk(first, self.marks, self._tell_saved, self._tell, self._note, self._fail)
+        self._actions = SaveActions(
+            first, self.marks, self._tell_saved, self._tell_progress, self._note, self._fail
+        )
         super().__init__(
             index=start,
             names=[track.name for track in tracks],
@@ -114,8 +118,8 @@ class FrameBrowser(anywidget.AnyWidget):
             "play": self.play,
             "pause": self.pause,
             "seen": self._seen,
-            "pixel": self._screen.tell_pixel,
-            **self._desk.answers,
+            "pixel": self._sender.send_pixel,
+            **self._actions.answers,
         }
         self.on_msg(self._on_message)
         self.observe(self._on_move, ["index", "difference", "lock"])
@@ -130,17 +134,17 @@ class FrameBrowser(anywidget.AnyWidget):
     @property
     def reader(self) -> Any:
         """The open reader of the first video."""
-        return self._stage.tracks[0].reader
+        return self._source.tracks[0].reader
 
     @property
     def frame(self) -> Pixels:
-        """The pixels of the frame that is shown, of the first video: exact, as the reader gives them."""
+        """The pixels of the frame of the first video that is shown: exact, as the reader returns them."""
         return np.array(self.reader[self.index])
 
     def play(self) -> None:
-        """Plays from here in real time; frames it is too late for are skipped."""
+        """Play from here in real time; frames that would be late are skipped."""
         self.pause()
-        first, show = self._stage.tracks[0], self._screen.show
+        first, show = self._source.tracks[0], self._sender.show
         self._player = player = Player(
             first, self.index, self.rate, is_looped=self.loop, show=show, end=self._on_end
         )
@@ -148,31 +152,33 @@ class FrameBrowser(anywidget.AnyWidget):
         player.start()
 
     def pause(self) -> None:
-        """Stops playing."""
+        """Stop playing."""
         player, self._player = self._player, None
         if player is not None:
             player.stop()
 
     def close(self) -> None:
-        """Ends what works for this browser, and closes what it opened; can be called twice."""
-        if self._is_closed:  # ipywidgets calls it once more when the object goes, which may be at any moment
+        """End the threads of this browser, and close the readers that it opened; can be called twice."""
+        if (
+            self._is_closed
+        ):  # ipywidgets calls it once more when the object is destroyed, which may be at any moment
             return
         self._is_closed = True
         self.pause()
-        self._desk.close()
-        self._screen.close()
-        self._stage.close()
+        self._actions.close()
+        self._sender.close()
+        self._source.close()
         super().close()
 
     def _ipython_display_(self) -> None:
-        self._screen.kept.display(self)
+        self._sender.copy.display(self)
 
     @traitlets.validate("index")
     def _valid_index(self, proposal: Any) -> int:
-        last = len(self._stage.tracks[0]) - 1
+        last = len(self._source.tracks[0]) - 1
         return int(min(max(proposal["value"], 0), last))
 
-    # --- what the page asks for ---
+    # --- requests of the page ---
 
     def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
         try:
@@ -181,22 +187,22 @@ class FrameBrowser(anywidget.AnyWidget):
             self._fail(error)
 
     def _greet(self, is_near: bool) -> None:
-        self._screen.open(self.index, is_near=is_near)
+        self._sender.open(self.index, is_near=is_near)
 
     def _seen(self) -> None:
         player = self._player
         if player is not None:
             player.seen()
 
-    # --- what has changed ---
+    # --- changes of attributes ---
 
     def _on_move(self, _: Any) -> None:
         if self._player is None:
             self.error = ""
-            self._screen.ask(self.index)
+            self._sender.ask(self.index)
 
     def _on_playing(self, change: Any) -> None:
-        """It may be set from Python, too."""
+        """Play or pause; the attribute may be set from Python, too."""
         if not change.new:
             self.pause()
         elif self._player is None:
@@ -208,13 +214,13 @@ class FrameBrowser(anywidget.AnyWidget):
 
     def _on_end(self, failure: Exception | None) -> None:
         self._player = None
-        shots = self._screen.shots
+        shots = self._sender.shots
         self.index, self.playing = shots[0].number if shots else self.index, False
         if failure is not None:
             self._fail(failure)
-        self._screen.ask(self.index)
+        self._sender.ask(self.index)
 
-    # --- what the page gets ---
+    # --- messages to the page ---
 
     def _look(self) -> Look:
         return Look(self.index, self.lock == "time", self.difference, self._player is not None)
@@ -223,16 +229,16 @@ class FrameBrowser(anywidget.AnyWidget):
         self._marks = self.marks.to_dict()
 
     def _open_marks(self) -> None:
-        """Read the marks; a fault in their file is shown, and the video all the same."""
+        """Read the marks; a fault in their file is shown, and the video as well."""
         try:
-            self._desk.keeper.open()
+            self._actions.keeper.open()
         except (OSError, ValueError) as error:
             self._fail(error)
 
     def _tell_saved(self, state: dict[str, Any]) -> None:
         self._saved = state
 
-    def _tell(self, done: int, total: int, *, is_over: bool) -> None:
+    def _tell_progress(self, done: int, total: int, *, is_over: bool) -> None:
         self.send({"is": "export", "done": done, "total": total, "isOver": is_over})
 
     def _note(self, text: str) -> None:

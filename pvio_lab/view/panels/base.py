@@ -1,4 +1,4 @@
-"""A measurement with buttons: it runs beside the notebook, shows what is known, and can be stopped."""
+"""A measurement with buttons: it runs beside the notebook, shows its results so far, and can be stopped."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ import ipywidgets as widgets
 
 from ...base import new_lock
 from ...measure import Stop, time_left, tsv_text
-from ..html import PALE, TEXT, WRONG, figure_html
-from ..static_copy import LIVE, STYLE, Keepsake, kept_html
+from ..html import LIVE, LIVE_STYLE, PALE, TEXT, WRONG, StaticCopy, figure_html, note_html, static_html
 
 LABEL_WIDTH = "84px"
 
 
 class Choices(widgets.Box):  # type: ignore[misc]
-    """Boxes to tick, of which several can be; at 600 pixels they take more lines.
+    """Boxes to tick, as many as one likes; where they do not fit in a line, they take several.
 
     Args:
-        label: What is chosen.
-        options: The words beside each box, and what it stands for.
-        ticked: What is chosen at first.
-        note: What else is to know.
+        label: A name for all of them.
+        options: The words beside each box, and its value.
+        ticked: The values that are chosen at first.
+        note: A remark beside the boxes.
     """
 
     def __init__(self, label: str, options: dict[str, Any], ticked: Collection[Any], note: str = ""):
@@ -49,43 +48,19 @@ class Choices(widgets.Box):  # type: ignore[misc]
 
     @property
     def chosen(self) -> list[Any]:
-        """What is ticked, in order."""
+        """The values that are ticked, in order."""
         return [value for value, box in self.boxes.items() if box.value]
 
     def choose(self, values: Iterable[Any]) -> None:
-        """Ticks these, and no others."""
+        """Tick these, and no others."""
         wanted = set(values)
         for value, box in self.boxes.items():
             box.value = value in wanted
 
 
-def seconds_field(value: float) -> Any:
-    """How long each piece takes."""
-    return _field(widgets.BoundedFloatText, "seconds", "How long each piece takes", value, 0.01, 60.0, 0.1)
-
-
-def count_field(label: str, tooltip: str, value: int, most: int) -> Any:
-    """A number from 1 on."""
-    return _field(widgets.BoundedIntText, label, tooltip, value, 1, most, 1)
-
-
-def dropdown(label: str, options: dict[str, Any], tooltip: str) -> Any:
-    """One of several."""
-    return widgets.Dropdown(
-        options=list(options.items()),
-        description=label,
-        tooltip=tooltip,
-        style={"description_width": LABEL_WIDTH},
-        layout={"width": "auto", "max_width": "560px", "margin": "2px 0"},
-    )
-
-
-def line(*parts: Any) -> Any:
-    """Beside each other, or below where there is no room."""
-    return widgets.Box(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
-
-
-def _field(kind: Any, label: str, tooltip: str, value: Any, least: Any, most: Any, step: Any) -> Any:
+def number_field(label: str, tooltip: str, value: float, least: float, most: float, step: float) -> Any:
+    """Return a field for a number, which is whole if `value` is."""
+    kind = widgets.BoundedIntText if isinstance(value, int) else widgets.BoundedFloatText
     return kind(
         value=value,
         min=least,
@@ -98,33 +73,59 @@ def _field(kind: Any, label: str, tooltip: str, value: Any, least: Any, most: An
     )
 
 
+def seconds_field(value: float) -> Any:
+    """Return a field for how long each piece takes."""
+    return number_field("seconds", "How long each piece takes", value, 0.01, 60.0, 0.1)
+
+
+def repeats_field(of: str) -> Any:
+    """Return a field for how many pieces there are."""
+    return number_field("repeats", f"How many pieces for each {of}", 3, 1, 20, 1)
+
+
+def dropdown(label: str, options: dict[str, Any], tooltip: str) -> Any:
+    """Return a list of which one option is chosen."""
+    return widgets.Dropdown(
+        options=list(options.items()),
+        description=label,
+        tooltip=tooltip,
+        style={"description_width": LABEL_WIDTH},
+        layout={"width": "auto", "max_width": "560px", "margin": "2px 0"},
+    )
+
+
+def line(*parts: Any) -> Any:
+    """Put parts beside each other, or below where there is no room."""
+    return widgets.Box(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
+
+
 def _label(text: str) -> Any:
     style = f"{TEXT}; display: inline-block; width: {LABEL_WIDTH}; text-align: right; padding-right: 8px"
     return widgets.HTML(f'<span style="{style}; box-sizing: border-box">{escape(text)}</span>')
 
 
-# Drawing takes time from the next piece's beginning, so it is not done for every one.
+# Drawing takes time from the beginning of the next piece, so it is not done for each.
 _DRAW_EVERY_SECONDS = 0.7
-# So long does closing wait for a piece to end.
+# Closing waits so long for a piece to end.
 _CLOSING_SECONDS = 10.0
 
 
 class Moment(NamedTuple):
-    """How far it has come."""
+    """A state of the measurement."""
 
     done: int
-    """How many pieces are done."""
+    """The number of pieces that are done."""
     total: int
-    """How many there are; 0 while that is not known."""
+    """The number of all pieces; 0 while it is not known."""
     words: str
-    """What was done last, or what is done now."""
+    """The last piece, or the present activity."""
 
 
 Work = Callable[[Stop], Generator[Moment]]
 
 
 class Run:
-    """One run, in a thread. Two at once would slow each other down, so a new one ends the one before."""
+    """One run, in a thread. Two at once would slow each other down, so a new one ends the previous one."""
 
     _latest: Run | None = None
     _lock = new_lock()
@@ -151,12 +152,12 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
     """Controls on top, then buttons and progress, a picture, a sentence, and the table.
 
     Args:
-        controls: What can be chosen; they rest while it runs.
-        name: What it is, for a repr that is always the same.
+        controls: The settings, which cannot be changed while it runs.
+        name: A name for the repr, which is always the same.
     """
 
     is_running = False
-    """It measures now."""
+    """True while it measures."""
     _run: Run | None = None
 
     def __init__(self, controls: Sequence[Any], name: str):
@@ -169,10 +170,8 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self.bar = widgets.IntProgress(min=0, max=1, layout={"width": "220px"})
         self.status, self.picture, self.advice = (widgets.HTML() for _ in range(3))
         self.table = widgets.HTML(layout={"overflow": "auto"})
-        self.text, self.tsv = (
-            _copyable("The table as text"),
-            _copyable("The table with tabs, for a spreadsheet"),
-        )
+        self.text = _copyable("The table as text")
+        self.tsv = _copyable("The table with tabs, for a spreadsheet")
         self.tables = widgets.Tab(
             [self.table, self.text, self.tsv],
             titles=["Table", "Text to copy", "For a spreadsheet"],
@@ -182,33 +181,32 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
             [self.start_button, self.stop_button, self.bar, self.status],
             layout={"flex_flow": "row wrap", "align_items": "center", "margin": "6px 0"},
         )
-        style = widgets.HTML(f"<style>{STYLE}</style>", layout={"display": "none"})
+        style = widgets.HTML(f"<style>{LIVE_STYLE}</style>", layout={"display": "none"})
         super().__init__([*controls, buttons, self.picture, self.advice, self.tables, style])
         self.add_class(LIVE)
-        self._kept = Keepsake(self._kept_html)
+        self._copy = StaticCopy(self._static_html)
         self.start_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self.stop())
         self._say("Ready.")
 
     def start(self) -> None:
-        """Measures what is chosen, in a thread; another measurement that runs is stopped."""
+        """Measure with the chosen settings, in a thread; another measurement that runs is stopped."""
         if self.is_running:
             return
         self.report = self.error = None
         work = self._work()
-        self.is_running = True
         self._begin()
         self._run = Run(lambda stop: self._follow(work, stop))
 
     def stop(self) -> None:
-        """Ends it; what was measured so far stays."""
+        """Stop the measurement; the results so far stay."""
         if self._run is not None and self.is_running:
             self.stop_button.disabled = True
             self._say("Stopping ...")
             self._run.stop.request()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for the end, and tells whether it has come; raises what went wrong."""
+        """Wait for the end; return whether it has come, or raise the error of the measurement."""
         if self._run is not None:
             self._run.thread.join(timeout)
         if self.error is not None:
@@ -216,12 +214,12 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         return not self.is_running
 
     def close(self) -> None:
-        """Ends the measurement and all that belongs to it; can be called twice."""
+        """End the measurement and close all parts; can be called twice."""
         if self._run is not None:
             self._run.stop.request()
             if self._run.thread is not threading.current_thread():
                 self._run.thread.join(_CLOSING_SECONDS)
-        for part in _parts(self):
+        for part in _all_parts(self.children):
             part.close()
         super().close()
 
@@ -229,17 +227,17 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         return f"{type(self).__name__}({self._name})"
 
     def _ipython_display_(self) -> None:
-        self._kept.display(self)
+        self._copy.display(self)
 
-    # --- what the panels differ in ---
+    # --- different in each panel ---
 
     @abstractmethod
     def _work(self) -> Work:
-        """What to do with the controls as they are now; it sets `report` as it goes."""
+        """Return the measurement for the controls as they are now; it sets `report` as it goes."""
 
     @abstractmethod
     def _words(self, is_whole: bool) -> tuple[str, str]:
-        """The picture in words, and a sentence to draw from the report, which may not be the whole yet."""
+        """Return the picture in words, and the conclusion from the report, which may not be complete yet."""
 
     # --- in the thread ---
 
@@ -256,22 +254,21 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         except Exception as error:
             self.error = self.error or error
         self._say_end(moment, time.perf_counter() - begin, stop.is_wanted)
-        self._kept.renew()
-        self._rest()
+        self._copy.update()
+        self._set_running(False)
 
     def _show(self, moment: Moment, seconds: float) -> None:
         if moment.total:
             self.bar.max, self.bar.value = moment.total, moment.done
-            self._say(
-                _joined(f"{moment.done} of {moment.total}", time_left(*moment[:2], seconds), moment.words)
-            )
+            parts = (f"{moment.done} of {moment.total}", time_left(*moment[:2], seconds), moment.words)
+            self._say("; ".join(filter(None, parts)))
         else:
             self._say(moment.words)
         if time.perf_counter() - self._drawn > _DRAW_EVERY_SECONDS:
             self._draw()
 
     def _draw(self, *, is_end: bool = False, is_whole: bool = False) -> None:
-        """The report as it is now."""
+        """Draw the report as it is now."""
         self._drawn = time.perf_counter()
         if self.report is None or not (len(self.report) or is_end):
             return
@@ -282,12 +279,12 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self.text.value, self.tsv.value = repr(self.report), tsv_text(self.report.to_dicts())
         self.tables.layout.display = ""
 
-    def _kept_html(self) -> str:
-        """What was measured, for a notebook without a kernel."""
+    def _static_html(self) -> str:
+        """Draw the results for a notebook without a kernel."""
         if self.report is None or not self._has_rates:
-            return kept_html("Nothing was measured yet. Run the cell, then press Start.")
+            return static_html("Nothing was measured yet. Run the cell, then press Start.")
         shown = (self.picture.value, self.advice.value, self.table.value)
-        return "".join(shown) + kept_html("Run the cell to measure anew.")
+        return "".join(shown) + static_html("Run the cell to measure anew.")
 
     @property
     def _has_rates(self) -> bool:
@@ -299,17 +296,16 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self.bar.value, self.bar.bar_style = 0, ""
         self.picture.value = self.advice.value = self.table.value = self.text.value = self.tsv.value = ""
         self.tables.layout.display = "none"
-        self.start_button.disabled, self.stop_button.disabled = True, False
-        for part in _fields(self.controls):
-            part.disabled = True
         self._drawn = 0.0
+        self._set_running(True)
         self._say("Starting ...")
 
-    def _rest(self) -> None:
-        for part in _fields(self.controls):
-            part.disabled = False
-        self.is_running = False
-        self.start_button.disabled, self.stop_button.disabled = False, True
+    def _set_running(self, is_running: bool) -> None:
+        self.is_running = is_running
+        for part in _all_parts(self.controls):
+            if hasattr(part, "disabled"):
+                part.disabled = is_running
+        self.start_button.disabled, self.stop_button.disabled = is_running, not is_running
 
     def _say_end(self, moment: Moment, seconds: float, is_stopped: bool) -> None:
         pieces = f"{moment.done} of {moment.total} pieces"
@@ -337,13 +333,9 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
 
 
 def sentence_html(words: str, *, wrong: bool = False) -> str:
-    """A sentence that matters."""
-    style = f"{WRONG if wrong else TEXT}; font-weight: 600; line-height: 1.4; margin: 4px 0"
-    return f'<div style="{style}; overflow-wrap: anywhere">{escape(words)}</div>'
-
-
-def _joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
+    """Draw a sentence that matters."""
+    colour = WRONG if wrong else TEXT
+    return note_html(words, style=f"{colour}; font-weight: 600; line-height: 1.4; margin: 4px 0")
 
 
 def _copyable(label: str) -> Any:
@@ -352,15 +344,9 @@ def _copyable(label: str) -> Any:
     )
 
 
-def _parts(box: Any) -> list[Any]:
-    """All that is inside, the innermost first."""
-    parts = []
-    for part in getattr(box, "children", ()):
-        parts += [*_parts(part), part]
-    return parts
-
-
-def _fields(controls: Sequence[Any]) -> list[Any]:
-    """What can be changed."""
-    every = [part for control in controls for part in [*_parts(control), control]]
-    return [part for part in every if hasattr(part, "disabled")]
+def _all_parts(parts: Iterable[Any]) -> list[Any]:
+    """Return widgets and everything inside them, the innermost first."""
+    found = []
+    for part in parts:
+        found += [*_all_parts(getattr(part, "children", ())), part]
+    return found

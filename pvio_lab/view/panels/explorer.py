@@ -1,4 +1,4 @@
-"""`explore_workers`: numbers and kinds of loader workers, with controls, live progress and plots."""
+"""The panel for numbers and kinds of loader workers, and `explore_workers`, which opens it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from .base import (
     MeasurePanel,
     Moment,
     Work,
-    count_field,
     dropdown,
     line,
+    number_field,
+    repeats_field,
     seconds_field,
     sentence_html,
 )
@@ -35,21 +36,21 @@ def explore_workers(
     transforms: Transforms | None = None,
     fetching: Fetching | None = None,
 ) -> WorkerExplorer:
-    """Shows how the speed of a loader grows with its workers, with buttons.
+    """Show how the speed of a loader grows with its workers, with buttons.
 
-    What `compare_workers` measures, beside the notebook, so that cells still run; a cell that computes
-    meanwhile disturbs it. What is known so far is always in `.report`.
+    It measures the same as `compare_workers`, beside the notebook, so that cells still run; a cell that
+    computes meanwhile disturbs it. The results so far are always in `.report`.
 
     >>> explore_workers(["data_samples/gop2.mp4", "data_samples/shapes.mp4"])
     WorkerExplorer(2 videos)
 
     Args:
         sources: Videos, or a `VideoCollectionDataset` of them.
-        transforms: Functions of a batch of frames, by name, to choose from; "none" is one, too.
+        transforms: Functions of a batch of frames, by name, to choose from; "none" is added.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`. A dataset has its own.
 
     Returns:
-        A widget that shows itself at the end of a cell; `.report` is what is known, None at first.
+        A widget that shows itself at the end of a cell; its `.report` is None at first.
 
     Raises:
         TypeError: A transform is not a function.
@@ -67,10 +68,10 @@ def explore_workers(
 
 
 class WorkerExplorer(MeasurePanel):
-    """See `explore_workers`."""
+    """The widget of `explore_workers`."""
 
     report: WorkerReport | None
-    """What was measured; it grows while it runs."""
+    """The results, which grow while it runs."""
 
     def __init__(self, dataset: VideoCollectionDataset, transforms: Transforms):
         self._dataset, self._transforms = dataset, _transforms(dataset, transforms)
@@ -80,9 +81,9 @@ class WorkerExplorer(MeasurePanel):
         self.counts = Choices("workers", shown, {0, 1, 2, 4, cores})
         kinds = {"threads": "thread", "processes": "process"}
         self.kinds = Choices("of kind", kinds, kinds.values())
-        self.batch_size = count_field("batch size", "How many frames a batch has", 32, 4096)
+        self.batch_size = number_field("batch size", "How many frames a batch has", 32, 1, 4096, 1)
         self.seconds = seconds_field(0.5)
-        self.repeats = count_field("repeats", "How many pieces for each number and kind", 3, 20)
+        self.repeats = repeats_field("number and kind")
         self.transform = dropdown(
             "transform",
             {name: name for name in self._transforms},
@@ -128,7 +129,7 @@ class WorkerExplorer(MeasurePanel):
 
 
 def _transforms(dataset: VideoCollectionDataset, transforms: Transforms) -> dict[str, Any]:
-    """What the list of transforms offers; at first what the dataset does already."""
+    """Return the transforms to choose from, by name; the first is the dataset's own."""
     for name, transform in transforms.items():
         if not callable(transform):
             raise TypeError(f"transforms[{name!r}]={transform!r} must be a function of a batch of frames")

@@ -1,4 +1,4 @@
-"""`profile_throughput`: readers side by side, with controls, live progress and plots."""
+"""The panel for readers side by side, and `profile_throughput`, which opens it."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from .base import (
     MeasurePanel,
     Moment,
     Work,
-    count_field,
     dropdown,
     line,
+    repeats_field,
     seconds_field,
     sentence_html,
 )
 
 
 def profile_throughput(source: Sources, *, fetching: Fetching | None = None) -> ThroughputProfiler:
-    """Compares the speed of this library with that of every installed peer, with buttons.
+    """Compare the speed of this library with that of every installed peer, with buttons.
 
-    What `measure_throughput` measures, beside the notebook, so that cells still run; a cell that computes
-    meanwhile disturbs it. What is known so far is always in `.report`.
+    It measures the same as `measure_throughput`, beside the notebook, so that cells still run; a cell that
+    computes meanwhile disturbs it. The results so far are always in `.report`.
 
     >>> profile_throughput("data_samples/gop2.mp4")
     ThroughputProfiler(gop2.mp4)
@@ -52,7 +52,7 @@ def profile_throughput(source: Sources, *, fetching: Fetching | None = None) -> 
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
-        A widget that shows itself at the end of a cell; `.report` is what is known, None at first.
+        A widget that shows itself at the end of a cell; its `.report` is None at first.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -62,12 +62,12 @@ def profile_throughput(source: Sources, *, fetching: Fetching | None = None) -> 
 
 
 class ThroughputProfiler(MeasurePanel):
-    """See `profile_throughput`."""
+    """The widget of `profile_throughput`."""
 
     report: ThroughputReport | None
-    """What was measured; it grows while it runs."""
+    """The results, which grow while it runs."""
     profile: ReadProfile | None
-    """Where this library's time goes frame by frame: in order, or at random if more is chosen."""
+    """The time that this library spends frame by frame: in order, or at random if more is chosen."""
 
     def __init__(self, source: Sources, fetching: Fetching | None = None):
         files, self._fetching = named_files(source, fetching), fetching
@@ -81,7 +81,7 @@ class ThroughputProfiler(MeasurePanel):
             "readers", {name: name for name in installed}, installed, _missing_note(missing)
         )
         self.seconds = seconds_field(0.3)
-        self.repeats = count_field("repeats", "How many pieces for each reader and pattern", 3, 20)
+        self.repeats = repeats_field("reader and pattern")
         controls = [self.file, self.patterns, self.readers, line(self.seconds, self.repeats)]
         name = os.path.basename(shown(files[0])) if len(files) == 1 else f"{len(files)} files"
         super().__init__(controls, name)
@@ -130,7 +130,7 @@ class ThroughputProfiler(MeasurePanel):
 
 
 def _files(files: list[str]) -> dict[str, list[str]]:
-    """What the list of files offers, and which files that are."""
+    """Return the choices of files by name: each file, and all of them."""
     every = {f"all {len(files)} files": files} if len(files) > 1 else {}
     whole = list(map(printable, public_names(files)))
     short = [os.path.basename(name) or name for name in whole]
@@ -139,6 +139,6 @@ def _files(files: list[str]) -> dict[str, list[str]]:
 
 
 def _missing_note(missing: dict[str, str]) -> str:
-    """'not installed: opencv (pip install "opencv-python-headless")'."""
+    """Name missing readers: 'not installed: opencv (pip install "opencv-python-headless")'."""
     named = ", ".join(f"{name} ({line})" for name, line in missing.items())
     return f"not installed: {named}" if named else ""

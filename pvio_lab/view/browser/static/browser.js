@@ -1,4 +1,4 @@
-// The frame browser: what is seen of it. Frames, marks and files are the kernel's; here is only the view.
+// The view of the frame browser. Frames, marks and files belong to the kernel.
 
 class View {
   constructor(model, root) {
@@ -41,7 +41,7 @@ class View {
     clearInterval(this.watch);
   }
 
-  // --- what it is made of ---
+  // --- its parts ---
 
   build() {
     const names = this.model.get("names");
@@ -116,13 +116,13 @@ class View {
     return made;
   }
 
-  /** A kernel that starts again does not know this browser any more. */
+  /** Say so: a kernel that has restarted does not know this browser any more. */
   onEnd() {
     this.isGone = true;
     this.showState();
   }
 
-  // --- where one is ---
+  // --- the position ---
 
   readTimes() {
     this.times = bytes(this.model.get("_times"), Float64Array);
@@ -202,7 +202,7 @@ class View {
     event.preventDefault();
   }
 
-  // --- what arrives ---
+  // --- messages from the kernel ---
 
   onMessage(message, buffers) {
     if (message.is === "picture") this.order = this.order.then(() => this.onPicture(message, buffers));
@@ -271,7 +271,7 @@ class View {
     for (const name of ["loop", "difference"]) this.buttons[name].setAttribute("aria-pressed", this.model.get(name));
   }
 
-  // --- look ---
+  // --- zoom, pixels and size ---
 
   fit() {
     this.zoom = null;
@@ -315,7 +315,7 @@ class View {
     this.showCursor();
   }
 
-  // --- keep ---
+  // --- copying ---
 
   copy() {
     navigator.clipboard?.writeText(String(this.wanted)).then(

@@ -1,7 +1,7 @@
-// What one keeps: marks, and frames written to files.
+// Saving: marks, and frames that are written to files.
 
 const KEEP = {
-  /** Marks, and what can be written from here. */
+  /** Build the rows for marks and for exports. */
   buildKeep() {
     this.label = element("input", { type: "text", class: "pvio-label", value: "mark", "aria-label": "Label of new marks", title: "Label of new marks" });
     const marks = element("div", { class: "pvio-row", role: "toolbar", "aria-label": "Marks" },
@@ -34,7 +34,7 @@ const KEEP = {
     return [marks, this.saved, element("details", {}, element("summary", {}, "Export frames"), row)];
   },
 
-  /** How it stands with the file of marks, and what somebody has to decide. */
+  /** Show the state of the file of marks, and buttons where somebody has to decide. */
   showSaved() {
     const { text = "", at = null, wrong = false, choices = [] } = this.model.get("_saved");
     this.savedText = element("span", { class: wrong ? "pvio-wrong" : "pvio-quiet" });
@@ -46,7 +46,7 @@ const KEEP = {
       };
       return made;
     }));
-    this.saved.setAttribute("aria-live", wrong ? "polite" : "off"); // nobody wants to hear the seconds
+    this.saved.setAttribute("aria-live", wrong ? "polite" : "off"); // nobody wants to hear the seconds pass
     this.savedAt = at === null ? null : 1000 * at;
     this.savedWords = text;
     this.showAge();

@@ -1,4 +1,4 @@
-// The line of time: keyframes, marks, and small pictures.
+// The timeline: keyframes, marks, and small pictures.
 
 const LINE = {
   drawRuler() {
@@ -28,7 +28,7 @@ const LINE = {
     }
   },
 
-  /** How far a frame is from the left of the ruler; the slider's knob leaves some room at both ends. */
+  /** Return the distance of a frame from the left of the ruler; the slider's knob leaves room at both ends. */
   onLine(number) {
     const inset = 8;
     return inset + number / Math.max(1, this.times.length - 1) * (this.lineWidth - 2 * inset);

@@ -23,13 +23,13 @@ class Pane {
     this.draw();
   }
 
-  /** Takes the size it has on the page; to ask for that at each picture would cost more than to draw it. */
+  /** Take the size that it has on the page; asking for it at each picture would cost more than drawing does. */
   fill() {
     this.box = this.canvas.getBoundingClientRect();
     this.draw();
   }
 
-  /** CSS pixels for one pixel of the video, and where its corner is. */
+  /** Return the CSS pixels for one pixel of the video, and the place of its corner. */
   layout() {
     const { width, height } = this.facts, box = this.box;
     const fit = Math.min(box.width / width, box.height / height);

@@ -1,4 +1,4 @@
-// What the frame browser is made of: names, keys, and small helpers.
+// Parts of the frame browser: names, keys, and small helpers.
 
 const STEPS = [
   ["first", "|◂", "First frame (Home)", (v) => 0],
@@ -45,13 +45,13 @@ function secondsOf(text) {
   return parts.some(Number.isNaN) || !text.trim() ? null : parts.reduce((sum, part) => 60 * sum + part, 0);
 }
 
-/** How long ago, in words; a clock of another machine may go ahead. */
+/** Say how long ago it was; the clock of another machine may be ahead. */
 function ago(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   return seconds < 2 ? "just now" : seconds < 60 ? `${seconds} s ago` : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago` : `${Math.floor(seconds / 3600)} h ago`;
 }
 
-/** A picture that can be drawn. Where the page is not trusted (plain http from elsewhere), the quick way is not there. */
+/** Return a picture that can be drawn. A page that is not trusted (plain http from elsewhere) lacks the quick way. */
 async function decoded(buffer, type) {
   if (!("ImageDecoder" in window)) return createImageBitmap(new Blob([buffer], { type }));
   const decoder = new ImageDecoder({ data: buffer, type });

@@ -1,4 +1,4 @@
-"""Whoever has written them down, annotations become labels of frames."""
+"""Annotations from all kinds of files become labels of frames."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from supervisely_samples import CAR, video_annotation
 
 from pvio_lab.marks import FrameNotes, Marks, find_notes
-from pvio_lab.marks.annotations import read_notes
-from pvio_lab.marks.format import RangeMark
-from pvio_lab.marks.notes import notes_of_numbers
+from pvio_lab.marks.contents import RangeMark
+from pvio_lab.marks.finding import read_notes
+from pvio_lab.marks.notes import notes_of_numbers, notes_of_table
 from pvio_lab.marks.supervisely import notes_of_supervisely, scaled_geometry
-from pvio_lab.marks.table import notes_of_table
 
 NOTES = FrameNotes({12: ("jump",), 4: ()}, (RangeMark(3, 6, "run"), RangeMark(5, 7, "up")), ("all",))
 OWN = {"frames": [{"index": 12, "labels": ["jump"]}], "ranges": [{"start": 0, "end": 3, "label": "run"}]}
@@ -56,6 +55,7 @@ def test_marks_as_the_frame_browser_has_them(tmp_path):
         assert [notes.labels_at(number) for number in (3, 12, 13)] == [("run",), ("jump",), ()]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 99)))
 def test_mere_numbers(numbers):
     assert notes_of_numbers(numbers).numbers() == sorted(set(numbers))
