@@ -9,13 +9,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
 from ..base import Target, open_regular
 from ..errors import VideoError
-from ..read import Frames
+from ..read import Frames, is_url, public_name
+
+T = TypeVar("T")
 
 ImageWriter = Callable[[Path, Frames], object]
 """Writes a frame to a file; called by several threads at once."""
@@ -31,6 +34,20 @@ _LEAST_DIGITS = 6
 _PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
 _PNG_HEAD = 24  # up to its width and height
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def video_name(source: str | os.PathLike[str]) -> str:
+    """Return the last part of a path or URL.
+
+    >>> video_name("https://example.org/films/clip%201.mp4?key=secret")
+    'clip 1.mp4'
+    """
+    name = os.fspath(source)
+    if name.startswith("data:"):
+        return "video"
+    if is_url(name):
+        return Path(unquote(urlsplit(public_name(name)).path)).name or "video"
+    return Path(os.path.abspath(name)).name
 
 
 def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") -> str:
@@ -124,48 +141,42 @@ def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "ot
     return "whole" if struct.unpack(">II", head[16:]) == tuple(size) else "other"
 
 
-def write_all(
-    jobs: Iterable[tuple[Path, Frames]],
-    write: ImageWriter,
-    pool: Executor,
-    most_waiting: int,
-    save: Callable[[Path, Frames, ImageWriter], Path] = save_whole,
-) -> Generator[Path]:
-    """Has frames written side by side; gives each path in order, when its file is there.
+def in_order(jobs: Iterable[Callable[[], T]], pool: Executor, most_waiting: int) -> Generator[T]:
+    """Do jobs side by side, and yield their results in order, each as soon as it is there.
 
-    The next frame is only asked for when at most so many are waiting or being written. Where one cannot
-    be decoded, those before it are still written. However it ends, nothing is being written any more then.
+    The next job is only asked for when at most so many are waiting or being done. Where a frame for it cannot
+    be decoded, those before it are still done. However this ends, no job is being done any more then.
     """
-    waiting: deque[Future[Path]] = deque()
-    trouble = None
+    begun: deque[Future[T]] = deque()
+    failure = None
     jobs = iter(jobs)
     try:
         while True:
             try:
-                path, frame = next(jobs)
+                job = next(jobs)
             except StopIteration:
                 break
             except VideoError as error:  # what was decoded before is good
-                trouble = error
+                failure = error
                 break
-            waiting.append(pool.submit(save, path, frame, write))
-            del frame
-            while waiting and (len(waiting) >= most_waiting or waiting[0].done()):
-                yield _result(waiting[0])
-                waiting.popleft()
-        while waiting:
-            yield _result(waiting[0])
-            waiting.popleft()
-        if trouble is not None:
-            raise trouble
+            begun.append(pool.submit(job))
+            del job  # it holds a frame
+            while begun and (len(begun) >= most_waiting or begun[0].done()):
+                yield _result(begun[0])
+                begun.popleft()
+        while begun:
+            yield _result(begun[0])
+            begun.popleft()
+        if failure is not None:
+            raise failure
     finally:
-        for each in waiting:
+        for each in begun:
             each.cancel()
-        wait(waiting)
+        wait(begun)
 
 
-def _result(future: Future[Path]) -> Path:
-    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
+def _result(future: Future[T]) -> T:
+    """Wait in short pieces, because on Windows a longer wait cannot be interrupted."""
     while not wait([future], timeout=0.2).done:
         pass
     return future.result()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...read import Fetching, source_name
-from .jobs import jobs_of_tree, sample_all, sample_one
-from .plan import Plan, Policy, Resize
+from .plan import Plan, Resize, job_of_video, jobs_of_tree
 from .report import SampleReport
+from .run import sample_all, sample_one
 
 
 def sample_video(
@@ -82,9 +82,19 @@ def sample_video(
         OpenError: It is no video.
         ValueError: An option is out of range, or the annotations are wrong or not there.
     """
-    policy = Policy(start, end, step, fps, num_frames, first, max_frames, only, only_annotated)
-    plan = Plan.checked(policy, resize, annotations, copy_annotations, fetching)
-    return SampleReport((sample_one(source_name(source), Path(output_dir), plan, progress=progress),))
+    policy = dict(
+        start=start,
+        end=end,
+        step=step,
+        fps=fps,
+        num_frames=num_frames,
+        first=first,
+        max_frames=max_frames,
+        only=only,
+    )
+    plan = Plan(policy, only_annotated, resize, annotations, copy_annotations, fetching)
+    job = job_of_video(source_name(source), Path(output_dir))
+    return SampleReport((sample_one(job, plan, progress=progress),))
 
 
 def sample_video_tree(
@@ -142,7 +152,16 @@ def sample_video_tree(
         FileNotFoundError: There are no videos.
         ValueError: An option is out of range.
     """
-    policy = Policy(start, end, step, fps, num_frames, first, max_frames, only, only_annotated)
-    plan = Plan.checked(policy, resize, annotations, copy_annotations, fetching)
+    policy = dict(
+        start=start,
+        end=end,
+        step=step,
+        fps=fps,
+        num_frames=num_frames,
+        first=first,
+        max_frames=max_frames,
+        only=only,
+    )
+    plan = Plan(policy, only_annotated, resize, annotations, copy_annotations, fetching)
     jobs = jobs_of_tree(Path(source_dir), Path(output_dir), fetching)
     return SampleReport(tuple(sample_all(jobs, plan, progress=progress)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from ... import show
+from ...base import Report
 from ...errors import printable
 
 
@@ -33,9 +31,10 @@ class SampleRow:
 
 
 @dataclass(frozen=True)
-class SampleReport:
+class SampleReport(Report[SampleRow]):
     """What was sampled, one row a video; a table in a notebook."""
 
+    drawn_as = "samples"
     rows: tuple[SampleRow, ...]
     """One row a video, in the order of their names."""
 
@@ -49,20 +48,7 @@ class SampleReport:
         """How many images there are."""
         return sum(row.num_images for row in self.rows)
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
-        return [asdict(row) for row in self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[SampleRow]:
-        return iter(self.rows)
-
     def __repr__(self) -> str:
         lines = [f"SampleReport({len(self)} videos, {self.num_images} images, {len(self.bad)} bad)"]
         lines += [f"{printable(row.source)}: {row.error} ({row.num_images} images)" for row in self.bad[:10]]
         return "\n  ".join(lines if len(self.bad) <= 10 else [*lines, "..."])
-
-    def _repr_html_(self) -> str:
-        return show.html("samples", self)
