@@ -294,7 +294,7 @@ def test_a_disk_that_is_full_from_the_start(small_disk):
 LIMITED = """
 import json, resource, sys
 import numpy as np
-from pvio_lab.write.shortcuts import write_frames_to_video
+from pvio_lab import write_frames_to_video
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 noise = np.random.default_rng(0).integers(0, 256, (30, 240, 320, 3), dtype=np.uint8)
 try:
@@ -317,7 +317,7 @@ import json, os, signal, sys
 from pathlib import Path
 import numpy as np
 import psutil
-from pvio_lab.write.writer import VideoWriter
+from pvio_lab import VideoWriter
 writer = VideoWriter(sys.argv[1], 25)
 for _ in range(30):
     writer.append(np.zeros((120, 160, 3), np.uint8))

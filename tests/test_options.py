@@ -12,15 +12,13 @@ from hypothesis import strategies as st
 
 from pvio_lab.write import MUXERS
 from pvio_lab.write.codecs import CODECS, ENCODERS
-from pvio_lab.write.colour import check_size, chroma_steps, colour_arguments
+from pvio_lab.write.encoding import check_size, chroma_steps, colour_arguments
 from pvio_lab.write.options import (
     Options,
-    check_rate,
     choose_encoder,
+    container_arguments,
     encoder_arguments,
     exact_rate,
-    muxer_of,
-    pixel_format_of,
 )
 
 NAMES = sorted(ENCODERS)
@@ -82,7 +80,7 @@ def test_any_wish_gives_arguments_or_an_error_with_words(options, suffix):
     assert line[:2] == ["-c:v", encoder.name]
     assert all(each and isinstance(each, str) and "{}" not in each for each in line)
     assert suffix in CODECS[encoder.codec].suffixes
-    assert pixel_format_of(encoder, options) in encoder.pixel_formats
+    assert options.pixel_format in (None, *encoder.pixel_formats)
     assert options.codec in (encoder.name, encoder.codec, "auto")
 
 
@@ -254,9 +252,9 @@ def test_a_rate_is_a_number(rate):
     ("suffix", "highest"), [(".gif", 100), (".mkv", 1000), (".webm", 1000), (".ts", 90_000)]
 )
 def test_frames_that_would_fall_into_one_moment(suffix, highest):
-    check_rate(suffix, Fraction(highest))
+    container_arguments(suffix, Fraction(highest))
     with pytest.raises(ValueError, match=f"more than a {suffix} file can hold: up to {highest} frames"):
-        check_rate(suffix, Fraction(highest + 1))
+        container_arguments(suffix, Fraction(highest + 1))
 
 
 def test_an_unknown_codec_is_told_what_there_is():
@@ -285,7 +283,7 @@ def test_a_suffix_that_does_not_fit(codec, suffix, message):
 def test_every_suffix_has_a_codec_and_a_muxer(suffix):
     encoder = choose_encoder(Options("auto"), suffix, SOFTWARE.__contains__)
     assert suffix in CODECS[encoder.codec].suffixes
-    assert muxer_of(suffix)[-2:] == ["-f", MUXERS[suffix]]
+    assert container_arguments(suffix, Fraction(25))[-2:] == ["-f", MUXERS[suffix]]
 
 
 @pytest.mark.parametrize(

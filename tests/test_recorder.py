@@ -22,7 +22,7 @@ from truth_frames import psnr, read_number
 import pvio_lab as pv
 from pvio_lab.base import LockFile
 from pvio_lab.write import StreamingVideoEncoder
-from pvio_lab.write.camera import Camera
+from pvio_lab.write.recorder import Camera
 
 draw_frame = sys.modules["make"].draw_frame
 KEYS = ["front", "observation.images.left", "wrist"]
@@ -451,7 +451,7 @@ def test_an_odd_size_is_refused_at_once(recorder, tmp_path):
         ({"crf": 90}, ValueError, "crf=90 must be between"),
         ({"fps": 0}, ValueError, "fps=0 must be above 0"),
         ({"queue_size": 0}, ValueError, "queue_size"),
-        ({"when_full": "wait"}, ValueError, "must be 'drop' or 'block'"),
+        ({"when_full": "wait"}, ValueError, "when_full='wait' must be one of 'drop', 'block'"),
         ({"sharpness": 1}, TypeError, "no option sharpness; VideoWriter has codec"),
         ({"path": "a.mp4"}, TypeError, "no option path"),
     ],

@@ -1,4 +1,4 @@
-"""Frames become image files, several at a time: each appears under its name when it is complete."""
+"""Image files of frames: their names, their states, and the writing of several at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..read import Frames, is_url, public_name
 T = TypeVar("T")
 
 ImageWriter = Callable[[Path, Frames], object]
-"""Writes a frame to a file; called by several threads at once."""
+"""A function that writes a frame to a file; several threads call it at once."""
 
 # PNG files of level 1 are a fifth larger than those of Pillow's own level 6, and written twice as fast.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -51,7 +51,7 @@ def video_name(source: str | os.PathLike[str]) -> str:
 
 
 def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") -> str:
-    """The name of a frame's file; all of a video have as many digits, so that names sort as numbers do.
+    """Return the name of a frame's file; all of a video have as many digits, so names sort as numbers do.
 
     >>> image_name("clip", 12, 300)
     'clip_frame_000012.png'
@@ -61,7 +61,7 @@ def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") ->
 
 
 def image_suffix(ext: str) -> str:
-    """The end of the names of image files that Pillow can write: 'png' -> '.png'.
+    """Return the suffix of image files that Pillow can write: 'png' -> '.png'.
 
     Raises:
         ValueError: It can write no such files.
@@ -77,12 +77,12 @@ def image_suffix(ext: str) -> str:
 
 
 def is_image_suffix(suffix: str) -> bool:
-    """Return whether files with this end are images, as far as Pillow knows."""
+    """Return whether files with this suffix are images, as far as Pillow knows."""
     return suffix.lower() in Image.registered_extensions()
 
 
 def checked_suffix(ext: str) -> str:
-    """The end of a name, with its dot."""
+    """Return a suffix, with its dot."""
     if not isinstance(ext, str):
         raise TypeError(f"ext={ext!r} must be text such as 'png'")
     suffix = f".{ext.lstrip('.')}"
@@ -92,15 +92,15 @@ def checked_suffix(ext: str) -> str:
 
 
 def write_image(path: Path, frame: Frames) -> None:
-    """Writes a frame with Pillow; the end of the name decides how. Pixels are kept where the format can."""
+    """Write a frame with Pillow, as the suffix says. Pixels are kept where the format can."""
     Image.fromarray(frame).save(path, **_OPTIONS.get(path.suffix.lower(), {}))
 
 
 def save_whole(
     path: Path, frame: Frames, write: ImageWriter = write_image, *, overwrite: bool = True
 ) -> Path:
-    """Has a frame written under another name beside it, and renames the file when it is complete."""
-    # Writers go by the end of the name.
+    """Write a frame under another name, and rename the file when it is complete."""
+    # Writers go by the suffix.
     target = Target(path, overwrite=overwrite, ending=f".part{path.suffix}", clear=False)
     with target:
         write(target.partial, frame)
@@ -109,7 +109,7 @@ def save_whole(
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file begins as some image does, or has nothing in it."""
+    """Return whether a file begins like an image, or is empty."""
     if not path.is_file():
         return False
     try:

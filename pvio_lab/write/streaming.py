@@ -44,7 +44,7 @@ def stream_video_frames(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> AsyncGenerator[tuple[int, Frames]]:
-    """Pairs of frame number and frame for `async for`, decoded ahead by a thread while the loop does more.
+    """Yield pairs of frame number and frame to `async for`; a thread decodes ahead while the loop goes on.
 
     >>> import asyncio
     >>> async def shapes():
@@ -65,7 +65,7 @@ def stream_video_frames(
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
-        DecodeError: A frame cannot be decoded. It arrives in the loop, as the following ones do.
+        DecodeError: A frame cannot be decoded. It arrives in the loop, as the following errors do.
         FileNotFoundError: There is no such file.
         OpenError: It is no video.
         ValueError: `queue_size` is less than 1.
@@ -87,15 +87,16 @@ def stream_video_frames_to_dir(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> list[Path]:
-    """Writes frames to image files named `<video>_frame_<number>.<ext>`, several at a time.
+    """Write frames to image files named `<video>_frame_<number>.<ext>`, several at a time.
 
     >>> from tempfile import mkdtemp
     >>> [path.name for path in stream_video_frames_to_dir("data_samples/gop2.mp4", mkdtemp(), end=2)]
     ['gop2_frame_000000.png', 'gop2_frame_000001.png']
 
     A slow disk makes the decoder wait: about `queue_size + max_write_workers` frames and no more are in
-    memory. Each file appears under its name when it is complete, also when this is interrupted. It may be
-    called where an event loop is running, as in a notebook; there, the twin below does not block the loop.
+    memory. Each file appears under its name when it is complete, even if this is interrupted. It may be
+    called while an event loop is running, as in a notebook; there, `async_stream_video_frames_to_dir` does
+    not block the loop.
 
     Args:
         source: A video, its URL, or a directory of images.
@@ -104,7 +105,7 @@ def stream_video_frames_to_dir(
         start: The first frame; negative counts from the end, as in a slice.
         end: One past the last frame, or None for all; as in a slice.
         ext: The kind of image, such as "png", which keeps every pixel, or "jpg".
-        progress_cb: Called as `progress_cb(1)` when a file is there, such as `tqdm.update`.
+        progress_cb: Called as `progress_cb(1)` when a file is there; `tqdm.update`, for example.
         image_writer: Writes the files instead: `image_writer(path, frame)`, called by several threads. The
             path is a temporary one with the same end.
         max_write_workers: How many files are written at the same time.
@@ -119,18 +120,9 @@ def stream_video_frames_to_dir(
         ValueError: There are no such image files, or a number is less than 1.
     """
     paths = []
-    with closing(
-        _image_files(
-            source,
-            output_dir,
-            _range(start, end),
-            ext=ext,
-            image_writer=image_writer,
-            max_write_workers=max_write_workers,
-            queue_size=queue_size,
-            fetching=fetching,
-        )
-    ) as files:
+    wanted, workers = _range(start, end), max_write_workers
+    files = _image_files(source, output_dir, wanted, ext, image_writer, workers, queue_size, fetching)
+    with closing(files):
         for path in files:
             paths.append(path)
             if progress_cb is not None:
@@ -151,21 +143,12 @@ async def async_stream_video_frames_to_dir(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> list[Path]:
-    """The same as `stream_video_frames_to_dir`, awaited; the event loop goes on meanwhile.
+    """Do the same as `stream_video_frames_to_dir`, awaited; the event loop goes on in the meantime.
 
-    `progress_cb` is called in the loop, `image_writer` in threads. Cancelling it leaves whole files only.
+    `progress_cb` is called in the loop, `image_writer` in threads. Cancelling leaves only whole files.
     """
-    make = partial(
-        _image_files,
-        source,
-        output_dir,
-        _range(start, end),
-        ext=ext,
-        image_writer=image_writer,
-        max_write_workers=max_write_workers,
-        queue_size=queue_size,
-        fetching=fetching,
-    )
+    wanted, workers = _range(start, end), max_write_workers
+    make = partial(_image_files, source, output_dir, wanted, ext, image_writer, workers, queue_size, fetching)
     paths = []
     async with aclosing(_ahead(make, 1)) as files:
         async for path in files:
@@ -195,7 +178,6 @@ def _image_files(
     source: Source,
     output_dir: Source,
     wanted: slice,
-    *,
     ext: str,
     image_writer: ImageWriter | None,
     max_write_workers: int,
@@ -264,11 +246,11 @@ async def _ahead(make: Callable[[], Iterator[T]], size: int) -> AsyncGenerator[T
 
 
 class _Handle:
-    """Something that goes with a stream when that is dropped, even if its event loop is closed."""
+    """An object that is dropped with a stream, even if its event loop is closed and cannot close it."""
 
 
 class _Producer(Generic[T]):
-    """The part of a stream that its thread and the event loop share."""
+    """The state that a stream's thread and the event loop share."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, size: int):
         self._loop, self._is_stopped = loop, False

@@ -22,7 +22,7 @@ from ...base import Target
 from ...errors import EncodeError, printable
 from ...read import Fetching, HeldSource, outline
 from ..codecs import MUXERS
-from ..ffmpeg import spoken
+from ..ffmpeg import run
 from .clip import Clip, Room, carried, inspect_clip
 from .compare import table_of_differences
 from .look import Refusal
@@ -276,6 +276,6 @@ def _complaints(streams: list[Stream], name: str, clip: Clip) -> str:
     """
     maps = [f"-map 0:{stream.index}" for stream in streams]
     arguments = ["-i", f"file:{clip.path}", *" ".join(maps).split(), *"-c copy -t 0 -y -f".split(), name]
-    _, words = spoken([*arguments, os.devnull], _LISTEN_SECONDS)
+    _, words = run([*arguments, os.devnull], _LISTEN_SECONDS)
     by_muxer = re.findall(rf"^\[{re.escape(name)} @ \w+\] (.*)", words, re.MULTILINE)
     return "; ".join(dict.fromkeys(each.strip() for each in by_muxer))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pvio_lab import EncodeError
-from pvio_lab.write import VideoWriter, probe, writer
+from pvio_lab.write import VideoWriter, encoding
 from pvio_lab.write.codecs import CODECS, ENCODERS
 
 SOFTWARE = [name for name, encoder in ENCODERS.items() if not encoder.is_hardware]
@@ -20,7 +20,7 @@ FRAME = np.zeros((64, 64, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def available():
-    return {encoder.name: encoder for encoder in probe.available_encoders()}
+    return {encoder.name: encoder for encoder in encoding.available_encoders()}
 
 
 def missing_device(available):
@@ -47,8 +47,8 @@ def test_an_encoder_says_what_it_can(available):
 
 
 def test_each_is_tried_once(available, monkeypatch):
-    monkeypatch.setattr(probe, "spoken", None)
-    assert probe.available_encoders() == list(available.values())
+    monkeypatch.setattr(encoding, "run", None)
+    assert encoding.available_encoders() == list(available.values())
 
 
 def test_a_device_that_is_not_there(available, tmp_path):
@@ -56,13 +56,13 @@ def test_a_device_that_is_not_there(available, tmp_path):
     path = tmp_path / f"a{CODECS[ENCODERS[name].codec].suffixes[0]}"
     with pytest.raises(EncodeError, match=f"{name} does not encode on this machine: .{{10,}}") as caught:
         VideoWriter(path, 25, codec=name)
-    assert probe.why_not(name) in str(caught.value)
+    assert encoding.why_not(name) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_auto_takes_the_device(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(writer, "works", lambda name: name == "hevc_nvenc" or name in SOFTWARE)
-    monkeypatch.setattr(writer, "require", lambda name: None)
+    monkeypatch.setattr(encoding, "works", lambda name: name == "hevc_nvenc" or name in SOFTWARE)
+    monkeypatch.setattr(encoding, "why_not", lambda name: None)
     with caplog.at_level(logging.INFO, "pvio_lab"):
         recorder = VideoWriter(tmp_path / "a.mp4", 25, codec="auto")
     recorder.cancel()
@@ -71,7 +71,7 @@ def test_auto_takes_the_device(tmp_path, monkeypatch, caplog):
 
 
 def test_auto_falls_back_to_software_and_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(writer, "works", SOFTWARE.__contains__)
+    monkeypatch.setattr(encoding, "works", SOFTWARE.__contains__)
     with caplog.at_level(logging.INFO, "pvio_lab"), VideoWriter(tmp_path / "a.mp4", 25, codec="auto") as one:
         one.append(FRAME)
     assert one.encoder.name == "libx264"
@@ -85,13 +85,13 @@ def test_auto_really_writes(tmp_path):
 
 
 def test_auto_without_anything_that_works(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "works", lambda name: False)
+    monkeypatch.setattr(encoding, "works", lambda name: False)
     with pytest.raises(ValueError, match=r"no encoder that works here writes gop=5 to a \.mp4 file"):
         VideoWriter(tmp_path / "a.mp4", 25, codec="auto", gop=5)
 
 
 def test_a_named_codec_is_never_taken_by_a_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "works", lambda name: True)
+    monkeypatch.setattr(encoding, "works", lambda name: True)
     recorder = VideoWriter(tmp_path / "a.mp4", 25, codec="h264")
     recorder.cancel()
     assert recorder.encoder.name == "libx264"
@@ -106,14 +106,14 @@ def test_there_is_no_program(tmp_path, monkeypatch):
     with pytest.raises(
         EncodeError, match=r"ffmpeg program does not start: .*nonexistent.* IMAGEIO_FFMPEG_EXE"
     ):
-        probe.available_encoders()
+        encoding.available_encoders()
 
 
 def test_a_program_that_may_not_be_run(tmp_path, monkeypatch):
     (tmp_path / "ffmpeg").write_text("no program")
     use_program(monkeypatch, tmp_path / "ffmpeg")
     with pytest.raises(EncodeError, match="ffmpeg program does not start"):
-        probe.available_encoders()
+        encoding.available_encoders()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a script that can be run")
@@ -122,5 +122,5 @@ def test_a_device_that_hangs_is_no_device(tmp_path, monkeypatch):
     script.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     use_program(monkeypatch, script)
-    monkeypatch.setattr(probe, "_SECONDS", 0.5)
-    assert probe.why_not("h264_nvenc") == "it did not encode one frame in 0.5 seconds"
+    monkeypatch.setattr(encoding, "_SECONDS", 0.5)
+    assert encoding.why_not("h264_nvenc") == "it did not encode one frame in 0.5 seconds"
