@@ -1,5 +1,5 @@
-from .codecs import EncoderInfo as EncoderInfo
 from .codecs import MUXERS as MUXERS
+from .codecs import EncoderInfo as EncoderInfo
 from .codecs import suffix_of as suffix_of
 from .encoding import available_encoders as available_encoders
 from .join.concat import concatenate_video_files as concatenate_video_files
