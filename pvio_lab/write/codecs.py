@@ -1,4 +1,4 @@
-"""The table of codecs and encoders: what each can do, and what its options are called.
+"""The table of codecs and encoders: their abilities, and the names of their options.
 
 One quality number, `crf`, serves every lossy codec, on the codec's own scale. An encoder that counts
 otherwise has the ends of its own scale here, and gets the number in proportion.
@@ -13,34 +13,34 @@ from pathlib import PurePath
 
 @dataclass(frozen=True)
 class Codec:
-    """What is true of a codec, whoever encodes it."""
+    """The properties of a codec, the same for all of its encoders."""
 
     suffixes: tuple[str, ...]
-    """File names it can have; the first is the usual one."""
+    """The suffixes of files that can hold it; the first is the usual one."""
     crf: range | None = None
     """The scale of constant quality, the best first; None for a codec that has none."""
     default_crf: int | None = None
     """Looks like the original, most of the time."""
     is_intra_only: bool = False
-    """Every frame is a keyframe, so that `gop` means nothing."""
+    """Every frame is a keyframe, so `gop` means nothing."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """One of ffmpeg's encoders, and how it is told things; `{}` stands for the value."""
+    """One of ffmpeg's encoders and its options; `{}` stands for a value."""
 
     name: str
-    """As ffmpeg calls it."""
+    """Its name in ffmpeg."""
     codec: str
     """A key of `CODECS`."""
     pixel_formats: tuple[str, ...]
     """The first is the default."""
     quality: str = ""
-    """Options of constant quality."""
+    """Options for constant quality."""
     scale: tuple[int, int] | None = None
-    """The best and the worst quality as this encoder counts, where that differs from the codec's scale."""
+    """The best and the worst quality on the encoder's own scale, where it has another than the codec."""
     preset: str = ""
-    """Options of speed against size."""
+    """Options for speed against size."""
     presets: tuple[str, ...] = ()
     """From fast to slow."""
     default_preset: str | None = None
@@ -48,7 +48,7 @@ class Encoder:
     fast_decode: str = ""
     """Options for files that decode faster."""
     threads: str = "-threads {}"
-    """Options of how many threads encode."""
+    """Options for the number of threads that encode."""
     always: str = ""
     """Options it always gets."""
     params: str = ""
@@ -64,7 +64,7 @@ class Encoder:
 
     @property
     def info(self) -> EncoderInfo:
-        """What users are told about it."""
+        """The facts for users."""
         codec = CODECS[self.codec]
         return EncoderInfo(
             name=self.name,
@@ -83,9 +83,9 @@ class EncoderInfo:
     """An encoder that works on this machine."""
 
     name: str
-    """As ffmpeg calls it; `codec=` takes it."""
+    """Its name in ffmpeg; `codec=` takes it."""
     codec: str
-    """What it writes."""
+    """The codec it writes."""
     is_hardware: bool
     """A device encodes, not the processor."""
     suffixes: tuple[str, ...]
@@ -93,9 +93,9 @@ class EncoderInfo:
     pixel_formats: tuple[str, ...]
     """The first is the default."""
     crf: range | None
-    """The qualities it has, the best first; None for lossless, or fixed by the preset."""
+    """The qualities it has, the best first; None if it is lossless, or the preset fixes the quality."""
     default_crf: int | None
-    """The quality if none is asked for."""
+    """The quality if none is given."""
     presets: tuple[str, ...] = field(repr=False)
     """From fast to slow."""
 
@@ -150,7 +150,7 @@ _SOFTWARE = (
         "libsvtav1",
         "av1",
         ("yuv420p", "yuv420p10le"),
-        quality="crf={}",  # -crf 0 would be no wish at all
+        quality="crf={}",  # -crf 0 would mean the default
         preset="-preset {}",
         presets=tuple(str(number) for number in range(13, -1, -1)),
         default_preset="8",

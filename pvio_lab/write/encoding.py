@@ -102,7 +102,7 @@ class Encoding:
         ]
 
     def full_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the next size from this one on that the pixel format can hold."""
+        """Return the smallest size, from this one up, that the pixel format can hold."""
         step_x, step_y = chroma_steps(self._pixel_format)
         return width + -width % step_x, height + -height % step_y
 

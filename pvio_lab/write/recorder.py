@@ -40,13 +40,13 @@ class EpisodeVideo:
     """The file; None if there were no frames, or if the encoder has failed. It is named after the camera,
     unless another file of that name has come in the meantime: then it has a number, as `front (2).mp4`."""
     num_frames: int
-    """How many frames it has."""
+    """The number of its frames."""
     dropped_frames: int
-    """How many frames came while the queue was full, and are not in it."""
+    """The number of frames that came while the queue was full, and are not in it."""
     stats: FrameStats | None
-    """How its colours are distributed; None if there is no file."""
+    """The distribution of its colours; None if there is no file."""
     error: EncodeError | None = None
-    """Why there is no file."""
+    """The reason why there is no file."""
 
 
 class StreamingVideoEncoder:

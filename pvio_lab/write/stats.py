@@ -45,7 +45,7 @@ class FrameStats:
     q99: Channels = field(repr=False)
     """99% of the values are below."""
     count: int
-    """How many frames were counted."""
+    """The number of frames counted."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same as lists and numbers, for JSON."""
@@ -65,7 +65,7 @@ class RunningStats:
     def __init__(self) -> None:
         self._histogram = np.zeros((3, 256), np.int64)
         self.count = 0
-        """How many frames were counted."""
+        """The number of frames counted."""
 
     def add(self, pixels: Frames) -> None:
         """Count a frame `(H, W, 3)`."""

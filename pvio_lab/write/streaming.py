@@ -1,4 +1,4 @@
-"""Frames of a video one after the other: to an event loop, or to a directory of image files."""
+"""The streaming of frames: to an event loop, or to a directory of image files."""
 
 from __future__ import annotations
 

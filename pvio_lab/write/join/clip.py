@@ -1,4 +1,4 @@
-"""A file to be joined: what must be the same in all of them, and what one pass over it has found."""
+"""A file to be joined, as one pass over it finds it, and the properties that all files must share."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Clip:
     frames: dict[int, Frames]
     """For each video stream, by its number in the file."""
     matrices: dict[int, Matrix | None]
-    """How its pictures are turned, by the same numbers."""
+    """The rotation of their pictures."""
     properties: dict[str, str]
-    """What has to be the same in all the files, in words."""
+    """The properties that must be the same in all files, in words."""
     stands_alone: bool
     """Its first frame makes decoders forget what was before it."""
     num_bytes: int
-    """About how much memory it takes while it is open: for frames in its decoder, and for an index."""
+    """About the memory it takes while it is open: for frames in its decoder, and for an index."""
     can_rewind: bool
     """The same container can be read again from its start."""
     container: InputContainer | None = field(default=None, repr=False)
@@ -49,12 +49,12 @@ class Clip:
 
     @property
     def start(self) -> Fraction:
-        """When its first frame is shown, in seconds."""
+        """The time its first frame is shown, in seconds."""
         return self.frames[self.main].start
 
     @property
     def length(self) -> Fraction:
-        """How long its frames are shown, in seconds."""
+        """The time its frames are shown, in seconds."""
         return self.frames[self.main].length
 
     def open(self) -> InputContainer:
@@ -120,7 +120,7 @@ def inspect_clip(path: str, room: Room | None = None) -> Clip:
 
     Raises:
         OpenError: It is no video.
-        Refusal: It cannot be joined to any others.
+        Refusal: It cannot be joined to any other.
     """
     container = open_container(path)
     try:
@@ -182,12 +182,12 @@ def _check_others(frames: dict[int, Frames], main: int) -> None:
 def _properties_of(
     streams: Sequence[Stream], rates: Mapping[int, Fraction | None], matrices: Mapping[int, Matrix | None]
 ) -> Iterator[tuple[str, str]]:
-    """Yield what has to be the same in all files, each as its name and its value in words.
+    """Yield the properties that must be the same in all files, each as its name and its value in words.
 
     Args:
         streams: The streams that are joined.
         rates: For each video stream its frames a second; if they vary there is no row, as any others fit.
-        matrices: How the pictures of each video stream are turned.
+        matrices: The rotation of the pictures of each video stream.
     """
     yield "streams", ", ".join(_KINDS[stream.type] for stream in streams)
     counts = dict.fromkeys(_KINDS, 0)

@@ -68,7 +68,7 @@ class PacketCheck:
         return False
 
     def matrix(self) -> Matrix | None:
-        """Return how the picture is turned, which only a decoded frame says."""
+        """Return the rotation of the pictures, which only a decoded frame says."""
         try:
             self._context.thread_type = "NONE"
             frames = self._context.decode(self.first) or self._context.decode(None)
@@ -99,9 +99,9 @@ class Frames:
     """Rising, and never after `pts`."""
     size: NDArray[np.int64]
     start: Fraction
-    """Seconds; when the first frame is shown."""
+    """The time the first frame is shown, in seconds."""
     length: Fraction
-    """Seconds, until the last frame has been shown."""
+    """The time from there until the last frame has been shown, in seconds."""
     rate: Fraction | None
     """Frames a second; None where it varies."""
 

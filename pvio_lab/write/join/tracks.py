@@ -49,7 +49,7 @@ class Shift:
     Args:
         source: Seconds in a tick of the clip.
         target: Seconds in a tick of the whole.
-        seconds: How much later everything is.
+        seconds: The delay of everything.
     """
 
     def __init__(self, source: Fraction, target: Fraction, seconds: Fraction):
@@ -78,7 +78,7 @@ class OutputTrack(ABC):
         self.index, self.source = stream.index, source.index
         self.tick = stream.time_base or Fraction(1)
         self.times = array("q")
-        """When each packet is shown, in ticks."""
+        """The time of each packet, in ticks."""
         self._last = -(2**62)
 
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:

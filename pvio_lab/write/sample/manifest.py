@@ -33,14 +33,14 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the images of a manifest come from: images that are kept must have the same origin."""
+    """The origin of the images of a manifest: images that are kept must have the same."""
 
     video: str
     """The file's name."""
     size_bytes: int
     """The file's size."""
     num_frames: int
-    """How many frames it has."""
+    """The number of its frames."""
     video_size: tuple[int, int]
     """Width and height of the video."""
     image_size: tuple[int, int]

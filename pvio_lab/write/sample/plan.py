@@ -1,4 +1,4 @@
-"""What sampling was asked for, checked before any video is opened: the frames, their size, the videos."""
+"""The plan of sampling, checked before any video is opened: which frames, of what size, of which videos."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Resize = int | tuple[int, int] | None
 
 @dataclass
 class Plan:
-    """What is to be done with every video.
+    """The work to be done on every video.
 
     Raises:
         TypeError: An option is of the wrong type.
@@ -32,7 +32,7 @@ class Plan:
     """
 
     policy: dict[str, Any]
-    """Which frames: the options of `sample_indices`."""
+    """The choice of frames: the options of `sample_indices`."""
     only_annotated: bool
     """Take just the annotated frames."""
     resize: Resize
@@ -40,9 +40,9 @@ class Plan:
     annotations: Any
     """The annotations, as they were given."""
     copy_annotations: bool
-    """Whether each image gets its share of them."""
+    """Give each image its share of them."""
     fetching: Fetching | None
-    """How a URL is fetched, and what may be opened."""
+    """The way URLs are fetched, and limits on what may be opened."""
 
     def __post_init__(self) -> None:
         only = self.policy["only"]

@@ -1,4 +1,4 @@
-"""What sampling has written, video by video."""
+"""The report of sampling, video by video."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from ...errors import printable
 
 @dataclass(frozen=True)
 class SampleRow:
-    """What was sampled from one video."""
+    """The images sampled from one video."""
 
     source: str
     """The video, as it was given or found."""
     ok: bool
     """Every frame asked for has its image."""
     num_frames: int | None = None
-    """How many frames the video has; None where it cannot be opened."""
+    """The number of frames of the video; None if it cannot be opened."""
     num_images: int = 0
-    """How many of the frames asked for have an image now."""
+    """The number of frames asked for that have an image now."""
     num_kept: int = 0
-    """How many of these were there before."""
+    """The number of these that had one before."""
     manifest: str | None = None
     """The file that says what each image shows; the images are beside it."""
     error: str | None = None
-    """Why something is missing."""
+    """The reason why something is missing."""
     seconds: float = 0.0
-    """How long it took."""
+    """The time it took."""
 
 
 @dataclass(frozen=True)
 class SampleReport(Report[SampleRow]):
-    """What was sampled, one row a video; a table in a notebook."""
+    """The images that were sampled, one row a video; a table in a notebook."""
 
     drawn_as = "samples"
     rows: tuple[SampleRow, ...]
@@ -45,7 +45,7 @@ class SampleReport(Report[SampleRow]):
 
     @property
     def num_images(self) -> int:
-        """How many images there are."""
+        """The number of images there are."""
         return sum(row.num_images for row in self.rows)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The sampling of one video, and of many side by side."""
+"""The sampling of one video, or of many side by side."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .plan import Job, Plan
 from .report import SampleRow
 
 _log = logging.getLogger("pvio_lab")
-# What is wrong with one video, and not with the others.
+# Faults of one video, which do not concern the others.
 _FAULTS = (VideoError, OSError, ValueError, IndexError)
-# How many frames may wait for each thread that writes images.
+# So many frames may wait for each thread that writes images.
 _WAITING = 3
 _PAUSE_SECONDS = 0.2
 
@@ -102,13 +102,13 @@ class Run:
     """The part of the work that is the same for all videos."""
 
     plan: Plan
-    """What is to be done with each video."""
+    """The work to be done on each video."""
     pool: Executor
     """Writes the images."""
     progress: bool
-    """Whether to show bars."""
+    """Show bars."""
     num_threads: int | None = None
-    """How many threads decode each video."""
+    """The number of threads that decode each video."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Ends the run."""
 
@@ -129,7 +129,7 @@ class Run:
         return SampleRow(public_name(job.source), error is None, error=words, seconds=seconds, **facts), error
 
     def _sample(self, job: Job, facts: dict[str, Any], *, waits: bool) -> None:
-        """Do the work; `facts` of the row are as far as it has come."""
+        """Do the work, and put what the row says into `facts` as soon as it is known."""
         plan = self.plan
         is_images = is_directory(job.source, plan.fetching)
         options: dict[str, Any] = {} if is_images else {"num_threads": self.num_threads}
