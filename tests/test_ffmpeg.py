@@ -143,18 +143,21 @@ def test_ffmpeg_is_killed(old):
         (("-x264-params",), "."),
         (("-c:v", "nonsense"), "Unknown encoder 'nonsense'"),
         (("-vf", "nonsense"), "nonsense"),
-        (("-frames:v", "2"), "it ended early, with code 0, and said nothing"),
         (("-loglevel", "trace", "-profile:v", "nonsense"), r"\.\.\. .{1000}"),  # of many words, the last
     ],
 )
 @pytest.mark.parametrize("count", [1, 5000])
 def test_bad_options_of_ffmpeg(old, params, words, count):
-    if "-frames:v" in params and count == 1:
-        return old
     frames = (FRAMES[number % 12] for number in range(count))
     with pytest.raises(EncodeError, match=rf"(?s)ffmpeg could not write .*a\.mp4: .*{words}") as caught:
         write_frames_to_video(old, frames, 25, progress=False, ffmpeg_params=params)
     assert len(str(caught.value)) < 3000
+
+
+def test_ffmpeg_stops_early_without_a_complaint(old):
+    options = {"progress": False, "ffmpeg_params": ("-frames:v", "2")}
+    with pytest.raises(EncodeError, match="it ended early, with code 0, and said nothing"):
+        write_frames_to_video(old, FRAMES * 100, 25, **options)
 
 
 def test_ffmpeg_talks_without_end(tmp_path):
@@ -209,6 +212,14 @@ def test_a_full_disk(small_disk, monkeypatch, name, options):
         write_frames_to_video(small_disk / name, NOISE, 25, progress=False, **options)
     assert names_in(small_disk) == [name]
     assert (small_disk / name).read_bytes() == b"old"
+
+
+def test_a_disk_that_is_full_from_the_start(small_disk):
+    with suppress(OSError):
+        (small_disk / "filler").write_bytes(bytes(2 * MB))
+    with pytest.raises(EncodeError, match="No space left on device"):
+        write_frames_to_video(small_disk / "a.mp4", FRAMES, 25, progress=False)
+    assert names_in(small_disk) == ["filler"]
 
 
 LIMITED = """
