@@ -1,4 +1,4 @@
-"""Which encoders really encode here, and what is chosen for it."""
+"""The encoders that really encode here, the choice among them, and what they are told."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pvio_lab import EncodeError
 from pvio_lab.write import VideoWriter, encoding
 from pvio_lab.write.codecs import CODECS, ENCODERS
+from pvio_lab.write.encoding import check_size, chroma_steps, colour_arguments
 
 SOFTWARE = [name for name, encoder in ENCODERS.items() if not encoder.is_hardware]
 FRAME = np.zeros((64, 64, 3), np.uint8)
@@ -124,3 +127,50 @@ def test_a_device_that_hangs_is_no_device(tmp_path, monkeypatch):
     use_program(monkeypatch, script)
     monkeypatch.setattr(encoding, "_SECONDS", 0.5)
     assert encoding.why_not("h264_nvenc") == "it did not encode one frame in 0.5 seconds"
+
+
+# Sizes and colours
+
+
+@pytest.mark.parametrize("name", SOFTWARE)
+@settings(deadline=None)
+@given(width=st.integers(1, 40), height=st.integers(1, 40))
+def test_sizes_fit_or_both_remedies_are_named(name, width, height):
+    for pixel_format in ENCODERS[name].pixel_formats:
+        across, down = chroma_steps(pixel_format)
+        if not (width % across or height % down):
+            check_size(width, height, pixel_format, ENCODERS[name].codec)
+            continue
+        with pytest.raises(
+            ValueError, match=r"is odd, which .* cannot hold: pad=True repeats the last .*, or "
+        ):
+            check_size(width, height, pixel_format, ENCODERS[name].codec)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((5, 4), "the width 5 is odd, .* repeats the last column, or choose pixel_format='yuv444p'"),
+        ((4, 5), "the height 5 is odd, .* repeats the last row, or choose"),
+        ((5, 5), "the width 5 is odd and the height 5 is odd, which yuv420p cannot hold"),
+    ],
+)
+def test_odd_sizes(size, message):
+    with pytest.raises(ValueError, match=message):
+        check_size(*size, "yuv420p", "h264")
+
+
+@pytest.mark.parametrize(
+    ("size", "suffix", "space"),
+    [
+        ((320, 240), ".mkv", "smpte170m"),
+        ((1278, 718), ".mkv", "smpte170m"),
+        ((1280, 720), ".mkv", "bt709"),
+        ((720, 1280), ".mkv", "bt709"),
+        ((1920, 1080), ".avi", "smpte170m"),
+    ],
+)
+def test_the_colours_of_a_size(size, suffix, space):
+    line = colour_arguments(ENCODERS["ffv1"], "yuv420p", *size, suffix=suffix)
+    assert line[line.index("-colorspace") + 1] == space
+    assert f"out_color_matrix={space}:" in line[1]

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from pvio_lab.write import MUXERS
 from pvio_lab.write.codecs import CODECS, ENCODERS
-from pvio_lab.write.encoding import check_size, chroma_steps, colour_arguments
 from pvio_lab.write.options import (
     Options,
     choose_encoder,
@@ -304,47 +303,3 @@ def test_auto_chooses_a_device_where_there_is_one(suffix):
 def test_auto_never_chooses_what_does_not_work(options, suffix):
     with pytest.raises(ValueError, match=r"no encoder that works here writes|is no kind of video file"):
         choose_encoder(Options("auto", options.crf, options.preset), suffix, lambda name: False)
-
-
-@pytest.mark.parametrize("name", SOFTWARE)
-@settings(deadline=None)
-@given(width=st.integers(1, 40), height=st.integers(1, 40))
-def test_sizes_fit_or_both_remedies_are_named(name, width, height):
-    for pixel_format in ENCODERS[name].pixel_formats:
-        across, down = chroma_steps(pixel_format)
-        if not (width % across or height % down):
-            check_size(width, height, pixel_format, ENCODERS[name].codec)
-            continue
-        with pytest.raises(
-            ValueError, match=r"is odd, which .* cannot hold: pad=True repeats the last .*, or "
-        ):
-            check_size(width, height, pixel_format, ENCODERS[name].codec)
-
-
-@pytest.mark.parametrize(
-    ("size", "message"),
-    [
-        ((5, 4), "the width 5 is odd, .* repeats the last column, or choose pixel_format='yuv444p'"),
-        ((4, 5), "the height 5 is odd, .* repeats the last row, or choose"),
-        ((5, 5), "the width 5 is odd and the height 5 is odd, which yuv420p cannot hold"),
-    ],
-)
-def test_odd_sizes(size, message):
-    with pytest.raises(ValueError, match=message):
-        check_size(*size, "yuv420p", "h264")
-
-
-@pytest.mark.parametrize(
-    ("size", "suffix", "space"),
-    [
-        ((320, 240), ".mkv", "smpte170m"),
-        ((1278, 718), ".mkv", "smpte170m"),
-        ((1280, 720), ".mkv", "bt709"),
-        ((720, 1280), ".mkv", "bt709"),
-        ((1920, 1080), ".avi", "smpte170m"),
-    ],
-)
-def test_the_colours_of_a_size(size, suffix, space):
-    line = colour_arguments(ENCODERS["ffv1"], "yuv420p", *size, suffix=suffix)
-    assert value_after("-colorspace", line) == space
-    assert f"out_color_matrix={space}:" in line[1]
