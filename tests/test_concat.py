@@ -524,7 +524,7 @@ def test_a_result_that_is_not_what_was_meant_is_not_kept(row, by, words, tmp_pat
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old.mp4", b"old")]
 
 
-def test_a_file_that_changes_meanwhile_is_noticed(tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
     source = Path(shutil.copy(drawn("a.mkv"), tmp_path / "a.mkv"))
     real = concat._check
 

@@ -1,4 +1,4 @@
-"""The encoders that really encode here, the choice among them, and what they are told."""
+"""The encoders that really encode here, the choice among them, and their arguments."""
 
 from __future__ import annotations
 

@@ -256,7 +256,7 @@ def test_frames_that_would_fall_into_one_moment(suffix, highest):
         container_arguments(suffix, Fraction(highest + 1))
 
 
-def test_an_unknown_codec_is_told_what_there_is():
+def test_an_unknown_codec_is_an_error_that_lists_all():
     with pytest.raises(
         ValueError, match="h264, hevc, av1, vp9, ffv1, mjpeg, prores, gif, 'auto', and the enc"
     ):

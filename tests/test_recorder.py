@@ -452,10 +452,10 @@ def test_two_recorders_of_one_file(recorder, replacing, tmp_path):
     recorder.feed_frame("left", FRAMES[5])
     assert numbers_in(recorder.finish_episode()["left"].path) == [5]
     assert names_in(tmp_path) == ["left.mp4"]
-    assert len(record(replacing, tmp_path, ["left"], FRAMES[:2])) == 1  # it may, as it was told
+    assert len(record(replacing, tmp_path, ["left"], FRAMES[:2])) == 1  # it may, with overwrite=True
 
 
-def test_a_file_that_comes_meanwhile_is_not_replaced_and_no_frame_is_lost(recorder, tmp_path):
+def test_a_file_that_comes_in_the_meantime_is_not_replaced_and_no_frame_is_lost(recorder, tmp_path):
     recorder.start_episode(["front", "left"], tmp_path)
     for number in (3, 4):
         recorder.feed_frame("front", FRAMES[number])
@@ -479,7 +479,7 @@ time.sleep(60)
 
 
 @posix_only
-def test_what_a_killed_recording_leaves_stands_in_nobodys_way(recorder, tmp_path):
+def test_leftovers_of_a_killed_recording_are_no_obstacle(recorder, tmp_path):
     command = [sys.executable, "-c", RECORDING, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()

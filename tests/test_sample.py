@@ -1,4 +1,4 @@
-"""Sampled images are the frames of ffmpeg, each is made once, and whatever stops a run loses nothing."""
+"""Sampled images are the frames of ffmpeg, each is made once, and nothing that stops a run loses any."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_damaged_manifest_is_made_again(tmp_path, end):
 @pytest.mark.parametrize(
     "text", ['{"half', "", "{}", '{"frames": [1, 2], "is_complete": true}', "[" * 100_000]
 )
-def test_a_manifest_of_somebody_else_stays(tmp_path, text):
+def test_a_foreign_manifest_stays(tmp_path, text):
     (tmp_path / "gop2_frames.json").write_text(text)
     with pytest.raises(FileExistsError, match=r"gop2_frames\.json is no list of sampled images"):
         sample(CLIP, tmp_path, step=30)
@@ -176,7 +176,7 @@ def frame_30(folder):
 
 @pytest.mark.parametrize("contents", [b"a text", frame_30], ids=["text", "image"])
 @pytest.mark.parametrize("before", [[], [0], [0, 30]], ids=str)
-def test_a_file_of_somebody_else_stays(tmp_path, contents, before):
+def test_a_foreign_file_stays(tmp_path, contents, before):
     data = contents if isinstance(contents, bytes) else contents(tmp_path)
     if before:
         sample(CLIP, tmp_path, only=before)
@@ -188,7 +188,7 @@ def test_a_file_of_somebody_else_stays(tmp_path, contents, before):
     assert numbers_in(tmp_path) == sorted({*before, 30})
 
 
-def test_a_file_of_somebody_else_that_comes_meanwhile_stays(tmp_path, monkeypatch):
+def test_a_foreign_file_that_comes_in_the_meantime_stays(tmp_path, monkeypatch):
     original = VideoReader.stream
 
     def disturbed(self, indices, **options):
@@ -202,7 +202,7 @@ def test_a_file_of_somebody_else_that_comes_meanwhile_stays(tmp_path, monkeypatc
     assert 10 not in [frame["number"] for frame in manifest(tmp_path)["frames"]]
 
 
-def test_annotations_of_somebody_else_stay(tmp_path):
+def test_foreign_annotations_stay(tmp_path):
     options = {"step": 30, "copy_annotations": True}
     sample(CLIP, tmp_path, annotations={0: "a"}, **options)
     sample(CLIP, tmp_path, annotations={0: "b"}, **options)  # what was not changed follows
@@ -458,7 +458,7 @@ def test_a_tree_of_every_sample(tmp_path):
     assert {Path(row.source).name for row in report.bad} <= {"damaged.mp4", "truncated.mp4"}
 
 
-def test_a_file_of_somebody_else_in_a_tree(videos, tmp_path):
+def test_a_foreign_file_in_a_tree(videos, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a_frame_000022.png").write_text("mine")
     report = tree(videos, tmp_path / "out", step=22)

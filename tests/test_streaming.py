@@ -189,7 +189,7 @@ def test_frames_before_a_damaged_one_arrive():
     assert seen == list(range(44))
 
 
-def test_the_event_loop_goes_on_meanwhile():
+def test_the_event_loop_goes_on():
     async def run():
         ticks = 0
 
@@ -261,7 +261,7 @@ def test_files_hold_what_ffmpeg_puts_out(write, name, tmp_path):
 
 
 @both
-def test_progress_is_told_when_the_file_is_there(write, tmp_path):
+def test_progress_is_reported_when_the_file_is_there(write, tmp_path):
     seen = []
     write(CLIP, tmp_path, end=9, progress_cb=lambda n: seen.append((n, len(list(tmp_path.glob("gop2*"))))))
     assert len(seen) == 9

@@ -455,7 +455,7 @@ def test_closing_twice_and_writing_after_that(tmp_path):
     assert len(read(tmp_path / "a.mp4")) == 1
 
 
-def test_it_tells_about_itself(tmp_path):
+def test_a_writer_shows_its_facts(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", NTSC) as writer:
         assert repr(writer) == "VideoWriter(a.mp4: h264 by libx264, 29.97 frames/s, 0 frames)"
         writer.append(FRAMES[0])

@@ -29,12 +29,11 @@ def numbers_in(path):
 
 
 def encoders():
-    """The ffmpeg processes of this one that are running."""
+    """The ffmpeg processes of this one, even those that have ended and are still to be waited for."""
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
-            if "ffmpeg" in child.name() and child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child)
+            found += [child] if "ffmpeg" in child.name() else []
     return found
 
 

@@ -1,4 +1,4 @@
-"""The encoder that writes a file: chosen, tried on this machine, and told what to do."""
+"""The encoder that writes a file: its choice, its trial on this machine, and its arguments."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .options import Options, choose_encoder, container_arguments, encoder_argum
 
 # A device that hangs is no device.
 _SECONDS = 20.0
-# From this size on, players take colours to be BT.709 unless told otherwise.
+# From this size on, players take colours to be BT.709 unless the file says otherwise.
 _HD_WIDTH, _HD_HEIGHT = 1280, 720
-# Files of these kinds cannot say which colours they hold; ffmpeg reads them as BT.601, whatever the size.
+# Files of these kinds cannot say which colours they hold; ffmpeg reads them as BT.601 at any size.
 _WITHOUT_TAGS = {".avi"}
 
 

@@ -51,10 +51,10 @@ def exact_rate(fps: float | Fraction) -> Fraction:
 
 
 def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
-    """Return the encoder that does what is asked for.
+    """Return the encoder that fulfils the options.
 
     Args:
-        options: What is asked for.
+        options: The wishes of the user.
         suffix: The end of the file's name, such as ".mp4".
         works: Returns whether the encoder of this name works here; only called for `codec="auto"`.
 
@@ -83,7 +83,7 @@ def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) 
 
 
 def encoder_arguments(encoder: Encoder, options: Options) -> list[str]:
-    """Return the options of ffmpeg's output that make the encoder do what is asked for.
+    """Return the options of ffmpeg's output that make the encoder fulfil these.
 
     Raises:
         TypeError: `ffmpeg_params` is not a sequence of strings.

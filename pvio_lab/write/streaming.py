@@ -291,5 +291,5 @@ class _Producer(Generic[T]):
         return not self._is_stopped
 
     def _call(self, call: Callable[..., object], *arguments: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: nothing waits any more
             self._loop.call_soon_threadsafe(call, *arguments)

@@ -274,7 +274,7 @@ def _is_mov(name: str) -> bool:
 def _complaints(streams: list[Stream], name: str, clip: Clip) -> str:
     """Return what the ffmpeg program says about a header that PyAV only refuses to write.
 
-    PyAV says it, too, but to a log that all threads share: listening to it may stop another one for ever.
+    PyAV says it, too, but to a log that all threads share: listening to it may stop another one forever.
     """
     maps = [f"-map 0:{stream.index}" for stream in streams]
     arguments = ["-i", f"file:{clip.path}", *" ".join(maps).split(), *"-c copy -t 0 -y -f".split(), name]

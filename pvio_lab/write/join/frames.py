@@ -145,7 +145,7 @@ def _shown(
         if is_so:
             raise Refusal(words)
     if count == 1:
-        return np.zeros(1, np.int64)  # which is right, whatever its times say
+        return np.zeros(1, np.int64)  # right in any case, even if it has no time
     if why := doubt(packets, facts):
         raise Refusal(f"has frames that cannot be placed: {why}")
     order = learn_order(FileMark.of(path), packets, facts, 1)

@@ -81,12 +81,11 @@ class Inventory:
         self.manifest = manifest_path(directory, stem)
         known = known_manifest(self.manifest, origin)
         self._has_manifest = known is not None
-        # Earlier versions did not list what was pending: any image may be.
-        pending = (known or {}).get(
-            "pending", [] if known is None or known["is_complete"] else self._all_there()
-        )
-        self._pending = {entry["number"]: entry for entry in pending}
-        self._listed = {entry["number"]: entry for entry in (known or {}).get("frames", [])}
+        known = known or {"frames": [], "pending": []}
+        if "pending" not in known:  # earlier versions did not list them: after a stop, any image may be one
+            known["pending"] = [] if known["is_complete"] else self._all_there()
+        self._listed: dict[int, Entry] = {entry["number"]: entry for entry in known["frames"]}
+        self._pending: dict[int, Entry] = {entry["number"]: entry for entry in known["pending"]}
         self._entries: dict[int, Entry] = {}
         self._halves: set[int] = set()
         self._shares: dict[int, str] = {}
@@ -131,7 +130,7 @@ class Inventory:
             self._path(number).unlink(missing_ok=True)
 
     def save(self, number: int, frame: Frames) -> int:
-        """Write the image of a frame, but never over a file that has come meanwhile; return the number."""
+        """Write the image of a frame, but never over a file that has come since; return the number."""
         try:
             save_whole(self._path(number), frame, overwrite=False)
         except FileExistsError:
