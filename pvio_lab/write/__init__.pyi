@@ -1,17 +1,7 @@
 from .codecs import MUXERS as MUXERS
-from .codecs import EncoderInfo as EncoderInfo
 from .codecs import suffix_of as suffix_of
 from .encoding import available_encoders as available_encoders
 from .join.concat import concatenate_video_files as concatenate_video_files
-from .recorder import EpisodeVideo as EpisodeVideo
 from .recorder import StreamingVideoEncoder as StreamingVideoEncoder
-from .sample.api import sample_video as sample_video
-from .sample.api import sample_video_tree as sample_video_tree
-from .sample.report import SampleReport as SampleReport
-from .stats import FrameStats as FrameStats
-from .streaming import async_stream_video_frames_to_dir as async_stream_video_frames_to_dir
-from .streaming import stream_video_frames as stream_video_frames
-from .streaming import stream_video_frames_to_dir as stream_video_frames_to_dir
 from .writer import VideoWriter as VideoWriter
-from .writer import encode_video_frames as encode_video_frames
 from .writer import write_frames_to_video as write_frames_to_video
