@@ -20,7 +20,7 @@ from pvio_lab.write import concatenate_video_files
 from pvio_lab.write.join import clip as clip_module
 from pvio_lab.write.join import concat
 from pvio_lab.write.join.clip import inspect_clip
-from pvio_lab.write.join.tracks import VideoLane
+from pvio_lab.write.join.tracks import VideoTrack
 
 draw_frame = import_module("make").draw_frame
 
@@ -485,14 +485,14 @@ def test_ticks_too_coarse_for_the_frames(tmp_path):
 
 
 def fail_after(monkeypatch, count: int, error: BaseException) -> None:
-    real, left = VideoLane.take, iter(range(count))
+    real, left = VideoTrack.take, iter(range(count))
 
     def take(self, packet):
         if next(left, None) is None:
             raise error
         real(self, packet)
 
-    monkeypatch.setattr(VideoLane, "take", take)
+    monkeypatch.setattr(VideoTrack, "take", take)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
@@ -508,7 +508,7 @@ def test_an_interrupt_leaves_everything_as_it_was(error, tmp_path, monkeypatch):
     ("row", "by", "words"), [(5, 700, "packet 5 at"), (None, 0, "has 20 packets, not 21")]
 )
 def test_a_result_that_is_not_what_was_meant_is_not_kept(row, by, words, tmp_path, monkeypatch):
-    real = VideoLane.end
+    real = VideoTrack.end
 
     def end(self):
         real(self)
@@ -517,14 +517,14 @@ def test_a_result_that_is_not_what_was_meant_is_not_kept(row, by, words, tmp_pat
         else:
             self.times[row] += by
 
-    monkeypatch.setattr(VideoLane, "end", end)
+    monkeypatch.setattr(VideoTrack, "end", end)
     (tmp_path / "old.mp4").write_bytes(b"old")
     with pytest.raises(EncodeError, match=words):
         concatenate_video_files([drawn("a.mp4", 0, 20)], tmp_path / "old.mp4")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old.mp4", b"old")]
 
 
-def test_a_file_that_changes_meanwhile_is_noticed(tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
     source = Path(shutil.copy(drawn("a.mkv"), tmp_path / "a.mkv"))
     real = concat._check
 

@@ -1,10 +1,11 @@
-"""Images appear when they are complete, in order, and only so many are on their way."""
+"""Image files are named, recognised and written as they should be, in order, only so many at a time."""
 
 from __future__ import annotations
 
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.write.images import image_name, is_image, png_state, save_whole, write_all, write_image
-from pvio_lab.write.sample.names import shared_stems, stem_for, video_name
+from pvio_lab.write.images import image_name, in_order, is_image, png_state, save_whole, video_name
+from pvio_lab.write.sample.plan import jobs_of_tree, stem_for
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -34,7 +35,7 @@ def test_formats_that_keep_every_pixel(suffix, tmp_path):
 
 def test_whole_half_and_other_files(tmp_path):
     path, (height, width) = tmp_path / "a.png", FRAME.shape[:2]
-    write_image(path, FRAME)
+    save_whole(path, FRAME)
     whole = path.read_bytes()
     assert png_state(path, (width, height)) == "whole"
     assert png_state(path, (width + 1, height)) == "other"
@@ -46,60 +47,59 @@ def test_whole_half_and_other_files(tmp_path):
 
 
 def test_an_image_is_one_however_large(tmp_path, monkeypatch):
-    write_image(tmp_path / "a.png", FRAME)
+    save_whole(tmp_path / "a.png", FRAME)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert is_image(tmp_path / "a.png")
 
 
-def jobs(folder, count, asked):
+def squares(count, asked):
     for number in range(count):
         asked.append(number)
-        yield folder / f"{number}.png", FRAME
+        yield lambda number=number: number**2
 
 
-def test_paths_come_in_order_and_no_more_than_allowed_are_on_their_way(tmp_path):
-    asked, gate, written = [], threading.Semaphore(0), []
+def test_results_come_in_order_and_no_more_jobs_than_allowed_are_begun():
+    asked, gate, begun = [], threading.Semaphore(0), []
 
-    def slow(path, frame):
+    def slow(job):
         gate.acquire()
-        write_image(path, frame)
+        return job()
 
     with ThreadPoolExecutor(3) as pool:
-        paths = write_all(jobs(tmp_path, 20, asked), slow, pool, 5)
-        opener = threading.Timer(0.2, lambda: (written.append(len(asked)), gate.release(100)))
-        opener.start()
-        assert [path.stem for path in paths] == [str(number) for number in range(20)]
-    assert written == [5]
+        results = in_order((partial(slow, job) for job in squares(20, asked)), pool, 5)
+        threading.Timer(0.2, lambda: (begun.append(len(asked)), gate.release(100))).start()
+        assert list(results) == [number**2 for number in range(20)]
+    assert begun == [5]
 
 
-def test_what_comes_before_an_error_is_written(tmp_path):
+def test_what_comes_before_an_error_is_done():
     def fail_at_the_end():
-        yield from jobs(tmp_path, 4, [])
+        yield from squares(4, [])
         raise DecodeError("frame 4 cannot be decoded")
 
     with ThreadPoolExecutor(1) as pool:
-        paths = write_all(fail_at_the_end(), write_image, pool, 3)
-        assert [next(paths).stem for _ in range(4)] == ["0", "1", "2", "3"]
+        results = in_order(fail_at_the_end(), pool, 3)
+        assert [next(results) for _ in range(4)] == [0, 1, 4, 9]
         with pytest.raises(DecodeError, match="frame 4"):
-            next(paths)
+            next(results)
 
 
-def test_nothing_is_being_written_after_the_end(tmp_path):
-    running = []
+def test_no_job_is_being_done_after_the_end():
+    running, done = [], []
 
-    def slow(path, frame):
-        running.append(path)
+    def slow(number):
+        running.append(number)
         time.sleep(0.05)
-        running.remove(path)
-        path.touch()
+        running.remove(number)
+        done.append(number)
 
     with ThreadPoolExecutor(2) as pool:
-        paths = write_all(jobs(tmp_path, 20, []), slow, pool, 8)
-        next(paths)
-        paths.close()
+        results = in_order((partial(slow, number) for number in range(20)), pool, 8)
+        next(results)
+        results.close()
         assert running == []
-        there = len(list(tmp_path.iterdir()))
-    assert len(list(tmp_path.iterdir())) == there < 20
+        there = len(done)
+    assert len(done) == there < 20
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,16 @@ def test_names_of_sources(source, name):
     assert video_name(source) == name
 
 
-def test_names_that_are_shared(tmp_path):
-    assert shared_stems(["a.mp4", "a.mkv", "b.mp4", "B.webm", "c.mp4"]) == {
-        "a.mp4",
-        "a.mkv",
-        "b.mp4",
-        "B.webm",
-    }
+def test_a_name_that_another_video_has_is_kept_whole(tmp_path):
+    for name in ("a.mp4", "a.mkv", "b.mp4", "B.webm", "c.mp4", "deep/c.mkv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    stems = [job.stem for job in jobs_of_tree(tmp_path, tmp_path / "out")]
+    assert sorted(stems) == ["B.webm", "a.mkv", "a.mp4", "b.mp4", "c", "c"]
+
+
+def test_a_manifest_keeps_a_name_for_its_video(tmp_path):
     assert stem_for(tmp_path, "a.mp4") == "a"
-    assert stem_for(tmp_path, "a.mp4", is_shared=True) == "a.mp4"
     (tmp_path / "a_frames.json").write_text('{"video": "a.mkv", "is_complete": true, "frames": []}')
     assert stem_for(tmp_path, "a.mp4") == "a.mp4"
     assert stem_for(tmp_path, "a.mkv", is_shared=True) == "a"

@@ -12,15 +12,12 @@ from hypothesis import strategies as st
 
 from pvio_lab.write import MUXERS
 from pvio_lab.write.codecs import CODECS, ENCODERS
-from pvio_lab.write.colour import check_size, chroma_steps, colour_arguments
 from pvio_lab.write.options import (
     Options,
-    check_rate,
     choose_encoder,
+    container_arguments,
     encoder_arguments,
     exact_rate,
-    muxer_of,
-    pixel_format_of,
 )
 
 NAMES = sorted(ENCODERS)
@@ -82,7 +79,7 @@ def test_any_wish_gives_arguments_or_an_error_with_words(options, suffix):
     assert line[:2] == ["-c:v", encoder.name]
     assert all(each and isinstance(each, str) and "{}" not in each for each in line)
     assert suffix in CODECS[encoder.codec].suffixes
-    assert pixel_format_of(encoder, options) in encoder.pixel_formats
+    assert options.pixel_format in (None, *encoder.pixel_formats)
     assert options.codec in (encoder.name, encoder.codec, "auto")
 
 
@@ -254,12 +251,12 @@ def test_a_rate_is_a_number(rate):
     ("suffix", "highest"), [(".gif", 100), (".mkv", 1000), (".webm", 1000), (".ts", 90_000)]
 )
 def test_frames_that_would_fall_into_one_moment(suffix, highest):
-    check_rate(suffix, Fraction(highest))
+    container_arguments(suffix, Fraction(highest))
     with pytest.raises(ValueError, match=f"more than a {suffix} file can hold: up to {highest} frames"):
-        check_rate(suffix, Fraction(highest + 1))
+        container_arguments(suffix, Fraction(highest + 1))
 
 
-def test_an_unknown_codec_is_told_what_there_is():
+def test_an_unknown_codec_is_an_error_that_lists_all():
     with pytest.raises(
         ValueError, match="h264, hevc, av1, vp9, ffv1, mjpeg, prores, gif, 'auto', and the enc"
     ):
@@ -285,7 +282,7 @@ def test_a_suffix_that_does_not_fit(codec, suffix, message):
 def test_every_suffix_has_a_codec_and_a_muxer(suffix):
     encoder = choose_encoder(Options("auto"), suffix, SOFTWARE.__contains__)
     assert suffix in CODECS[encoder.codec].suffixes
-    assert muxer_of(suffix)[-2:] == ["-f", MUXERS[suffix]]
+    assert container_arguments(suffix, Fraction(25))[-2:] == ["-f", MUXERS[suffix]]
 
 
 @pytest.mark.parametrize(
@@ -306,47 +303,3 @@ def test_auto_chooses_a_device_where_there_is_one(suffix):
 def test_auto_never_chooses_what_does_not_work(options, suffix):
     with pytest.raises(ValueError, match=r"no encoder that works here writes|is no kind of video file"):
         choose_encoder(Options("auto", options.crf, options.preset), suffix, lambda name: False)
-
-
-@pytest.mark.parametrize("name", SOFTWARE)
-@settings(deadline=None)
-@given(width=st.integers(1, 40), height=st.integers(1, 40))
-def test_sizes_fit_or_both_remedies_are_named(name, width, height):
-    for pixel_format in ENCODERS[name].pixel_formats:
-        across, down = chroma_steps(pixel_format)
-        if not (width % across or height % down):
-            check_size(width, height, pixel_format, ENCODERS[name].codec)
-            continue
-        with pytest.raises(
-            ValueError, match=r"is odd, which .* cannot hold: pad=True repeats the last .*, or "
-        ):
-            check_size(width, height, pixel_format, ENCODERS[name].codec)
-
-
-@pytest.mark.parametrize(
-    ("size", "message"),
-    [
-        ((5, 4), "the width 5 is odd, .* repeats the last column, or choose pixel_format='yuv444p'"),
-        ((4, 5), "the height 5 is odd, .* repeats the last row, or choose"),
-        ((5, 5), "the width 5 is odd and the height 5 is odd, which yuv420p cannot hold"),
-    ],
-)
-def test_odd_sizes(size, message):
-    with pytest.raises(ValueError, match=message):
-        check_size(*size, "yuv420p", "h264")
-
-
-@pytest.mark.parametrize(
-    ("size", "suffix", "space"),
-    [
-        ((320, 240), ".mkv", "smpte170m"),
-        ((1278, 718), ".mkv", "smpte170m"),
-        ((1280, 720), ".mkv", "bt709"),
-        ((720, 1280), ".mkv", "bt709"),
-        ((1920, 1080), ".avi", "smpte170m"),
-    ],
-)
-def test_the_colours_of_a_size(size, suffix, space):
-    line = colour_arguments(ENCODERS["ffv1"], "yuv420p", *size, suffix=suffix)
-    assert value_after("-colorspace", line) == space
-    assert f"out_color_matrix={space}:" in line[1]

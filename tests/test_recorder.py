@@ -18,15 +18,14 @@ import psutil
 import pytest
 import torch
 from truth_frames import psnr, read_number
+from written import FRAMES, encoders, names_in, numbers_in, posix_only, wait_until
 
 import pvio_lab as pv
 from pvio_lab.base import LockFile
 from pvio_lab.write import StreamingVideoEncoder
-from pvio_lab.write.camera import Camera
+from pvio_lab.write.recorder import Camera
 
-draw_frame = sys.modules["make"].draw_frame
 KEYS = ["front", "observation.images.left", "wrist"]
-FRAMES = [draw_frame(number, 160, 120) for number in range(40)]
 
 
 @pytest.fixture
@@ -59,29 +58,6 @@ def record(recorder, folder, keys=KEYS, frames=FRAMES):
     return recorder.finish_episode()
 
 
-def numbers_in(path):
-    with pv.VideoReader(path) as reader:
-        return [read_number(frame) for frame in reader]
-
-
-def encoders():
-    """The ffmpeg processes of this one, ended ones left out."""
-    children = psutil.Process().children()
-    return [each for each in children if "ffmpeg" in each.name() and each.status() != psutil.STATUS_ZOMBIE]
-
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.01)
-
-
-def encoder_of(path_part):
-    """The ffmpeg process that writes to a file of this name."""
-    return next(each for each in encoders() if any(path_part in word for word in each.cmdline()))
-
-
 def feed_until_it_fails(recorder, key):
     end = time.monotonic() + 30
     while time.monotonic() < end:
@@ -97,9 +73,7 @@ def test_every_camera_gets_its_file(recorder, tmp_path):
         assert (video.num_frames, video.dropped_frames, video.error) == (40, 0, None)
         assert numbers_in(video.path) == list(range(40))
         assert pv.get_video_metadata(video.path, cache=False).fps == 25
-    assert sorted(each.name for each in (tmp_path / "new" / "folder").iterdir()) == sorted(
-        f"{key}.mp4" for key in KEYS
-    )
+    assert names_in(tmp_path / "new" / "folder") == sorted(f"{key}.mp4" for key in KEYS)
 
 
 def test_statistics_are_those_of_the_frames(recorder, tmp_path):
@@ -179,7 +153,7 @@ def test_an_encoder_that_crashes_is_reported_and_the_others_go_on(tmp_path, when
         recorder.feed_frame("front", FRAMES[0])
         recorder.feed_frame("left", FRAMES[0])
         wait_until(lambda: len(encoders()) == 2)
-        encoder_of(".left.mp4").kill()
+        next(each for each in encoders() if any(".left.mp4" in word for word in each.cmdline())).kill()
         with pytest.raises(pv.EncodeError, match="'left' is no longer recorded"):
             feed_until_it_fails(recorder, "left")
         for frame in FRAMES[1:]:
@@ -190,7 +164,7 @@ def test_an_encoder_that_crashes_is_reported_and_the_others_go_on(tmp_path, when
     assert videos["left"].num_frames == 0
     assert isinstance(videos["left"].error, pv.EncodeError)
     assert "'left' has no file" in caplog.text
-    assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
+    assert names_in(tmp_path) == ["front.mp4"]
 
 
 def test_a_crash_while_a_frame_waits_for_its_place(tmp_path, monkeypatch):
@@ -213,7 +187,7 @@ def test_cameras_without_frames_have_no_file(recorder, tmp_path):
     assert videos["front"].num_frames == 1
     empty = videos["left"]
     assert (empty.path, empty.num_frames, empty.stats, empty.error) == (None, 0, None, None)
-    assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
+    assert names_in(tmp_path) == ["front.mp4"]
 
 
 @pytest.fixture
@@ -234,7 +208,7 @@ def test_cancelling_leaves_nothing(replacing, tmp_path):
         recorder.feed_frame("front", frame)
     recorder.cancel_episode()
     recorder.cancel_episode()
-    assert [each.name for each in old.parent.iterdir()] == ["left.mp4"]
+    assert names_in(old.parent) == ["left.mp4"]
     assert old.read_bytes() == b"old"
     assert not encoders()
     assert numbers_in(record(recorder, old.parent)["wrist"].path) == list(range(40))
@@ -380,12 +354,6 @@ def test_cameras_that_feed_while_it_ends(tmp_path, when_full, end):
     assert bool(list(tmp_path.iterdir())) == (end == "finish_episode")
 
 
-def test_a_folder_that_is_a_file(recorder, tmp_path):
-    (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(NotADirectoryError, match="is a file; give the name of a folder"):
-        recorder.start_episode(["front"], tmp_path / "a")
-
-
 def test_a_program_that_ends_without_a_word_leaves_nothing(tmp_path):
     code = (
         "import sys, numpy as np, pvio_lab as pv\n"
@@ -413,6 +381,14 @@ def test_wrong_states(recorder, tmp_path):
 ONE_FILE = [["a", "A"], ["caf\u00e9", "cafe\u0301"], ["stra\u00dfe", "STRASSE"]]
 
 
+def test_wrong_places_and_lists_of_keys(recorder, tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match="is a file; give the name of a folder"):
+        recorder.start_episode(["front"], tmp_path / "a")
+    with pytest.raises(TypeError, match=r"such as \['front'\]"):
+        recorder.start_episode("front", tmp_path)
+
+
 @pytest.mark.parametrize("keys", [[], ["a", "a"], ["a/b"], [""], ["..", "b"], [3], ["a\\b"], *ONE_FILE])
 def test_wrong_keys(recorder, tmp_path, keys):
     with pytest.raises(ValueError, match="key"):
@@ -420,13 +396,8 @@ def test_wrong_keys(recorder, tmp_path, keys):
     assert not (tmp_path / "new").exists()
 
 
-def test_one_name_instead_of_a_list(recorder, tmp_path):
-    with pytest.raises(TypeError, match=r"such as \['front'\]"):
-        recorder.start_episode("front", tmp_path)
-
-
 def test_wrong_frames_are_refused_at_once_and_recording_goes_on(recorder, tmp_path):
-    recorder.start_episode(["front"], tmp_path)
+    recorder.start_episode(["front", "left"], tmp_path)
     recorder.feed_frame("front", FRAMES[0])
     with pytest.raises(ValueError, match=r"is \(60, 80, 3\), and those before it are \(120, 160, 3\)"):
         recorder.feed_frame("front", np.zeros((60, 80, 3), np.uint8))
@@ -435,13 +406,9 @@ def test_wrong_frames_are_refused_at_once_and_recording_goes_on(recorder, tmp_pa
     with pytest.raises(TypeError, match="array, a tensor or a PIL image"):
         recorder.feed_frame("front", "front.png")
     recorder.feed_frame("front", FRAMES[1])
-    assert numbers_in(recorder.finish_episode()["front"].path) == [0, 1]
-
-
-def test_an_odd_size_is_refused_at_once(recorder, tmp_path):
-    recorder.start_episode(["front"], tmp_path)
     with pytest.raises(ValueError, match=r"pad=True repeats the last row"):
-        recorder.feed_frame("front", np.zeros((121, 160, 3), np.uint8))
+        recorder.feed_frame("left", np.zeros((121, 160, 3), np.uint8))
+    assert numbers_in(recorder.finish_episode()["front"].path) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -451,7 +418,7 @@ def test_an_odd_size_is_refused_at_once(recorder, tmp_path):
         ({"crf": 90}, ValueError, "crf=90 must be between"),
         ({"fps": 0}, ValueError, "fps=0 must be above 0"),
         ({"queue_size": 0}, ValueError, "queue_size"),
-        ({"when_full": "wait"}, ValueError, "must be 'drop' or 'block'"),
+        ({"when_full": "wait"}, ValueError, "when_full='wait' must be one of 'drop', 'block'"),
         ({"sharpness": 1}, TypeError, "no option sharpness; VideoWriter has codec"),
         ({"path": "a.mp4"}, TypeError, "no option path"),
     ],
@@ -473,7 +440,7 @@ def test_an_earlier_episode_is_not_replaced(recorder, tmp_path):
     first = record(recorder, tmp_path, ["left"], FRAMES[:3])["left"]
     with pytest.raises(FileExistsError, match=r"left\.mp4 exists.* give each episode a directory of its own"):
         recorder.start_episode(["front", "left"], tmp_path)
-    assert [each.name for each in tmp_path.iterdir()] == ["left.mp4"]
+    assert names_in(tmp_path) == ["left.mp4"]
     assert numbers_in(first.path) == [0, 1, 2]
     recorder.start_episode(["front"], tmp_path)
 
@@ -484,11 +451,11 @@ def test_two_recorders_of_one_file(recorder, replacing, tmp_path):
         replacing.start_episode(["front", "left"], tmp_path)
     recorder.feed_frame("left", FRAMES[5])
     assert numbers_in(recorder.finish_episode()["left"].path) == [5]
-    assert [each.name for each in tmp_path.iterdir()] == ["left.mp4"]
-    assert len(record(replacing, tmp_path, ["left"], FRAMES[:2])) == 1  # it may, as it was told
+    assert names_in(tmp_path) == ["left.mp4"]
+    assert len(record(replacing, tmp_path, ["left"], FRAMES[:2])) == 1  # it may, with overwrite=True
 
 
-def test_a_file_that_comes_meanwhile_is_not_replaced_and_no_frame_is_lost(recorder, tmp_path):
+def test_a_file_that_comes_in_the_meantime_is_not_replaced_and_no_frame_is_lost(recorder, tmp_path):
     recorder.start_episode(["front", "left"], tmp_path)
     for number in (3, 4):
         recorder.feed_frame("front", FRAMES[number])
@@ -511,8 +478,8 @@ time.sleep(60)
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_what_a_killed_recording_leaves_stands_in_nobodys_way(recorder, tmp_path):
+@posix_only
+def test_leftovers_of_a_killed_recording_are_no_obstacle(recorder, tmp_path):
     command = [sys.executable, "-c", RECORDING, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
@@ -523,7 +490,7 @@ def test_what_a_killed_recording_leaves_stands_in_nobodys_way(recorder, tmp_path
     assert not psutil.wait_procs(orphans, 60)[1]
     assert len(list(tmp_path.glob(".front.mp4.*"))) == 2  # the half file, and its lock
     record(recorder, tmp_path, ["front"], FRAMES[:2])
-    assert [each.name for each in tmp_path.iterdir()] == ["front.mp4"]
+    assert names_in(tmp_path) == ["front.mp4"]
 
 
 def test_a_finished_folder_stays_when_something_fails_later(tmp_path):

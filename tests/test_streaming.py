@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
+from written import names_in, posix_only, wait_until
 
 from pvio_lab import (
     DecodeError,
@@ -33,7 +34,6 @@ HARD = [
     *("bframes.avi", "open_gop_h264.mp4", "open_gop_hevc.mp4", "cut_edit_list.mp4", "variable_rate.mp4"),
     *("no_count.mkv", "raw.h264", "rotated_90.mp4", "animated.gif"),
 ]
-posix_only = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 
 def collect(source, **options):
@@ -46,13 +46,6 @@ def collect(source, **options):
 
 def threads_ahead():
     return [thread for thread in threading.enumerate() if thread.name == "pvio_lab ahead"]
-
-
-def wait_until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def open_files(path):
@@ -196,7 +189,7 @@ def test_frames_before_a_damaged_one_arrive():
     assert seen == list(range(44))
 
 
-def test_the_event_loop_goes_on_meanwhile():
+def test_the_event_loop_goes_on():
     async def run():
         ticks = 0
 
@@ -263,12 +256,12 @@ def test_files_hold_what_ffmpeg_puts_out(write, name, tmp_path):
     paths = write(SAMPLES / name, tmp_path / "new" / "folder", start=3, end=30)
     stem = Path(name).stem
     assert [path.name for path in paths] == [f"{stem}_frame_{number:06}.png" for number in range(3, 30)]
-    assert sorted(os.listdir(tmp_path / "new" / "folder")) == [path.name for path in paths]
+    assert names_in(tmp_path / "new" / "folder") == [path.name for path in paths]
     assert wrong_frames(pictures(paths), truth[3:30]) == []
 
 
 @both
-def test_progress_is_told_when_the_file_is_there(write, tmp_path):
+def test_progress_is_reported_when_the_file_is_there(write, tmp_path):
     seen = []
     write(CLIP, tmp_path, end=9, progress_cb=lambda n: seen.append((n, len(list(tmp_path.glob("gop2*"))))))
     assert len(seen) == 9

@@ -1,4 +1,4 @@
-"""Frames become files: videos, recordings of many cameras, images.
+"""The writing of frames to files: videos, recordings of many cameras, images.
 
 `join/` joins videos without encoding them again; `sample/` takes images from whole trees of videos.
 """

@@ -1,4 +1,4 @@
-"""The table of codecs and encoders: what each can do, and what its options are called.
+"""The table of codecs and encoders: their abilities, and the names of their options.
 
 One quality number, `crf`, serves every lossy codec, on the codec's own scale. An encoder that counts
 otherwise has the ends of its own scale here, and gets the number in proportion.
@@ -6,40 +6,41 @@ otherwise has the ends of its own scale here, and gets the number in proportion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import PurePath
 
 
 @dataclass(frozen=True)
 class Codec:
-    """What is true of a codec, whoever encodes it."""
+    """The properties of a codec, the same for all of its encoders."""
 
     suffixes: tuple[str, ...]
-    """File names it can have; the first is the usual one."""
+    """The suffixes of files that can hold it; the first is the usual one."""
     crf: range | None = None
     """The scale of constant quality, the best first; None for a codec that has none."""
     default_crf: int | None = None
     """Looks like the original, most of the time."""
     is_intra_only: bool = False
-    """Every frame is a keyframe, so that `gop` means nothing."""
+    """Every frame is a keyframe, so `gop` means nothing."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """One of ffmpeg's encoders, and how it is told things; `{}` stands for the value."""
+    """One of ffmpeg's encoders and its options; `{}` stands for a value."""
 
     name: str
-    """As ffmpeg calls it."""
+    """Its name in ffmpeg."""
     codec: str
     """A key of `CODECS`."""
     pixel_formats: tuple[str, ...]
     """The first is the default."""
     quality: str = ""
-    """Options of constant quality."""
+    """Options for constant quality."""
     scale: tuple[int, int] | None = None
-    """The best and the worst quality as this encoder counts, where that differs from the codec's scale."""
+    """The best and the worst quality on the encoder's own scale, where it has another than the codec."""
     preset: str = ""
-    """Options of speed against size."""
+    """Options for speed against size."""
     presets: tuple[str, ...] = ()
     """From fast to slow."""
     default_preset: str | None = None
@@ -47,7 +48,7 @@ class Encoder:
     fast_decode: str = ""
     """Options for files that decode faster."""
     threads: str = "-threads {}"
-    """Options of how many threads encode."""
+    """Options for the number of threads that encode."""
     always: str = ""
     """Options it always gets."""
     params: str = ""
@@ -61,15 +62,30 @@ class Encoder:
     is_hardware: bool = False
     """A device encodes, which may be missing."""
 
+    @property
+    def info(self) -> EncoderInfo:
+        """The facts for users."""
+        codec = CODECS[self.codec]
+        return EncoderInfo(
+            name=self.name,
+            codec=self.codec,
+            is_hardware=self.is_hardware,
+            suffixes=codec.suffixes,
+            pixel_formats=self.pixel_formats,
+            crf=codec.crf if self.quality else None,
+            default_crf=codec.default_crf if self.quality else None,
+            presets=self.presets,
+        )
+
 
 @dataclass(frozen=True)
 class EncoderInfo:
     """An encoder that works on this machine."""
 
     name: str
-    """As ffmpeg calls it; `codec=` takes it."""
+    """Its name in ffmpeg; `codec=` takes it."""
     codec: str
-    """What it writes."""
+    """The codec it writes."""
     is_hardware: bool
     """A device encodes, not the processor."""
     suffixes: tuple[str, ...]
@@ -77,9 +93,9 @@ class EncoderInfo:
     pixel_formats: tuple[str, ...]
     """The first is the default."""
     crf: range | None
-    """The qualities it has, the best first; None for lossless, or fixed by the preset."""
+    """The qualities it has, the best first; None if it is lossless, or the preset fixes the quality."""
     default_crf: int | None
-    """The quality if none is asked for."""
+    """The quality if none is given."""
     presets: tuple[str, ...] = field(repr=False)
     """From fast to slow."""
 
@@ -106,100 +122,26 @@ CODECS = {
     "gif": Codec((".gif",), is_intra_only=True),
 }
 
-_X26X_PRESETS = tuple("ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split())
-_QSV_PRESETS = tuple("veryfast faster fast medium slow slower veryslow".split())
-_NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 _EIGHT_AND_TEN = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 
 
-_device = partial(Encoder, threads="", is_hardware=True)
-
-
-def _nvenc(codec: str) -> Encoder:
-    return _device(
-        f"{codec}_nvenc",
-        codec,
-        ("yuv420p", "yuv444p") if codec != "av1" else ("yuv420p",),
-        quality="-rc vbr -cq {} -b:v 0",
-        scale=(1, 51),
-        preset="-preset {}",
-        presets=_NVENC_PRESETS,
-    )
-
-
-def _qsv(codec: str) -> Encoder:
-    return _device(
-        f"{codec}_qsv",
-        codec,
-        ("nv12",),
-        quality="-global_quality {}",
-        scale=(1, 51),
-        preset="-preset {}",
-        presets=_QSV_PRESETS,
-    )
-
-
-def _vaapi(codec: str) -> Encoder:
-    return _device(
-        f"{codec}_vaapi",
-        codec,
-        ("nv12",),
-        quality="-rc_mode CQP -qp {}",
-        scale=(1, 51) if codec != "av1" else (1, 255),
-        before_input="-vaapi_device /dev/dri/renderD128",
-        upload="hwupload",
-    )
-
-
-def _amf(codec: str) -> Encoder:
-    return _device(
-        f"{codec}_amf",
-        codec,
-        ("yuv420p", "nv12"),
-        quality="-rc cqp -qp_i {} -qp_p {}",
-        scale=(0, 51) if codec != "av1" else (1, 255),
-        preset="-quality {}",
-        presets=("speed", "balanced", "quality"),
-    )
-
-
-def _videotoolbox(codec: str) -> Encoder:
-    return _device(
-        f"{codec}_videotoolbox",
-        codec,
-        ("yuv420p", "nv12"),
-        quality="-q:v {}",
-        scale=(100, 1),
-    )
-
-
+_X264 = Encoder(
+    "libx264",
+    "h264",
+    _EIGHT_AND_TEN,
+    quality="-crf {}",
+    preset="-preset {}",
+    presets=tuple("ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split()),
+    fast_decode="-tune fastdecode",
+)
 _SOFTWARE = (
-    Encoder(
-        "libx264",
-        "h264",
-        _EIGHT_AND_TEN,
-        quality="-crf {}",
-        preset="-preset {}",
-        presets=_X26X_PRESETS,
-        fast_decode="-tune fastdecode",
-    ),
-    Encoder(
-        "libx264rgb",
-        "h264",
-        ("rgb24",),
-        quality="-crf {}",
-        preset="-preset {}",
-        presets=_X26X_PRESETS,
-        fast_decode="-tune fastdecode",
-    ),
-    Encoder(
-        "libx265",
-        "hevc",
-        (*_EIGHT_AND_TEN, "gbrp"),
-        quality="-crf {}",
-        preset="-preset {}",
-        presets=_X26X_PRESETS,
-        fast_decode="-tune fastdecode",
+    _X264,
+    replace(_X264, name="libx264rgb", pixel_formats=("rgb24",)),
+    replace(
+        _X264,
+        name="libx265",
+        codec="hevc",
+        pixel_formats=(*_EIGHT_AND_TEN, "gbrp"),
         threads="pools={}",
         always="log-level=error open-gop=0",
         params="-x265-params",
@@ -208,7 +150,7 @@ _SOFTWARE = (
         "libsvtav1",
         "av1",
         ("yuv420p", "yuv420p10le"),
-        quality="crf={}",  # -crf 0 would be no wish at all
+        quality="crf={}",  # -crf 0 would mean the default
         preset="-preset {}",
         presets=tuple(str(number) for number in range(13, -1, -1)),
         default_preset="8",
@@ -238,10 +180,71 @@ _SOFTWARE = (
     ),
     Encoder("gif", "gif", ("pal8",)),
 )
+_device = partial(Encoder, threads="", is_hardware=True)
+
+
+def _devices(codec: str) -> list[Encoder]:
+    """Return the encoders of this codec that devices have, in the order of preference."""
+    is_av1 = codec == "av1"
+    return [
+        _device(
+            f"{codec}_nvenc",
+            codec,
+            ("yuv420p",) if is_av1 else ("yuv420p", "yuv444p"),
+            quality="-rc vbr -cq {} -b:v 0",
+            scale=(1, 51),
+            preset="-preset {}",
+            presets=tuple(f"p{number}" for number in range(1, 8)),
+        ),
+        _device(
+            f"{codec}_qsv",
+            codec,
+            ("nv12",),
+            quality="-global_quality {}",
+            scale=(1, 51),
+            preset="-preset {}",
+            presets=tuple("veryfast faster fast medium slow slower veryslow".split()),
+        ),
+        _device(
+            f"{codec}_amf",
+            codec,
+            ("yuv420p", "nv12"),
+            quality="-rc cqp -qp_i {} -qp_p {}",
+            scale=(1, 255) if is_av1 else (0, 51),
+            preset="-quality {}",
+            presets=("speed", "balanced", "quality"),
+        ),
+        _device(
+            f"{codec}_vaapi",
+            codec,
+            ("nv12",),
+            quality="-rc_mode CQP -qp {}",
+            scale=(1, 255) if is_av1 else (1, 51),
+            before_input="-vaapi_device /dev/dri/renderD128",
+            upload="hwupload",
+        ),
+    ]
+
+
 _HARDWARE = (
-    *(_videotoolbox(codec) for codec in ("h264", "hevc")),
-    *(make(codec) for codec in ("h264", "hevc", "av1") for make in (_nvenc, _qsv, _amf, _vaapi)),
+    *(
+        _device(f"{codec}_videotoolbox", codec, ("yuv420p", "nv12"), quality="-q:v {}", scale=(100, 1))
+        for codec in ("h264", "hevc")
+    ),
+    *(encoder for codec in ("h264", "hevc", "av1") for encoder in _devices(codec)),
 )
 
 ENCODERS = {encoder.name: encoder for encoder in (*_HARDWARE, *_SOFTWARE)}
 """Hardware first, and each kind in the order of preference."""
+
+
+def usual_suffix(codec: str) -> str:
+    """Return the usual suffix for a codec or an encoder; ".mp4" if it is unknown."""
+    if codec in ENCODERS:
+        codec = ENCODERS[codec].codec
+    return CODECS[codec].suffixes[0] if codec in CODECS else ".mp4"
+
+
+def suffix_of(path: PurePath) -> str:
+    """Return the suffix of a file's name, in lower case."""
+    return path.suffix.lower()

@@ -1,4 +1,4 @@
-"""The ffmpeg program as a child that is fed through a pipe, and never outlives what it was made for."""
+"""The ffmpeg program as a child process, fed through a pipe, that never outlives its purpose."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from ..errors import EncodeError
 # A pipe of Linux has 64 KiB; with more, the two processes wait for each other less often.
 _PIPE_BYTES = 2**20
 _MOST_WORDS = 2000
-# What is started and not yet known to `survive_forks` must not be inherited: nobody would close its pipe.
+# A process that is started and not yet known to `survive_forks` must not be inherited: nothing would close
+# its pipe.
 _starting = new_steady_lock()
-# A child of its own group does not hear the interrupt that is meant for Python, which decides what to do.
+# A child in a group of its own does not get the interrupt that is meant for Python, which decides what to do.
 _OWN_GROUP: dict[str, Any] = (
     {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     if sys.platform == "win32"
@@ -31,11 +32,11 @@ _OWN_GROUP: dict[str, Any] = (
 
 
 class Feed:
-    """An ffmpeg process that takes raw bytes.
+    """An ffmpeg process that is fed raw bytes.
 
     Args:
         arguments: What stands after the program's name.
-        purpose: What it does, for error messages: "write clip.mp4".
+        purpose: Its purpose, for error messages: "write clip.mp4".
 
     Raises:
         EncodeError: There is no ffmpeg program.
@@ -53,7 +54,7 @@ class Feed:
         self._grow_pipe()
 
     def write(self, data: memoryview | bytes) -> None:
-        """Gives it these bytes; waits until it has taken them.
+        """Feed it these bytes, and wait until it has taken them.
 
         Raises:
             EncodeError: It has ended before its time, or another process has started it.
@@ -68,7 +69,7 @@ class Feed:
             raise self._failure() from error
 
     def finish(self) -> None:
-        """Tells it that this was all, and waits for it.
+        """Tell it that this was all, and wait for it.
 
         Raises:
             EncodeError: It did not succeed, or another process has started it.
@@ -84,11 +85,11 @@ class Feed:
         self.kill()
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """End it at once."""
         self._end()
 
     def after_fork(self) -> None:
-        """A child that held the pipe open would keep ffmpeg waiting for more."""
+        """Close the pipe: a child that held it open would keep ffmpeg waiting for more."""
         self._end.detach()
         if self._process.stdin:
             self._process.stdin.close()
@@ -123,7 +124,7 @@ class Feed:
 
 
 def ffmpeg_program() -> str:
-    """The path of imageio-ffmpeg's program.
+    """Return the path of imageio-ffmpeg's program.
 
     Raises:
         EncodeError: There is none.
@@ -135,7 +136,7 @@ def ffmpeg_program() -> str:
 
 
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Starts imageio-ffmpeg's program.
+    """Start imageio-ffmpeg's program.
 
     Raises:
         EncodeError: There is none, or it does not start.
@@ -146,7 +147,7 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
             return subprocess.Popen(
                 command,
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, "SVT_LOG": "1", "AV_LOG_FORCE_NOCOLOR": "1"},  # SVT-AV1 talks on its own
+                env={**os.environ, "SVT_LOG": "1", "AV_LOG_FORCE_NOCOLOR": "1"},  # SVT-AV1 does not obey -v
                 **{"stdin": subprocess.DEVNULL, **options},
                 **_OWN_GROUP,
             )
@@ -154,7 +155,7 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         raise _no_program(error) from error
 
 
-def spoken(arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
+def run(arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
     """Run the program to its end, and return its exit code and what it said; no code if it took longer.
 
     Raises:
@@ -172,7 +173,7 @@ def spoken(arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
 
 
 def last_words(words: str, code: int | None) -> str:
-    """What ffmpeg said, or what can be told from how it ended."""
+    """Return what ffmpeg said, or what its end says."""
     if len(words) > _MOST_WORDS:
         words = f"... {words[-_MOST_WORDS:]}"
     if code is None:
@@ -188,7 +189,7 @@ def _signal_name(number: int) -> str:
 
 
 def _scratch_file() -> IO[bytes]:
-    """For words: where the system can, in memory, so that a full disk can be complained about."""
+    """Return a file for words: in memory if possible, so that ffmpeg can complain about a full disk."""
     if sys.platform == "linux":
         with suppress(OSError):
             return os.fdopen(os.memfd_create("ffmpeg"), "w+b")
@@ -203,7 +204,7 @@ def _no_program(error: Exception) -> EncodeError:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
+    """Wait in short pieces, because on Windows a longer wait cannot be interrupted."""
     while True:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(0.5)

@@ -1,4 +1,4 @@
-"""Frames become image files, several at a time: each appears under its name when it is complete."""
+"""Image files of frames: their names, their states, and the writing of several at a time."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
 from ..base import Target, open_regular
 from ..errors import VideoError
-from ..read import Frames
+from ..read import Frames, is_url, public_name
+
+T = TypeVar("T")
 
 ImageWriter = Callable[[Path, Frames], object]
-"""Writes a frame to a file; called by several threads at once."""
+"""A function that writes a frame to a file; several threads call it at once."""
 
 # PNG files of level 1 are a fifth larger than those of Pillow's own level 6, and written twice as fast.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -33,8 +36,22 @@ _PNG_HEAD = 24  # up to its width and height
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
+def video_name(source: str | os.PathLike[str]) -> str:
+    """Return the last part of a path or URL.
+
+    >>> video_name("https://example.org/films/clip%201.mp4?key=secret")
+    'clip 1.mp4'
+    """
+    name = os.fspath(source)
+    if name.startswith("data:"):
+        return "video"
+    if is_url(name):
+        return Path(unquote(urlsplit(public_name(name)).path)).name or "video"
+    return Path(os.path.abspath(name)).name
+
+
 def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") -> str:
-    """The name of a frame's file; all of a video have as many digits, so that names sort as numbers do.
+    """Return the name of a frame's file; all of a video have as many digits, so names sort as numbers do.
 
     >>> image_name("clip", 12, 300)
     'clip_frame_000012.png'
@@ -44,7 +61,7 @@ def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") ->
 
 
 def image_suffix(ext: str) -> str:
-    """The end of the names of image files that Pillow can write: 'png' -> '.png'.
+    """Return the suffix of image files that Pillow can write: 'png' -> '.png'.
 
     Raises:
         ValueError: It can write no such files.
@@ -60,12 +77,12 @@ def image_suffix(ext: str) -> str:
 
 
 def is_image_suffix(suffix: str) -> bool:
-    """Return whether files with this end are images, as far as Pillow knows."""
+    """Return whether files with this suffix are images, as far as Pillow knows."""
     return suffix.lower() in Image.registered_extensions()
 
 
 def checked_suffix(ext: str) -> str:
-    """The end of a name, with its dot."""
+    """Return a suffix, with its dot."""
     if not isinstance(ext, str):
         raise TypeError(f"ext={ext!r} must be text such as 'png'")
     suffix = f".{ext.lstrip('.')}"
@@ -75,15 +92,15 @@ def checked_suffix(ext: str) -> str:
 
 
 def write_image(path: Path, frame: Frames) -> None:
-    """Writes a frame with Pillow; the end of the name decides how. Pixels are kept where the format can."""
+    """Write a frame with Pillow, as the suffix says. Pixels are kept where the format can."""
     Image.fromarray(frame).save(path, **_OPTIONS.get(path.suffix.lower(), {}))
 
 
 def save_whole(
     path: Path, frame: Frames, write: ImageWriter = write_image, *, overwrite: bool = True
 ) -> Path:
-    """Has a frame written under another name beside it, and renames the file when it is complete."""
-    # Writers go by the end of the name.
+    """Write a frame under another name, and rename the file when it is complete."""
+    # Writers go by the suffix.
     target = Target(path, overwrite=overwrite, ending=f".part{path.suffix}", clear=False)
     with target:
         write(target.partial, frame)
@@ -92,7 +109,7 @@ def save_whole(
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file begins as some image does, or has nothing in it."""
+    """Return whether a file begins like an image, or is empty."""
     if not path.is_file():
         return False
     try:
@@ -124,48 +141,42 @@ def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "ot
     return "whole" if struct.unpack(">II", head[16:]) == tuple(size) else "other"
 
 
-def write_all(
-    jobs: Iterable[tuple[Path, Frames]],
-    write: ImageWriter,
-    pool: Executor,
-    most_waiting: int,
-    save: Callable[[Path, Frames, ImageWriter], Path] = save_whole,
-) -> Generator[Path]:
-    """Has frames written side by side; gives each path in order, when its file is there.
+def in_order(jobs: Iterable[Callable[[], T]], pool: Executor, most_waiting: int) -> Generator[T]:
+    """Do jobs side by side, and yield their results in order, each as soon as it is there.
 
-    The next frame is only asked for when at most so many are waiting or being written. Where one cannot
-    be decoded, those before it are still written. However it ends, nothing is being written any more then.
+    The next job is only asked for when at most so many are waiting or being done. Where a frame for it cannot
+    be decoded, those before it are still done. However this ends, no job is being done any more then.
     """
-    waiting: deque[Future[Path]] = deque()
-    trouble = None
+    begun: deque[Future[T]] = deque()
+    failure = None
     jobs = iter(jobs)
     try:
         while True:
             try:
-                path, frame = next(jobs)
+                job = next(jobs)
             except StopIteration:
                 break
             except VideoError as error:  # what was decoded before is good
-                trouble = error
+                failure = error
                 break
-            waiting.append(pool.submit(save, path, frame, write))
-            del frame
-            while waiting and (len(waiting) >= most_waiting or waiting[0].done()):
-                yield _result(waiting[0])
-                waiting.popleft()
-        while waiting:
-            yield _result(waiting[0])
-            waiting.popleft()
-        if trouble is not None:
-            raise trouble
+            begun.append(pool.submit(job))
+            del job  # it holds a frame
+            while begun and (len(begun) >= most_waiting or begun[0].done()):
+                yield _result(begun[0])
+                begun.popleft()
+        while begun:
+            yield _result(begun[0])
+            begun.popleft()
+        if failure is not None:
+            raise failure
     finally:
-        for each in waiting:
+        for each in begun:
             each.cancel()
-        wait(waiting)
+        wait(begun)
 
 
-def _result(future: Future[Path]) -> Path:
-    """Waits in short pieces, because on Windows a longer wait cannot be interrupted."""
+def _result(future: Future[T]) -> T:
+    """Wait in short pieces, because on Windows a longer wait cannot be interrupted."""
     while not wait([future], timeout=0.2).done:
         pass
     return future.result()

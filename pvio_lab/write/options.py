@@ -1,4 +1,4 @@
-"""What a user asks for becomes ffmpeg's options, or an error that says what there is."""
+"""The options of users, and the arguments of ffmpeg or the errors that they become."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Rational, Real
-from pathlib import PurePath
 from typing import Any
 
 from .codecs import CODECS, ENCODERS, MUXERS, Codec, Encoder
 
-# How many moments a second has in such files; frames that are closer would fall into one.
+# Such files have so many moments a second; frames that are closer would fall into one.
 _HIGHEST_RATE = {"gif": 100, "matroska": 1000, "webm": 1000, "mpegts": 90_000}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may ask for; None leaves it to the codec."""
+    """The wishes of a user; None leaves it to the codec."""
 
     codec: str = "h264"
     crf: float | None = None
@@ -30,7 +29,7 @@ class Options:
 
 
 def exact_rate(fps: float | Fraction) -> Fraction:
-    """Frames a second, as a fraction of whole numbers.
+    """Return frames a second as a fraction of whole numbers.
 
     >>> exact_rate(30000 / 1001)
     Fraction(30000, 1001)
@@ -52,12 +51,12 @@ def exact_rate(fps: float | Fraction) -> Fraction:
 
 
 def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
-    """The encoder that does what is asked for.
+    """Return the encoder that fulfils the options.
 
     Args:
-        options: What is asked for.
+        options: The wishes of the user.
         suffix: The end of the file's name, such as ".mp4".
-        works: Tells whether the encoder of this name works here; asked only for `codec="auto"`.
+        works: Returns whether the encoder of this name works here; only called for `codec="auto"`.
 
     Raises:
         ValueError: There is none.
@@ -84,7 +83,7 @@ def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) 
 
 
 def encoder_arguments(encoder: Encoder, options: Options) -> list[str]:
-    """The options of ffmpeg's output that tell the encoder what is asked for.
+    """Return the options of ffmpeg's output that make the encoder fulfil these.
 
     Raises:
         TypeError: `ffmpeg_params` is not a sequence of strings.
@@ -104,16 +103,18 @@ def encoder_arguments(encoder: Encoder, options: Options) -> list[str]:
     return ["-c:v", encoder.name, *arguments, *_joined(encoder.params, settings, _raw(options.ffmpeg_params))]
 
 
-def pixel_format_of(encoder: Encoder, options: Options) -> str:
-    """The pixel format that will be written."""
-    return options.pixel_format or encoder.pixel_formats[0]
+def container_arguments(suffix: str, rate: Fraction) -> list[str]:
+    """Return the options of ffmpeg's output that make it a file of this kind.
 
-
-def check_rate(suffix: str, rate: Fraction) -> None:
-    """Raises ValueError where such files cannot hold so many frames a second."""
-    highest = _HIGHEST_RATE.get(MUXERS[suffix])
+    Raises:
+        ValueError: Such files cannot hold so many frames a second.
+    """
+    muxer = MUXERS[suffix]
+    highest = _HIGHEST_RATE.get(muxer)
     if highest and rate > highest:
         raise ValueError(f"fps={rate} is more than a {suffix} file can hold: up to {highest} frames a second")
+    quick_start = ["-movflags", "+faststart"] if muxer in ("mp4", "mov") else []
+    return [*quick_start, "-f", muxer]
 
 
 def _choose_freely(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
@@ -127,10 +128,8 @@ def _choose_freely(options: Options, suffix: str, works: Callable[[str], bool]) 
 
 
 def _fits(encoder: Encoder, options: Options, suffix: str) -> bool:
-    if suffix not in CODECS[encoder.codec].suffixes or options.pixel_format not in (
-        None,
-        *encoder.pixel_formats,
-    ):
+    formats = (None, *encoder.pixel_formats)
+    if suffix not in CODECS[encoder.codec].suffixes or options.pixel_format not in formats:
         return False
     try:
         encoder_arguments(encoder, options)
@@ -140,7 +139,7 @@ def _fits(encoder: Encoder, options: Options, suffix: str) -> bool:
 
 
 def _preference(encoder: Encoder, suffix: str) -> tuple[bool, bool, bool, int]:
-    """Hardware, small files, the codec that is usual in such files, and then the order of codecs."""
+    """Prefer hardware, then small files, the codec that is usual in such files, and the order of codecs."""
     codec = CODECS[encoder.codec]
     is_unusual = codec.suffixes[0] != suffix
     return not encoder.is_hardware, codec.is_intra_only, is_unusual, list(CODECS).index(encoder.codec)
@@ -158,7 +157,9 @@ def _check_suffix(codec: str, suffix: str) -> None:
 def _quality(encoder: Encoder, codec: Codec, crf: float | None) -> str:
     if not encoder.quality or codec.crf is None:
         if crf is not None:
-            raise ValueError(f"crf={crf!r}: {encoder.name} has no crf{_has_instead(encoder)}")
+            presets = _list(encoder.presets)
+            instead = f"its quality is its preset: {presets}" if presets else "leave it out"
+            raise ValueError(f"crf={crf!r}: {encoder.name} has no crf; {instead}")
         return ""
     value: Any = codec.default_crf if crf is None else crf
     best, worst = codec.crf[0], codec.crf[-1]
@@ -210,7 +211,7 @@ def _check_positive(name: str, value: int, meaning: str) -> None:
 
 
 def _is_a(kind: type, value: Any) -> bool:
-    """Whether it is such a number, of Python or of numpy; True and False are none."""
+    """Return whether a value is such a number, Python's or numpy's; True and False are none."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -222,17 +223,13 @@ def _raw(params: Sequence[str]) -> list[str]:
 
 
 def _joined(name: str, settings: list[str], raw: list[str]) -> list[str]:
-    """Our settings and then the user's in one list, because ffmpeg would take only the last list."""
+    """Put our settings and then the user's into one list, because ffmpeg would take only the last list."""
     if not settings:
         return raw
     if name not in raw[:-1]:
         return [name, ":".join(settings), *raw]
     place = raw.index(name) + 1
     return [*raw[:place], ":".join([*settings, raw[place]]), *raw[place + 1 :]]
-
-
-def _has_instead(encoder: Encoder) -> str:
-    return f"; its quality is its preset: {_list(encoder.presets)}" if encoder.presets else "; leave it out"
 
 
 def _is_setting(text: str) -> bool:
@@ -250,21 +247,3 @@ def _shown(suffix: str) -> str:
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
-
-
-def usual_suffix(codec: str) -> str:
-    """The end of a file's name that is usual for a codec, or an encoder; ".mp4" where that is not known."""
-    if codec in ENCODERS:
-        codec = ENCODERS[codec].codec
-    return CODECS[codec].suffixes[0] if codec in CODECS else ".mp4"
-
-
-def suffix_of(path: PurePath) -> str:
-    """The end of a file's name, in lower case."""
-    return path.suffix.lower()
-
-
-def muxer_of(suffix: str) -> list[str]:
-    """The options of ffmpeg's output that make it a file of this kind."""
-    quick_start = ["-movflags", "+faststart"] if MUXERS[suffix] in ("mp4", "mov") else []
-    return [*quick_start, "-f", MUXERS[suffix]]

@@ -1,4 +1,4 @@
-"""Whatever people call a frame becomes RGB bytes."""
+"""The conversion of anything people call a frame to RGB bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHANNELS = (1, 3, 4)
 
 
 def rgb_pixels(frame: Any) -> Frames:
-    """One frame as `(H, W, 3)` uint8, without a copy where it is that already.
+    """Return a frame as `(H, W, 3)` uint8, without a copy where it is that already.
 
     Takes arrays `(H, W, 3)`, `(H, W)`, `(H, W, 1)`, `(H, W, 4)` and `(C, H, W)`, torch tensors `(C, H, W)`,
     and PIL images; uint8, or floats from 0 to 1. Grey becomes three equal channels. Alpha is dropped: what
@@ -33,7 +33,7 @@ def rgb_pixels(frame: Any) -> Frames:
 
 
 def picture_to_rgb(array: NDArray[Any], channels_first: bool) -> Frames:
-    """What `as_picture` gave and `check_range` let pass, as RGB bytes."""
+    """Return what `as_picture` returned, and `check_range` let pass, as RGB bytes."""
     if channels_first:
         array = array.transpose(1, 2, 0)
     if array.dtype != np.uint8:
@@ -44,7 +44,7 @@ def picture_to_rgb(array: NDArray[Any], channels_first: bool) -> Frames:
 
 
 def as_picture(frame: Any) -> tuple[NDArray[Any], bool]:
-    """The same numbers as an array of three dimensions, and whether channels come first.
+    """Return the same numbers as an array of three dimensions, and whether channels come first.
 
     Raises:
         TypeError: It is no picture, or has numbers of another kind.
@@ -66,7 +66,7 @@ def as_picture(frame: Any) -> tuple[NDArray[Any], bool]:
 
 
 def _as_array(frame: Any) -> tuple[NDArray[Any], bool]:
-    """The frame as an array, and whether it was a tensor."""
+    """Return the frame as an array, and whether it was a tensor."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(frame, torch.Tensor):
         tensor = frame.detach().cpu()
@@ -84,7 +84,7 @@ def _as_array(frame: Any) -> tuple[NDArray[Any], bool]:
 
 
 def check_range(array: NDArray[Any]) -> None:
-    """Raises ValueError for floats that are not between 0 and 1."""
+    """Raise ValueError for floats that are not between 0 and 1."""
     if array.dtype == np.uint8:
         return
     low, high = float(array.min()), float(array.max())

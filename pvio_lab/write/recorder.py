@@ -1,29 +1,56 @@
-"""Many cameras become video files at once, while they deliver."""
+"""Many cameras become video files at once, while they deliver frames."""
 
 from __future__ import annotations
 
 import logging
 import os
+import queue
+import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 from unicodedata import normalize
 
-from ..base import LockFile, positive_integer
-from ..errors import printable
-from .camera import Camera, EpisodeVideo
-from .options import usual_suffix
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base import LockFile, new_lock, one_of, positive_integer, survive_forks, waiting
+from ..errors import EncodeError, printable
+from .codecs import usual_suffix
+from .pixels import as_picture, check_range, picture_to_rgb
+from .stats import FrameStats, RunningStats
 from .writer import VideoWriter, check_writer_options
 
 _log = logging.getLogger("pvio_lab")
+# The first dropped frame is worth a warning, and from then on every tenth.
+_WARN_EVERY = 10
+_PIECE_SECONDS = 0.2  # on Windows a longer wait cannot be interrupted
+
+
+@dataclass(frozen=True)
+class EpisodeVideo:
+    """One camera of an episode that was recorded."""
+
+    path: Path | None
+    """The file; None if there were no frames, or if the encoder has failed. It is named after the camera,
+    unless another file of that name has come in the meantime: then it has a number, as `front (2).mp4`."""
+    num_frames: int
+    """The number of its frames."""
+    dropped_frames: int
+    """The number of frames that came while the queue was full, and are not in it."""
+    stats: FrameStats | None
+    """The distribution of its colours; None if there is no file."""
+    error: EncodeError | None = None
+    """The reason why there is no file."""
 
 
 class StreamingVideoEncoder:
-    """Records many cameras at once: each has a queue, a thread and an encoder of its own.
+    """A recorder of many cameras at once: each has a queue, a thread and an encoder of its own.
 
     >>> import tempfile
     >>> import numpy as np
@@ -60,10 +87,8 @@ class StreamingVideoEncoder:
         when_full: Literal["drop", "block"] = "drop",
         **writer_options: Any,
     ):
-        if when_full not in ("drop", "block"):
-            raise ValueError(f"when_full={when_full!r} must be 'drop' or 'block'")
         self._queue_size = positive_integer(queue_size, "queue_size")
-        self._when_full = when_full
+        self._blocks = one_of(when_full, ("drop", "block"), "when_full") == "block"
         self._suffix = usual_suffix(codec)
         self._fps = check_writer_options(self._suffix, fps, codec=codec, **writer_options)
         self._options = {"codec": codec, "overwrite": False, **writer_options}
@@ -73,7 +98,7 @@ class StreamingVideoEncoder:
         self._end = weakref.finalize(self, _cancel, self._cameras)
 
     def start_episode(self, keys: Iterable[str], directory: str | os.PathLike[str]) -> None:
-        """Begins to record: one file for each key, named after it. The directory is made if it is not there.
+        """Begin to record: one file for each key, named after it. The directory is made if it is not there.
 
         Give each episode a directory of its own.
 
@@ -81,8 +106,8 @@ class StreamingVideoEncoder:
             FileExistsError: There is a file, or another recorder is at work on it.
             NotADirectoryError: The directory is a file.
             RuntimeError: An episode is running.
-            ValueError: A key cannot be the name of a file; two are the same, perhaps but for upper and lower
-                case; or there are none.
+            ValueError: A key cannot be the name of a file; two are the same, or differ only in case; or there
+                are none.
         """
         if self._is_closed:
             raise RuntimeError("this recorder is closed; make a new one")
@@ -118,7 +143,7 @@ class StreamingVideoEncoder:
             raise
 
     def feed_frame(self, key: str, image: Any) -> None:
-        """Takes a frame of this camera: any picture that `VideoWriter` takes. It is copied at once.
+        """Record a frame of this camera: any picture that `VideoWriter` takes. It is copied at once.
 
         Raises:
             EncodeError: The encoder of this camera has failed; the others go on.
@@ -129,10 +154,10 @@ class StreamingVideoEncoder:
         cameras = self._running()
         if key not in cameras:
             raise ValueError(f"there is no camera {key!r} in this episode; there are {', '.join(cameras)}")
-        cameras[key].feed(image, block=self._when_full == "block")
+        cameras[key].feed(image, block=self._blocks)
 
     def finish_episode(self) -> dict[str, EpisodeVideo]:
-        """Completes the files. A camera that failed, or has no frames, has none; the others have theirs.
+        """Complete the files. A camera that failed, or has no frames, has none; the others have theirs.
 
         Raises:
             RuntimeError: No episode is running.
@@ -151,14 +176,14 @@ class StreamingVideoEncoder:
         return videos
 
     def cancel_episode(self) -> None:
-        """Ends the episode, if one is running, and leaves no file of it; older files stay as they were."""
+        """End the episode, if one is running, and leave no file of it; older files stay as they were."""
         _cancel(self._cameras)
         with suppress(OSError):  # one that is not empty
             for folder in self._new_folders:
                 folder.rmdir()
 
     def close(self) -> None:
-        """Finishes an episode that is running. May be called twice."""
+        """Finish an episode that is running. May be called twice."""
         self._is_closed = True
         if self._cameras:
             self.finish_episode()
@@ -166,9 +191,7 @@ class StreamingVideoEncoder:
     def __enter__(self) -> StreamingVideoEncoder:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self.cancel_episode()
         self.close()
@@ -184,8 +207,150 @@ class StreamingVideoEncoder:
         return f"StreamingVideoEncoder({float(self._fps):g} frames/s, recording {recording})"
 
 
+class Camera:
+    """One camera of an episode: a queue, a thread that empties it, and an encoder.
+
+    Args:
+        key: Its name.
+        writer: Writes its frames.
+        claim: Keeps other recorders away from the file; released in the end.
+        queue_size: How many frames may wait.
+    """
+
+    def __init__(self, key: str, writer: VideoWriter, claim: LockFile, queue_size: int):
+        self._key, self._writer, self._claim = key, writer, claim
+        self._queue: queue.Queue[tuple[NDArray[Any], bool] | None] = queue.Queue(queue_size)
+        """Pictures as `as_picture` returns them, and None at the end."""
+        self._stats = RunningStats()
+        self._shape: tuple[int, ...] | None = None
+        self._dropped = 0
+        self._error: Exception | None = None
+        self._feeding = new_lock()
+        """Held while something is put into the queue."""
+        self._is_stopping = self._is_cancelled = False
+        # An interrupted join would take the thread for ended; so this is waited for.
+        self._is_done = threading.Event()
+        self._owner = os.getpid()
+        survive_forks(self)
+        self._thread = threading.Thread(target=self._run, name=f"recording {key}", daemon=True)
+        waiting.start([self._thread])
+
+    def feed(self, image: Any, *, block: bool) -> None:
+        """Put a copy of the frame into the queue, or count it as dropped."""
+        array, channels_first = as_picture(image)
+        check_range(array)
+        with self._feeding:
+            if self._error is not None:
+                raise self._failure() from self._error
+            self._check_open()
+            self._check_shape(array, channels_first)
+            if self._queue.full() and not block:
+                self._drop()
+            else:
+                self._put((np.array(array), channels_first))
+
+    def stop(self) -> None:
+        """End the queue. May be called twice."""
+        with self._feeding:
+            if not (self._is_stopping or self._is_cancelled):
+                self._put(None)
+                self._is_stopping = True
+
+    def wait(self) -> None:
+        """Wait until all frames are written."""
+        while not self._is_done.wait(_PIECE_SECONDS):
+            pass
+
+    def result(self) -> EpisodeVideo:
+        """Give the file its name, after `wait`, and return what became of it."""
+        if self._error is None and self._stats.count:
+            self._guard(partial(self._writer.close, or_beside=True))
+        self._claim.release()
+        if self._error is not None:
+            return EpisodeVideo(None, 0, self._dropped, None, self._failure())
+        stats, path = self._stats.result(), self._writer.path
+        return EpisodeVideo(path if stats else None, self._stats.count, self._dropped, stats)
+
+    def cancel(self) -> None:
+        """End without a file."""
+        if threading.current_thread() is self._thread:  # by the garbage collector, which may run anywhere
+            threading.Thread(target=self.cancel, daemon=True).start()
+            return
+        self._is_cancelled = True
+        with suppress(queue.Full):
+            self._queue.put_nowait(None)  # the thread may be waiting for a frame
+        self._writer.cancel()  # or for ffmpeg
+        self.wait()
+        self._claim.release()
+
+    def after_fork(self) -> None:
+        """Leave the thread to the parent: there is nothing to wait for here."""
+        words = f"process {os.getpid()} was forked from {self._owner}, which alone records it"
+        self._error = RuntimeError(words)
+        self._queue = queue.Queue(1)
+        self._is_done, self._is_cancelled = threading.Event(), True
+        self._is_done.set()
+
+    def _check_open(self) -> None:
+        if self._is_stopping or self._is_cancelled:
+            raise RuntimeError(f"the episode of {self._key!r} has ended; this frame comes too late")
+
+    def _check_shape(self, array: NDArray[Any], channels_first: bool) -> None:
+        if self._shape is None:
+            height, width = array.shape[1:] if channels_first else array.shape[:2]
+            self._writer.check_size(width, height)
+            self._shape = array.shape
+        elif array.shape != self._shape:
+            raise ValueError(
+                f"a frame of {self._key!r} is {array.shape}, and those before it are {self._shape}"
+            )
+
+    def _put(self, item: tuple[NDArray[Any], bool] | None) -> None:
+        """Wait for room, which the thread makes, unless the episode is cancelled."""
+        while True:
+            with suppress(queue.Full):
+                return self._queue.put(item, timeout=_PIECE_SECONDS)
+            self._check_open()
+
+    def _drop(self) -> None:
+        self._dropped += 1
+        if self._dropped == 1 or self._dropped % _WARN_EVERY == 0:
+            _log.warning("camera %r: %d dropped so far, the encoder is too slow", self._key, self._dropped)
+
+    def _run(self) -> None:
+        try:
+            for picture in iter(self._queue.get, None):
+                if self._is_cancelled:
+                    break
+                if self._error is None:  # after an error, frames are still taken from the queue
+                    self._guard(self._write, picture)
+            if self._is_cancelled:
+                self._error = self._error or RuntimeError("the episode was cancelled")
+            elif self._stats.count and self._error is None:
+                self._guard(self._writer.complete)
+        finally:
+            if self._error is not None or not self._stats.count:
+                self._writer.cancel()
+            self._is_done.set()
+
+    def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
+        try:
+            action(*arguments)
+        except Exception as error:
+            self._error = error
+            self._writer.cancel()
+
+    def _write(self, picture: tuple[NDArray[Any], bool]) -> None:
+        pixels = picture_to_rgb(*picture)
+        self._writer.append(pixels)
+        self._stats.add(pixels)
+
+    def _failure(self) -> EncodeError:
+        return EncodeError(f"camera {self._key!r} is no longer recorded: {self._error}")
+
+
 def _cancel(cameras: dict[str, Camera]) -> None:
-    """From now on there is no episode, also for those who feed it; then each camera ends."""
+    """End the episode at once, even for threads that feed it; then end each camera."""
     taken = list(cameras.values())
     cameras.clear()
     for camera in taken:
@@ -202,12 +367,10 @@ def _checked(keys: Iterable[str]) -> list[str]:
                 f"key {name!r} cannot be the name of a file; leave out slashes, colons and a first dot"
             )
     if not names or len({_as_file_systems_see(name) for name in names}) < len(names):
-        raise ValueError(
-            f"keys={names!r} must be at least one, and different also where upper and lower case are the same"
-        )
+        raise ValueError(f"keys={names!r} must be at least one, and different even where case is ignored")
     return names
 
 
 def _as_file_systems_see(name: str) -> str:
-    """'Front' -> 'front': some know neither case nor the ways to compose an accent."""
+    """'Front' -> 'front': some ignore case, and the ways to compose an accent."""
     return normalize("NFC", normalize("NFC", name).casefold())

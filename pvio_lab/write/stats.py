@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..read import Frames
 
-# Of larger frames a grid of about so many pixels is looked at, another one each time.
+# Of larger frames, a grid of about so many pixels counts, another one each time.
 MAX_PIXELS = 2**16
 
 Channels = NDArray[np.float64]
@@ -20,7 +20,7 @@ Channels = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FrameStats:
-    """How the colours of many frames are distributed: for each of red, green and blue, from 0 to 255.
+    """The distribution of the colours of many frames: for each of red, green and blue, from 0 to 255.
 
     Frames of up to 65,536 pixels count whole, and the numbers are exact. Of larger ones every second or third
     (...) pixel counts, in rows and columns, on a grid that moves from frame to frame.
@@ -45,16 +45,16 @@ class FrameStats:
     q99: Channels = field(repr=False)
     """99% of the values are below."""
     count: int
-    """How many frames were counted."""
+    """The number of frames counted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as lists and numbers, for JSON."""
+        """Return the same as lists and numbers, for JSON."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value if name == "count" else value.tolist() for name, value in values.items()}
 
 
 class RunningStats:
-    """Gathers `FrameStats` frame by frame: it counts how often each of the 256 values occurs.
+    """A collector of `FrameStats`, frame by frame: it counts how often each of the 256 values occurs.
 
     >>> stats = RunningStats()
     >>> stats.add(np.full((4, 6, 3), 7, np.uint8))
@@ -64,26 +64,22 @@ class RunningStats:
 
     def __init__(self) -> None:
         self._histogram = np.zeros((3, 256), np.int64)
-        self._count = 0
+        self.count = 0
+        """The number of frames counted."""
 
     def add(self, pixels: Frames) -> None:
-        """Counts a frame `(H, W, 3)`."""
+        """Count a frame `(H, W, 3)`."""
         height, width = pixels.shape[:2]
         step = ceil(sqrt(height * width / MAX_PIXELS))
-        down, across = divmod(self._count % step**2, step)
+        down, across = divmod(self.count % step**2, step)
         sample = pixels[down::step, across::step]
         for channel in range(3):
             self._histogram[channel] += np.bincount(sample[:, :, channel].ravel(), minlength=256)
-        self._count += 1
-
-    @property
-    def count(self) -> int:
-        """How many frames were counted."""
-        return self._count
+        self.count += 1
 
     def result(self) -> FrameStats | None:
-        """The statistics so far; None before the first frame."""
-        if not self._count:
+        """Return the statistics so far; None before the first frame."""
+        if not self.count:
             return None
         values, counts = np.arange(256.0), self._histogram
         totals = counts.sum(1)
@@ -99,12 +95,12 @@ class RunningStats:
             q50=_quantile(counts, 0.5),
             q90=_quantile(counts, 0.9),
             q99=_quantile(counts, 0.99),
-            count=self._count,
+            count=self.count,
         )
 
 
 def _quantile(counts: NDArray[np.int64], part: float) -> Channels:
-    """As numpy has it: between two values, in proportion."""
+    """Return the value at this part of all, as numpy has it: between two values, in proportion."""
     place = part * (counts.sum(1) - 1.0)
     low, high = _rank(counts, np.floor(place)), _rank(counts, np.ceil(place))
     between: Channels = place - np.floor(place)
@@ -112,6 +108,6 @@ def _quantile(counts: NDArray[np.int64], part: float) -> Channels:
 
 
 def _rank(counts: NDArray[np.int64], places: Channels) -> Channels:
-    """For each channel the value at this place among all, in order."""
+    """Return for each channel the value at this place among all, in order."""
     rows = zip(counts.cumsum(1), places, strict=True)
     return np.array([np.searchsorted(row, place, side="right") for row, place in rows], np.float64)

@@ -1,4 +1,4 @@
-"""Frames of a video one after the other: to an event loop, or to a directory of image files."""
+"""The streaming of frames: to an event loop, or to a directory of image files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
@@ -14,118 +13,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ..base import clear_partials, integer, positive_integer
-from ..errors import VideoError, printable
+from ..base import clear_partials, integer, positive_integer, waiting
+from ..errors import printable
 from ..read import Fetching, Frames, frame_numbers, open_video
 from .images import (
     ImageWriter,
     checked_suffix,
     image_name,
     image_suffix,
+    in_order,
     is_image,
     is_image_suffix,
     save_whole,
-    write_all,
+    video_name,
     write_image,
 )
-from .sample.names import video_name
 
 T = TypeVar("T")
-
-_END: Any = object()
-
-
-class Ahead(Generic[T]):
-    """The items of an iterator that one thread runs, at most `size` ahead of whoever awaits them.
-
-    Nothing polls: the thread sleeps while the queue is full, and the loop while it is empty. When the object
-    is dropped, the thread ends as after `close`, but nobody waits for it.
-
-    Args:
-        make: Makes the iterator, in the thread. A generator is closed there, too.
-        size: How many items may wait.
-    """
-
-    def __init__(self, make: Callable[[], Iterator[T]], size: int):
-        self._lane: _Lane[T] = _Lane(asyncio.get_running_loop(), size)
-        self._drop = weakref.finalize(self, self._lane.stop)
-        # Not the object itself, which else could not be dropped.
-        self._thread = threading.Thread(
-            target=self._lane.run, args=(make,), name="pvio_lab ahead", daemon=True
-        )
-        self._thread.start()
-
-    def __aiter__(self) -> Ahead[T]:
-        return self
-
-    async def __anext__(self) -> T:
-        item, error = await self._lane.queue.get()
-        self._lane.room.release()
-        if error is not None:
-            raise error
-        if item is _END:
-            raise StopAsyncIteration
-        return item
-
-    async def close(self) -> None:
-        """Stops the thread, and waits until it has given everything back."""
-        self._drop()
-        await asyncio.shield(self._lane.ended)
-        self._thread.join()  # it has nothing left to do
-
-
-class _Lane(Generic[T]):
-    """What the thread and the loop share."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, size: int):
-        self._loop, self._is_stopped = loop, False
-        self.room = threading.Semaphore(size)
-        self.queue: asyncio.Queue[tuple[T, BaseException | None]] = asyncio.Queue()
-        self.ended: asyncio.Future[None] = loop.create_future()
-
-    def stop(self) -> None:
-        """The thread shall end; it may be waiting for room."""
-        self._is_stopped = True
-        self.room.release()
-
-    def run(self, make: Callable[[], Iterator[T]]) -> None:
-        """The work of the thread."""
-        try:
-            self._deliver(make())
-            self._tell(self.queue.put_nowait, (_END, None))
-        except BaseException as error:
-            self._tell(self.queue.put_nowait, (_END, error))
-        finally:
-            self._tell(self._set_ended)
-
-    def _deliver(self, items: Iterator[T]) -> None:
-        try:
-            while self._has_room():
-                item = next(items, _END)
-                if item is _END:
-                    return
-                self._tell(self.queue.put_nowait, (item, None))
-                del item
-        finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-
-    def _has_room(self) -> bool:
-        self.room.acquire()
-        return not self._is_stopped
-
-    def _tell(self, call: Callable[..., object], *arguments: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(call, *arguments)
-
-    def _set_ended(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-
 Source = str | os.PathLike[str]
 Progress = Callable[[int], object]
+
+_END: Any = object()
 
 
 def stream_video_frames(
@@ -136,7 +44,7 @@ def stream_video_frames(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> AsyncGenerator[tuple[int, Frames]]:
-    """Pairs of frame number and frame for `async for`, decoded ahead by a thread while the loop does more.
+    """Yield pairs of frame number and frame to `async for`; a thread decodes ahead while the loop goes on.
 
     >>> import asyncio
     >>> async def shapes():
@@ -157,13 +65,13 @@ def stream_video_frames(
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
-        DecodeError: A frame cannot be decoded. It arrives in the loop, as the following ones do.
+        DecodeError: A frame cannot be decoded. It arrives in the loop, as the following errors do.
         FileNotFoundError: There is no such file.
         OpenError: It is no video.
         ValueError: `queue_size` is less than 1.
     """
-    frames = partial(_frames, source, *_checked_range(start, end), fetching)
-    return _stream(frames, positive_integer(queue_size, "queue_size"))
+    make = partial(_frames, source, _range(start, end), fetching)
+    return _ahead(make, positive_integer(queue_size, "queue_size"))
 
 
 def stream_video_frames_to_dir(
@@ -179,15 +87,16 @@ def stream_video_frames_to_dir(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> list[Path]:
-    """Writes frames to image files named `<video>_frame_<number>.<ext>`, several at a time.
+    """Write frames to image files named `<video>_frame_<number>.<ext>`, several at a time.
 
     >>> from tempfile import mkdtemp
     >>> [path.name for path in stream_video_frames_to_dir("data_samples/gop2.mp4", mkdtemp(), end=2)]
     ['gop2_frame_000000.png', 'gop2_frame_000001.png']
 
     A slow disk makes the decoder wait: about `queue_size + max_write_workers` frames and no more are in
-    memory. Each file appears under its name when it is complete, also when this is interrupted. It may be
-    called where an event loop is running, as in a notebook; there, the twin below does not block the loop.
+    memory. Each file appears under its name when it is complete, even if this is interrupted. It may be
+    called while an event loop is running, as in a notebook; there, `async_stream_video_frames_to_dir` does
+    not block the loop.
 
     Args:
         source: A video, its URL, or a directory of images.
@@ -196,7 +105,7 @@ def stream_video_frames_to_dir(
         start: The first frame; negative counts from the end, as in a slice.
         end: One past the last frame, or None for all; as in a slice.
         ext: The kind of image, such as "png", which keeps every pixel, or "jpg".
-        progress_cb: Called as `progress_cb(1)` when a file is there, such as `tqdm.update`.
+        progress_cb: Called as `progress_cb(1)` when a file is there; `tqdm.update`, for example.
         image_writer: Writes the files instead: `image_writer(path, frame)`, called by several threads. The
             path is a temporary one with the same end.
         max_write_workers: How many files are written at the same time.
@@ -210,14 +119,11 @@ def stream_video_frames_to_dir(
         FileExistsError: A file that is no image has the name of one.
         ValueError: There are no such image files, or a number is less than 1.
     """
-    workers = positive_integer(max_write_workers, "max_write_workers")
-    most_waiting = positive_integer(queue_size, "queue_size") + workers
-    frames = _numbered(source, *_checked_range(start, end), fetching)
-    path_of = _path_maker(source, output_dir, ext, image_writer)
-    jobs = ((path_of(number, count), frame) for number, count, frame in frames)
     paths = []
-    with ThreadPoolExecutor(workers, "pvio_lab images") as pool, closing(frames):
-        for path in write_all(jobs, image_writer or write_image, pool, most_waiting):
+    wanted, workers = _range(start, end), max_write_workers
+    files = _image_files(source, output_dir, wanted, ext, image_writer, workers, queue_size, fetching)
+    with closing(files):
+        for path in files:
             paths.append(path)
             if progress_cb is not None:
                 progress_cb(1)
@@ -237,94 +143,153 @@ async def async_stream_video_frames_to_dir(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> list[Path]:
-    """The same as `stream_video_frames_to_dir`, awaited; the event loop goes on meanwhile.
+    """Do the same as `stream_video_frames_to_dir`, awaited; the event loop goes on in the meantime.
 
-    `progress_cb` is called in the loop, `image_writer` in threads. Cancelling it leaves whole files only.
+    `progress_cb` is called in the loop, `image_writer` in threads. Cancelling leaves only whole files.
     """
-    workers = positive_integer(max_write_workers, "max_write_workers")
-    frames = partial(_numbered, source, *_checked_range(start, end), fetching)
-    stream = _stream(frames, positive_integer(queue_size, "queue_size"))
-    path_of = _path_maker(source, output_dir, ext, image_writer)
-    loop, paths, waiting = asyncio.get_running_loop(), list[Path](), deque[asyncio.Future[Path]]()
-
-    async def finish_one() -> None:
-        paths.append(await waiting[0])
-        waiting.popleft()
-        if progress_cb is not None:
-            progress_cb(1)
-
-    pool = ThreadPoolExecutor(workers, "pvio_lab images")
-    try:
-        async with aclosing(stream):
-            async for number, count, frame in stream:
-                save = partial(save_whole, path_of(number, count), frame, image_writer or write_image)
-                waiting.append(loop.run_in_executor(pool, save))
-                del frame, save
-                while waiting and (len(waiting) >= workers or waiting[0].done()):
-                    await finish_one()
-            while waiting:
-                await finish_one()
-    except VideoError:  # what was decoded before is good
-        while waiting:
-            await finish_one()
-        raise
-    finally:
-        for each in waiting:
-            each.cancel()
-        await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+    wanted, workers = _range(start, end), max_write_workers
+    make = partial(_image_files, source, output_dir, wanted, ext, image_writer, workers, queue_size, fetching)
+    paths = []
+    async with aclosing(_ahead(make, 1)) as files:
+        async for path in files:
+            paths.append(path)
+            if progress_cb is not None:
+                progress_cb(1)
     return paths
 
 
-async def _stream(make: Callable[[], Iterator[Any]], queue_size: int) -> AsyncGenerator[Any]:
-    ahead = Ahead(make, queue_size)
-    try:
-        async for item in ahead:
-            yield item
-            del item
-    finally:
-        await ahead.close()
+def _range(start: int, end: int | None) -> slice:
+    return slice(integer(start, "start"), None if end is None else integer(end, "end"))
 
 
-def _frames(
-    source: Source, start: int, end: int | None, fetching: Fetching | None
-) -> Generator[tuple[int, Frames]]:
-    for number, _, frame in _numbered(source, start, end, fetching):
-        yield number, frame
-        del frame
-
-
-def _numbered(
-    source: Source, start: int, end: int | None, fetching: Fetching | None
-) -> Generator[tuple[int, int, Frames]]:
-    """Number, how many frames there are, and the frame."""
+def _frames(source: Source, wanted: slice, fetching: Fetching | None) -> Generator[tuple[int, Frames]]:
     with open_video(source, fetching=fetching) as reader:
-        numbers, _ = frame_numbers(slice(start, end), len(reader))
-        stream, count = reader.stream(numbers), len(reader)
-        for number in numbers.tolist():
-            yield number, count, next(stream)
+        yield from _numbered(reader, wanted)
 
 
-def _checked_range(start: int, end: int | None) -> tuple[int, int | None]:
-    return integer(start, "start"), None if end is None else integer(end, "end")
+def _numbered(reader: Any, wanted: slice) -> Generator[tuple[int, Frames]]:
+    numbers, _ = frame_numbers(wanted, len(reader))
+    stream = reader.stream(numbers)
+    for number in numbers.tolist():
+        yield number, next(stream)
 
 
-def _path_maker(
-    source: Source, output_dir: Source, ext: str, image_writer: ImageWriter | None
-) -> Callable[[int, int], Path]:
-    """Return a function that gives each frame its path; make the directory, and clear it of partial files."""
+def _image_files(
+    source: Source,
+    output_dir: Source,
+    wanted: slice,
+    ext: str,
+    image_writer: ImageWriter | None,
+    max_write_workers: int,
+    queue_size: int,
+    fetching: Fetching | None,
+) -> Generator[Path]:
+    """Write the images; yield the path of each when it is there."""
     suffix = image_suffix(ext) if image_writer is None else checked_suffix(ext)
+    workers = positive_integer(max_write_workers, "max_write_workers")
+    most_waiting = positive_integer(queue_size, "queue_size") + workers
     directory, stem = Path(output_dir), Path(video_name(source)).stem
-    directory.mkdir(parents=True, exist_ok=True)
-    if os.path.isdir(source) and os.path.samefile(source, directory):
-        raise ValueError(f"output_dir={printable(directory)} has the images that are read; give another one")
-    clear_partials(directory, f"{stem}_frame_", is_prefix=True)
 
-    def path_of(number: int, count: int) -> Path:
+    def save(number: int, count: int, frame: Frames) -> Path:
         path = directory / image_name(stem, number, count, suffix)
         if os.path.lexists(path) and is_image_suffix(suffix) and not is_image(path):
             raise FileExistsError(
                 f"{printable(path)} is there, and no image; remove it, or give another output_dir"
             )
-        return path
+        return save_whole(path, frame, image_writer or write_image)
 
-    return path_of
+    with open_video(source, fetching=fetching) as reader:
+        directory.mkdir(parents=True, exist_ok=True)
+        if os.path.isdir(source) and os.path.samefile(source, directory):
+            raise ValueError(
+                f"output_dir={printable(directory)} has the images that are read; give another one"
+            )
+        clear_partials(directory, f"{stem}_frame_", is_prefix=True)
+        frames, count = _numbered(reader, wanted), len(reader)
+        jobs = (partial(save, number, count, frame) for number, frame in frames)
+        with (
+            ThreadPoolExecutor(workers, "pvio_lab images") as pool,
+            closing(in_order(jobs, pool, most_waiting)) as paths,
+        ):
+            yield from paths
+
+
+async def _ahead(make: Callable[[], Iterator[T]], size: int) -> AsyncGenerator[T]:
+    """Yield the items of an iterator that a thread runs, at most `size` ahead of the event loop.
+
+    Nothing polls: the thread sleeps while the queue is full, and the loop while it is empty. If this is
+    dropped, the thread ends as if it was closed, but nothing waits for it.
+
+    Args:
+        make: Makes the iterator, in the thread. A generator is closed there, too.
+        size: How many items may wait.
+    """
+    producer: _Producer[T] = _Producer(asyncio.get_running_loop(), size)
+    handle = _Handle()
+    stop = weakref.finalize(handle, producer.stop)
+    thread = threading.Thread(target=producer.run, args=(make,), name="pvio_lab ahead", daemon=True)
+    waiting.start([thread])
+    try:
+        while True:
+            item, error = await producer.queue.get()
+            producer.room.release()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+            del item
+    finally:
+        stop()
+        await producer.ended.wait()
+        thread.join()  # it has nothing left to do
+
+
+class _Handle:
+    """An object that is dropped with a stream, even if its event loop is closed and cannot close it."""
+
+
+class _Producer(Generic[T]):
+    """The state that a stream's thread and the event loop share."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, size: int):
+        self._loop, self._is_stopped = loop, False
+        self.room = threading.Semaphore(size)
+        self.queue: asyncio.Queue[tuple[T, BaseException | None]] = asyncio.Queue()
+        self.ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the thread, which may be waiting for room."""
+        self._is_stopped = True
+        self.room.release()
+
+    def run(self, make: Callable[[], Iterator[T]]) -> None:
+        """Do the work of the thread."""
+        failure = None
+        try:
+            self._deliver(make())
+        except BaseException as error:
+            failure = error
+        self._call(self.queue.put_nowait, (_END, failure))
+        self._call(self.ended.set)
+
+    def _deliver(self, items: Iterator[T]) -> None:
+        try:
+            while self._has_room():
+                item = next(items, _END)
+                if item is _END:
+                    return
+                self._call(self.queue.put_nowait, (item, None))
+                del item
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    def _has_room(self) -> bool:
+        self.room.acquire()
+        return not self._is_stopped
+
+    def _call(self, call: Callable[..., object], *arguments: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nothing waits any more
+            self._loop.call_soon_threadsafe(call, *arguments)

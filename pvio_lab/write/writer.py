@@ -1,43 +1,32 @@
-"""VideoWriter: frames become a file, one after the other."""
+"""VideoWriter: frames become a video file; and functions that write a whole one."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from ..base import Target, new_lock
 from ..errors import printable
-from ..read import Frames
-from .codecs import ENCODERS, EncoderInfo
-from .colour import check_size, chroma_steps, colour_arguments
+from ..read import Frames, ImageSequence
+from .codecs import EncoderInfo, suffix_of
+from .encoding import Encoding
 from .ffmpeg import Feed
-from .options import (
-    Options,
-    check_rate,
-    choose_encoder,
-    encoder_arguments,
-    exact_rate,
-    muxer_of,
-    pixel_format_of,
-    suffix_of,
-)
+from .options import Options, exact_rate
 from .pixels import rgb_pixels
-from .probe import encoder_info, require, works
 
 _log = logging.getLogger("pvio_lab")
 
 
 class VideoWriter:
-    """Writes frames to a video file, which appears under its name when it is complete, or not at all.
+    """A video file being written, which appears under its name when it is complete, or not at all.
 
     >>> with VideoWriter("ramp.mp4", 25) as writer:  # doctest: +SKIP
     ...     for value in range(100):
@@ -88,10 +77,10 @@ class VideoWriter:
         threads: int | None = None,
         ffmpeg_params: Sequence[str] = (),
     ):
-        self._options = Options(codec, crf, preset, gop, pixel_format, fast_decode, threads, ffmpeg_params)
+        options = Options(codec, crf, preset, gop, pixel_format, fast_decode, threads, ffmpeg_params)
         self.path = Path(path)
         self.fps = exact_rate(fps)
-        self._plan = Plan(self._options, suffix_of(self.path), self.fps)
+        self._encoding = Encoding(options, suffix_of(self.path), self.fps)
         self._pad = pad
         self.num_frames = 0
         self._size: tuple[int, int] | None = None
@@ -100,20 +89,20 @@ class VideoWriter:
         self._lock = new_lock()
         self._target = Target(path, overwrite=overwrite)
         if codec == "auto":
-            _log.info("%s: codec='auto' chose %s", printable(self.path.name), self._plan.encoder.name)
+            _log.info("%s: codec='auto' chose %s", printable(self.path.name), self._encoding.encoder.name)
 
     @property
     def encoder(self) -> EncoderInfo:
-        """Who encodes."""
-        return encoder_info(self._plan.encoder.name)
+        """The encoder."""
+        return self._encoding.encoder.info
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height of the frames, known from the first one on."""
+        """Width and height of the frames, known after the first one."""
         return self._size
 
     def append(self, frame: Any) -> None:
-        """Adds a frame. Threads may take turns.
+        """Add a frame. Threads may take turns.
 
         Raises:
             EncodeError: ffmpeg has failed; with its own words. Nothing is left of the file.
@@ -121,38 +110,35 @@ class VideoWriter:
             ValueError: It has another size or shape, or numbers that are out of range; the writer goes on.
         """
         pixels = rgb_pixels(frame)
-        with self._lock:
-            self._append(pixels)
-
-    def _append(self, pixels: Frames) -> None:
-        if not self._is_open:
-            raise ValueError(f"this writer of {printable(self.path)} is closed; open a new one")
         height, width = pixels.shape[:2]
-        if self._size is None:
-            self._begin(width, height)
-        elif self._size != (width, height):
-            raise ValueError(
-                f"frame {self.num_frames} has {width}x{height} pixels, and those before it have "
-                f"{self._size[0]}x{self._size[1]}; resize it, or write another file"
-            )
-        assert self._feed is not None
-        try:
-            self._feed.write(self._padded(pixels).data.cast("B"))
-        except BaseException:  # also an interrupt, which may have left half a frame in the pipe
-            self.cancel()
-            raise
-        self.num_frames += 1
+        with self._lock:
+            if not self._is_open:
+                raise ValueError(f"this writer of {printable(self.path)} is closed; open a new one")
+            if self._size is None:
+                self._begin(width, height)
+            elif self._size != (width, height):
+                raise ValueError(
+                    f"frame {self.num_frames} has {width}x{height} pixels, and those before it have "
+                    f"{self._size[0]}x{self._size[1]}; resize it, or write another file"
+                )
+            assert self._feed is not None
+            try:
+                self._feed.write(self._padded(pixels).data.cast("B"))
+            except BaseException:  # even an interrupt, which may have left half a frame in the pipe
+                self.cancel()
+                raise
+            self.num_frames += 1
 
     def check_size(self, width: int, height: int) -> None:
-        """Raises ValueError if frames of this size cannot be written."""
-        self._plan.arguments(*self._padded_size(width, height))
+        """Raise ValueError if frames of this size cannot be written."""
+        self._encoding.arguments(*self._padded_size(width, height))
 
     def close(self, *, or_beside: bool = False) -> None:
-        """Completes the file and gives it its name. May be called twice.
+        """Complete the file and give it its name. May be called twice.
 
         Args:
-            or_beside: If something has come there meanwhile that may not be replaced, take a free name like
-                it, `front (2).mp4`, instead of losing the frames; `path` says which.
+            or_beside: If a file has come there in the meantime that may not be replaced, take a free name
+                like it, `front (2).mp4`, instead of losing the frames; `path` is the name that was taken.
 
         Raises:
             EncodeError: ffmpeg has failed; with its own words.
@@ -162,20 +148,17 @@ class VideoWriter:
             return
         try:
             self.complete()
-            self._commit(or_beside)
+            try:
+                self._target.commit()
+            except (OSError, ValueError):
+                if not or_beside:
+                    raise
+                self.path = self._target.commit_beside()
         finally:
             self.cancel()
 
-    def _commit(self, or_beside: bool) -> None:
-        try:
-            self._target.commit()
-        except (OSError, ValueError):
-            if not or_beside:
-                raise
-            self.path = self._target.commit_beside()
-
     def complete(self) -> None:
-        """Waits until ffmpeg has written everything; it takes `close` to give the file its name.
+        """Wait until ffmpeg has written everything; only `close` gives the file its name.
 
         Raises:
             EncodeError: ffmpeg has failed; with its own words.
@@ -189,20 +172,18 @@ class VideoWriter:
             self._feed.finish()
 
     def cancel(self) -> None:
-        """Ends without a file; an older one stays as it was."""
+        """End without a file; an older one stays as it was."""
         self._is_open = False
         try:
             if self._feed is not None:
                 self._feed.kill()
-        finally:  # also after an interrupt
+        finally:  # even after an interrupt
             self._target.discard()
 
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -211,22 +192,21 @@ class VideoWriter:
     def __repr__(self) -> str:
         size = f"{self._size[0]}x{self._size[1]}, " if self._size else ""
         return (
-            f"VideoWriter({printable(self.path.name)}: {self._plan.encoder.codec} by "
-            f"{self._plan.encoder.name}, "
+            f"VideoWriter({printable(self.path.name)}: {self._encoding.encoder.codec} by "
+            f"{self._encoding.encoder.name}, "
             f"{size}{float(self.fps):g} frames/s, {self.num_frames} frames)"
         )
 
     def _begin(self, width: int, height: int) -> None:
-        arguments = self._plan.arguments(*self._padded_size(width, height))
+        arguments = self._encoding.arguments(*self._padded_size(width, height))
         self._feed = Feed([*arguments, "-y", f"file:{self._target.partial}"], f"write {printable(self.path)}")
         self._size = width, height
-        if not self._is_open:  # another thread has cancelled meanwhile
+        if not self._is_open:  # another thread has cancelled in the meantime
             self.cancel()
             raise ValueError(f"the writing of {printable(self.path)} was cancelled")
 
     def _padded_size(self, width: int, height: int) -> tuple[int, int]:
-        step_x, step_y = chroma_steps(self._plan.pixel_format) if self._pad else (1, 1)
-        return width + -width % step_x, height + -height % step_y
+        return self._encoding.full_size(width, height) if self._pad else (width, height)
 
     def _padded(self, pixels: Frames) -> Frames:
         height, width = pixels.shape[:2]
@@ -235,53 +215,8 @@ class VideoWriter:
         return np.pad(pixels, margins, mode="edge") if np.any(margins) else pixels
 
 
-class Plan:
-    """What ffmpeg will be told, once the size is known.
-
-    Args:
-        options: What the user asks for.
-        suffix: The end of the file's name.
-        rate: Frames a second.
-
-    Raises:
-        EncodeError: The encoder does not work here.
-        ValueError: An option does not exist, or not with this value.
-    """
-
-    def __init__(self, options: Options, suffix: str, rate: Fraction):
-        self.encoder = choose_encoder(options, suffix, works)
-        self.pixel_format = pixel_format_of(self.encoder, options)
-        self._suffix = suffix
-        self._rate = rate
-        self._output = [*encoder_arguments(self.encoder, options), *muxer_of(suffix)]
-        check_rate(suffix, rate)
-        require(self.encoder.name)
-
-    def arguments(self, width: int, height: int) -> list[str]:
-        """All but the file.
-
-        Raises:
-            ValueError: The pixel format cannot hold this size.
-        """
-        if min(width, height) < self.encoder.least_side:
-            raise ValueError(
-                f"{width}x{height} pixels are too few for {self.encoder.name}: "
-                f"at least {self.encoder.least_side} each way, or another codec"
-            )
-        check_size(width, height, self.pixel_format, self.encoder.codec)
-        return [
-            *ENCODERS[self.encoder.name].before_input.split(),
-            *f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {self._rate} -i pipe:0".split(),
-            *colour_arguments(self.encoder, self.pixel_format, width, height, suffix=self._suffix),
-            *self._output,
-        ]
-
-
 def check_writer_options(suffix: str, fps: float | Fraction, **writer_options: Any) -> Fraction:
-    """Finds out before anything is written whether `VideoWriter` would take these options.
-
-    Returns:
-        The rate.
+    """Return the exact rate, if `VideoWriter` takes these options; find out before anything is written.
 
     Raises:
         EncodeError: The encoder does not work here.
@@ -292,7 +227,98 @@ def check_writer_options(suffix: str, fps: float | Fraction, **writer_options: A
     unknown = [name for name in writer_options if name not in known]
     if unknown:
         raise TypeError(f"there is no option {', '.join(unknown)}; VideoWriter has {', '.join(known)}")
-    names = {each.name for each in fields(Options)}
+    wishes = {each.name for each in fields(Options)} & writer_options.keys()
     rate = exact_rate(fps)
-    Plan(Options(**{name: value for name, value in writer_options.items() if name in names}), suffix, rate)
+    Encoding(Options(**{name: writer_options[name] for name in wishes}), suffix, rate)
     return rate
+
+
+def write_frames_to_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[Any],
+    fps: float | Fraction | None = None,
+    *,
+    progress: bool = True,
+    **writer_options: Any,
+) -> Path:
+    """Write frames to a video file, one after the other, with flat memory.
+
+    >>> import pvio_lab as pv
+    >>> reader = pv.VideoReader("data_samples/gop2.mp4")
+    >>> pv.write_frames_to_video("copy.mp4", reader, reader.fps, crf=30)  # doctest: +SKIP
+    PosixPath('copy.mp4')
+
+    Args:
+        path: The file.
+        frames: A stack of frames, a list, a generator, a reader: any iterable of frames.
+        fps: Frames a second. None takes the rate of a reader.
+        progress: Show a bar if it takes longer than two seconds.
+        **writer_options: As for `VideoWriter`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        EncodeError: ffmpeg has failed; with its own words.
+        ValueError: There are no frames, they differ in size, or an option is wrong.
+    """
+    from tqdm.auto import tqdm
+
+    _check_not_one(frames)
+    _check_no_input(path, frames)
+    rate = getattr(frames, "fps", None) if fps is None else fps
+    if rate is None:
+        raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
+    total = len(frames) if isinstance(frames, Sized) else None
+    bar = tqdm(
+        total=total, desc=printable(Path(path).name), unit="frame", disable=not progress, delay=2, leave=False
+    )
+    with VideoWriter(path, rate, **writer_options) as writer, bar:
+        for frame in frames:
+            writer.append(frame)
+            bar.update()
+    return writer.path
+
+
+def _check_not_one(frames: Any) -> None:
+    """Raise ValueError for what is, or may be, a single frame."""
+    shape = tuple(getattr(frames, "shape", ()))
+    if len(shape) == 3 and shape[-1] in (1, 3, 4):
+        raise ValueError(f"frames of shape {shape} are one frame; put it in a list: [frame]")
+    if len(shape) == 3 and shape[0] in (3, 4):
+        raise ValueError(
+            f"frames of shape {shape} may be one frame or {shape[0]} grey ones: give [frame] or list(frames)"
+        )
+
+
+def _check_no_input(path: str | os.PathLike[str], frames: Any) -> None:
+    """Raise ValueError if the file is one of the images that are read; a video may replace itself."""
+    images = frames.paths if isinstance(frames, ImageSequence) and os.path.exists(path) else ()
+    if any(os.path.samefile(path, image) for image in images):
+        raise ValueError(f"{printable(path)} is one of the images that are read; give another name")
+
+
+def encode_video_frames(
+    imgs_dir: str | os.PathLike[str],
+    video_path: str | os.PathLike[str],
+    fps: float | Fraction,
+    *,
+    pattern: str | None = None,
+    progress: bool = True,
+    **writer_options: Any,
+) -> Path:
+    """Write the images of a directory to a video file, in natural order: 2.png before 10.png.
+
+    Args:
+        imgs_dir: The directory.
+        video_path: The file.
+        fps: Frames a second.
+        pattern: Which files, such as "left_*.png"; None for all images.
+        progress: Show a bar if it takes longer than two seconds.
+        **writer_options: As for `VideoWriter`.
+
+    Returns:
+        The path of the file.
+    """
+    images = ImageSequence(imgs_dir, pattern=pattern)
+    return write_frames_to_video(video_path, images, fps, progress=progress, **writer_options)

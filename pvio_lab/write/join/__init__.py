@@ -1,1 +1,1 @@
-"""Videos are joined without encoding them again."""
+"""The joining of videos without encoding them again."""

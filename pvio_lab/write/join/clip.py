@@ -1,53 +1,28 @@
-"""A file to be joined: what has to be the same in all of them, and the exact times of its frames."""
+"""A file to be joined, as one pass over it finds it, and the properties that all files must share."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from ...base import new_lock
 from ...errors import OpenError, printable
-from ...read import (
-    NO_FRAME,
-    NO_TIME,
-    FileMark,
-    Matrix,
-    Packets,
-    doubt,
-    learn_order,
-    open_container,
-    pick_stream,
-    read_streams,
-    stream_facts,
-)
-from .compare import KINDS, properties_of
-from .look import Look, Refusal
+from ...read import Matrix, open_container, pick_stream, pixel_format, read_streams
+from .frames import Frames, PacketCheck, Refusal, frames_of
 
+_KINDS = {"video": "video", "audio": "sound", "subtitle": "subtitles"}
+"""The kinds of streams that are joined, and what they are called."""
+_MOST_ROWS = 30
+_HEAD = ("property", "first file", "this file", "")
 _MOST_BYTES = 64 * 2**20
 _BYTES_OPEN = 200_000  # of a file without its frames
-_COARSE = Fraction(1, 2000)  # seconds; longer ticks may make even steps of uneven ones
-
-
-@dataclass(frozen=True)
-class Frames:
-    """The packets of a video stream, one frame each, in the order of the file."""
-
-    pts: NDArray[np.int64]
-    dts: NDArray[np.int64]
-    """Rising, and never after `pts`."""
-    size: NDArray[np.int64]
-    start: Fraction
-    """Seconds; when the first frame is shown."""
-    length: Fraction
-    """Seconds, until the last frame has been shown."""
-    rate: Fraction | None
-    """Frames a second; None where it varies."""
 
 
 @dataclass
@@ -56,17 +31,17 @@ class Clip:
 
     path: str
     main: int
-    """The number of the stream that rules: its first frame is the beginning, its last one the end."""
+    """The number of the main stream: its first frame is the beginning, its last one the end."""
     frames: dict[int, Frames]
     """For each video stream, by its number in the file."""
     matrices: dict[int, Matrix | None]
-    """How its pictures are turned."""
+    """The rotation of their pictures."""
     properties: dict[str, str]
-    """What has to be the same in all the files, in words."""
+    """The properties that must be the same in all files, in words."""
     stands_alone: bool
-    """Its first frame makes decoders forget what was before."""
+    """Its first frame makes decoders forget what was before it."""
     num_bytes: int
-    """About how much memory it takes while it is open: for frames in its decoder, and for an index."""
+    """About the memory it takes while it is open: for frames in its decoder, and for an index."""
     can_rewind: bool
     """The same container can be read again from its start."""
     container: InputContainer | None = field(default=None, repr=False)
@@ -74,16 +49,16 @@ class Clip:
 
     @property
     def start(self) -> Fraction:
-        """When its first frame is shown, in seconds."""
+        """The time its first frame is shown, in seconds."""
         return self.frames[self.main].start
 
     @property
     def length(self) -> Fraction:
-        """How long its frames are shown, in seconds."""
+        """The time its frames are shown, in seconds."""
         return self.frames[self.main].length
 
     def open(self) -> InputContainer:
-        """The container, at its start."""
+        """Return the container, at its start."""
         if self.container is None:
             self.container = open_container(self.path)
         else:
@@ -91,18 +66,18 @@ class Clip:
         return self.container
 
     def close(self) -> None:
-        """Closes the container; it may be opened again."""
+        """Close the container; it may be opened again."""
         if self.container is not None:
             self.container.close()
             self.container = None
 
 
 def carried(container: InputContainer, main: int) -> list[Stream]:
-    """The streams that are joined: the main one, videos that are no cover pictures, sound, subtitles."""
+    """Return the streams that are joined: the main one, videos but no cover pictures, sound, subtitles."""
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     found = [
         stream
-        for kind in KINDS
+        for kind in _KINDS
         for stream in container.streams
         if stream.type == kind and not stream.disposition & covers
     ]
@@ -110,14 +85,14 @@ def carried(container: InputContainer, main: int) -> list[Stream]:
 
 
 class Room:
-    """How many files may stay open, which saves opening them a second time, and how much memory they take."""
+    """Room for files that stay open, which saves opening them a second time: their number and memory."""
 
     def __init__(self) -> None:
         self._lock = new_lock()
         self._files, self._bytes = _most_files(), _MOST_BYTES
 
     def take(self, num_bytes: int) -> bool:
-        """Whether there is room for one more; it is taken then."""
+        """Return whether there is room for one more, and take it."""
         with self._lock:
             if self._files < 1 or self._bytes < num_bytes:
                 return False
@@ -127,7 +102,7 @@ class Room:
 
 
 def _most_files() -> int:
-    """A quarter of what the system allows."""
+    """Return a quarter of what the system allows."""
     try:
         from resource import RLIMIT_NOFILE, getrlimit
     except ImportError:  # on Windows
@@ -137,15 +112,15 @@ def _most_files() -> int:
 
 
 def inspect_clip(path: str, room: Room | None = None) -> Clip:
-    """Reads the packets of a file once; of its frames only the first is decoded.
+    """Read the packets of a file once; of its frames only the first is decoded.
 
     Args:
         path: The file.
-        room: Whether it may stay open, where it can be read again from its start.
+        room: Room for it to stay open, if it can be read again from its start.
 
     Raises:
         OpenError: It is no video.
-        Refusal: It cannot be joined, whatever the others are.
+        Refusal: It cannot be joined to any other.
     """
     container = open_container(path)
     try:
@@ -166,126 +141,35 @@ def _inspect(path: str, container: InputContainer) -> Clip:
     videos = [stream for stream in streams if isinstance(stream, VideoStream)]
     if any(stream.codec_context is None for stream in streams):
         raise Refusal("has a stream of a codec that is not known here")
-    looks = {stream.index: Look(stream) for stream in videos}
-    tables = read_streams(container, looks)
+    checks = {stream.index: PacketCheck(stream) for stream in videos}
+    tables = read_streams(container, checks)
     if not len(tables[main.index]):
         raise OpenError(
             f"there are no frames in {printable(path)}: {tables[main.index].trouble or 'it ends before them'}"
         )
     frames = {
-        stream.index: _frames(path, container, stream, tables[stream.index], looks[stream.index])
+        stream.index: frames_of(path, container, stream, tables[stream.index], checks[stream.index])
         for stream in videos
     }
     _check_others(frames, main.index)
     rates = {index: each.rate for index, each in frames.items()}
-    matrices = {index: look.matrix() for index, look in looks.items()}
+    matrices = {index: check.matrix() for index, check in checks.items()}
     is_indexed = "mov" in container.format.name and main.frames == len(tables[main.index])
     return Clip(
         path=path,
         main=main.index,
         frames=frames,
         matrices=matrices,
-        properties=dict(properties_of(streams, rates, matrices)),
-        stands_alone=all(look.stands_alone() for look in looks.values()),
+        properties=dict(_properties_of(streams, rates, matrices)),
+        stands_alone=all(check.stands_alone() for check in checks.values()),
         num_bytes=_BYTES_OPEN + sum(3 * v.width * v.height + 100 * v.frames for v in videos),
         can_rewind=is_indexed,
         container=container,
     )
 
 
-def _frames(
-    path: str, container: InputContainer, stream: VideoStream, packets: Packets, look: Look
-) -> Frames:
-    shown = _shown(path, container, stream, packets, look)
-    tick = stream.time_base or Fraction(1)
-    ticks = packets.pts[shown]
-    rate = _constant_rate(ticks, tick, _nominal_rates(stream))
-    return Frames(
-        pts=packets.pts,
-        dts=_decoding_times(packets),
-        size=packets.size,
-        start=int(ticks[0]) * tick,
-        length=_length(ticks, tick, rate, int(packets.duration[shown[-1]])),
-        rate=rate,
-    )
-
-
-def _shown(
-    path: str, container: InputContainer, stream: VideoStream, packets: Packets, look: Look
-) -> NDArray[np.int64]:
-    """The packets in the order their frames are shown.
-
-    Raises:
-        Refusal: Not each of them is a frame with a time.
-    """
-    count, facts = len(packets), stream_facts(container, stream)
-    hidden, broken = int(packets.is_discarded.sum()), int(packets.is_corrupt.sum()) + look.num_broken
-    checks = (
-        (not count, "has a video stream without frames"),
-        (packets.trouble, f"cannot be read to its end ({packets.trouble})"),
-        (broken, f"is damaged: {broken} of its {count} packets are not whole"),
-        (facts.promised_frames > count, f"is cut short: {count} of {facts.promised_frames} frames are there"),
-        (hidden, f"hides {hidden} of its {count} frames by an edit list"),
-    )
-    for is_so, words in checks:
-        if is_so:
-            raise Refusal(words)
-    if count == 1:
-        return np.zeros(1, np.int64)  # which is right, whatever its times say
-    if why := doubt(packets, facts):
-        raise Refusal(f"has frames that cannot be placed: {why}")
-    order = learn_order(FileMark.of(path), packets, facts, 1)
-    expected = count - int((packets.notes == NO_FRAME).sum())
-    if order.why or order.packet_of.size != expected:
-        lost = expected - order.packet_of.size
-        raise Refusal(f"has {lost} frames that cannot be shown{f': {order.why}' if order.why else ''}")
-    return order.packet_of
-
-
-def _nominal_rates(stream: VideoStream) -> list[Fraction]:
-    rates = (stream.codec_context.framerate, stream.guessed_rate, stream.average_rate)
-    return [Fraction(rate.numerator, rate.denominator) for rate in rates if rate]
-
-
-def _constant_rate(ticks: NDArray[np.int64], tick: Fraction, nominal: list[Fraction]) -> Fraction | None:
-    """The rate that explains every time up to the rounding to ticks."""
-    steps = np.diff(ticks)
-    if steps.size and steps.min() == steps.max():
-        exact = 1 / (int(steps[0]) * tick)
-        if exact in nominal or tick < _COARSE:
-            return exact
-    for rate in nominal:
-        ideal = np.arange(ticks.size) * float(1 / (rate * tick))
-        if (np.abs(ticks - ticks[0] - ideal) <= 1 + 1e-6).all():
-            return rate
-    return None
-
-
-def _length(ticks: NDArray[np.int64], tick: Fraction, rate: Fraction | None, last: int) -> Fraction:
-    """Until the last frame ends: by its duration, or by the rate where ticks are too coarse for it."""
-    if rate and (1 / (rate * tick)).denominator != 1:
-        return ticks.size / rate
-    if last <= 0 and ticks.size > 1:
-        last = int(np.median(np.diff(ticks)))
-    if last <= 0:
-        raise Refusal("does not say how long its only frame is shown")
-    return (int(ticks[-1] - ticks[0]) + last) * tick
-
-
-def _decoding_times(packets: Packets) -> NDArray[np.int64]:
-    """Those of the file; where some are missing, the latest that are possible."""
-    own = packets.dts
-    if (own != NO_TIME).all() and (np.diff(own) > 0).all() and (own <= packets.pts).all():
-        return own
-    ordered = np.sort(packets.pts)
-    delay = int((np.arange(ordered.size) - np.searchsorted(ordered, packets.pts)).max())
-    step = max(int(np.median(np.diff(ordered))), 1) if ordered.size > 1 else 1
-    before = ordered[0] - step * np.arange(delay, 0, -1)
-    return np.concatenate([before, ordered])[: ordered.size]
-
-
 def _check_others(frames: dict[int, Frames], main: int) -> None:
-    """A further video stream has to stay within the time of the main one."""
+    """Raise Refusal if a further video stream does not stay within the time of the main one."""
     begin, end = frames[main].start, frames[main].start + frames[main].length
     for index, each in frames.items():
         room = each.length / len(each.pts) / 2
@@ -293,3 +177,88 @@ def _check_others(frames: dict[int, Frames], main: int) -> None:
             raise Refusal(
                 f"has a video stream (number {index}) that does not stay within the main one's time"
             )
+
+
+def _properties_of(
+    streams: Sequence[Stream], rates: Mapping[int, Fraction | None], matrices: Mapping[int, Matrix | None]
+) -> Iterator[tuple[str, str]]:
+    """Yield the properties that must be the same in all files, each as its name and its value in words.
+
+    Args:
+        streams: The streams that are joined.
+        rates: For each video stream its frames a second; if they vary there is no row, as any others fit.
+        matrices: The rotation of the pictures of each video stream.
+    """
+    yield "streams", ", ".join(_KINDS[stream.type] for stream in streams)
+    counts = dict.fromkeys(_KINDS, 0)
+    for stream in streams:
+        counts[stream.type] += 1
+        place = counts[stream.type]
+        prefix = f"{_KINDS[stream.type]} {place if place > 1 else ''}".strip()
+        if isinstance(stream, VideoStream):
+            rows = _video_properties(stream, rates[stream.index], matrices[stream.index])
+        else:
+            rows = _other_properties(stream)
+        for name, value in rows.items():
+            yield f"{prefix} {name}", value
+
+
+def _video_properties(stream: VideoStream, rate: Fraction | None, matrix: Matrix | None) -> dict[str, str]:
+    context = stream.codec_context
+    rows = {
+        "codec": context.codec.canonical_name,
+        "size": f"{context.width}x{context.height}",
+        "pixel format": str(pixel_format(context)),
+        "time base": str(stream.time_base),
+        "sample aspect ratio": str(stream.sample_aspect_ratio or "unknown"),
+        "display matrix": "none" if matrix is None else " ".join(map(str, matrix)),
+        "colour range": str(context.color_range),
+        "colour primaries": str(context.color_primaries),
+        "colour transfer": str(context.color_trc),
+        "colour space": str(context.colorspace),
+        "extradata": _digest(context.extradata),
+    }
+    return rows if rate is None else rows | {"frame rate": str(rate)}
+
+
+def _other_properties(stream: Stream) -> dict[str, str]:
+    rows = {"codec": stream.codec_context.codec.canonical_name}
+    if isinstance(stream, AudioStream):
+        rows["sample rate"] = str(stream.codec_context.sample_rate)
+        rows["channel layout"] = stream.codec_context.layout.name
+    return rows | {"extradata": _digest(stream.codec_context.extradata)}
+
+
+def _digest(data: bytes | None) -> str:
+    return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()[:10]}" if data else "none"
+
+
+def table_of_differences(first: Mapping[str, str], others: Sequence[tuple[str, Mapping[str, str]]]) -> str:
+    """Return a row for each property that differs from the first file's, with the name of the file.
+
+    >>> print(table_of_differences({"size": "320x240"}, [("b.mp4", {"size": "64x64"})]))
+    property | first file | this file |
+    size     | 320x240    | 64x64     | b.mp4
+
+    Args:
+        first: The properties of the first file, in words.
+        others: The names of the other files, and their properties; one that is missing is no difference.
+
+    Returns:
+        The table, or nothing if all is the same.
+    """
+    rows = [
+        (what, value, properties[what], repr(path)[1:-1])
+        for path, properties in others
+        for what, value in first.items()
+        if properties.get(what, value) != value
+    ]
+    if not rows:
+        return ""
+    shown = [_HEAD, *rows[:_MOST_ROWS]]
+    widths = [max(len(row[column]) for row in shown) for column in range(3)]
+    lines = [" | ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in shown]
+    if len(rows) > _MOST_ROWS:
+        files = len({row[3] for row in rows})
+        lines.append(f"... and {len(rows) - _MOST_ROWS} more differences; {files} files differ in all")
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Joining videos without re-encoding."""
+"""The joining of videos without re-encoding."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ from ...base import Target
 from ...errors import EncodeError, printable
 from ...read import Fetching, HeldSource, outline
 from ..codecs import MUXERS
-from ..ffmpeg import spoken
-from .clip import Clip, Room, carried, inspect_clip
-from .compare import table_of_differences
-from .look import Refusal
-from .tracks import Interval, Lane, SoundLane, SubtitleLane, VideoLane
-from .verify import verify
+from ..ffmpeg import run
+from .clip import Clip, Room, carried, inspect_clip, table_of_differences
+from .frames import Refusal
+from .tracks import Interval, OutputTrack, SoundTrack, SubtitleTrack, VideoTrack, verify
 
 _REMEDY = "re-encode them with write_frames_to_video first"
 _MOST_REFUSALS = 20
@@ -43,7 +41,7 @@ def concatenate_video_files(
     overwrite: bool = True,
     fetching: Fetching | None = None,
 ) -> Path:
-    """Joins video files without re-encoding: the number of frames and the times add up exactly.
+    """Join video files without re-encoding: the number of frames and the times add up exactly.
 
     >>> concatenate_video_files(["monday.mp4", "tuesday.mp4"], "both.mp4")  # doctest: +SKIP
     PosixPath('both.mp4')
@@ -76,8 +74,8 @@ def concatenate_video_files(
     container_name = _container_name(place)
     paths = [each.path for each in held]
     with Target(place, overwrite=overwrite) as target, _inspected(paths) as clips:
-        lanes = _write(clips, target.partial, container_name)
-        verify(target.partial, lanes, clips[0])
+        tracks = _write(clips, target.partial, container_name)
+        verify(target.partial, tracks, clips[0])
         target.commit()
     return place
 
@@ -92,7 +90,7 @@ def _held(inputs: Iterable[str | PathLike[str]], fetching: Fetching | None) -> l
 
 
 def _container_name(place: Path) -> str:
-    """The container that FFmpeg chooses for a suffix."""
+    """Return the container that FFmpeg chooses for a suffix."""
     if place.suffix.lower() in MUXERS:
         return MUXERS[place.suffix.lower()]
     try:
@@ -112,7 +110,7 @@ def _container_name(place: Path) -> str:
 
 @contextmanager
 def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
-    """The clips, if they can be joined; in the end all are closed."""
+    """Yield the clips, if they can be joined; in the end all are closed."""
     clips: list[Clip] = []
     refusals: list[str] = []
     pool, room = ThreadPoolExecutor(min(4, os.cpu_count() or 1)), Room()
@@ -132,7 +130,7 @@ def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
 
 
 def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
-    """Raises ValueError, with all that stands against joining."""
+    """Raise ValueError with all reasons against joining, if there are any."""
     for clip in clips[1:]:
         if not clip.stands_alone:
             refusals.append(
@@ -155,57 +153,61 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
         raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{words}")
 
 
-def _write(clips: Sequence[Clip], partial: Path, container_name: str) -> list[Lane]:
-    """Writes the joined file; returns its streams, the main one first, which know what they were given."""
+def _write(clips: Sequence[Clip], partial: Path, container_name: str) -> list[OutputTrack]:
+    """Write the joined file; return its streams, the main one first, which know what was written to them."""
     options = {"movflags": "+faststart"} if _is_mov(container_name) else {}
     output = av.open(f"file:{partial}", "w", format=container_name, container_options=options)
     try:
-        lanes = _write_clips(clips, output)
+        tracks = _write_clips(clips, output)
         output.close()
     except BaseException as error:
         with suppress(OSError):
-            partial.unlink()  # so that the end of a long file is not put to its beginning for nothing
+            partial.unlink()  # or closing would move the index of a long file to its beginning for nothing
         with suppress(Exception):
             output.close()
         if isinstance(error, av.error.FFmpegError):
             raise EncodeError(f"FFmpeg could not write the joined file: {error.strerror or error}") from error
         raise
-    return lanes
+    return tracks
 
 
-def _write_clips(clips: Sequence[Clip], output: OutputContainer) -> list[Lane]:
-    lanes: list[Lane] = []
+def _write_clips(clips: Sequence[Clip], output: OutputContainer) -> list[OutputTrack]:
+    tracks: list[OutputTrack] = []
     begin = Fraction(0)
     for number, clip in enumerate(clips):
         container = clip.open()
         streams = carried(container, clip.main)
-        lanes = lanes or _make_lanes(container, streams, output, clip)
+        tracks = tracks or _make_tracks(container, streams, output, clip)
         interval = Interval(begin, begin + clip.length, number == 0, number == len(clips) - 1)
-        _write_clip(container, streams, lanes, clip, interval)
+        _write_clip(container, streams, tracks, clip, interval)
         clip.close()
         begin = interval.end
-    return lanes
+    return tracks
 
 
 def _write_clip(
-    container: InputContainer, streams: list[Stream], lanes: list[Lane], clip: Clip, interval: Interval
+    container: InputContainer,
+    streams: list[Stream],
+    tracks: list[OutputTrack],
+    clip: Clip,
+    interval: Interval,
 ) -> None:
     take = {}
-    for stream, lane in zip(streams, lanes, strict=True):
-        lane.begin(clip, stream, interval)
-        take[stream.index] = lane.take
-    with suppress(IndexError):  # at the end, where a stream has appeared on the way
+    for stream, track in zip(streams, tracks, strict=True):
+        track.begin(clip, stream, interval)
+        take[stream.index] = track.take
+    with suppress(IndexError):  # at the end, if a stream has appeared on the way
         for packet in container.demux(*streams):
             if packet.size:
                 take[packet.stream_index](packet)
-    for lane in lanes:
-        lane.end()
+    for track in tracks:
+        track.end()
 
 
-def _make_lanes(
+def _make_tracks(
     container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip
-) -> list[Lane]:
-    """Gives the output the streams of the first clip, in their order there, and writes the header."""
+) -> list[OutputTrack]:
+    """Give the output the streams of the first clip, in their order there, and write the header."""
     news = _add_streams(container, streams, output, clip)
     try:
         output.start_encoding()
@@ -215,19 +217,19 @@ def _make_lanes(
             f"a .{output.format.name} file cannot hold what is to be joined: {words}"
         ) from error
     has_lead = _has_lead(container.format.name, output.format.name)
-    return [_make_lane(output, news[stream.index], stream, has_lead) for stream in streams]
+    return [_make_track(output, news[stream.index], stream, has_lead) for stream in streams]
 
 
 def _add_streams(
     container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip
 ) -> dict[int, Stream]:
-    """New streams, by the numbers of those in the clip."""
+    """Return new streams, by the numbers of those in the clip."""
     is_same_family = _is_mov(container.format.name) and _is_mov(output.format.name)
     news: dict[int, Stream] = {}
     for stream in sorted(streams, key=lambda each: each.index):
         new = _add_stream(output, stream, clip.path)
         new.disposition = stream.disposition
-        if stream.type == "video":  # so that everybody picks the same one as before
+        if stream.type == "video":  # so that all programs pick the same one as before
             is_main = stream.index == clip.main
             new.disposition = (stream.disposition & ~Disposition.default) | (Disposition.default * is_main)
         new.metadata.update({key: stream.metadata[key] for key in _KEPT_WORDS if key in stream.metadata})
@@ -251,31 +253,31 @@ def _add_stream(output: OutputContainer, stream: Stream, path: str) -> Stream:
         ) from error
 
 
-def _make_lane(output: OutputContainer, new: Stream, source: Stream, has_lead: bool) -> Lane:
+def _make_track(output: OutputContainer, new: Stream, source: Stream, has_lead: bool) -> OutputTrack:
     if isinstance(source, VideoStream):
-        return VideoLane(output, new, source)
+        return VideoTrack(output, new, source)
     if isinstance(source, AudioStream):
-        return SoundLane(output, new, source, has_lead)
-    return SubtitleLane(output, new, source)
+        return SoundTrack(output, new, source, has_lead)
+    return SubtitleTrack(output, new, source)
 
 
 def _has_lead(source: str, output: str) -> bool:
-    """Sound before time 0 has a place: an edit list, or the codec delay that a Matroska file brings along."""
+    """Return whether sound before time 0 has a place: an edit list, or the codec delay of a Matroska file."""
     return _is_mov(output) or ("matroska" in source and output in ("matroska", "webm"))
 
 
 def _is_mov(name: str) -> bool:
-    """The family that stores edit lists, by the names of readers and writers."""
+    """Return whether a container, by its reader or its writer, is of the family that stores edit lists."""
     return bool(set(name.split(",")) & {"mov", "mp4", "ipod", "3gp", "3g2", "ismv", "psp", "f4v"})
 
 
 def _complaints(streams: list[Stream], name: str, clip: Clip) -> str:
     """Return what the ffmpeg program says about a header that PyAV only refuses to write.
 
-    PyAV says it, too, to a log that all threads share: listening to it may stop another one for ever.
+    PyAV says it, too, but to a log that all threads share: listening to it may stop another one forever.
     """
     maps = [f"-map 0:{stream.index}" for stream in streams]
     arguments = ["-i", f"file:{clip.path}", *" ".join(maps).split(), *"-c copy -t 0 -y -f".split(), name]
-    _, words = spoken([*arguments, os.devnull], _LISTEN_SECONDS)
+    _, words = run([*arguments, os.devnull], _LISTEN_SECONDS)
     by_muxer = re.findall(rf"^\[{re.escape(name)} @ \w+\] (.*)", words, re.MULTILINE)
     return "; ".join(dict.fromkeys(each.strip() for each in by_muxer))

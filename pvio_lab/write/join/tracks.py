@@ -1,24 +1,33 @@
-"""The streams of a joined file: each gives the packets of clip after clip their times in the whole."""
+"""The streams of a joined file: each gives packets their times in the whole, and is verified in the end."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
-from ...errors import EncodeError
+from ...errors import EncodeError, OpenError
+from ...read import NO_TIME, Matrix, Packets, open_container, pick_stream, read_streams
 from .clip import Clip
+from .frames import PacketCheck, Refusal
 
-# Each packet of these decodes to as many samples as the others, also the last one, which lasts shorter.
+# Every packet of these decodes to the same number of samples, even the last one, which is shorter.
 _EVEN = {"aac", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "opus"}
+# A container may change the times of sound by so many seconds.
+_SOUND_SLACK = 0.002
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Interval:
 
 
 class Shift:
-    """Ticks of a clip -> ticks of the whole: exact, then rounded to the nearest.
+    """A conversion of ticks of a clip to ticks of the whole: exact, then rounded to the nearest.
 
     >>> Shift(Fraction(1, 30), Fraction(1, 1000), Fraction(1, 2))(2)
     567
@@ -40,7 +49,7 @@ class Shift:
     Args:
         source: Seconds in a tick of the clip.
         target: Seconds in a tick of the whole.
-        seconds: How much later everything is.
+        seconds: The delay of everything.
     """
 
     def __init__(self, source: Fraction, target: Fraction, seconds: Fraction):
@@ -49,12 +58,12 @@ class Shift:
         self._numbers = 2 * int(scale * whole), 2 * int(shift * whole) + whole, 2 * whole
 
     def __call__(self, ticks: int) -> int:
-        """The time in ticks of the whole."""
+        """Return the time in ticks of the whole."""
         a, b, c = self._numbers
         return (ticks * a + b) // c
 
 
-class Lane(ABC):
+class OutputTrack(ABC):
     """A stream of the output, and of the clip that is being written.
 
     Args:
@@ -69,11 +78,11 @@ class Lane(ABC):
         self.index, self.source = stream.index, source.index
         self.tick = stream.time_base or Fraction(1)
         self.times = array("q")
-        """When each packet is shown, in ticks."""
+        """The time of each packet, in ticks."""
         self._last = -(2**62)
 
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
-        """The next packets are those of this stream of this clip."""
+        """Prepare for the packets of this stream of this clip."""
         self._path, self._interval = clip.path, interval
         self._source_tick = source.time_base or Fraction(1)
         self._place = Shift(self._source_tick, self.tick, interval.begin - clip.start)
@@ -82,11 +91,37 @@ class Lane(ABC):
 
     @abstractmethod
     def take(self, packet: Packet[Any]) -> None:
-        """Writes a packet of the clip, or drops it."""
+        """Write a packet of the clip, or drop it."""
 
     def end(self) -> None:
-        """All packets of the clip were taken."""
+        """Finish the clip, after its last packet."""
         return
+
+    def differences(self, found: Packets, tick: Fraction, start: float) -> Iterator[str]:
+        """Yield what is wrong with the stream in the written file, in words.
+
+        Args:
+            found: Its packets.
+            tick: Seconds in a tick of them.
+            start: When the file begins, in seconds.
+        """
+        pts = self._times_in(found)
+        if len(pts) != len(self.times):
+            yield f"has {len(pts)} packets, not {len(self.times)}"
+        elif (pts == NO_TIME).any():
+            yield f"has {(pts == NO_TIME).sum()} packets without a time"
+        else:
+            late = pts * float(tick) - start - np.array(self.times) * float(self.tick)
+            if (np.abs(late) > self._slack(tick)).any():
+                row = int(np.abs(late).argmax())
+                seconds = pts[row] * float(tick) - start
+                yield f"has packet {row} at {seconds:.6f} s, which is {late[row]:+.6f} s off"
+
+    def _times_in(self, found: Packets) -> NDArray[np.int64]:
+        return found.pts
+
+    def _slack(self, tick: Fraction) -> float:
+        return float(tick) + _SOUND_SLACK
 
     def _ticks(self, seconds: Fraction) -> int:
         return math.floor(seconds / self.tick + Fraction(1, 2))
@@ -106,39 +141,48 @@ class Lane(ABC):
         self._output.mux_one(packet)
 
 
-class VideoLane(Lane):
-    """Pictures: each packet counts."""
+class VideoTrack(OutputTrack):
+    """A track of pictures: each packet counts."""
 
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
-        """The next packets are those of this stream of this clip."""
+        """Prepare for the packets of this stream of this clip."""
         super().begin(clip, source, interval)
         frames = clip.frames[source.index]
         self._rows = iter(zip(frames.pts.tolist(), frames.dts.tolist(), frames.size.tolist(), strict=True))
 
     def take(self, packet: Packet[Any]) -> None:
-        """Writes a packet, if it is the one that was there before."""
+        """Write a packet, if it is the one that was there before."""
         pts, dts, size = next(self._rows, (None, 0, 0))
         if pts is None or pts != packet.pts or size != packet.size:
             raise EncodeError(f"{self._path} has changed while it was read")
         self._write(packet, self._place(pts), self._place(dts), self._length(packet.duration or 0))
 
     def end(self) -> None:
-        """Fails if packets are missing."""
+        """Fail if packets are missing."""
         if next(self._rows, None) is not None:
             raise EncodeError(f"{self._path} has changed while it was read")
 
+    def differences(self, found: Packets, tick: Fraction, start: float) -> Iterator[str]:
+        """Yield what is wrong with the stream in the written file, in words."""
+        if found.is_discarded.any():
+            yield f"has {found.is_discarded.sum()} frames that an edit list hides"
+        yield from super().differences(found, tick, start)
 
-class SoundLane(Lane):
-    """Sound: anchored anew to the pictures of each clip; what would overlap at a joint is dropped.
+    def _slack(self, tick: Fraction) -> float:
+        return float(max(self.tick, tick)) / 2
 
-    Decoders that only count samples stay with the pictures, too: a packet at a joint is kept or dropped so
+
+class SoundTrack(OutputTrack):
+    """A track of sound, anchored anew to the pictures of each clip; what would overlap at a joint is dropped.
+
+    Even decoders that only count samples stay with the pictures: a packet at a joint is kept or dropped so
     that all samples up to there fill the time up to there, to half a packet.
 
     Args:
         output: The file; its header is written.
         stream: The stream of it.
         source: The stream of the first clip.
-        has_lead: The output has a place for what comes before time 0.
+        has_lead: Whether the output has a place for sound before time 0.
     """
 
     def __init__(self, output: OutputContainer, stream: Stream, source: AudioStream, has_lead: bool):
@@ -151,7 +195,7 @@ class SoundLane(Lane):
         self._reach: int | None = None  # how far all samples so far would reach, without gaps and overlaps
 
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
-        """The next packets are those of this stream of this clip."""
+        """Prepare for the packets of this stream of this clip."""
         super().begin(clip, source, interval)
         self._place_sample = Shift(self._source_tick, self._sample, interval.begin - clip.start)
         self._num_samples = Shift(self._source_tick, self._sample, Fraction(0))
@@ -162,7 +206,7 @@ class SoundLane(Lane):
         self._is_joining = not interval.is_first
 
     def take(self, packet: Packet[Any]) -> None:
-        """Writes a packet, if it has its place in the clip's time."""
+        """Write a packet, if it has its place in the clip's time."""
         time = packet.pts if packet.pts is not None else packet.dts
         time = self._next if time is None else time
         if time is None:
@@ -182,7 +226,7 @@ class SoundLane(Lane):
         self._write(packet, begin, begin, duration)
 
     def _samples_in(self, packet: Packet[Any]) -> int:
-        """How many come out of a decoder, which may be more than are to be heard."""
+        """Return how many come out of a decoder, which may be more than are to be heard."""
         own = self._num_samples(packet.duration or 0)
         if self.codec not in _EVEN or own > 1.5 * self._usual > 0:
             return own
@@ -190,7 +234,7 @@ class SoundLane(Lane):
         return self._usual
 
     def _has_room(self, first: int, reach: int, samples: int) -> bool:
-        """Whether a packet is to be kept, from its first sample, and from where it would be if counted."""
+        """Return whether to keep a packet, by its first sample, and by the one that counting leads to."""
         half = samples // 2
         if self._interval.is_first and first < 0 and not self._has_lead:
             return False
@@ -199,11 +243,11 @@ class SoundLane(Lane):
         return not self._is_joining or first + half >= max(reach, self._first_sample)
 
 
-class SubtitleLane(Lane):
-    """Subtitles: within the time of their clip."""
+class SubtitleTrack(OutputTrack):
+    """A track of subtitles, within the time of their clip."""
 
     def take(self, packet: Packet[Any]) -> None:
-        """Writes a packet, shortened where it goes beyond the clip."""
+        """Write a packet, shortened where it goes beyond the clip."""
         if packet.pts is None or (self.codec == "mov_text" and packet.size <= 2):
             return  # an empty text, which the output gets where there is a gap
         begin = self._place(packet.pts)
@@ -216,9 +260,73 @@ class SubtitleLane(Lane):
         begin = max(begin, self._last + 1)
         self._write(packet, begin, begin, max(end - begin, 0))
 
+    def _times_in(self, found: Packets) -> NDArray[np.int64]:
+        return found.pts[found.size > 2] if self.codec == "mov_text" else found.pts
+
 
 def _unheard_samples(packet: Packet[Any]) -> int:
-    """How many at its end are not to be heard."""
+    """Return how many samples at the end of a packet are not to be heard."""
     if not packet.has_sidedata("skip_samples"):
         return 0
     return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[4:8], "little")
+
+
+def verify(path: Path, tracks: Sequence[OutputTrack], first: Clip) -> None:
+    """Read the packets of the written file, and compare them with what was meant.
+
+    Args:
+        path: The file.
+        tracks: Its streams, which know what was written to them; the first is the main one.
+        first: The clip that the streams were made after.
+
+    Raises:
+        EncodeError: It is not what was meant.
+    """
+    try:
+        container = open_container(str(path))
+    except OpenError as error:
+        raise EncodeError(f"the joined file cannot be read again: {error}") from error
+    with container:
+        wrong = list(_all_differences(container, tracks, first))
+    if wrong:
+        raise EncodeError(
+            f"the joined file is not what it was meant to be, and is not kept: {'; '.join(wrong)}. "
+            "Another container may hold it, such as .mkv"
+        )
+
+
+def _all_differences(container: InputContainer, tracks: Sequence[OutputTrack], first: Clip) -> Iterator[str]:
+    streams = {stream.index: stream for stream in container.streams}
+    for track in tracks:
+        context = streams[track.index].codec_context if track.index in streams else None
+        codec = context.codec.canonical_name if context else "nothing that is known"
+        if codec != track.codec:
+            yield f"stream {track.index} is {codec}, not {track.codec}"
+            return
+    main = tracks[0].index
+    if pick_stream(container, "the joined file").index != main:
+        yield f"another video stream than number {main} became the main one"
+    videos = {stream.index: stream for stream in container.streams if isinstance(stream, VideoStream)}
+    checks = {track.index: PacketCheck(videos[track.index]) for track in tracks if track.index in videos}
+    found = read_streams(container, {track.index: checks.get(track.index) for track in tracks})
+    keeps_zero = {"mov", "matroska"} & set(container.format.name.split(","))
+    start = 0.0
+    if not keeps_zero and len(found[main]):
+        start = found[main].pts.min() * float(streams[main].time_base or 1)
+    for track in tracks:
+        tick = streams[track.index].time_base or Fraction(1)
+        differences = [*track.differences(found[track.index], tick, start)]
+        if track.index in checks and not differences:
+            differences += _turns(checks[track.index], first.matrices[track.source])
+        yield from (f"stream {track.index} {words}" for words in differences)
+
+
+def _turns(check: PacketCheck, wanted: Matrix | None) -> Iterator[str]:
+    """Decode the first frame: the container may have lost what a decoder needs, or the rotation."""
+    try:
+        matrix = check.matrix()
+    except Refusal as refusal:
+        yield str(refusal)
+        return
+    if matrix != wanted:
+        yield f"has the display matrix {matrix}, not {wanted}: this container cannot hold a rotation"

@@ -1,1 +1,1 @@
-"""Some frames of one video, or of a whole tree, become images with a manifest."""
+"""The sampling of frames of one video, or of a whole tree, into images with a manifest."""

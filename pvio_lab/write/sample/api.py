@@ -1,4 +1,4 @@
-"""Some frames of a video, or of all videos in a tree, become image files with a manifest."""
+"""Functions that sample frames of a video, or of all videos in a tree, into image files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...read import Fetching, source_name
-from .jobs import jobs_of_tree, sample_all, sample_one
-from .plan import Plan, Policy, Resize
+from .plan import Plan, Resize, job_of_video, jobs_of_tree
 from .report import SampleReport
+from .run import sample_all, sample_one
 
 
 def sample_video(
@@ -32,7 +32,7 @@ def sample_video(
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> SampleReport:
-    """Writes frames of a video to PNG files named `<video>_frame_<number>.png`, with a manifest.
+    """Write frames of a video to PNG files named `<video>_frame_<number>.png`, with a manifest.
 
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
@@ -41,17 +41,18 @@ def sample_video(
     >>> sorted(os.listdir(folder))[:2]
     ['gop2_frame_000000.png', 'gop2_frame_000015.png']
 
-    Images that are there are kept, and their frames not decoded again; so a run that was stopped goes on
-    where it was, and a second run with a smaller `step` adds what is missing. The manifest,
-    `<video>_frames.json`, has number, time, file, annotations and size of each image. What it does not know,
-    or what was changed since, is never taken for an image of this video, and never replaced. A run waits for
-    another one that is at work on the same images.
+    Images that are there are kept, and their frames are not decoded again; so a run that was stopped
+    continues where it was, and a second run with a smaller `step` adds what is missing. The manifest,
+    `<video>_frames.json`, has number, time, file, annotations and size of each image. A file that it does not
+    list, or that was changed since, is never taken for an image of this video, and never replaced. A run
+    waits for another one that is at work on the same images.
 
     Args:
         source: A video, its URL, or a directory of images.
-        output_dir: Where the images go, made if it is not there. If it has images of another video of the
-            same name but for its end, the names begin with the full one: `clip.mkv_frame_000000.png`.
-        start: As for `sample_indices`, like the other ways to choose frames.
+        output_dir: The folder of the images, made if it is not there. If it has images of another video
+            whose name differs only in its extension, theirs begin with the full name:
+            `clip.mkv_frame_000000.png`.
+        start: As for `sample_indices`, like the other options that choose frames.
         end: As for `sample_indices`.
         step: As for `sample_indices`.
         fps: As for `sample_indices`.
@@ -61,9 +62,9 @@ def sample_video(
         only: As for `sample_indices`.
         resize: The size of the images: `(width, height)`, or the length of the shorter side, which keeps
             the shape. None keeps the size.
-        only_annotated: Take just the frames that are annotated.
+        only_annotated: Take only the frames that are annotated.
         copy_annotations: Write each image's share of the annotations to `<image>.json` beside it. For those
-            of Supervisely, this is its image annotation, with coordinates that follow `resize`.
+            of Supervisely, this is the image annotation, with coordinates that follow `resize`.
         annotations: A file: marks as the frame browser saves them, the JSON of a Supervisely video, or CSV
             with a column "frame". A directory with such files. An object: marks, frame numbers, or a mapping
             from them to labels. None takes `<file>.json`, `<file>.marks.json` or `<file>.csv` beside the
@@ -73,18 +74,28 @@ def sample_video(
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
-        What was done; one row.
+        The report, of one row.
 
     Raises:
         DecodeError: A frame cannot be decoded. What was written before is kept.
         FileExistsError: There are images of another video with this name, or of another size; or a file that
             was not sampled has the name of an image, its annotations or the manifest.
         OpenError: It is no video.
-        ValueError: An option is out of range, or the annotations are wrong or not there.
+        ValueError: An option is out of range, or the annotations are wrong or missing.
     """
-    policy = Policy(start, end, step, fps, num_frames, first, max_frames, only, only_annotated)
-    plan = Plan.checked(policy, resize, annotations, copy_annotations, fetching)
-    return SampleReport((sample_one(source_name(source), Path(output_dir), plan, progress=progress),))
+    policy = dict(
+        start=start,
+        end=end,
+        step=step,
+        fps=fps,
+        num_frames=num_frames,
+        first=first,
+        max_frames=max_frames,
+        only=only,
+    )
+    plan = Plan(policy, only_annotated, resize, annotations, copy_annotations, fetching)
+    job = job_of_video(source_name(source), Path(output_dir))
+    return SampleReport((sample_one(job, plan, progress=progress),))
 
 
 def sample_video_tree(
@@ -106,21 +117,21 @@ def sample_video_tree(
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> SampleReport:
-    """The same as `sample_video` for every video in a directory and its folders, several at a time.
+    """Do what `sample_video` does for every video in a directory and its folders, several at a time.
 
     >>> import tempfile
     >>> report = sample_video_tree("data_samples", tempfile.mkdtemp(), num_frames=1, progress=False)
     >>> report.num_images == len(report) - len(report.bad)
     True
 
-    The images of `a/b/clip.mp4` go to `output_dir/a/b`. Of videos in one folder whose names differ only in
-    their ends, the images begin with the full name. A video that is broken gets a row that says so, and the
-    others go on. Several processes may do the same tree at once: they share the videos.
+    The images of `a/b/clip.mp4` go to `output_dir/a/b`. If the names of videos in one folder differ only in
+    their extensions, those of their images begin with the full name. A video that is broken gets a row that
+    says so, and the others go on. Several processes may work on the same tree at once: they share the videos.
 
     Args:
-        source_dir: A directory with videos, told by their extensions; hidden ones are skipped.
-        output_dir: Where the images go; made if it is not there.
-        start: See `sample_video`, also for all that follow.
+        source_dir: A directory with videos, recognised by their extensions; hidden ones are skipped.
+        output_dir: The folder of the images, made if it is not there.
+        start: See `sample_video`, as for all that follow.
         end: See there.
         step: See there.
         fps: See there.
@@ -131,18 +142,27 @@ def sample_video_tree(
         resize: See there.
         only_annotated: See there. A video without annotations gives no images.
         copy_annotations: See there.
-        annotations: See there. In a directory, files are found in the same folders as the videos in theirs.
+        annotations: See there. A directory must have the same folders as `source_dir`.
         progress: Show a bar for the videos, and one for each that takes longer than two seconds.
         fetching: See there; one that allows no local paths refuses every tree.
 
     Returns:
-        What was done; one row a video.
+        The report, of one row a video.
 
     Raises:
         FileNotFoundError: There are no videos.
         ValueError: An option is out of range.
     """
-    policy = Policy(start, end, step, fps, num_frames, first, max_frames, only, only_annotated)
-    plan = Plan.checked(policy, resize, annotations, copy_annotations, fetching)
+    policy = dict(
+        start=start,
+        end=end,
+        step=step,
+        fps=fps,
+        num_frames=num_frames,
+        first=first,
+        max_frames=max_frames,
+        only=only,
+    )
+    plan = Plan(policy, only_annotated, resize, annotations, copy_annotations, fetching)
     jobs = jobs_of_tree(Path(source_dir), Path(output_dir), fetching)
     return SampleReport(tuple(sample_all(jobs, plan, progress=progress)))

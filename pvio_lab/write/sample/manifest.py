@@ -1,45 +1,263 @@
-"""The file beside sampled images that says what each of them shows."""
+"""The images of one video in a folder: the manifest that lists them, and what is really there."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base import parsed_json, read_content, write_whole
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import in_short, parsed_json, read_content, write_whole
 from ...errors import printable
+from ...marks import FrameNotes
+from ...read import Frames, public_name
+from ..images import image_name, png_state, save_whole
 
 # Ends the first line of a manifest.
 _FRAMES = ', "frames": ['
 # A line for each image, of a video of many hours.
 _MOST_BYTES = 2**28
+_REMEDY = "remove it, or give another output_dir"
+
+Entry = dict[str, Any]
+"""A line of a manifest: number, seconds, file, annotations, bytes, and the digest of the share."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the images of a manifest come from: images that are kept must have the same."""
+    """The origin of the images of a manifest: images that are kept must have the same."""
 
     video: str
     """The file's name."""
     size_bytes: int
     """The file's size."""
     num_frames: int
-    """How many frames it has."""
+    """The number of its frames."""
     video_size: tuple[int, int]
     """Width and height of the video."""
     image_size: tuple[int, int]
     """Width and height of the images."""
 
 
-def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
-    """What a manifest says, if there is one.
+class Inventory:
+    """The images of one video in a folder, each with its share of the annotations: there and to come.
+
+    An image counts if the manifest lists it and it is as the manifest says. While a run is at work, the
+    manifest lists the images it is about to make as pending, and none of them was there before; so the next
+    run recognises them, however that one has ended. A share, the file `<image>.json`, is replaced only if it
+    is as an earlier run has written it.
+
+    Args:
+        directory: The folder. There must be no other run at work on these images.
+        stem: The beginning of the images' names.
+        source: The video, as it was given.
+        origin: Where the images come from.
+        times: When each frame of the video is shown, in seconds.
+        notes: The annotations.
 
     Raises:
-        FileExistsError: It is of other images, which must not be mixed with new ones; or it is none.
+        FileExistsError: The manifest is of other images, or is no manifest.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        stem: str,
+        source: str,
+        origin: Origin,
+        times: NDArray[np.float64],
+        notes: FrameNotes,
+    ):
+        self._directory, self._stem, self._source, self._origin = directory, stem, source, origin
+        self._times, self._notes = times, notes
+        self.manifest = manifest_path(directory, stem)
+        known = known_manifest(self.manifest, origin)
+        self._has_manifest = known is not None
+        known = known or {"frames": [], "pending": []}
+        if "pending" not in known:  # earlier versions did not list them: after a stop, any image may be one
+            known["pending"] = [] if known["is_complete"] else self._all_there()
+        self._listed: dict[int, Entry] = {entry["number"]: entry for entry in known["frames"]}
+        self._pending: dict[int, Entry] = {entry["number"]: entry for entry in known["pending"]}
+        self._entries: dict[int, Entry] = {}
+        self._halves: set[int] = set()
+        self._shares: dict[int, str] = {}
+        self._old_shares: set[int] = set()
+        self._digests = {number: each["share"] for number, each in self._listed.items() if "share" in each}
+        for number, entry in self._pending.items():
+            if "share" in entry and _digest(self._share_there(number)) == entry["share"]:  # written in time
+                self._digests[number] = entry["share"]
+
+    def missing(self, numbers: Iterable[int], *, with_shares: bool) -> list[int]:
+        """Return the frames that still need an image, and find out which of them need a share.
+
+        Args:
+            numbers: The frames that are asked for, in order.
+            with_shares: Whether each of their images gets its share of the annotations.
+
+        Raises:
+            FileExistsError: Something that was not sampled, or was changed since, has the name of an image
+                or of a share.
+        """
+        asked = list(numbers)
+        missing = [number for number in asked if not self._has_image(number)]
+        for number in sorted({*asked} - {*missing}):
+            self._list(number)
+        for number in {*self._listed, *self._pending} - {*asked}:
+            if self._is_good(number):
+                self._list(number)
+                self._entries[number] |= self._listed.get(number, {})
+        texts = {number: self._share(number) for number in asked} if with_shares else {}
+        self._shares = {number: text for number, text in texts.items() if not self._has_share(number, text)}
+        return missing
+
+    def begin(self, missing: Iterable[int]) -> None:
+        """List these images and their shares as pending, and remove halves of them."""
+        pending = [
+            {"number": number} | ({"share": _digest(self._shares[number])} if number in self._shares else {})
+            for number in sorted({*missing, *self._shares})
+        ]
+        if pending:  # even if this process is killed, it is known whose the new files are
+            self._write_manifest(pending)
+        for number in self._halves.intersection(missing):
+            self._path(number).unlink(missing_ok=True)
+
+    def save(self, number: int, frame: Frames) -> int:
+        """Write the image of a frame, but never over a file that has come since; return the number."""
+        try:
+            save_whole(self._path(number), frame, overwrite=False)
+        except FileExistsError:
+            words = "has come while frames were sampled"
+            raise FileExistsError(f"{printable(self._path(number))} {words}; {_REMEDY}") from None
+        self._list(number)
+        return number
+
+    def save_share(self, number: int) -> None:
+        """Write the share of a frame, if it needs one."""
+        if number in self._shares:
+            text, path = self._shares.pop(number), self._share_path(number)
+            write_whole(path, text, overwrite=number in self._old_shares, clear=False)
+            self._digests[number] = _digest(text)
+
+    def end(self, *, is_complete: bool) -> None:
+        """Write the manifest of what is there."""
+        self._write_manifest([], is_complete=is_complete)
+
+    def _path(self, number: int) -> Path:
+        return self._directory / image_name(self._stem, number, self._origin.num_frames)
+
+    def _list(self, number: int) -> None:
+        self._entries[number] = {
+            "number": number,
+            "seconds": round(float(self._times[number]), 6),
+            "file": self._path(number).name,
+            "annotations": list(self._notes.labels_at(number)),
+            "bytes": self._path(number).stat().st_size,
+        }
+
+    def _has_image(self, number: int) -> bool:
+        """Return whether a frame has its image, and not half of it, as a computer that failed leaves it."""
+        path = self._path(number)
+        if not os.path.lexists(path):
+            return False
+        if number not in self._listed and number not in self._pending:
+            raise FileExistsError(f"{printable(path)} is there, and no manifest knows it; {_REMEDY}")
+        state = png_state(path, self._origin.image_size)
+        if state == "half":
+            self._halves.add(number)
+            return False
+        if state == "other":
+            raise FileExistsError(f"{printable(path)} is not the image that was sampled; {_REMEDY}")
+        size, listed = path.stat().st_size, self._listed_bytes(number)
+        if listed not in (None, size):
+            raise FileExistsError(
+                f"{printable(path)} has {size} bytes, and {listed} when it was sampled; {_REMEDY}"
+            )
+        return True
+
+    def _is_good(self, number: int) -> bool:
+        """Return whether an image is there that was not asked for; by its size, where that is listed."""
+        path, listed = self._path(number), self._listed_bytes(number)
+        try:
+            return path.is_file() and (path.stat().st_size == listed if listed else self._has_image(number))
+        except OSError:
+            return False
+
+    def _listed_bytes(self, number: int) -> int | None:
+        size: int | None = self._listed.get(number, {}).get("bytes")
+        return size
+
+    def _all_there(self) -> list[Entry]:
+        pattern = re.compile(re.escape(f"{self._stem}_frame_") + r"(\d+)\.png")
+        found = (pattern.fullmatch(name) for name in os.listdir(self._directory))
+        numbers = (int(match[1]) for match in found if match)
+        return [{"number": number} for number in numbers if number < self._origin.num_frames]
+
+    def _share(self, number: int) -> str:
+        """Return the annotations of a frame as text, or raise ValueError where they cannot be written."""
+        try:
+            share = self._notes.share(number, self._origin.image_size)
+            return json.dumps(share, ensure_ascii=False, indent=1) + "\n"
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+            words = f"the annotations of frame {number} cannot be written to a file"
+            raise ValueError(f"{words}: {type(error).__name__}: {in_short(error)}") from error
+
+    def _has_share(self, number: int, text: str) -> bool:
+        """Return whether the share of a frame is there and says this."""
+        path, there = self._share_path(number), self._share_there(number)
+        if not os.path.lexists(path):
+            return False
+        if there == text:
+            self._digests[number] = _digest(text)
+            return True
+        if there.strip("\0") and _digest(there) != self._digests.get(number):
+            words = "was not written with the image, or was changed since"
+            raise FileExistsError(f"{printable(path)} {words}; {_REMEDY}")
+        self._old_shares.add(number)
+        return False
+
+    def _share_there(self, number: int) -> str:
+        path = self._share_path(number)
+        return path.read_text("utf-8", "replace") if path.is_file() else "no file"
+
+    def _share_path(self, number: int) -> Path:
+        image = self._path(number)
+        return image.with_name(f"{image.name}.json")
+
+    def _write_manifest(self, pending: Iterable[Entry], *, is_complete: bool = False) -> None:
+        frames = [
+            self._entries[number] | ({"share": self._digests[number]} if number in self._digests else {})
+            for number in sorted(self._entries)
+            if self._path(number).is_file()
+        ]
+        head = {"source": public_name(self._source), **asdict(self._origin), "is_complete": is_complete}
+        text = f"{json.dumps(head, ensure_ascii=False)[:-1]}{_FRAMES}\n{_lines(frames)}\n]"
+        if not is_complete:
+            text += f', "pending": [\n{_lines(pending)}\n]'
+        text = f"{text}}}\n"
+        # A finished folder may be somebody else's, or read-only.
+        if not (self._has_manifest and _says(self.manifest, text)):
+            write_whole(self.manifest, text, overwrite=self._has_manifest, clear=False)
+        self._has_manifest = True
+
+
+def manifest_path(directory: Path, stem: str) -> Path:
+    """Return the path of the manifest of a video's images."""
+    return directory / f"{stem}_frames.json"
+
+
+def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
+    """Return what a manifest says, if there is one.
+
+    Raises:
+        FileExistsError: It is of other images, which must not be mixed with new ones; or it is no manifest.
     """
     if not os.path.lexists(path):
         return None
@@ -68,17 +286,12 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         content = read_content(path, _MOST_BYTES)
         try:
             data = parsed_json(content)
-        except ValueError:
-            data = _first_line(content)
+        except ValueError:  # damaged: its first line says what the images are, but not which
+            data = parsed_json(content.partition(_FRAMES.encode())[0] + b"}")
+            data |= {"is_complete": False, "frames": []}
     except ValueError:
         return None
     return data if isinstance(data, dict) and _is_manifest(data) else None
-
-
-def _first_line(content: bytes) -> dict[str, Any]:
-    """The manifest in whose first line a damaged one begins: what the images are, but not which."""
-    head = content.partition(_FRAMES.encode())[0]
-    return {**parsed_json(head + b"}"), "is_complete": False, "frames": []}
 
 
 def _is_manifest(data: dict[str, Any]) -> bool:
@@ -93,34 +306,8 @@ def _is_list(frames: Any) -> bool:
     )
 
 
-def write_manifest(
-    path: Path,
-    origin: Origin,
-    source: str,
-    frames: Iterable[dict[str, Any]],
-    *,
-    pending: Iterable[dict[str, Any]] | None = None,
-    is_complete: bool = False,
-    overwrite: bool = True,
-) -> None:
-    """Writes a manifest, which appears under its name when it is complete.
-
-    Args:
-        path: The file.
-        origin: Where the images come from.
-        source: The video, as it was given.
-        frames: What is known of each image: number, seconds, file, annotations, bytes.
-        pending: The images that may come before the next manifest.
-        is_complete: Whether every frame that was asked for has its image.
-        overwrite: Whether there is an older manifest.
-    """
-    head = json.dumps({"source": source, **asdict(origin), "is_complete": is_complete}, ensure_ascii=False)
-    text = f"{head[:-1]}{_FRAMES}\n{_lines(frames)}\n]"
-    if not is_complete:
-        text += f', "pending": [\n{_lines(pending or ())}\n]'
-    text = f"{text}}}\n"
-    if not (overwrite and _says(path, text)):  # a finished folder may be somebody else's, or read-only
-        write_whole(path, text, overwrite=overwrite, clear=False)
+def _lines(entries: Iterable[Entry]) -> str:
+    return ",\n".join(json.dumps(each, ensure_ascii=False) for each in entries)
 
 
 def _says(path: Path, text: str) -> bool:
@@ -129,5 +316,5 @@ def _says(path: Path, text: str) -> bool:
     return False
 
 
-def _lines(frames: Iterable[dict[str, Any]]) -> str:
-    return ",\n".join(json.dumps(each, ensure_ascii=False) for each in frames)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]

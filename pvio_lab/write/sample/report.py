@@ -1,41 +1,40 @@
-"""What sampling has written, video by video."""
+"""The report of sampling, video by video."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from ... import show
+from ...base import Report
 from ...errors import printable
 
 
 @dataclass(frozen=True)
 class SampleRow:
-    """What was sampled from one video."""
+    """The images sampled from one video."""
 
     source: str
     """The video, as it was given or found."""
     ok: bool
     """Every frame asked for has its image."""
     num_frames: int | None = None
-    """How many frames the video has; None where it cannot be opened."""
+    """The number of frames of the video; None if it cannot be opened."""
     num_images: int = 0
-    """How many of the frames asked for have an image now."""
+    """The number of frames asked for that have an image now."""
     num_kept: int = 0
-    """How many of these were there before."""
+    """The number of these that had one before."""
     manifest: str | None = None
     """The file that says what each image shows; the images are beside it."""
     error: str | None = None
-    """Why something is missing."""
+    """The reason why something is missing."""
     seconds: float = 0.0
-    """How long it took."""
+    """The time it took."""
 
 
 @dataclass(frozen=True)
-class SampleReport:
-    """What was sampled, one row a video; a table in a notebook."""
+class SampleReport(Report[SampleRow]):
+    """The images that were sampled, one row a video; a table in a notebook."""
 
+    drawn_as = "samples"
     rows: tuple[SampleRow, ...]
     """One row a video, in the order of their names."""
 
@@ -46,23 +45,10 @@ class SampleReport:
 
     @property
     def num_images(self) -> int:
-        """How many images there are."""
+        """The number of images there are."""
         return sum(row.num_images for row in self.rows)
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
-        return [asdict(row) for row in self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[SampleRow]:
-        return iter(self.rows)
 
     def __repr__(self) -> str:
         lines = [f"SampleReport({len(self)} videos, {self.num_images} images, {len(self.bad)} bad)"]
         lines += [f"{printable(row.source)}: {row.error} ({row.num_images} images)" for row in self.bad[:10]]
         return "\n  ".join(lines if len(self.bad) <= 10 else [*lines, "..."])
-
-    def _repr_html_(self) -> str:
-        return show.html("samples", self)

@@ -1,4 +1,4 @@
-"""Sampled images are the frames of ffmpeg, each is made once, and whatever stops a run loses nothing."""
+"""Sampled images are the frames of ffmpeg, each is made once, and nothing that stops a run loses any."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ import pytest
 from PIL import Image
 from supervisely_samples import CAR, video_annotation
 from truth_frames import SAMPLES, TRUTH, read_number, true_frames, true_times
+from written import posix_only, wait_until
 
 from pvio_lab import DecodeError, OpenError, SampleReport, VideoReader, sample_video, sample_video_tree
 from pvio_lab.base import LockFile, Target
 from pvio_lab.write.sample.report import SampleRow
 
 CLIP = SAMPLES / "gop2.mp4"
-posix_only = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 
 def sample(source, folder, **options):
@@ -80,17 +80,18 @@ def test_images_are_frames_of_ffmpeg_bit_by_bit(name, tmp_path):
     assert fingerprints(images) == fingerprints(truth[1::7])
 
 
-@pytest.mark.parametrize(("resize", "size"), [(120, "160:120"), ((100, 50), "100:50")])
-def test_resized_images_are_those_of_ffmpeg(resize, size, tmp_path):
-    truth = true_frames(CLIP, "-vf", f"scale={size}:flags=bicubic")
-    sample(CLIP, tmp_path, step=20, resize=resize)
+@pytest.mark.parametrize(
+    ("name", "resize", "size"),
+    [
+        ("gop2.mp4", 120, "160:120"),
+        ("gop2.mp4", (100, 50), "100:50"),
+        ("rotated_90.mp4", 60, "60:80"),  # upright
+    ],
+)
+def test_resized_images_are_those_of_ffmpeg(name, resize, size, tmp_path):
+    truth = true_frames(SAMPLES / name, "-vf", f"scale={size}:flags=bicubic")
+    sample(SAMPLES / name, tmp_path, step=20, resize=resize)
     assert fingerprints(map(pixels, sorted(tmp_path.glob("*.png")))) == fingerprints(truth[::20])
-
-
-def test_the_shorter_side_of_an_upright_video(tmp_path):
-    sample(SAMPLES / "rotated_90.mp4", tmp_path, num_frames=1, resize=60)
-    (path,) = tmp_path.glob("*.png")
-    assert pixels(path).shape == (80, 60, 3)
 
 
 @pytest.mark.parametrize(
@@ -148,17 +149,6 @@ def test_what_is_there_is_kept_and_not_decoded_again(tmp_path, asked):
     assert len(manifest(tmp_path)["frames"]) == 6
 
 
-def test_an_image_that_was_cut_short_is_made_again(tmp_path, asked):
-    sample(CLIP, tmp_path, step=20)
-    whole = (tmp_path / "gop2_frame_000020.png").read_bytes()
-    (tmp_path / "gop2_frame_000020.png").write_bytes(whole[:-5])
-    (tmp_path / "gop2_frame_000040.png").write_bytes(b"")
-    asked.clear()
-    row = sample(CLIP, tmp_path, step=20)
-    assert (asked, row.num_kept) == ([20, 40], 1)
-    assert (tmp_path / "gop2_frame_000020.png").read_bytes() == whole
-
-
 @pytest.mark.parametrize("end", [-1, -2, -3, -60, 400])
 def test_a_damaged_manifest_is_made_again(tmp_path, end):
     sample(CLIP, tmp_path, step=10)
@@ -171,7 +161,7 @@ def test_a_damaged_manifest_is_made_again(tmp_path, end):
 @pytest.mark.parametrize(
     "text", ['{"half', "", "{}", '{"frames": [1, 2], "is_complete": true}', "[" * 100_000]
 )
-def test_a_manifest_of_somebody_else_stays(tmp_path, text):
+def test_a_foreign_manifest_stays(tmp_path, text):
     (tmp_path / "gop2_frames.json").write_text(text)
     with pytest.raises(FileExistsError, match=r"gop2_frames\.json is no list of sampled images"):
         sample(CLIP, tmp_path, step=30)
@@ -186,7 +176,7 @@ def frame_30(folder):
 
 @pytest.mark.parametrize("contents", [b"a text", frame_30], ids=["text", "image"])
 @pytest.mark.parametrize("before", [[], [0], [0, 30]], ids=str)
-def test_a_file_of_somebody_else_stays(tmp_path, contents, before):
+def test_a_foreign_file_stays(tmp_path, contents, before):
     data = contents if isinstance(contents, bytes) else contents(tmp_path)
     if before:
         sample(CLIP, tmp_path, only=before)
@@ -198,7 +188,7 @@ def test_a_file_of_somebody_else_stays(tmp_path, contents, before):
     assert numbers_in(tmp_path) == sorted({*before, 30})
 
 
-def test_a_file_of_somebody_else_that_comes_meanwhile_stays(tmp_path, monkeypatch):
+def test_a_foreign_file_that_comes_in_the_meantime_stays(tmp_path, monkeypatch):
     original = VideoReader.stream
 
     def disturbed(self, indices, **options):
@@ -212,7 +202,7 @@ def test_a_file_of_somebody_else_that_comes_meanwhile_stays(tmp_path, monkeypatc
     assert 10 not in [frame["number"] for frame in manifest(tmp_path)["frames"]]
 
 
-def test_annotations_of_somebody_else_stay(tmp_path):
+def test_foreign_annotations_stay(tmp_path):
     options = {"step": 30, "copy_annotations": True}
     sample(CLIP, tmp_path, annotations={0: "a"}, **options)
     sample(CLIP, tmp_path, annotations={0: "b"}, **options)  # what was not changed follows
@@ -225,6 +215,25 @@ def test_annotations_of_somebody_else_stay(tmp_path):
         sample(CLIP, tmp_path, annotations={0: "c"}, **options)
     assert share.read_text() == '{"by hand": 1}'
     assert sample(CLIP, tmp_path, step=30).num_kept == 2
+
+
+def test_an_image_that_was_cut_short_is_made_again(tmp_path, asked):
+    sample(CLIP, tmp_path, step=20)
+    whole = (tmp_path / "gop2_frame_000020.png").read_bytes()
+    (tmp_path / "gop2_frame_000020.png").write_bytes(whole[:-5])
+    (tmp_path / "gop2_frame_000040.png").write_bytes(b"")
+    asked.clear()
+    row = sample(CLIP, tmp_path, step=20)
+    assert (asked, row.num_kept) == ([20, 40], 1)
+    assert (tmp_path / "gop2_frame_000020.png").read_bytes() == whole
+
+
+def test_a_manifest_of_an_earlier_version_whose_run_was_killed(tmp_path):
+    sample(CLIP, tmp_path, step=20)
+    said = manifest(tmp_path) | {"is_complete": False, "frames": []}
+    (tmp_path / "gop2_frames.json").write_text(json.dumps(said))
+    sample(CLIP, tmp_path, step=30)
+    assert [frame["number"] for frame in manifest(tmp_path)["frames"]] == [0, 20, 30, 40]
 
 
 def test_a_manifest_of_an_earlier_version(tmp_path, asked):
@@ -363,12 +372,9 @@ def test_a_mapping_a_file_and_a_directory(tmp_path):
         assert manifest(tmp_path / str(number))["frames"][0]["annotations"] == ["up"]
 
 
-def test_no_annotations_where_some_are_needed(tmp_path):
+def test_annotations_that_are_missing_or_beyond_the_end(tmp_path):
     with pytest.raises(ValueError, match=r"no annotations of .*gop2\.mp4; say where by annotations="):
         sample(CLIP, tmp_path, only_annotated=True)
-
-
-def test_annotations_beyond_the_end(tmp_path):
     with pytest.raises(ValueError, match="frame 60 is annotated, and the video has 60 frames"):
         sample(CLIP, tmp_path, annotations=[60])
 
@@ -452,7 +458,7 @@ def test_a_tree_of_every_sample(tmp_path):
     assert {Path(row.source).name for row in report.bad} <= {"damaged.mp4", "truncated.mp4"}
 
 
-def test_a_file_of_somebody_else_in_a_tree(videos, tmp_path):
+def test_a_foreign_file_in_a_tree(videos, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a_frame_000022.png").write_text("mine")
     report = tree(videos, tmp_path / "out", step=22)
@@ -481,13 +487,6 @@ def started(code):
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment())
 
 
-def wait_for_images(folder, count):
-    end = time.monotonic() + 60
-    while len(list(folder.rglob("*.png"))) < count:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @posix_only
 def test_a_killed_run_goes_on_where_it_was(tmp_path, asked):
     shutil.copytree(SAMPLES / "numbered", tmp_path / "in" / "numbered")
@@ -495,7 +494,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, asked):
     shutil.copy(SAMPLES / "vp9.webm", tmp_path / "in" / "numbered")
     code = f"import pvio_lab as pv; pv.sample_video_tree({str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r})"
     with started(code) as process:
-        wait_for_images(tmp_path / "out", 20)
+        wait_until(lambda: len(list((tmp_path / "out").rglob("*.png"))) >= 20)
         process.send_signal(signal.SIGKILL)
     visible = [path for path in (tmp_path / "out").rglob("*.png") if not path.name.startswith(".")]
     for path in visible:
@@ -525,7 +524,7 @@ except KeyboardInterrupt:
     print("interrupted")
 """
     with started(code) as process:
-        wait_for_images(tmp_path / "out", 10)
+        wait_until(lambda: len(list((tmp_path / "out").rglob("*.png"))) >= 10)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60)[0].split() == [b"interrupted"]
     assert list((tmp_path / "out").glob(".*")) == []
@@ -535,19 +534,6 @@ except KeyboardInterrupt:
     assert not said["is_complete"]
     for path in (tmp_path / "out").glob("*.png"):
         pixels(path)
-
-
-def forget_the_end(folder):
-    """Makes a manifest say what those of earlier versions say after a run was killed."""
-    said = manifest(folder) | {"is_complete": False, "frames": []}
-    (folder / "gop2_frames.json").write_text(json.dumps(said))
-
-
-def test_images_of_a_killed_run_are_found_by_one_that_wants_others(tmp_path):
-    sample(CLIP, tmp_path, step=20)
-    forget_the_end(tmp_path)
-    sample(CLIP, tmp_path, step=30)
-    assert [frame["number"] for frame in manifest(tmp_path)["frames"]] == [0, 20, 30, 40]
 
 
 STEPS = """
@@ -591,12 +577,18 @@ def test_killed_at_any_moment_the_next_run_completes_it(tmp_path):
         assert list(folder.glob(".*")) == []
 
 
-def test_half_files_of_killed_runs_are_removed(tmp_path):
-    half = tmp_path / ".gop2_frame_000002.png.0123abcd.part.png"
-    half.write_bytes(b"half")
-    with Target(tmp_path / "gop2_frame_000001.png") as target:  # somebody is at work
-        sample(CLIP, tmp_path, num_frames=1)
-        assert (half.exists(), target.partial.exists()) == (False, True)
+def test_files_of_killed_runs_are_removed_and_others_stay(tmp_path):
+    halves = [
+        tmp_path / f".gop2_frame_00000{number}.png.0123abcd.part{end}"
+        for number, end in ((0, ""), (2, ".png"))
+    ]
+    other = tmp_path / ".notes.txt.0123abcd.part"
+    for path in (*halves, other):
+        path.write_bytes(b"half")
+    with Target(tmp_path / "gop2_frame_000001.png") as target:  # another program is at work
+        sample(CLIP, tmp_path, step=30)
+        assert (other.exists(), target.partial.exists()) == (True, True)
+    assert not any(path.exists() for path in halves)
 
 
 # Two runs at once
@@ -641,44 +633,6 @@ def test_a_tree_leaves_what_another_one_is_at_for_the_end(videos, tmp_path):
     assert numbers_in(tmp_path / "out", "a") == [29]
 
 
-# The report
-
-REPORT = SampleReport(
-    (
-        SampleRow("a.mp4", ok=True, num_frames=9, num_images=3, num_kept=1),
-        SampleRow("<b>.mp4", ok=False, error="OpenError: <b>.mp4 is no video"),
-    )
-)
-
-
-def test_a_report_in_words():
-    assert repr(REPORT).splitlines() == [
-        "SampleReport(2 videos, 3 images, 1 bad)",
-        "  <b>.mp4: OpenError: <b>.mp4 is no video (0 images)",
-    ]
-
-
-def test_a_report_as_data():
-    assert [row.source for row in REPORT.bad] == ["<b>.mp4"]
-    assert REPORT.to_dicts()[0]["num_kept"] == 1
-    assert len(REPORT) == len(list(REPORT)) == 2
-
-
-def test_a_report_in_a_notebook():
-    html = REPORT._repr_html_()
-    assert "2 videos sampled, 3 images, 1 bad" in html
-    assert "<b>" not in html
-
-
-def test_hidden_files_of_others_stay_in_the_folder(tmp_path):
-    (tmp_path / ".notes.txt.0123abcd.part").write_text("of another program")
-    half = tmp_path / ".gop2_frame_000000.png.0123abcd.part"
-    half.write_bytes(b"half")
-    sample(CLIP, tmp_path, step=30)
-    assert (tmp_path / ".notes.txt.0123abcd.part").exists()
-    assert not half.exists()
-
-
 def test_a_finished_manifest_is_not_written_again(tmp_path):
     sample(CLIP, tmp_path, step=30)
     manifest = tmp_path / "gop2_frames.json"
@@ -686,3 +640,19 @@ def test_a_finished_manifest_is_not_written_again(tmp_path):
     before = manifest.stat().st_mtime_ns
     sample(CLIP, tmp_path, step=30)
     assert manifest.stat().st_mtime_ns == before
+
+
+def test_a_report():
+    broken = SampleRow("<b>.mp4", ok=False, error="OpenError: <b>.mp4 is no video")
+    good = SampleRow("a.mp4", ok=True, num_frames=9, num_images=3, num_kept=1)
+    report = SampleReport((good, broken))
+    assert repr(report).splitlines() == [
+        "SampleReport(2 videos, 3 images, 1 bad)",
+        "  <b>.mp4: OpenError: <b>.mp4 is no video (0 images)",
+    ]
+    assert report.bad == (broken,)
+    assert report.to_dicts()[0]["num_kept"] == 1
+    assert (len(report), list(report)) == (2, [good, broken])
+    html = report._repr_html_()
+    assert "2 videos sampled, 3 images, 1 bad" in html
+    assert "<b>" not in html

@@ -1,4 +1,4 @@
-"""Which encoders really encode here, and what is chosen for it."""
+"""The encoders that really encode here, the choice among them, and their arguments."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pvio_lab import EncodeError
-from pvio_lab.write import VideoWriter, probe, writer
+from pvio_lab.write import VideoWriter, encoding
 from pvio_lab.write.codecs import CODECS, ENCODERS
+from pvio_lab.write.encoding import check_size, chroma_steps, colour_arguments
 
 SOFTWARE = [name for name, encoder in ENCODERS.items() if not encoder.is_hardware]
 FRAME = np.zeros((64, 64, 3), np.uint8)
@@ -20,7 +23,7 @@ FRAME = np.zeros((64, 64, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def available():
-    return {encoder.name: encoder for encoder in probe.available_encoders()}
+    return {encoder.name: encoder for encoder in encoding.available_encoders()}
 
 
 def missing_device(available):
@@ -47,8 +50,8 @@ def test_an_encoder_says_what_it_can(available):
 
 
 def test_each_is_tried_once(available, monkeypatch):
-    monkeypatch.setattr(probe, "spoken", None)
-    assert probe.available_encoders() == list(available.values())
+    monkeypatch.setattr(encoding, "run", None)
+    assert encoding.available_encoders() == list(available.values())
 
 
 def test_a_device_that_is_not_there(available, tmp_path):
@@ -56,13 +59,13 @@ def test_a_device_that_is_not_there(available, tmp_path):
     path = tmp_path / f"a{CODECS[ENCODERS[name].codec].suffixes[0]}"
     with pytest.raises(EncodeError, match=f"{name} does not encode on this machine: .{{10,}}") as caught:
         VideoWriter(path, 25, codec=name)
-    assert probe.why_not(name) in str(caught.value)
+    assert encoding.why_not(name) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_auto_takes_the_device(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(writer, "works", lambda name: name == "hevc_nvenc" or name in SOFTWARE)
-    monkeypatch.setattr(writer, "require", lambda name: None)
+    monkeypatch.setattr(encoding, "works", lambda name: name == "hevc_nvenc" or name in SOFTWARE)
+    monkeypatch.setattr(encoding, "why_not", lambda name: None)
     with caplog.at_level(logging.INFO, "pvio_lab"):
         recorder = VideoWriter(tmp_path / "a.mp4", 25, codec="auto")
     recorder.cancel()
@@ -71,7 +74,7 @@ def test_auto_takes_the_device(tmp_path, monkeypatch, caplog):
 
 
 def test_auto_falls_back_to_software_and_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(writer, "works", SOFTWARE.__contains__)
+    monkeypatch.setattr(encoding, "works", SOFTWARE.__contains__)
     with caplog.at_level(logging.INFO, "pvio_lab"), VideoWriter(tmp_path / "a.mp4", 25, codec="auto") as one:
         one.append(FRAME)
     assert one.encoder.name == "libx264"
@@ -85,13 +88,13 @@ def test_auto_really_writes(tmp_path):
 
 
 def test_auto_without_anything_that_works(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "works", lambda name: False)
+    monkeypatch.setattr(encoding, "works", lambda name: False)
     with pytest.raises(ValueError, match=r"no encoder that works here writes gop=5 to a \.mp4 file"):
         VideoWriter(tmp_path / "a.mp4", 25, codec="auto", gop=5)
 
 
 def test_a_named_codec_is_never_taken_by_a_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "works", lambda name: True)
+    monkeypatch.setattr(encoding, "works", lambda name: True)
     recorder = VideoWriter(tmp_path / "a.mp4", 25, codec="h264")
     recorder.cancel()
     assert recorder.encoder.name == "libx264"
@@ -106,14 +109,14 @@ def test_there_is_no_program(tmp_path, monkeypatch):
     with pytest.raises(
         EncodeError, match=r"ffmpeg program does not start: .*nonexistent.* IMAGEIO_FFMPEG_EXE"
     ):
-        probe.available_encoders()
+        encoding.available_encoders()
 
 
 def test_a_program_that_may_not_be_run(tmp_path, monkeypatch):
     (tmp_path / "ffmpeg").write_text("no program")
     use_program(monkeypatch, tmp_path / "ffmpeg")
     with pytest.raises(EncodeError, match="ffmpeg program does not start"):
-        probe.available_encoders()
+        encoding.available_encoders()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a script that can be run")
@@ -122,5 +125,52 @@ def test_a_device_that_hangs_is_no_device(tmp_path, monkeypatch):
     script.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     use_program(monkeypatch, script)
-    monkeypatch.setattr(probe, "_SECONDS", 0.5)
-    assert probe.why_not("h264_nvenc") == "it did not encode one frame in 0.5 seconds"
+    monkeypatch.setattr(encoding, "_SECONDS", 0.5)
+    assert encoding.why_not("h264_nvenc") == "it did not encode one frame in 0.5 seconds"
+
+
+# Sizes and colours
+
+
+@pytest.mark.parametrize("name", SOFTWARE)
+@settings(deadline=None)
+@given(width=st.integers(1, 40), height=st.integers(1, 40))
+def test_sizes_fit_or_both_remedies_are_named(name, width, height):
+    for pixel_format in ENCODERS[name].pixel_formats:
+        across, down = chroma_steps(pixel_format)
+        if not (width % across or height % down):
+            check_size(width, height, pixel_format, ENCODERS[name].codec)
+            continue
+        with pytest.raises(
+            ValueError, match=r"is odd, which .* cannot hold: pad=True repeats the last .*, or "
+        ):
+            check_size(width, height, pixel_format, ENCODERS[name].codec)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((5, 4), "the width 5 is odd, .* repeats the last column, or choose pixel_format='yuv444p'"),
+        ((4, 5), "the height 5 is odd, .* repeats the last row, or choose"),
+        ((5, 5), "the width 5 is odd and the height 5 is odd, which yuv420p cannot hold"),
+    ],
+)
+def test_odd_sizes(size, message):
+    with pytest.raises(ValueError, match=message):
+        check_size(*size, "yuv420p", "h264")
+
+
+@pytest.mark.parametrize(
+    ("size", "suffix", "space"),
+    [
+        ((320, 240), ".mkv", "smpte170m"),
+        ((1278, 718), ".mkv", "smpte170m"),
+        ((1280, 720), ".mkv", "bt709"),
+        ((720, 1280), ".mkv", "bt709"),
+        ((1920, 1080), ".avi", "smpte170m"),
+    ],
+)
+def test_the_colours_of_a_size(size, suffix, space):
+    line = colour_arguments(ENCODERS["ffv1"], "yuv420p", *size, suffix=suffix)
+    assert line[line.index("-colorspace") + 1] == space
+    assert f"out_color_matrix={space}:" in line[1]
