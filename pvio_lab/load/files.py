@@ -1,4 +1,4 @@
-"""The files of a collection: what the plan has to know of each, and how its frames are reached."""
+"""The files of a collection: the facts that the plan needs of each, and the decoders of their frames."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from ..read import (
     remember,
     scaled_size,
 )
-from .plan import Size
 from .sources import Source
 
 Check = Callable[[], None]
-"""Called often while frames are decoded; raises where that shall stop."""
+"""Called for each decoded frame; raises an exception to stop decoding."""
+Size = tuple[int, int]
+"""Height and width of a frame."""
 
 
 class Wanted(NamedTuple):
@@ -37,62 +38,57 @@ class Wanted(NamedTuple):
     width: int | None = None
     height: int | None = None
 
-    def of(self, width: int, height: int) -> Size:
-        """The height and width of a frame that has this size of its own."""
-        width, height = scaled_size((width, height), *self)
-        return height, width
+
+class Facts(NamedTuple):
+    """The facts by which a file is cut into pieces."""
+
+    num_frames: int
+    size: Size
+    """Height and width of its frames as they are delivered."""
+    pixels: int
+    """The number of pixels of a frame in the file."""
 
 
-class Lane(Protocol):
-    """Reads the frames of one file, for one worker."""
+class FileDecoder(Protocol):
+    """A decoder of one file, for one worker."""
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """These frames, whose numbers go up.
+        """Yield these frames, whose numbers increase.
 
         Raises:
             DecodeError: The next one cannot be decoded; those after it may be asked for.
         """
 
     def close(self) -> None:
-        """Gives the decoder and the file back."""
+        """Close the decoder and the file."""
 
 
 class MediaFile(Protocol):
-    """A file in the plan of one epoch. What was learnt about it goes when nothing refers to it any more."""
+    """A file in the plan of one epoch; what it knows goes when nothing refers to it any more."""
 
     number: int
     """Its place in the dataset."""
     name: str
-    """Its place, without what may be secret in a URL."""
+    """Its name, without the secrets that a URL may have."""
 
-    @property
-    def num_frames(self) -> int:
-        """How many frames it has."""
+    def facts(self) -> Facts:
+        """Return its facts: remembered ones where there are any."""
 
-    @property
-    def size(self) -> Size:
-        """Height and width of its frames as they come out."""
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels a frame has in the file."""
-
-    @property
     def borders(self) -> list[int]:
-        """The frames at which decoding can begin."""
+        """Return the frames at which decoding can begin."""
 
     def open(self) -> None:
-        """Learns all of the above now."""
+        """Learn all of the above now."""
 
-    def lane(self, threads: int) -> Lane:
-        """A new way to its frames, by so many decoding threads."""
+    def decoder(self, threads: int) -> FileDecoder:
+        """Return a new decoder with this many threads."""
 
     def close(self) -> None:
-        """Gives back what waits for the first lane."""
+        """Close what is kept open for the first decoder."""
 
 
 class VideoFile:
-    """A video file. Its facts may be remembered; then it is not opened before more is needed."""
+    """A video file. With remembered facts, it is not opened before more is needed."""
 
     def __init__(self, number: int, source: Source, wanted: Wanted, threads: int):
         self.number, self.name = number, source.name
@@ -104,22 +100,17 @@ class VideoFile:
         self._engine: PyAVEngine | None = None
         self._held: HeldSource | None = None  # as long as the layout, which is of this very file
 
-    @property
-    def num_frames(self) -> int:
+    def facts(self) -> Facts:
         """See `MediaFile`."""
-        return self._facts().num_frames
+        if self._info is None:
+            with fetched(self._source.path, self._source.fetching) as file:
+                self._info = recall(file.path)
+        if self._info is None:
+            self.open()
+        assert self._info
+        width, height = scaled_size((self._info.width, self._info.height), *self._wanted)
+        return Facts(self._info.num_frames, (height, width), self._info.width * self._info.height)
 
-    @property
-    def size(self) -> Size:
-        """See `MediaFile`."""
-        return self._wanted.of(self._facts().width, self._facts().height)
-
-    @property
-    def pixels(self) -> int:
-        """See `MediaFile`."""
-        return self._facts().width * self._facts().height
-
-    @property
     def borders(self) -> list[int]:
         """See `MediaFile`."""
         self.open()
@@ -135,19 +126,21 @@ class VideoFile:
                 self._keep(open_file(held.path, self._threads))
                 self._held = held
 
-    def lane(self, threads: int) -> VideoLane:
+    def decoder(self, threads: int) -> VideoDecoder:
         """See `MediaFile`."""
         self.open()
+        size = self.facts().size
         with self._lock:
             assert self._layout
             assert self._turn is not None
             engine, self._engine = self._engine, None
-            if engine is None or threads != self._threads:
-                if engine is not None:
-                    engine.close()
-                engine = PyAVEngine(self._layout, threads)
-            converter = Converter(self.size[::-1], self._turn)
-            return VideoLane(engine, converter, self._layout.entry.size, self._held)
+            if engine is not None and threads != self._threads:
+                engine.close()
+                engine = None
+            engine = engine or PyAVEngine(self._layout, threads)
+            return VideoDecoder(
+                engine, Converter(size[::-1], self._turn), self._layout.entry.size, self._held
+            )
 
     def close(self) -> None:
         """See `MediaFile`."""
@@ -158,15 +151,6 @@ class VideoFile:
 
     def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted, int]]:
         return VideoFile, (self.number, self._source, self._wanted, 1)
-
-    def _facts(self) -> VideoInfo:
-        if self._info is None:
-            with fetched(self._source.path, self._source.fetching) as file:
-                self._info = recall(file.path)
-        if self._info is None:
-            self.open()
-        assert self._info
-        return self._info
 
     def _keep(self, opened: Opened) -> None:
         try:
@@ -179,17 +163,15 @@ class VideoFile:
         self._layout, self._turn, self._engine = opened.index.layout, Turn.of(opened.first), opened.engine
 
 
-class VideoLane:
-    """A decoder that goes on from where it stands."""
+class VideoDecoder:
+    """A `FileDecoder` of a video: it continues from where it stands."""
 
-    def __init__(
-        self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None = None
-    ):
+    def __init__(self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None):
         self._engine, self._converter, self._num_frames = engine, converter, num_frames
         self._held = held  # it may have to be opened again
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """See `Lane`."""
+        """See `FileDecoder`."""
         # Those after them will be asked for next, so they must not be left out of the decoding.
         needed = range(numbers[0], self._num_frames, numbers.step)
         wanted = iter(numbers)
@@ -201,56 +183,43 @@ class VideoLane:
                 next_one = next(wanted, None)
 
     def close(self) -> None:
-        """See `Lane`."""
+        """See `FileDecoder`."""
         self._engine.close()
         self._converter.rest()
 
 
 class ImageFolder:
-    """A directory of images; each of them can be read by itself."""
+    """A directory of images, and a `FileDecoder` of them: each can be read by itself."""
 
     def __init__(self, number: int, source: Source, wanted: Wanted):
         self.number, self.name = number, source.name
         self._source, self._wanted = source, wanted
         self._lock = new_rlock()
-        self._opened: ImageSequence | None = None
+        self._images: ImageSequence | None = None
 
-    @property
-    def _images(self) -> ImageSequence:
-        with self._lock:
-            if self._opened is None:
-                width, height = self._wanted
-                with fetched(self._source.path, self._source.fetching) as folder:
-                    self._opened = ImageSequence(folder.path, width=width, height=height)
-            return self._opened
-
-    @property
-    def num_frames(self) -> int:
+    def facts(self) -> Facts:
         """See `MediaFile`."""
-        return len(self._images)
+        images = self._opened()
+        return Facts(len(images), images.shape[1:3], images.info.height * images.info.width)
 
-    @property
-    def size(self) -> Size:
-        """See `MediaFile`."""
-        return self._images.shape[1:3]
-
-    @property
-    def pixels(self) -> int:
-        """See `MediaFile`."""
-        return self._images.info.height * self._images.info.width
-
-    @property
     def borders(self) -> list[int]:
         """See `MediaFile`."""
-        return list(range(self.num_frames))
+        return list(range(len(self._opened())))
 
     def open(self) -> None:
         """See `MediaFile`."""
-        _ = self._images
+        self._opened()
 
-    def lane(self, threads: int) -> ImageLane:
+    def decoder(self, threads: int) -> ImageFolder:
         """See `MediaFile`."""
-        return ImageLane(self._images)
+        return self
+
+    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
+        """See `FileDecoder`."""
+        images = self._opened()
+        for number in numbers:
+            check()
+            yield images.load(number)
 
     def close(self) -> None:
         """See `MediaFile`."""
@@ -258,25 +227,17 @@ class ImageFolder:
     def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted]]:
         return ImageFolder, (self.number, self._source, self._wanted)
 
-
-class ImageLane:
-    """Reads one image after the other."""
-
-    def __init__(self, images: ImageSequence):
-        self._images = images
-
-    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """See `Lane`."""
-        for number in numbers:
-            check()
-            yield self._images.load(number)
-
-    def close(self) -> None:
-        """See `Lane`."""
+    def _opened(self) -> ImageSequence:
+        with self._lock:
+            if self._images is None:
+                width, height = self._wanted
+                with fetched(self._source.path, self._source.fetching) as folder:
+                    self._images = ImageSequence(folder.path, width=width, height=height)
+            return self._images
 
 
 def media_file(number: int, source: Source, wanted: Wanted, threads: int, *, is_folder: bool) -> MediaFile:
-    """A file or, where that is known or found, a directory of images; nothing is opened yet."""
+    """Return a video file or, where that is known or found, a directory of images; neither is opened yet."""
     if is_folder or is_directory(source.path, source.fetching):
         return ImageFolder(number, source, wanted)
     return VideoFile(number, source, wanted, threads)
