@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ..base import checked_size, one_of, positive_integer
 from ..read import Fetching
 from .batches import Transform
-from .files import MediaFile, Wanted, media_file
+from .files import MediaFile, media_file
 from .sources import OnError, Skipped, SkippedVideos, Sources
 
 
@@ -87,7 +87,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
 
     def file(self, number: int, threads: int = 1) -> MediaFile:
         """Return one of the files, not opened yet; its first decoder will have this many threads."""
-        wanted = Wanted(self.width, self.height)
+        wanted = self.width, self.height
         return media_file(number, self._sources[number], wanted, threads, is_folder=self.as_image_dirs)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

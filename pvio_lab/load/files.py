@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ..base import new_rlock
 from ..read import (
@@ -30,13 +30,8 @@ Check = Callable[[], None]
 """Called for each decoded frame; raises an exception to stop decoding."""
 Size = tuple[int, int]
 """Height and width of a frame."""
-
-
-class Wanted(NamedTuple):
-    """The size that all frames shall have; None for their own."""
-
-    width: int | None = None
-    height: int | None = None
+Wanted = tuple[int | None, int | None]
+"""Width and height that all frames shall have; None for their own."""
 
 
 class Facts(NamedTuple):
@@ -49,46 +44,17 @@ class Facts(NamedTuple):
     """The number of pixels of a frame in the file."""
 
 
-class FileDecoder(Protocol):
-    """A decoder of one file, for one worker."""
-
-    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """Yield these frames, whose numbers increase.
-
-        Raises:
-            DecodeError: The next one cannot be decoded; those after it may be asked for.
-        """
-
-    def close(self) -> None:
-        """Close the decoder and the file."""
-
-
-class MediaFile(Protocol):
-    """A file in the plan of one epoch; what it knows goes when nothing refers to it any more."""
-
-    number: int
-    """Its place in the dataset."""
-    name: str
-    """Its name, without the secrets that a URL may have."""
-
-    def facts(self) -> Facts:
-        """Return its facts: remembered ones where there are any."""
-
-    def borders(self) -> list[int]:
-        """Return the frames at which decoding can begin."""
-
-    def open(self) -> None:
-        """Learn all of the above now."""
-
-    def decoder(self, threads: int) -> FileDecoder:
-        """Return a new decoder with this many threads."""
-
-    def close(self) -> None:
-        """Close what is kept open for the first decoder."""
-
-
 class VideoFile:
-    """A video file. With remembered facts, it is not opened before more is needed."""
+    """A video file in the plan of one epoch; what it knows goes when nothing refers to it any more.
+
+    With remembered facts, it is not opened before more is needed.
+
+    Args:
+        number: Its place in the dataset.
+        source: Its path and name.
+        wanted: The size of its frames.
+        threads: The number of threads of its first decoder.
+    """
 
     def __init__(self, number: int, source: Source, wanted: Wanted, threads: int):
         self.number, self.name = number, source.name
@@ -101,7 +67,7 @@ class VideoFile:
         self._held: HeldSource | None = None  # as long as the layout, which is of this very file
 
     def facts(self) -> Facts:
-        """See `MediaFile`."""
+        """Return its facts: remembered ones where there are any."""
         if self._info is None:
             with fetched(self._source.path, self._source.fetching) as file:
                 self._info = recall(file.path)
@@ -112,14 +78,14 @@ class VideoFile:
         return Facts(self._info.num_frames, (height, width), self._info.width * self._info.height)
 
     def borders(self) -> list[int]:
-        """See `MediaFile`."""
+        """Return the frames at which decoding can begin."""
         self.open()
         assert self._layout
         borders: list[int] = self._layout.keyframes.tolist()
         return borders
 
     def open(self) -> None:
-        """See `MediaFile`."""
+        """Learn all that there is to know of the file now."""
         with self._lock:
             if self._layout is None:
                 held = HeldSource(self._source.path, self._source.fetching)
@@ -127,7 +93,7 @@ class VideoFile:
                 self._held = held
 
     def decoder(self, threads: int) -> VideoDecoder:
-        """See `MediaFile`."""
+        """Return a new decoder with this many threads, for one worker."""
         self.open()
         size = self.facts().size
         with self._lock:
@@ -143,7 +109,7 @@ class VideoFile:
             )
 
     def close(self) -> None:
-        """See `MediaFile`."""
+        """Close what is kept open for the first decoder."""
         with self._lock:
             engine, self._engine = self._engine, None
         if engine is not None:
@@ -164,14 +130,18 @@ class VideoFile:
 
 
 class VideoDecoder:
-    """A `FileDecoder` of a video: it continues from where it stands."""
+    """A decoder of a video, which continues from where it stands."""
 
     def __init__(self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None):
         self._engine, self._converter, self._num_frames = engine, converter, num_frames
         self._held = held  # it may have to be opened again
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """See `FileDecoder`."""
+        """Yield these frames, whose numbers increase.
+
+        Raises:
+            DecodeError: The next one cannot be decoded; those after it may be asked for.
+        """
         # Those after them will be asked for next, so they must not be left out of the decoding.
         needed = range(numbers[0], self._num_frames, numbers.step)
         wanted = iter(numbers)
@@ -183,13 +153,13 @@ class VideoDecoder:
                 next_one = next(wanted, None)
 
     def close(self) -> None:
-        """See `FileDecoder`."""
+        """Close the decoder and the file."""
         self._engine.close()
         self._converter.rest()
 
 
 class ImageFolder:
-    """A directory of images, and a `FileDecoder` of them: each can be read by itself."""
+    """A directory of images in the plan of one epoch; its own decoder, as each can be read by itself."""
 
     def __init__(self, number: int, source: Source, wanted: Wanted):
         self.number, self.name = number, source.name
@@ -198,31 +168,31 @@ class ImageFolder:
         self._images: ImageSequence | None = None
 
     def facts(self) -> Facts:
-        """See `MediaFile`."""
+        """See `VideoFile`."""
         images = self._opened()
         return Facts(len(images), images.shape[1:3], images.info.height * images.info.width)
 
     def borders(self) -> list[int]:
-        """See `MediaFile`."""
+        """See `VideoFile`."""
         return list(range(len(self._opened())))
 
     def open(self) -> None:
-        """See `MediaFile`."""
+        """See `VideoFile`."""
         self._opened()
 
     def decoder(self, threads: int) -> ImageFolder:
-        """See `MediaFile`."""
+        """See `VideoFile`."""
         return self
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """See `FileDecoder`."""
+        """See `VideoDecoder`."""
         images = self._opened()
         for number in numbers:
             check()
             yield images.load(number)
 
     def close(self) -> None:
-        """See `MediaFile`."""
+        """See `VideoFile`."""
 
     def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted]]:
         return ImageFolder, (self.number, self._source, self._wanted)
@@ -234,6 +204,10 @@ class ImageFolder:
                 with fetched(self._source.path, self._source.fetching) as folder:
                     self._images = ImageSequence(folder.path, width=width, height=height)
             return self._images
+
+
+MediaFile = VideoFile | ImageFolder
+FileDecoder = VideoDecoder | ImageFolder
 
 
 def media_file(number: int, source: Source, wanted: Wanted, threads: int, *, is_folder: bool) -> MediaFile:

@@ -30,6 +30,15 @@ WorkerKind = Literal["thread", "process"]
 _MAX_BYTES: dict[WorkerKind, int] = {"thread": 144 * 2**20, "process": 512 * 2**20}
 # A shuffled epoch comes back to the files of a window again and again.
 _KEPT_FILES: dict[Order, int] = {"grouped": 1, "shuffled": 8}
+_INSTEAD = {
+    "collate_fn": "batches are filled in place; use the dataset's transform= to change them",
+    "shuffle": "use order='shuffled'",
+    "sampler": "use order= and the dataset's step=",
+    "batch_sampler": "use order=, batch_size= and the dataset's step=",
+    "prefetch_factor": "use prefetch=",
+    "generator": "use seed=",
+    "persistent_workers": "each loop has workers of its own",
+}
 
 
 class VideoCollectionDataLoader:
@@ -274,17 +283,6 @@ class VideoCollectionDataLoader:
 def _all_threads() -> int:
     """Return some more threads than processors: none is idle while the calling thread converts."""
     return num_cpus() + 2 if num_cpus() > 1 and get_worker_info() is None else 1
-
-
-_INSTEAD = {
-    "collate_fn": "batches are filled in place; use the dataset's transform= to change them",
-    "shuffle": "use order='shuffled'",
-    "sampler": "use order= and the dataset's step=",
-    "batch_sampler": "use order=, batch_size= and the dataset's step=",
-    "prefetch_factor": "use prefetch=",
-    "generator": "use seed=",
-    "persistent_workers": "each loop has workers of its own",
-}
 
 
 def _checked_workers(value: Any) -> int:
