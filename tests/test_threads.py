@@ -38,7 +38,7 @@ def pieces_of(lengths, files=None):
     return [Piece(file, range(n), (2, 2), n) for file, n in zip(files, lengths, strict=True)]
 
 
-def crew(pieces, batch_size=4, num_threads=2, *, max_bytes=2**20, **options):
+def workers_for(pieces, batch_size=4, num_threads=2, *, max_bytes=2**20, **options):
     batches = form_batches(pieces, batch_size)
     options = {"num_ahead": 2, "opening": lambda: None, "end_plan": lambda: None, **options}
     return ThreadedBatches(batches, OPTIONS, Progress(), num_threads, max_bytes=max_bytes, **options)
@@ -64,7 +64,7 @@ def held_by(workers):
 def test_every_batch_comes_in_order_within_the_limit(lengths, batch_size, num_threads, limit):
     """However pieces and batches overlap, and however little fits into memory, nobody waits for ever."""
     pieces, found, most = pieces_of(lengths), [], 0
-    workers = crew(pieces, batch_size, num_threads, max_bytes=limit * FRAME)
+    workers = workers_for(pieces, batch_size, num_threads, max_bytes=limit * FRAME)
     for done in workers.results():
         with workers._state:
             most = max(most, held_by(workers))
@@ -78,7 +78,7 @@ def test_every_batch_comes_in_order_within_the_limit(lengths, batch_size, num_th
 
 @pytest.mark.parametrize("limit", [1, 5])
 def test_a_slow_consumer_stops_everybody(limit):
-    workers = crew(pieces_of([400]), max_bytes=limit * 4 * FRAME)
+    workers = workers_for(pieces_of([400]), max_bytes=limit * 4 * FRAME)
     loop = workers.results()
     next(loop)
     time.sleep(0.2)
@@ -95,20 +95,20 @@ def test_workers_are_at_several_places_of_one_batch():
         return (np.zeros((2, 2, 3), np.uint8) for _ in numbers)
 
     pieces = pieces_of([3, 3], [FakeFile(number, frames) for number in range(2)])
-    assert [len(origins(done)) for done in crew(pieces, 6).results()] == [6]
+    assert [len(origins(done)) for done in workers_for(pieces, 6).results()] == [6]
 
 
 @pytest.mark.parametrize(("max_bytes", "threads"), [(2**20, 1), (10 * FRAME, 4)])
 def test_a_piece_that_does_not_fit_is_decoded_by_all_threads(max_bytes, threads):
     pieces = pieces_of([100, 100])
-    list(crew(pieces, num_threads=4, max_bytes=max_bytes).results())
+    list(workers_for(pieces, num_threads=4, max_bytes=max_bytes).results())
     assert [piece.file.threads for piece in pieces] == [[threads]] * 2
 
 
 def test_an_idle_worker_does_useful_jobs():
     opened = threading.Event()
     jobs = iter([opened.set])
-    loop = crew(pieces_of([4]), opening=lambda: next(jobs, None)).results()
+    loop = workers_for(pieces_of([4]), opening=lambda: next(jobs, None)).results()
     next(loop)
     assert opened.wait(20)
     loop.close()
@@ -121,5 +121,5 @@ def test_nothing_follows_an_error():
     files = [FakeFile(0), FakeFile(1, frames), FakeFile(2)]
     found = []
     with pytest.raises(ZeroDivisionError, match="broken"):
-        found.extend(map(origins, crew(pieces_of([8, 4, 4], files)).results()))
+        found.extend(map(origins, workers_for(pieces_of([8, 4, 4], files)).results()))
     assert found == [[("0", n) for n in range(k, k + 4)] for k in (0, 4)]
