@@ -14,7 +14,14 @@ import torch
 from PIL import Image
 from truth_frames import SAMPLES, TRUTH, psnr, true_frames
 
-from pvio_lab import DecodeError, OpenError, VideoCollectionDataLoader, VideoCollectionDataset, VideoReader
+from pvio_lab import (
+    ClipDataset,
+    DecodeError,
+    OpenError,
+    VideoCollectionDataLoader,
+    VideoCollectionDataset,
+    VideoReader,
+)
 
 pytestmark = pytest.mark.timeout(120)
 # B-frames, long groups, short ones, open ones, an edit list, no times, a turned picture, images, odd sizes.
@@ -79,6 +86,7 @@ def test_every_frame_once_in_order_and_true(paths, kind, num_workers, context):
     for batch in loader:
         assert_true(batch)
         assert batch["frames"].dtype == torch.uint8
+        assert batch["frames"].movedim(1, -1).is_contiguous()  # not copied
         batches.append({**batch, "frames": None})
     assert flat(batches) == every_frame(paths)
     assert len(batches) == len(loader)
@@ -164,11 +172,6 @@ def test_floats_are_between_0_and_1(paths, dtype, kind):
         assert torch.equal(batch["frames"], (expected["frames"].to(torch.float32) / 255).to(dtype))
 
 
-def test_bytes_are_not_copied(paths):
-    frames = next(iter(make(paths)))["frames"]
-    assert frames.movedim(1, -1).is_contiguous()
-
-
 def mean(frames):
     return frames.to(torch.float32).mean((1, 2, 3))
 
@@ -231,6 +234,9 @@ def test_a_state_of_another_loader_is_refused(paths):
     state = make(paths, 16).state_dict()
     with pytest.raises(ValueError, match=r"batch_size=16 \(here 8\)"):
         make(paths, 8).load_state_dict(state)
+    for others in (make(paths[::-1]), make(paths, dataset={"width": 64})):
+        with pytest.raises(ValueError, match="sources="):
+            others.load_state_dict(state)
     with pytest.raises(ValueError, match="no position"):
         make(paths).load_state_dict(
             {name: value for name, value in state.items() if name not in ("epoch", "batches")}
@@ -339,8 +345,10 @@ def fail(frames):
 @pytest.mark.parametrize(("kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 2)])
 def test_an_error_in_the_transform_is_that_error(paths, kind, num_workers):
     loader = make(paths, num_workers=num_workers, worker_kind=kind, dataset={"transform": fail})
-    with pytest.raises(ZeroDivisionError, match="16 frames are too many"):
+    with pytest.raises(ZeroDivisionError, match="16 frames are too many") as caught:
         next(iter(loader))
+    if kind == "process":
+        assert "in fail" in str(caught.value.__cause__)
 
 
 # --- wrong arguments ---
@@ -363,6 +371,7 @@ def test_an_error_in_the_transform_is_that_error(paths, kind, num_workers):
         ({"rank": 1}, ValueError, "together"),
         ({"rank": 2, "world_size": 2}, ValueError, "rank=2 must be less than world_size=2"),
         ({"max_bytes": 0}, ValueError, "max_bytes"),
+        ({"multiprocessing_context": "spwan"}, ValueError, "multiprocessing_context='spwan' must be one of"),
     ],
 )
 def test_wrong_options(paths, options, error, match):
@@ -378,9 +387,6 @@ def test_only_its_own_dataset():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"paths": "clip.mp4"}, TypeError, "list of paths"),
-        ({"paths": []}, ValueError, "paths is empty"),
-        ({"paths": [3]}, TypeError, "not int: 3"),
         ({"paths": ["a"], "width": 0}, ValueError, "width"),
         ({"paths": ["a"], "step": 0}, ValueError, "step"),
         ({"paths": ["a"], "dtype": torch.int32}, ValueError, "torch.int32"),
@@ -394,7 +400,21 @@ def test_wrong_datasets(arguments, error, match):
         VideoCollectionDataset(**arguments)
 
 
-def test_pinning_without_a_gpu_is_said(paths):
+@pytest.mark.parametrize("dataset", [VideoCollectionDataset, ClipDataset])
+@pytest.mark.parametrize(
+    ("paths", "error", "match"),
+    [
+        ("a.mp4", TypeError, r"paths must be a list of paths, not one path; write \['a\.mp4'\]"),
+        ([], ValueError, "there are no videos: paths is empty"),
+        ([3], TypeError, "a source must be a path or a URL, not int: 3"),
+    ],
+)
+def test_wrong_paths(dataset, paths, error, match):
+    with pytest.raises(error, match=match):
+        dataset(paths)
+
+
+def test_pinning_without_a_gpu_is_a_warning(paths):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.warns(RuntimeWarning, match="no GPU"):
@@ -402,7 +422,7 @@ def test_pinning_without_a_gpu_is_said(paths):
     assert len(list(loader)) == len(loader)
 
 
-def test_little_shared_memory_is_said_before_it_fails(paths, monkeypatch):
+def test_little_shared_memory_is_warned_of_before_it_fails(paths, monkeypatch):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("pvio_lab.load.processes.shutil.disk_usage", lambda _: usage._replace(free=2**20))
     monkeypatch.setattr("pvio_lab.load.processes._SHARED_MEMORY", "/")
@@ -424,7 +444,7 @@ def test_auto_is_one_worker_for_each_processor(paths, monkeypatch):
     assert make(paths, num_workers="auto").num_workers == 3
 
 
-def test_what_it_says_of_itself(paths):
+def test_reprs(paths):
     assert repr(make(paths)) == (
         "VideoCollectionDataLoader(12 sources, batch_size=16, num_workers=2, worker_kind='thread', "
         "order='grouped')"
@@ -483,28 +503,9 @@ def test_ranks_are_known_where_torch_distributed_is_initialised(tmp_path):
     assert sorted(shares[0] + shares[1]) == sorted(every_frame([SAMPLES / name for name in names]))
 
 
-def test_the_length_of_a_rank_tells_what_is_broken(paths, tmp_path):
+def test_the_length_of_a_rank_names_what_is_broken(paths, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing\.mp4"):
         len(make([paths[0], tmp_path / "missing.mp4"], rank=0, world_size=2))
-
-
-def test_a_state_of_other_videos_is_refused(paths):
-    state = make(paths[:2]).state_dict()
-    with pytest.raises(ValueError, match="sources="):
-        make(paths[1::-1]).load_state_dict(state)
-    with pytest.raises(ValueError, match="sources="):
-        make(paths[:2], dataset={"width": 64}).load_state_dict(state)
-
-
-def test_an_error_of_another_process_tells_where_it_was(paths):
-    with pytest.raises(ZeroDivisionError) as caught:
-        next(iter(make(paths, worker_kind="process", dataset={"transform": fail})))
-    assert "in fail" in str(caught.value.__cause__)
-
-
-def test_a_way_to_start_that_does_not_exist(paths):
-    with pytest.raises(ValueError, match="multiprocessing_context='spwan' must be one of"):
-        make(paths, multiprocessing_context="spwan")
 
 
 def test_defaults_of_torch_are_no_error(paths):

@@ -12,7 +12,7 @@ import torch
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataset, compare_workers, suggest_workers
-from pvio_lab.load.progress import Progress
+from pvio_lab.load.batches import Progress
 from pvio_lab.measure import Setting, WorkerReport, WorkerRow, worker_steps
 from pvio_lab.measure.__main__ import main
 from pvio_lab.measure.suggest import first_settings, hold_tournament

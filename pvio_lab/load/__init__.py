@@ -1,4 +1,4 @@
-"""Many videos feed PyTorch: datasets, and a loader whose batches are the same at every number of workers."""
+"""Many videos for PyTorch: datasets, and a loader whose batches are the same at every number of workers."""
 
 from ..base import attach
 

@@ -1,4 +1,4 @@
-"""Which frames of a video make a clip. Pure: it knows arrays of times, not videos."""
+"""The frames of a video that make a clip. Pure: it knows arrays of times, not videos."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ WhenShort = Literal["repeat_last", "loop", "error"]
 
 
 class Timeline(NamedTuple):
-    """When the frames of a video are on screen."""
+    """The times at which the frames of a video are on screen."""
 
     pts_seconds: Seconds
-    """When each frame appears, in display order."""
+    """The time at which each frame appears, in display order."""
     end_seconds: float
-    """When the last one goes."""
+    """The time at which the last one goes."""
 
     @property
     def seconds(self) -> float:
-        """How long the video is; more than 0 also for a single frame of no duration."""
+        """The length of the video; more than 0 even for a single frame without a duration."""
         return max(self.end_seconds - float(self.pts_seconds[0]), ROUNDING_SECONDS)
 
 
 def steady_timeline(timeline: Timeline, rate: float) -> Timeline:
-    """The same with even times, where the frames follow each other at a constant rate.
+    """Return the same timeline with even times, where the frames follow each other at a constant rate.
 
     Some containers round times to milliseconds. On a timeline at the video's own rate, frames 0.033 s,
-    0.067 s, 0.1 s would come twice or not at all, because a third of them is late.
+    0.067 s, 0.1 s would come twice or not at all, because a third of them are late.
 
     >>> times = Timeline(np.array([0.0, 0.033, 0.067, 0.1]), 0.133)
     >>> steady_timeline(times, 30).pts_seconds.round(5)
     array([0.     , 0.03333, 0.06667, 0.1    ])
 
     Args:
-        timeline: The times that the container has.
+        timeline: The times in the container.
         rate: Frames a second.
     """
     pts = timeline.pts_seconds
@@ -54,7 +54,7 @@ def steady_timeline(timeline: Timeline, rate: float) -> Timeline:
 
 @dataclass(frozen=True)
 class ClipShape:
-    """How many frames a clip has, and how far apart they are.
+    """The number of frames of a clip, and the distance between them.
 
     >>> timeline = Timeline(np.arange(10) / 10, 1.0)  # ten frames in a second
     >>> ClipShape(4, stride=2).numbers(timeline, 1)
@@ -67,14 +67,14 @@ class ClipShape:
 
     num_frames: int
     stride: int = 1
-    """Every so many frames of the video; counts where `fps` is None."""
+    """Every `stride`-th frame of the video; used where `fps` is None."""
     fps: float | None = None
     """On a timeline at this rate."""
     when_short: WhenShort = "repeat_last"
-    """What follows the end of a video that is too short; "error" is the caller's to raise."""
+    """The frames that follow the end of a video that is too short; "error" is left to the caller."""
 
     def num_starts(self, timeline: Timeline) -> int:
-        """At how many frames a whole clip can begin; 0 if the video is too short for one."""
+        """Return at how many frames a whole clip can begin; 0 if the video is too short for one."""
         if self.fps is None:
             return max(len(timeline.pts_seconds) - (self.num_frames - 1) * self.stride, 0)
         latest = timeline.end_seconds - (self.num_frames - 1) / self.fps
@@ -82,7 +82,7 @@ class ClipShape:
         return max(int(at_most), int(self.num_frames == 1))
 
     def numbers(self, timeline: Timeline, start: int) -> Numbers:
-        """The frames of the clip that begins with frame `start`."""
+        """Return the frames of the clip that begins with frame `start`."""
         steps, pts = np.arange(self.num_frames), timeline.pts_seconds
         if self.fps is None:
             return self._inside(start + steps * self.stride, len(pts))
@@ -103,7 +103,7 @@ class ClipShape:
 
 
 def spread_start(num_starts: int, clip: int, num_clips: int) -> int:
-    """The start of one of several clips that are spread evenly, from first to last; of one, the middle.
+    """Return the start of one of several clips that are spread evenly; of a single one, the middle.
 
     >>> [spread_start(101, clip, 5) for clip in range(5)]
     [0, 25, 50, 75, 100]
@@ -113,5 +113,5 @@ def spread_start(num_starts: int, clip: int, num_clips: int) -> int:
 
 
 def random_start(num_starts: int, key: Sequence[int]) -> int:
-    """A start at random, the same for the same key whatever was drawn before."""
+    """Return a random start, which depends on the key alone."""
     return int(np.random.default_rng(key).integers(max(num_starts, 1)))

@@ -11,25 +11,26 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from ..base import checked_size, integer, not_negative_integer, num_cpus, one_of, positive_integer
+from ..base import checked_size, in_words, integer, not_negative_integer, num_cpus, one_of, positive_integer
 from ..errors import OpenError, printable
-from ..read import Fetching, Frames, frame_rate
-from .arguments import checked_dtype, checked_stride
+from ..read import Fetching, Frames, frame_rate, timeline
 from .clip_plan import (
     ClipShape,
     Numbers,
     Sampling,
     Seconds,
+    Timeline,
     WhenShort,
     random_start,
     spread_start,
     steady_timeline,
 )
-from .readers import Reader, Readers, timeline_of
-from .skipped import BROKEN, BrokenVideos, OnError, shared, shared_zeros
-from .sources import Sources
+from .dataset import checked_dtype
+from .readers import Reader, Readers
+from .sources import BROKEN, OnError, Skipped, SkippedVideos, Sources
 
 Clip = dict[str, Any]
+_WARNING = "has clips that cannot be read"
 
 
 class ClipDataset(Dataset[Clip]):
@@ -46,34 +47,34 @@ class ClipDataset(Dataset[Clip]):
     >>> clips.close()
 
     `frames` is `(T, C, H, W)`; `video_path` says where they are from, as in a `VideoCollectionDataset`;
-    `frame_indices` and `pts_seconds` are the number and the time of each. Item `i` is clip
+    `frame_indices` and `pts_seconds` are the number and the time of each frame. Item `i` is clip
     `i % clips_per_video` of video `i // clips_per_video`. Which frames a clip has depends on `seed`, epoch
     and item, and on nothing else: not on workers, order, or other generators of random numbers.
 
-    Videos are opened when a clip of theirs is asked for. However many there are, each process keeps open only
-    the last few, and of the last thousand or so the index. The clips of a batch are read side by side where
-    the `DataLoader` has no workers; each of its workers decodes with one thread. The dataset can be pickled,
-    and used after a fork; its workers may be forked or spawned.
+    A video is opened when one of its clips is asked for. However many there are, each process keeps only the
+    last few open, and the indexes of the last thousand or so. The clips of a batch are read side by side
+    where the `DataLoader` has no workers; each of its workers decodes with one thread. The dataset can be
+    pickled, and used after a fork; its workers may be forked or spawned.
 
     Args:
         paths: Video files, their URLs, or directories of images.
-        num_frames: How many frames each clip has.
-        stride: Take every so many frames of the video; 1 when left out.
+        num_frames: The number of frames of each clip.
+        stride: Take every `stride`-th frame of the video; 1 when left out.
         fps: Instead, take the frames on screen every 1 / `fps` seconds, from the first frame of the clip on.
-        clips_per_video: How many clips of each video an epoch has.
+        clips_per_video: The number of clips of each video in an epoch.
         sampling: "random" begins each clip anywhere; "uniform" spreads the clips of a video evenly over it,
             from its very first to its very last frame, or takes the middle if there is one clip.
-        when_short: What a clip of a video that is too short goes on with: "repeat_last" stays on its last
-            frame, "loop" begins again, "error" is a ValueError.
+        when_short: The frames with which a clip of a video that is too short continues: "repeat_last" stays
+            on its last frame, "loop" begins again, "error" is a ValueError.
         seed: Another seed gives other random clips.
         width: The width of all frames, as `VideoReader` has it. Videos of several sizes need it for batches.
         height: The height of all frames.
         dtype: `torch.uint8`, without a copy, or a floating type for values from 0 to 1.
-        transform: Called with the frames of each clip; what it returns takes their place.
-        on_error: "raise" passes errors on, which name file and frame. "skip" warns once of each broken video,
+        transform: Called with the frames of each clip; its result takes their place.
+        on_error: "raise" raises errors, which name file and frame. "skip" warns once of each broken video,
             lists it in `skipped`, and puts another item in the place of each clip that cannot be read: always
-            the same one for the same seed, epoch and item. So length and batches stay as they are.
-        fetching: How URLs are fetched, and what may be opened; see `Fetching`.
+            the same one for the same seed, epoch and item, so length and batches stay as they are.
+        fetching: The way in which URLs are fetched, and what may be opened; see `Fetching`.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -103,17 +104,18 @@ class ClipDataset(Dataset[Clip]):
         self._sampling = one_of(sampling, get_args(Sampling), "sampling")
         self._shape = ClipShape(
             positive_integer(num_frames, "num_frames"),
-            checked_stride(stride, fps),
+            _checked_stride(stride, fps),
             None if fps is None else frame_rate(fps),
             one_of(when_short, get_args(WhenShort), "when_short"),
         )
         self._seed = not_negative_integer(seed, "seed")
         self._dtype, self._transform = checked_dtype(dtype), transform
         self._size = (checked_size(width, "width"), checked_size(height, "height"))
-        skips = one_of(on_error, get_args(OnError), "on_error") == "skip"
-        self._epoch = shared_zeros(1)
-        self._broken = BrokenVideos(len(self.paths)) if skips else None
-        self._readers = self._new_readers()
+        self._is_tolerant = one_of(on_error, get_args(OnError), "on_error") == "skip"
+        # The epoch; and for each video that any worker could not read, 1 more than what it tried to read.
+        length = 1 + len(self.paths) if self._is_tolerant else 1
+        self._shared = _shared(torch.zeros(length, dtype=torch.int64))
+        self._skipped, self._readers = SkippedVideos(), self._new_readers()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -121,20 +123,33 @@ class ClipDataset(Dataset[Clip]):
         return self._sources.paths
 
     def set_epoch(self, epoch: int) -> None:
-        """Before a pass over the dataset: its random clips are others in each epoch.
+        """Choose the epoch before a pass over the dataset: each has other random clips.
 
-        This reaches worker processes that are there already (`persistent_workers=True`), too.
+        Worker processes that run already (`persistent_workers=True`) see it, too.
         """
-        self._epoch[0] = not_negative_integer(epoch, "epoch")
+        self._shared[0] = not_negative_integer(epoch, "epoch")
 
     @property
-    def skipped(self) -> dict[str, str]:
-        """The broken videos that were met so far, in any worker, each with what is wrong with it."""
-        texts = self._broken.texts(self._try_again) if self._broken else {}
-        return {self._sources.names[video]: text for video, text in texts.items()}
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The broken videos that were met so far, in any worker, each with its error.
+
+        Errors do not come back from worker processes: what such a worker failed to do is tried again here.
+        """
+        names = self._sources.names
+        attempts = self._shared[1:]
+        for video in attempts.nonzero().flatten().tolist():
+            if names[video] not in self._skipped:
+                epoch, item = divmod(int(attempts[video]) - 1, len(self))
+                error: Exception = OpenError("a worker could not read it; now it can be read")
+                try:
+                    self._read_exactly(item, epoch, None)
+                except BROKEN as again:
+                    error = again
+                self._skipped.add(names[video], error, warning=None)
+        return tuple(sorted(self._skipped.listed(), key=lambda each: names.index(each.path)))
 
     def close(self) -> None:
-        """Gives files, decoders and memory back. A clip that is asked for later opens its video again."""
+        """Close files and decoders, and free their memory; a clip asked for later opens its video again."""
         self._readers.close()
 
     def __enter__(self) -> ClipDataset:
@@ -154,15 +169,15 @@ class ClipDataset(Dataset[Clip]):
         return self._finish(self._read(self._checked_item(item), _threads_of_one()))
 
     def __getitems__(self, items: Sequence[int]) -> list[Clip]:
-        """The clips of a batch, as a `DataLoader` asks for them."""
+        """Return the clips of a batch; a `DataLoader` asks for them like this."""
         numbers = [self._checked_item(item) for item in items]
         return [self._finish(piece) for piece in self._side_by_side(numbers)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_readers"}
+        return {name: value for name, value in vars(self).items() if name not in ("_readers", "_skipped")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _epoch=shared(state["_epoch"]))
+        vars(self).update(state, _shared=_shared(state["_shared"]), _skipped=SkippedVideos())
         self._readers = self._new_readers()
 
     def _new_readers(self) -> Readers:
@@ -185,17 +200,27 @@ class ClipDataset(Dataset[Clip]):
             pool.shutdown(cancel_futures=True)
 
     def _read(self, item: int, threads: int | None) -> _Piece:
-        """The frames of an item, or of the one that takes its place."""
-        epoch = int(self._epoch)
-        if self._broken is None:
+        """Read the frames of an item, or of the one that takes its place."""
+        epoch = int(self._shared[0])
+        if not self._is_tolerant:
             return self._read_exactly(item, epoch, threads)
         for other in self._with_substitutes(item, epoch):
             try:
                 return self._read_exactly(other, epoch, threads)
             except BROKEN as error:
-                self._broken.note(other // self.clips_per_video, epoch * len(self) + other, error)
-        path, text = next(iter(self.skipped.items()))
-        raise OpenError(f"none of the {len(self.paths)} videos can be read; {printable(path)}: {text}")
+                self._note(other, epoch, error)
+        first = self.skipped[0]
+        raise OpenError(
+            f"none of the {len(self.paths)} videos can be read; "
+            f"{printable(first.path)}: {in_words(first.error)}"
+        )
+
+    def _note(self, item: int, epoch: int, error: Exception) -> None:
+        video = item // self.clips_per_video
+        is_first = not self._shared[1 + video]
+        if is_first:
+            self._shared[1 + video] = epoch * len(self) + item + 1
+        self._skipped.add(self._sources.names[video], error, warning=_WARNING if is_first else None)
 
     def _read_exactly(self, item: int, epoch: int, threads: int | None) -> _Piece:
         video = item // self.clips_per_video
@@ -205,21 +230,21 @@ class ClipDataset(Dataset[Clip]):
         return _Piece(name, numbers, seconds, self._readers.read(reader, numbers))
 
     def _plan(self, reader: Reader, name: str, item: int, epoch: int) -> tuple[Numbers, Seconds]:
-        timeline = clock = timeline_of(reader)
+        times = clock = _timeline_of(reader)
         if self._shape.fps and not reader.info.is_variable_rate:
-            clock = steady_timeline(timeline, reader.fps)
+            clock = steady_timeline(times, reader.fps)
         num_starts = self._shape.num_starts(clock)
         if not num_starts and self._shape.when_short == "error":
             raise ValueError(
                 f"{printable(name)} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
-                f"{timeline.seconds:.6g} s; take fewer frames, or when_short='repeat_last' or 'loop'"
+                f"{times.seconds:.6g} s; take fewer frames, or when_short='repeat_last' or 'loop'"
             )
         if self._sampling == "random":
             start = random_start(num_starts, (self._seed, epoch, item))
         else:
             start = spread_start(num_starts, item % self.clips_per_video, self.clips_per_video)
         numbers = self._shape.numbers(clock, start)
-        return numbers, timeline.pts_seconds[numbers]
+        return numbers, times.pts_seconds[numbers]
 
     def _finish(self, piece: _Piece) -> Clip:
         frames = torch.from_numpy(piece.frames).movedim(-1, -3)
@@ -234,15 +259,11 @@ class ClipDataset(Dataset[Clip]):
         }
 
     def _with_substitutes(self, item: int, epoch: int) -> Iterator[int]:
-        """The item itself, then the same clip of the other videos, in an order of its own."""
+        """Yield the item itself, then the same clip of the other videos, in an order of its own."""
         yield item
         video, clip = divmod(item, self.clips_per_video)
         others = np.random.default_rng((self._seed, epoch, item, 1)).permutation(len(self.paths))
         yield from (other * self.clips_per_video + clip for other in others.tolist() if other != video)
-
-    def _try_again(self, attempt: int) -> None:
-        epoch, item = divmod(attempt, len(self))
-        self._read_exactly(item, epoch, None)
 
 
 class _Piece(NamedTuple):
@@ -255,5 +276,23 @@ class _Piece(NamedTuple):
 
 
 def _threads_of_one() -> int | None:
-    """How many threads decode a clip that is read alone: all, unless other workers need them."""
+    """Return how many threads decode a clip that is read alone: all, unless other workers need them."""
     return None if get_worker_info() is None else 1
+
+
+def _timeline_of(reader: Reader) -> Timeline:
+    """Return the times at which the frames of a video are on screen."""
+    pts, durations = timeline(reader)
+    return Timeline(pts, float(pts[-1] + durations[-1]))
+
+
+def _checked_stride(stride: int | None, fps: float | None) -> int:
+    """Return a stride, which an `fps` rules out; 1 when left out."""
+    if stride is not None and fps is not None:
+        raise ValueError(f"stride={stride!r} and fps={fps!r} are different samplings: give one of them")
+    return 1 if stride is None else positive_integer(stride, "stride")
+
+
+def _shared(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the same in memory that worker processes share; a tensor that is sent to one already is."""
+    return tensor if tensor.is_shared() else tensor.share_memory_()  # type: ignore[no-untyped-call]

@@ -10,15 +10,11 @@ from typing import Any, get_args
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..base import checked_size, num_cpus, one_of, positive_integer
-from ..read import BatchMemory, Fetching
-from .arguments import checked_dtype
-from .batches import Finisher, Transform, make_batches
-from .epoch import Epoch, Recipe
-from .files import MediaFile, Wanted, media_file
-from .progress import Progress
-from .skipped import OnError, Skipped, Trouble
-from .sources import Sources
+from ..base import checked_size, one_of, positive_integer
+from ..read import Fetching
+from .batches import Transform
+from .files import MediaFile, media_file
+from .sources import OnError, Skipped, SkippedVideos, Sources
 
 
 class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
@@ -36,15 +32,15 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     Args:
         paths: Video files, their URLs, or directories of images.
         as_image_dirs: All of them are directories of images. They are recognised without it, too.
-        transform: Applied to batches `(B, C, H, W)` of `dtype`, where they are made: in the worker. What it
-            returns takes the place of the frames.
+        transform: Applied to batches `(B, C, H, W)` of `dtype`, where they are made: in the worker. Its
+            result takes the place of the frames.
         width: The width of all frames; their own, or as `height` demands, when left out.
         height: The height of all frames; their own, or as `width` demands, when left out.
         dtype: `torch.uint8`, or a floating-point type for values between 0 and 1.
         step: Take every `step`-th frame of each video.
-        on_error: "raise", or "skip": leave out what cannot be read, warn once for each video, and list it in
-            `skipped`.
-        fetching: How URLs are fetched, and what may be opened; see `Fetching`.
+        on_error: "raise", or "skip": leave out frames that cannot be read, warn once for each video, and list
+            it in `skipped`.
+        fetching: The way in which URLs are fetched, and what may be opened; see `Fetching`.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -71,52 +67,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         self.width, self.height = checked_size(width, "width"), checked_size(height, "height")
         self.dtype, self.step = checked_dtype(dtype), positive_integer(step, "step")
         self.on_error: OnError = one_of(on_error, get_args(OnError), "on_error")
-        self.trouble = Trouble()
-
-    @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """The videos of which something was left out so far, with their errors."""
-        return self.trouble.skipped
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        worker = get_worker_info()
-        recipe = Recipe(
-            batch_size=1,
-            step=self.step,
-            rank=worker.id if worker else 0,
-            world_size=worker.num_workers if worker else 1,
-        )
-        threads = 1 if worker else num_cpus()
-        epoch = self.epoch(recipe, 0, cuts=False, ahead=0, threads=threads)
-        finisher = self.finisher(BatchMemory())
-        for batch, losses, _ in make_batches(
-            epoch.batches(),
-            finisher,
-            threads,
-            progress=Progress(),
-            num_kept=1,
-            is_tolerant=self.on_error == "skip",
-        ):
-            for loss in losses:
-                self.trouble.of_frame(*loss)
-            if batch["frame_indices"]:
-                yield {
-                    "frame": batch["frames"][0],
-                    "video_path": batch["video_paths"][0],
-                    "frame_index": batch["frame_indices"][0],
-                }
-        if epoch.error is not None:
-            raise epoch.error
-
-    def __repr__(self) -> str:
-        count = f"{len(self.paths)} {'directories' if self.as_image_dirs else 'videos'}"
-        return f"VideoCollectionDataset({count}, step={self.step}, dtype={self.dtype})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "trouble": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, trouble=Trouble())
+        self.skipped_videos = SkippedVideos()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -124,28 +75,48 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         return self._sources.paths
 
     @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The videos of which something was left out so far, with their errors."""
+        return self.skipped_videos.listed()
+
+    @property
     def fingerprint(self) -> str:
-        """Tells datasets apart whose frames are others."""
+        """A text that differs between datasets whose frames differ."""
         facts = self.paths, self.as_image_dirs, self.width, self.height
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def file(self, number: int, threads: int = 1) -> MediaFile:
-        """One of the files, not opened yet; its first decoder will have so many threads."""
-        wanted = Wanted(self.width, self.height)
+        """Return one of the files, not opened yet; its first decoder will have this many threads."""
+        wanted = self.width, self.height
         return media_file(number, self._sources[number], wanted, threads, is_folder=self.as_image_dirs)
 
-    def epoch(self, recipe: Recipe, number: int, *, cuts: bool, ahead: int, threads: int = 1) -> Epoch:
-        """The plan of one pass."""
-        return Epoch(
-            len(self.paths),
-            lambda which: self.file(which, threads),
-            recipe,
-            number,
-            cuts=cuts,
-            ahead=ahead,
-            trouble=self.trouble if self.on_error == "skip" else None,
-        )
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        from .loader import VideoCollectionDataLoader
 
-    def finisher(self, memory: BatchMemory, *, is_pinned: bool = False) -> Finisher:
-        """What makes tensors of batches."""
-        return Finisher(self.dtype, self.transform, memory, is_pinned=is_pinned)
+        worker = get_worker_info()
+        rank, world_size = (worker.id, worker.num_workers) if worker else (0, 1)
+        for batch in VideoCollectionDataLoader(self, 1, 0, rank=rank, world_size=world_size):
+            yield {
+                "frame": batch["frames"][0],
+                "video_path": batch["video_paths"][0],
+                "frame_index": batch["frame_indices"][0],
+            }
+
+    def __repr__(self) -> str:
+        count = f"{len(self.paths)} {'directories' if self.as_image_dirs else 'videos'}"
+        return f"VideoCollectionDataset({count}, step={self.step}, dtype={self.dtype})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "skipped_videos": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, skipped_videos=SkippedVideos())
+
+
+def checked_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return a type that frames may have as tensors."""
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype={dtype!r} must be a torch.dtype, such as torch.float32")
+    if dtype != torch.uint8 and not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype} must be torch.uint8 or a floating type, such as torch.float32")
+    return dtype

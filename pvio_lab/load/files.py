@@ -1,9 +1,9 @@
-"""The files of a collection: what the plan has to know of each, and how its frames are reached."""
+"""The files of a collection: the facts that the plan needs of each, and the decoders of their frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ..base import new_rlock
 from ..read import (
@@ -24,75 +24,37 @@ from ..read import (
     remember,
     scaled_size,
 )
-from .plan import Size
 from .sources import Source
 
 Check = Callable[[], None]
-"""Called often while frames are decoded; raises where that shall stop."""
+"""Called for each decoded frame; raises an exception to stop decoding."""
+Size = tuple[int, int]
+"""Height and width of a frame."""
+Wanted = tuple[int | None, int | None]
+"""Width and height that all frames shall have; None for their own."""
 
 
-class Wanted(NamedTuple):
-    """The size that all frames shall have; None for their own."""
+class Facts(NamedTuple):
+    """The facts by which a file is cut into pieces."""
 
-    width: int | None = None
-    height: int | None = None
-
-    def of(self, width: int, height: int) -> Size:
-        """The height and width of a frame that has this size of its own."""
-        width, height = scaled_size((width, height), *self)
-        return height, width
-
-
-class Lane(Protocol):
-    """Reads the frames of one file, for one worker."""
-
-    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """These frames, whose numbers go up.
-
-        Raises:
-            DecodeError: The next one cannot be decoded; those after it may be asked for.
-        """
-
-    def close(self) -> None:
-        """Gives the decoder and the file back."""
-
-
-class MediaFile(Protocol):
-    """A file in the plan of one epoch. What was learnt about it goes when nothing refers to it any more."""
-
-    number: int
-    """Its place in the dataset."""
-    name: str
-    """Its place, without what may be secret in a URL."""
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames it has."""
-
-    @property
-    def size(self) -> Size:
-        """Height and width of its frames as they come out."""
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels a frame has in the file."""
-
-    @property
-    def borders(self) -> list[int]:
-        """The frames at which decoding can begin."""
-
-    def open(self) -> None:
-        """Learns all of the above now."""
-
-    def lane(self, threads: int) -> Lane:
-        """A new way to its frames, by so many decoding threads."""
-
-    def close(self) -> None:
-        """Gives back what waits for the first lane."""
+    num_frames: int
+    size: Size
+    """Height and width of its frames as they are delivered."""
+    pixels: int
+    """The number of pixels of a frame in the file."""
 
 
 class VideoFile:
-    """A video file. Its facts may be remembered; then it is not opened before more is needed."""
+    """A video file in the plan of one epoch; what it knows goes when nothing refers to it any more.
+
+    With remembered facts, it is not opened before more is needed.
+
+    Args:
+        number: Its place in the dataset.
+        source: Its path and name.
+        wanted: The size of its frames.
+        threads: The number of threads of its first decoder.
+    """
 
     def __init__(self, number: int, source: Source, wanted: Wanted, threads: int):
         self.number, self.name = number, source.name
@@ -104,53 +66,50 @@ class VideoFile:
         self._engine: PyAVEngine | None = None
         self._held: HeldSource | None = None  # as long as the layout, which is of this very file
 
-    @property
-    def num_frames(self) -> int:
-        """See `MediaFile`."""
-        return self._facts().num_frames
+    def facts(self) -> Facts:
+        """Return its facts: remembered ones where there are any."""
+        if self._info is None:
+            with fetched(self._source.path, self._source.fetching) as file:
+                self._info = recall(file.path)
+        if self._info is None:
+            self.open()
+        assert self._info
+        width, height = scaled_size((self._info.width, self._info.height), *self._wanted)
+        return Facts(self._info.num_frames, (height, width), self._info.width * self._info.height)
 
-    @property
-    def size(self) -> Size:
-        """See `MediaFile`."""
-        return self._wanted.of(self._facts().width, self._facts().height)
-
-    @property
-    def pixels(self) -> int:
-        """See `MediaFile`."""
-        return self._facts().width * self._facts().height
-
-    @property
     def borders(self) -> list[int]:
-        """See `MediaFile`."""
+        """Return the frames at which decoding can begin."""
         self.open()
         assert self._layout
         borders: list[int] = self._layout.keyframes.tolist()
         return borders
 
     def open(self) -> None:
-        """See `MediaFile`."""
+        """Learn all that there is to know of the file now."""
         with self._lock:
             if self._layout is None:
                 held = HeldSource(self._source.path, self._source.fetching)
                 self._keep(open_file(held.path, self._threads))
                 self._held = held
 
-    def lane(self, threads: int) -> VideoLane:
-        """See `MediaFile`."""
+    def decoder(self, threads: int) -> VideoDecoder:
+        """Return a new decoder with this many threads, for one worker."""
         self.open()
+        size = self.facts().size
         with self._lock:
             assert self._layout
             assert self._turn is not None
             engine, self._engine = self._engine, None
-            if engine is None or threads != self._threads:
-                if engine is not None:
-                    engine.close()
-                engine = PyAVEngine(self._layout, threads)
-            converter = Converter(self.size[::-1], self._turn)
-            return VideoLane(engine, converter, self._layout.entry.size, self._held)
+            if engine is not None and threads != self._threads:
+                engine.close()
+                engine = None
+            engine = engine or PyAVEngine(self._layout, threads)
+            return VideoDecoder(
+                engine, Converter(size[::-1], self._turn), self._layout.entry.size, self._held
+            )
 
     def close(self) -> None:
-        """See `MediaFile`."""
+        """Close what is kept open for the first decoder."""
         with self._lock:
             engine, self._engine = self._engine, None
         if engine is not None:
@@ -158,15 +117,6 @@ class VideoFile:
 
     def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted, int]]:
         return VideoFile, (self.number, self._source, self._wanted, 1)
-
-    def _facts(self) -> VideoInfo:
-        if self._info is None:
-            with fetched(self._source.path, self._source.fetching) as file:
-                self._info = recall(file.path)
-        if self._info is None:
-            self.open()
-        assert self._info
-        return self._info
 
     def _keep(self, opened: Opened) -> None:
         try:
@@ -179,17 +129,19 @@ class VideoFile:
         self._layout, self._turn, self._engine = opened.index.layout, Turn.of(opened.first), opened.engine
 
 
-class VideoLane:
-    """A decoder that goes on from where it stands."""
+class VideoDecoder:
+    """A decoder of a video, which continues from where it stands."""
 
-    def __init__(
-        self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None = None
-    ):
+    def __init__(self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None):
         self._engine, self._converter, self._num_frames = engine, converter, num_frames
         self._held = held  # it may have to be opened again
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """See `Lane`."""
+        """Yield these frames, whose numbers increase.
+
+        Raises:
+            DecodeError: The next one cannot be decoded; those after it may be asked for.
+        """
         # Those after them will be asked for next, so they must not be left out of the decoding.
         needed = range(numbers[0], self._num_frames, numbers.step)
         wanted = iter(numbers)
@@ -201,82 +153,65 @@ class VideoLane:
                 next_one = next(wanted, None)
 
     def close(self) -> None:
-        """See `Lane`."""
+        """Close the decoder and the file."""
         self._engine.close()
         self._converter.rest()
 
 
 class ImageFolder:
-    """A directory of images; each of them can be read by itself."""
+    """A directory of images in the plan of one epoch; its own decoder, as each can be read by itself."""
 
     def __init__(self, number: int, source: Source, wanted: Wanted):
         self.number, self.name = number, source.name
         self._source, self._wanted = source, wanted
         self._lock = new_rlock()
-        self._opened: ImageSequence | None = None
+        self._images: ImageSequence | None = None
 
-    @property
-    def _images(self) -> ImageSequence:
-        with self._lock:
-            if self._opened is None:
-                width, height = self._wanted
-                with fetched(self._source.path, self._source.fetching) as folder:
-                    self._opened = ImageSequence(folder.path, width=width, height=height)
-            return self._opened
+    def facts(self) -> Facts:
+        """See `VideoFile`."""
+        images = self._opened()
+        return Facts(len(images), images.shape[1:3], images.info.height * images.info.width)
 
-    @property
-    def num_frames(self) -> int:
-        """See `MediaFile`."""
-        return len(self._images)
-
-    @property
-    def size(self) -> Size:
-        """See `MediaFile`."""
-        return self._images.shape[1:3]
-
-    @property
-    def pixels(self) -> int:
-        """See `MediaFile`."""
-        return self._images.info.height * self._images.info.width
-
-    @property
     def borders(self) -> list[int]:
-        """See `MediaFile`."""
-        return list(range(self.num_frames))
+        """See `VideoFile`."""
+        return list(range(len(self._opened())))
 
     def open(self) -> None:
-        """See `MediaFile`."""
-        _ = self._images
+        """See `VideoFile`."""
+        self._opened()
 
-    def lane(self, threads: int) -> ImageLane:
-        """See `MediaFile`."""
-        return ImageLane(self._images)
+    def decoder(self, threads: int) -> ImageFolder:
+        """See `VideoFile`."""
+        return self
+
+    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
+        """See `VideoDecoder`."""
+        images = self._opened()
+        for number in numbers:
+            check()
+            yield images.load(number)
 
     def close(self) -> None:
-        """See `MediaFile`."""
+        """See `VideoFile`."""
 
     def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted]]:
         return ImageFolder, (self.number, self._source, self._wanted)
 
+    def _opened(self) -> ImageSequence:
+        with self._lock:
+            if self._images is None:
+                width, height = self._wanted
+                with fetched(self._source.path, self._source.fetching) as folder:
+                    self._images = ImageSequence(folder.path, width=width, height=height)
+            return self._images
 
-class ImageLane:
-    """Reads one image after the other."""
 
-    def __init__(self, images: ImageSequence):
-        self._images = images
-
-    def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
-        """See `Lane`."""
-        for number in numbers:
-            check()
-            yield self._images.load(number)
-
-    def close(self) -> None:
-        """See `Lane`."""
+MediaFile = VideoFile | ImageFolder
+FileDecoder = VideoDecoder | ImageFolder
 
 
 def media_file(number: int, source: Source, wanted: Wanted, threads: int, *, is_folder: bool) -> MediaFile:
-    """A file or, where that is known or found, a directory of images; nothing is opened yet."""
+    """Return a video file or, where that is known or found, a directory of images; neither is opened yet."""
     if is_folder or is_directory(source.path, source.fetching):
         return ImageFolder(number, source, wanted)
     return VideoFile(number, source, wanted, threads)

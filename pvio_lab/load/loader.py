@@ -3,55 +3,26 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
-from itertools import chain, islice
+from inspect import signature
+from itertools import islice
 from typing import Any, Literal, get_args
 
+import torch
+from torch.utils.data import DataLoader, get_worker_info
+
 from ..base import not_negative_integer, num_cpus, one_of, positive_integer
-from ..read import BatchMemory
-from .arguments import can_pin, checked_rank, checked_workers, distributed_rank, refuse_torch_options
-from .batches import Delivered, Done, make_batches
+from .batches import BatchOptions, Delivered, Done, Progress, make_batches
 from .dataset import VideoCollectionDataset
-from .epoch import Epoch, Order, Recipe
-from .files import MediaFile
-from .plan import Batch, Piece, form_batches
-from .processes import BatchReader, check_transform, process_batches, warn_of_shared_memory
-from .progress import Progress
-from .skipped import BROKEN, Skipped
-from .threads import Crew
-
-
-def count_batches(dataset: VideoCollectionDataset, recipe: Recipe) -> int:
-    """Of all ranks together; where the keyframes are does not matter."""
-    pieces = (
-        Piece(file, range(0, file.num_frames, recipe.step), file.size, 0)
-        for file in _files_with_facts(dataset)
-    )
-    batches = form_batches(pieces, recipe.batch_size, drop_last=recipe.drop_last, by_size=recipe.is_shuffled)
-    return sum(1 for _ in batches)
-
-
-def _files_with_facts(dataset: VideoCollectionDataset) -> Iterator[MediaFile]:
-    """Every file that can be opened: its facts come from the cache, or from several threads."""
-
-    def with_facts(number: int) -> MediaFile | None:
-        file = dataset.file(number)
-        try:
-            _ = file.num_frames
-            file.close()
-        except BROKEN as error:
-            if dataset.on_error == "raise":
-                raise
-            dataset.trouble.of_file(file.name, error)
-            return None
-        return file
-
-    with ThreadPoolExecutor(num_cpus()) as pool:
-        yield from (file for file in pool.map(with_facts, range(len(dataset.paths))) if file is not None)
-
+from .files import Facts
+from .plan import Batch, Epoch, Order, Piece, Recipe
+from .processes import check_transform, process_batches
+from .sources import BROKEN, Skipped
+from .threads import ThreadedBatches
 
 WorkerKind = Literal["thread", "process"]
 
@@ -59,6 +30,15 @@ WorkerKind = Literal["thread", "process"]
 _MAX_BYTES: dict[WorkerKind, int] = {"thread": 144 * 2**20, "process": 512 * 2**20}
 # A shuffled epoch comes back to the files of a window again and again.
 _KEPT_FILES: dict[Order, int] = {"grouped": 1, "shuffled": 8}
+_INSTEAD = {
+    "collate_fn": "batches are filled in place; use the dataset's transform= to change them",
+    "shuffle": "use order='shuffled'",
+    "sampler": "use order= and the dataset's step=",
+    "batch_sampler": "use order=, batch_size= and the dataset's step=",
+    "prefetch_factor": "use prefetch=",
+    "generator": "use seed=",
+    "persistent_workers": "each loop has workers of its own",
+}
 
 
 class VideoCollectionDataLoader:
@@ -74,28 +54,29 @@ class VideoCollectionDataLoader:
     (torch.Size([32, 3, 360, 640]), 31, 12)
 
     Args:
-        dataset: Which videos, and what becomes of their frames.
-        batch_size: How many frames a batch has; the last one may have fewer, and so may the last one before
-            the size of the frames changes.
-        num_workers: How many workers make batches; "auto" takes one for each processor that this process may
-            use, 0 makes them in the calling thread when they are asked for, with all processors decoding.
-        worker_kind: "thread", or "process" for a transform that holds Python's lock.
-        prefetch: How many finished batches may wait, for each worker.
+        dataset: The videos, and the way in which their frames are delivered.
+        batch_size: The number of frames of a batch; the last one may have fewer, and so may the last one
+            before the size of the frames changes.
+        num_workers: The number of workers that make batches; "auto" takes one for each processor that this
+            process may use, 0 makes them in the calling thread when they are asked for, with all processors
+            decoding.
+        worker_kind: "thread", or "process" for a transform that holds the GIL.
+        prefetch: The number of finished batches that may wait, for each worker.
         drop_last: Leave out batches that have fewer frames than `batch_size`; but with `on_error="skip"` one
             that loses frames to damage still comes.
         order: "grouped" is file after file. "shuffled" shuffles pieces that can be decoded by themselves,
             from one keyframe to the next, among those of 64 files at a time, which are shuffled, too; each
-            epoch differently.
-        seed: Of the shuffling.
+            epoch is shuffled differently.
+        seed: The seed of the shuffling.
         pin_memory: Put batches into memory that a GPU can read by itself.
-        max_bytes: How much frames may take, as uint8, that are decoded and not finished or not delivered;
-            144 MiB for threads, 512 MiB of shared memory for processes when left out. One batch may
-            come on top of it. Workers can be at different places of one video only as far as this reaches.
-        multiprocessing_context: How processes are started: "fork", "forkserver" or "spawn".
-        rank: Of how many ranks this is which; `torch.distributed` knows, where it is initialised.
-        world_size: How many ranks share the frames; each frame is on exactly one of them. They have about the
-            same amount of work, but not the same number of batches.
-        others: Options of torch's own DataLoader are refused in words.
+        max_bytes: The size, as uint8, of the frames that may be decoded and not delivered; 144 MiB for
+            threads, 512 MiB of shared memory for processes when left out. One batch may come on top of it.
+            Workers can be at different places of one video only as far as this reaches.
+        multiprocessing_context: The way in which processes are started: "fork", "forkserver" or "spawn".
+        rank: The rank of this process; known where `torch.distributed` is initialised.
+        world_size: The number of ranks that share the frames; each frame is on exactly one of them. They have
+            about the same amount of work, but not the same number of batches.
+        others: Options of torch's own DataLoader; the error says what to use instead.
 
     Raises:
         TypeError: The dataset is not a `VideoCollectionDataset`, or an option does not exist.
@@ -125,23 +106,23 @@ class VideoCollectionDataLoader:
                 f"dataset must be a VideoCollectionDataset, not {type(dataset).__name__}: {dataset!r}; "
                 "for other datasets use torch.utils.data.DataLoader"
             )
-        refuse_torch_options(others)
+        _refuse_torch_options(others)
         self.dataset, self.drop_last = dataset, bool(drop_last)
         self.batch_size = positive_integer(batch_size, "batch_size")
         self.worker_kind: WorkerKind = one_of(worker_kind, get_args(WorkerKind), "worker_kind")
-        self.num_workers = num_cpus() if num_workers == "auto" else checked_workers(num_workers)
+        self.num_workers = num_cpus() if num_workers == "auto" else _checked_workers(num_workers)
         self.prefetch = positive_integer(prefetch, "prefetch")
         self.order: Order = one_of(order, get_args(Order), "order")
         self.seed = not_negative_integer(seed, "seed")
         self.max_bytes = positive_integer(
             _MAX_BYTES[self.worker_kind] if max_bytes is None else max_bytes, "max_bytes"
         )
-        self.pin_memory = can_pin(pin_memory)
+        self.pin_memory = _can_pin(pin_memory)
         methods = multiprocessing.get_all_start_methods()
         if multiprocessing_context is not None:
             one_of(multiprocessing_context, tuple(methods), "multiprocessing_context")
         self.multiprocessing_context = multiprocessing_context
-        self._rank = checked_rank(rank, world_size)
+        self._rank = _checked_rank(rank, world_size)
         self._epoch = self._start = 0
         self._position = {"epoch": 0, "batches": 0}
         self._progress = Progress()
@@ -155,14 +136,15 @@ class VideoCollectionDataLoader:
 
     @property
     def progress(self) -> Progress:
-        """What the workers of the newest loop have done, and where their time went."""
+        """The work that the workers of the newest loop have done, and the time that it took."""
         return self._progress
 
     def __len__(self) -> int:
-        """How many batches this rank has in the next epoch. Each file must have been opened once for that."""
+        """Return how many batches this rank has in the next epoch; each file has to be opened once for it."""
         recipe = self._recipe()
-        if recipe.world_size == 1:
-            return count_batches(self.dataset, recipe)
+        if recipe.world_size == 1:  # where the keyframes are does not matter
+            pieces = (Piece(None, range(0, n, recipe.step), size, 0) for n, size, _ in self._facts())
+            return sum(1 for _ in recipe.batches(pieces))
         with closing(self._plan(recipe, self._epoch)) as epoch:
             count = sum(1 for _ in epoch.batches())
         if epoch.error is not None:
@@ -182,20 +164,20 @@ class VideoCollectionDataLoader:
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """The next loop is this epoch. Without it, each loop is the one after the last."""
+        """Choose the epoch of the next loop. Without this, each loop is the one after the last."""
         if not_negative_integer(epoch, "epoch") != self._epoch:
             self._epoch, self._start = epoch, 0
             self._position = {"epoch": epoch, "batches": 0}
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the newest loop stands: what `load_state_dict` needs to go on after its last batch."""
+        """Return the place of the newest loop: `load_state_dict` continues after its last batch."""
         return {**self._position, **asdict(self._recipe()), "sources": self.dataset.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The next loop goes on where `state_dict` was called.
+        """Let the next loop continue where `state_dict` was called.
 
         Raises:
-            ValueError: The loader would make other batches than the one that was saved.
+            ValueError: The loader that was saved makes other batches than this one.
         """
         own = self.state_dict()
         wrong = [name for name in own if name not in self._position and state.get(name) != own[name]]
@@ -216,7 +198,7 @@ class VideoCollectionDataLoader:
                     del done
                     position["batches"] += 1
                     for loss in losses:
-                        self.dataset.trouble.of_frame(*loss)
+                        self.dataset.skipped_videos.add(*loss)
                     if batch["frame_indices"]:
                         yield batch
                     del batch
@@ -227,68 +209,123 @@ class VideoCollectionDataLoader:
             epoch.close()
 
     def _plan(self, recipe: Recipe, number: int) -> Epoch:
-        is_crew = self.worker_kind == "thread" and self.num_workers > 0
-        return self.dataset.epoch(
+        threads = 1 if self.num_workers else _all_threads()
+        return Epoch(
+            len(self.dataset.paths),
+            lambda which: self.dataset.file(which, threads),
             recipe,
             number,
             cuts=self.num_workers > 0,
-            ahead=2 * self.num_workers if is_crew else 0,
-            threads=1 if self.num_workers else _all_threads(),
+            ahead=2 * self.num_workers if self.worker_kind == "thread" else 0,
+            skipped=self.dataset.skipped_videos if self._is_tolerant else None,
         )
 
     def _made(self, epoch: Epoch, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
-        if self.num_workers == 0:
-            return self._in_this_thread(batches, progress)
-        if self.worker_kind == "thread":
-            return self._by_threads(epoch, batches, progress)
-        return self._by_processes(batches, progress)
-
-    def _in_this_thread(self, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
-        finisher = self.dataset.finisher(BatchMemory(), is_pinned=self.pin_memory)
-        return make_batches(batches, finisher, _all_threads(), progress=progress, **self._habits())
-
-    def _by_threads(self, epoch: Epoch, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
-        num_ahead = self.prefetch * self.num_workers
-        return Crew(
-            batches,
-            self.num_workers,
-            max_bytes=self.max_bytes,
-            num_ahead=num_ahead,
-            finisher=self.dataset.finisher(BatchMemory(num_ahead), is_pinned=self.pin_memory),
-            progress=progress,
-            help_plan=epoch.help,
-            end_plan=epoch.close,
-            **self._habits(),
-        ).results()
-
-    def _by_processes(self, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
-        first = next(batches, None)
-        if first is None:
-            return
-        factor = self.dataset.dtype.itemsize
-        ahead = (self.prefetch * self.num_workers + 1) * first.num_bytes
-        warn_of_shared_memory((self.max_bytes + ahead) * factor)
-        yield from process_batches(
-            chain([first], batches),
-            BatchReader(self.dataset.dtype, self.dataset.transform, **self._habits()),
-            self.num_workers,
-            progress=progress,
-            prefetch=self.prefetch,
-            max_bytes=self.max_bytes,
-            context=self.multiprocessing_context,
+        options = BatchOptions(
+            self.dataset.dtype,
+            self.dataset.transform,
+            num_kept=_KEPT_FILES[self.order],
+            is_tolerant=self._is_tolerant,
             is_pinned=self.pin_memory,
         )
+        if self.num_workers == 0:
+            return make_batches(batches, options, progress, _all_threads())
+        if self.worker_kind == "process":
+            return process_batches(
+                batches,
+                options,
+                progress,
+                self.num_workers,
+                prefetch=self.prefetch,
+                max_bytes=self.max_bytes,
+                context=self.multiprocessing_context,
+            )
+        return ThreadedBatches(
+            batches,
+            options,
+            progress,
+            self.num_workers,
+            max_bytes=self.max_bytes,
+            num_ahead=self.prefetch * self.num_workers,
+            opening=epoch.opening,
+            end_plan=epoch.close,
+        ).results()
 
-    def _habits(self) -> dict[str, Any]:
-        return {"num_kept": _KEPT_FILES[self.order], "is_tolerant": self.dataset.on_error == "skip"}
+    @property
+    def _is_tolerant(self) -> bool:
+        return self.dataset.on_error == "skip"
 
     def _recipe(self) -> Recipe:
-        rank, world_size = self._rank or distributed_rank()
+        rank, world_size = self._rank or _distributed_rank()
         return Recipe(
             self.batch_size, self.dataset.step, self.order, self.seed, rank, world_size, self.drop_last
         )
 
+    def _facts(self) -> Iterator[Facts]:
+        """Yield the facts of every file that can be opened: remembered ones, or learnt by several threads."""
+
+        def learn(number: int) -> Facts | None:
+            file = self.dataset.file(number)
+            try:
+                facts = file.facts()
+                file.close()
+            except BROKEN as error:
+                if not self._is_tolerant:
+                    raise
+                self.dataset.skipped_videos.add(file.name, error)
+                return None
+            return facts
+
+        with ThreadPoolExecutor(num_cpus()) as pool:
+            yield from filter(None, pool.map(learn, range(len(self.dataset.paths))))
+
 
 def _all_threads() -> int:
-    """Some more than processors, so that none is idle while the calling thread converts."""
-    return num_cpus() + 2 if num_cpus() > 1 else 1
+    """Return some more threads than processors: none is idle while the calling thread converts."""
+    return num_cpus() + 2 if num_cpus() > 1 and get_worker_info() is None else 1
+
+
+def _checked_workers(value: Any) -> int:
+    """Return the number of workers, where it is not "auto"."""
+    try:
+        return not_negative_integer(value, "num_workers")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error}, or 'auto'") from None
+
+
+def _can_pin(pin_memory: bool) -> bool:
+    """Return whether pinned memory is wanted and there is a GPU; warn where there is none."""
+    if pin_memory and not torch.cuda.is_available():
+        warnings.warn("pin_memory=True has no effect: there is no GPU here", RuntimeWarning, stacklevel=3)
+        return False
+    return bool(pin_memory)
+
+
+def _refuse_torch_options(options: dict[str, Any]) -> None:
+    """Raise TypeError for an option that does not exist, and for one of torch's that asks for something."""
+    allowed = signature(DataLoader).parameters
+    for name, value in options.items():
+        if name in allowed and value in (None, False):
+            continue
+        hint = _INSTEAD.get(name, "see help(VideoCollectionDataLoader) for those that exist")
+        raise TypeError(f"VideoCollectionDataLoader has no option {name}=: {hint}")
+
+
+def _checked_rank(rank: int | None, world_size: int | None) -> tuple[int, int] | None:
+    """Return the arguments, or None where `torch.distributed` decides."""
+    if (rank is None) != (world_size is None):
+        raise ValueError(f"rank={rank!r} and world_size={world_size!r} must be given together, or neither")
+    if rank is None or world_size is None:
+        return None
+    if not_negative_integer(rank, "rank") >= positive_integer(world_size, "world_size"):
+        raise ValueError(f"rank={rank} must be less than world_size={world_size}")
+    return rank, world_size
+
+
+def _distributed_rank() -> tuple[int, int]:
+    """Return the rank and the world size of `torch.distributed`; 0 and 1 where it is not initialised."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

@@ -1,25 +1,37 @@
-"""From the frames of many files to batches, and to the work of each worker. Pure: numbers, no videos."""
+"""The plan of an epoch: from the frames of many files to batches, and to the pieces that workers decode."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-Size = tuple[int, int]
-"""Height and width of a frame."""
+import numpy as np
+
+from ..base import new_rlock
+from .files import MediaFile, Size
+from .sources import BROKEN, SkippedVideos
+
+Order = Literal["grouped", "shuffled"]
+
+# A piece shall be worth handing over: at least about this many pixels are decoded for it.
+_LEAST_COST = 8_000_000
+# Pieces are shuffled among those of so many files, or of as many as have so many frames together.
+_WINDOW_FILES, _WINDOW_FRAMES = 64, 500_000
 
 
 class Piece(NamedTuple):
     """Frames of one file that one worker decodes in one go."""
 
     file: Any
-    """Whatever stands for the file."""
+    """The file, or anything that stands for it."""
     numbers: range
-    """Which of its frames."""
+    """Its frames."""
     size: Size
-    """How large they are when they come out."""
+    """Height and width of its frames as they are delivered."""
     cost: int
     """About how many pixels have to be decoded for them."""
 
@@ -28,18 +40,19 @@ class Part(NamedTuple):
     """The share of one piece in one batch."""
 
     piece: int
-    """Which piece, counted along the epoch."""
+    """The number of the piece, counted along the epoch."""
     file: Any
-    """Whatever stands for the file."""
+    """The file, or anything that stands for it."""
     numbers: range
-    """Which of its frames."""
+    """The frames."""
     row: int
     """The row of the batch that the first of them takes."""
-    is_late: int
-    """How many frames of its piece come before, in earlier batches."""
+    offset: int
+    """The number of frames of its piece that come before, in earlier batches."""
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True)
+class Batch:
     """Frames of one size that are delivered together."""
 
     number: int
@@ -47,16 +60,16 @@ class Batch(NamedTuple):
     size: Size
     """Height and width of its frames."""
     parts: tuple[Part, ...]
-    """What it is made of, row after row."""
+    """The parts that it is made of, row after row."""
 
-    @property
+    @cached_property
     def num_rows(self) -> int:
-        """How many frames it has."""
+        """The number of its frames."""
         return sum(len(part.numbers) for part in self.parts)
 
-    @property
+    @cached_property
     def num_bytes(self) -> int:
-        """What its frames take as uint8."""
+        """The size of its frames as uint8."""
         return self.num_rows * self.size[0] * self.size[1] * 3
 
 
@@ -64,7 +77,7 @@ Task = tuple[Batch, Part]
 
 
 def cut(num_frames: int, step: int, borders: Sequence[int], least: int) -> list[range]:
-    """Every `step`-th frame of a file, cut at borders that are at least so many frames apart.
+    """Cut every `step`-th frame of a file at borders that are at least `least` frames apart.
 
     >>> cut(10, 1, [0, 4, 5, 8], least=4)
     [range(0, 4), range(4, 8), range(8, 10)]
@@ -80,7 +93,7 @@ def cut(num_frames: int, step: int, borders: Sequence[int], least: int) -> list[
 
 
 def share(pieces: Iterable[Piece], rank: int, world_size: int) -> Iterator[Piece]:
-    """The pieces of one of many ranks: each goes to the one that had the least to do so far."""
+    """Yield the pieces of one of many ranks: each goes to the one that had the least to do so far."""
     costs = [0] * world_size
     for piece in pieces:
         lightest = costs.index(min(costs))
@@ -92,14 +105,14 @@ def share(pieces: Iterable[Piece], rank: int, world_size: int) -> Iterator[Piece
 def form_batches(
     pieces: Iterable[Piece], batch_size: int, *, drop_last: bool = False, by_size: bool = False
 ) -> Iterator[Batch]:
-    """Batches of frames of one size, in the order of the pieces.
+    """Yield batches of frames of one size, in the order of the pieces.
 
     Args:
         pieces: The frames.
-        batch_size: How many frames a batch has.
+        batch_size: The number of frames of a batch.
         drop_last: Leave out batches with fewer.
-        by_size: Frames of another size do not end a batch: those of each size are collected beside each
-            other. For pieces in random order.
+        by_size: Let batches of several sizes grow side by side, so that frames of another size do not end
+            one; for pieces in random order.
     """
     number = 0
     for size, parts in _full_and_rest(pieces, batch_size, by_size):
@@ -130,10 +143,10 @@ def _full_and_rest(
 
 
 def by_piece(batches: Iterable[Batch]) -> Iterator[list[Task]]:
-    """What is decoded in one go, in the order in which it is needed: the parts of a piece, in their batches.
+    """Yield the parts of one piece after the other, with their batches: a worker decodes them in one go.
 
-    Parts of a piece in batches that do not follow each other are apart: the one that waits for the batches in
-    between must not keep a worker from them.
+    Parts of a piece in batches that do not follow each other are apart, so that no worker has to wait with
+    one of them while it is needed for the batches in between.
     """
     tasks = ((batch, part) for batch in batches for part in batch.parts)
     for _, of_piece in groupby(tasks, key=lambda task: task[1].piece):
@@ -146,59 +159,152 @@ def by_piece(batches: Iterable[Batch]) -> Iterator[list[Task]]:
         yield together
 
 
-def by_batch(batches: Iterable[Batch], max_bytes: int, max_batches: int = 1_000_000) -> Iterator[list[Batch]]:
-    """Batches for workers that cannot share one: cut where little has to be decoded twice.
+@dataclass(frozen=True)
+class Recipe:
+    """The settings that decide which frames are in which batch."""
 
-    A batch that begins late in a piece makes its worker decode what comes before it; that is accepted where
-    it is small beside what the worker did since the last cut, and where the frames would become too many.
-    """
-    together: list[Batch] = []
-    rows = num_bytes = 0
-    for batch in batches:
-        is_cheap = 8 * batch.parts[0].is_late <= rows
-        is_full = len(together) >= max_batches or num_bytes + batch.num_bytes > max_bytes
-        if together and (is_cheap or is_full):
-            yield together
-            together, rows, num_bytes = [], 0, 0
-        together.append(batch)
-        rows, num_bytes = rows + batch.num_rows, num_bytes + batch.num_bytes
-    if together:
-        yield together
+    batch_size: int
+    step: int = 1
+    order: Order = "grouped"
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+    drop_last: bool = False
+
+    @property
+    def is_shuffled(self) -> bool:
+        """The pieces come in random order."""
+        return self.order == "shuffled"
+
+    def batches(self, pieces: Iterable[Piece]) -> Iterator[Batch]:
+        """Yield the batches that these pieces make."""
+        return form_batches(pieces, self.batch_size, drop_last=self.drop_last, by_size=self.is_shuffled)
 
 
-def in_turns(runs: Iterable[list[Batch]], num_workers: int, max_bytes: int = 2**62) -> Iterator[Batch | None]:
-    """A sequence whose k-th item is for worker k modulo `num_workers`; None where that one shall do nothing.
-
-    Each worker goes through its run, and then takes the next. One that would get too far ahead pauses.
-
-    >>> runs = [[Batch(number, (1, 1), ()) for number in run] for run in ([0, 1, 2], [3], [4])]
-    >>> [batch and batch.number for batch in in_turns(runs, 2)]
-    [0, 3, 1, 4, 2, None]
+class Epoch:
+    """The plan of one epoch. It is made while it is followed: the next few files may be opened ahead of it.
 
     Args:
-        runs: Batches that one worker makes, one after the other.
-        num_workers: How many workers there are.
-        max_bytes: How much may wait for batches that come before it.
+        num_files: The number of files.
+        make_file: Makes a file of its number, not opened yet.
+        recipe: The settings that decide about the batches.
+        number: The number of the epoch: each is shuffled differently.
+        cuts: Cut files into pieces at their keyframes, for more than one worker.
+        ahead: The number of files that may be open before they are needed.
+        skipped: Notes the files that cannot be opened; None if they are an error.
     """
-    source = iter(runs)
-    own: list[deque[Batch]] = [deque() for _ in range(num_workers)]
-    waiting: dict[int, int] = {}
-    next_one: int | None = None
-    while True:
-        turn: list[Batch | None] = []
-        for run in own:
-            if not run:
-                run.extend(next(source, ()))
-            if run and next_one is None:
-                next_one = run[0].number
-            is_next = bool(run) and run[0].number == next_one
-            has_room = bool(run) and sum(waiting.values()) + run[0].num_bytes <= max_bytes
-            turn.append(run.popleft() if is_next or has_room else None)
-            if (batch := turn[-1]) is not None:
-                waiting[batch.number] = batch.num_bytes
-            while next_one in waiting:
-                del waiting[next_one]
-                next_one += 1
-        if not any(turn) and not any(own):
-            return
-        yield from turn
+
+    def __init__(
+        self,
+        num_files: int,
+        make_file: Callable[[int], MediaFile],
+        recipe: Recipe,
+        number: int,
+        *,
+        cuts: bool,
+        ahead: int,
+        skipped: SkippedVideos | None,
+    ):
+        self._make_file, self._ahead, self._skipped = make_file, ahead, skipped
+        self._recipe, self._cuts = recipe, cuts or recipe.is_shuffled or recipe.world_size > 1
+        self._random = np.random.default_rng([recipe.seed, number])
+        order = self._random.permutation(num_files) if recipe.is_shuffled else np.arange(num_files)
+        self._order: list[int] = order.tolist()
+        self._lock = new_rlock()  # closing may come from the garbage collector, in the middle of anything
+        self._begun = self._taken = 0
+        self._opened: dict[int, Future[MediaFile | None]] = {}
+        self.error: Exception | None = None
+        """The reason why the plan ends early."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the batches of this rank; afterwards, look for an error."""
+        return self._recipe.batches(share(self._pieces(), self._recipe.rank, self._recipe.world_size))
+
+    def opening(self) -> Callable[[], None] | None:
+        """Return a job for an idle worker that opens one of the next files; None if it is not time yet."""
+        with self._lock:
+            place = self._begun
+            if place >= min(self._taken + self._ahead, len(self._order)):
+                return None
+            self._begun += 1
+            number, result = self._order[place], Future[MediaFile | None]()
+            self._opened[place] = result
+        return lambda: self._open(number, result)
+
+    def close(self) -> None:
+        """End the plan, and close the files that it did not come to."""
+        with self._lock:
+            opened, self._opened, self._begun = list(self._opened.values()), {}, len(self._order)
+            self._order = []
+        for result in opened:
+            if result.done() and result.exception() is None and (file := result.result()) is not None:
+                file.close()
+
+    def _pieces(self) -> Iterator[Piece]:
+        try:
+            for window in self._windows():
+                pieces = [piece for file in window for piece in self._cut(file)]
+                if self._recipe.is_shuffled:
+                    pieces = [pieces[which] for which in self._random.permutation(len(pieces))]
+                yield from pieces
+        except BROKEN as error:
+            self.error = error
+
+    def _windows(self) -> Iterator[list[MediaFile]]:
+        """Yield the files whose pieces may change places."""
+        most = _WINDOW_FILES if self._recipe.is_shuffled else 1
+        window: list[MediaFile] = []
+        for file in self._files():
+            window.append(file)
+            if len(window) >= most or sum(each.facts().num_frames for each in window) >= _WINDOW_FRAMES:
+                yield window
+                window = []
+        if window:
+            yield window
+
+    def _files(self) -> Iterator[MediaFile]:
+        while True:
+            with self._lock:
+                place, self._taken = self._taken, self._taken + 1
+                own = self.opening() if self._begun == place else None
+                result = self._opened.pop(place, None)
+            if result is None:  # there are no more, or the plan was closed
+                return
+            if own is not None:
+                own()
+            if (file := result.result()) is not None:
+                yield file
+
+    def _open(self, number: int, result: Future[MediaFile | None]) -> None:
+        """Learn of a file what the plan will ask; None stands for one that is left out."""
+        try:
+            result.set_result(self._checked(self._make_file(number)))
+        except BaseException as error:
+            result.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _checked(self, file: MediaFile) -> MediaFile | None:
+        try:
+            if self._is_worth_cutting(file):
+                file.open()
+            if self._recipe.is_shuffled:
+                file.close()  # it may be long until its turn
+        except BROKEN as error:
+            if self._skipped is None:
+                raise
+            self._skipped.add(file.name, error)
+            return None
+        return file
+
+    def _is_worth_cutting(self, file: MediaFile) -> bool:
+        facts = file.facts()
+        is_long = facts.num_frames * facts.pixels > 2 * _LEAST_COST
+        return self._cuts and (is_long or self._recipe.is_shuffled)
+
+    def _cut(self, file: MediaFile) -> list[Piece]:
+        num_frames, size, pixels = file.facts()
+        borders = file.borders() if self._is_worth_cutting(file) else []
+        least = 1 if self._recipe.is_shuffled else _LEAST_COST // pixels
+        runs = cut(num_frames, self._recipe.step, borders, least)
+        return [Piece(file, run, size, (run[-1] + 1 - run[0]) * pixels) for run in runs]

@@ -1,4 +1,4 @@
-"""Worker processes, by torch's own DataLoader: for transforms that hold Python's lock."""
+"""Worker processes, by torch's own DataLoader: for transforms that hold the GIL."""
 
 from __future__ import annotations
 
@@ -11,50 +11,42 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
 
 from ..read import SharedMemory
-from .batches import Done, Finisher, PartReader, make_batch, note_batch
-from .plan import Batch, by_batch, in_turns
-from .progress import Progress
-
-if TYPE_CHECKING:
-    import torch
+from .batches import BatchOptions, Done, PartReader, Progress, make_batch, note_batch
+from .plan import Batch
 
 _SHARED_MEMORY = "/dev/shm"
-# So many batches in a row for one worker, at most: each that waits for others takes an open file.
+# The longest run of batches for one worker: each that waits for others takes an open file.
 _MAX_RUN = 32
 _CHILD_ENDED: int | None = getattr(signal, "SIGCHLD", None)
 Answer = tuple[int, Done | Exception] | None
 
 
 class BatchReader:
-    """A map-style dataset whose indices are plans of batches; in each worker it keeps files open.
+    """A map-style dataset whose indices are plans of batches; in each worker it keeps files open."""
 
-    Args:
-        dtype: The type of the tensors.
-        transform: Applied to whole batches.
-        num_kept: How many files stay open.
-        is_tolerant: Frames that cannot be read are left out.
-    """
-
-    def __init__(self, dtype: torch.dtype, transform: Any, num_kept: int, *, is_tolerant: bool):
-        self._settings = dtype, transform, num_kept, is_tolerant
-        self._tools: tuple[PartReader, Finisher] | None = None
+    def __init__(self, options: BatchOptions):
+        self._options = options
+        self._reader: PartReader | None = None
 
     def __getitem__(self, plan: Batch | None) -> Answer:
         if plan is None:
             return None
-        if self._tools is None:
-            dtype, transform, num_kept, is_tolerant = self._settings
-            reader = PartReader(num_kept, lambda: None, is_tolerant=is_tolerant)
-            self._tools = reader, Finisher(dtype, transform, SharedMemory(), is_pinned=False)
+        self._reader = self._reader or PartReader(self._options)
         try:
-            done = make_batch(plan, *self._tools, threads=1)
-            if self._settings[1] is not None:
+            done = make_batch(plan, self._reader, self._options, SharedMemory())
+            if self._options.transform is not None:
                 _check_portable(done.delivered["frames"])
             return plan.number, done
         except Exception as error:
@@ -63,40 +55,41 @@ class BatchReader:
 
 def process_batches(
     batches: Iterator[Batch],
-    reader: BatchReader,
+    options: BatchOptions,
+    progress: Progress,
     num_workers: int,
     *,
-    progress: Progress,
     prefetch: int,
     max_bytes: int,
     context: str | None,
-    is_pinned: bool,
 ) -> Generator[Done]:
-    """The batches in order; each worker makes some that follow each other, so that little is decoded twice.
+    """Yield the batches in order; each worker makes runs of them, so that little is decoded twice.
 
     Args:
         batches: The plan.
-        reader: What the workers do.
-        num_workers: How many there are.
-        progress: Is told what the workers have done.
-        prefetch: How many batches each works ahead.
-        max_bytes: How much uint8 frames may wait for those before them.
-        context: How processes are started: "fork", "forkserver" or "spawn".
-        is_pinned: torch puts the tensors into memory that a GPU can read by itself.
+        options: The ways in which batches are made.
+        progress: Counts the frames that arrive.
+        num_workers: The number of processes.
+        prefetch: The number of batches that each worker makes ahead.
+        max_bytes: The size of the uint8 frames that may wait for those before them.
+        context: The way in which processes are started: "fork", "forkserver" or "spawn".
     """
-    import torch
-    from torch.utils.data import DataLoader
-
+    first = next(batches, None)
+    if first is None:
+        return
+    num_bytes = max_bytes + (prefetch * num_workers + 1) * first.num_bytes
+    _warn_of_shared_memory(num_bytes * options.dtype.itemsize)
+    batches = chain([first], batches)
     turns = in_turns(by_batch(batches, max_bytes // num_workers, _MAX_RUN), num_workers, max_bytes)
     loader: Any = DataLoader(
-        reader,  # type: ignore[arg-type]
+        BatchReader(replace(options, is_pinned=False)),  # type: ignore[arg-type]
         batch_size=None,
         sampler=turns,
         num_workers=num_workers,
         prefetch_factor=prefetch,
         collate_fn=_as_it_is,
         multiprocessing_context=context,
-        pin_memory=is_pinned,
+        pin_memory=options.is_pinned,
         generator=torch.Generator(),  # else the global one would be used, and changed
     )
     answers: Any = None
@@ -110,12 +103,70 @@ def process_batches(
                 answers._shutdown_workers()
 
 
+def by_batch(batches: Iterable[Batch], max_bytes: int, max_batches: int = 1_000_000) -> Iterator[list[Batch]]:
+    """Yield runs of batches for workers that cannot share one: cut where little has to be decoded twice.
+
+    A batch that begins late in a piece makes its worker decode the frames before it; that is accepted where
+    they are few beside those of the last run, and where a longer run would be too large.
+    """
+    together: list[Batch] = []
+    rows = num_bytes = 0
+    for batch in batches:
+        is_cheap = 8 * batch.parts[0].offset <= rows
+        is_full = len(together) >= max_batches or num_bytes + batch.num_bytes > max_bytes
+        if together and (is_cheap or is_full):
+            yield together
+            together, rows, num_bytes = [], 0, 0
+        together.append(batch)
+        rows, num_bytes = rows + batch.num_rows, num_bytes + batch.num_bytes
+    if together:
+        yield together
+
+
+def in_turns(runs: Iterable[list[Batch]], num_workers: int, max_bytes: int = 2**62) -> Iterator[Batch | None]:
+    """Yield items of which the k-th is for worker k modulo `num_workers`; None lets that worker pause.
+
+    Each worker goes through its run, and then takes the next. One that would get too far ahead pauses.
+
+    >>> runs = [[Batch(number, (1, 1), ()) for number in run] for run in ([0, 1, 2], [3], [4])]
+    >>> [batch and batch.number for batch in in_turns(runs, 2)]
+    [0, 3, 1, 4, 2, None]
+
+    Args:
+        runs: Batches that one worker makes, one after the other.
+        num_workers: The number of workers.
+        max_bytes: The size of the frames that may wait for batches that come before them.
+    """
+    source = iter(runs)
+    own: list[deque[Batch]] = [deque() for _ in range(num_workers)]
+    waiting: dict[int, int] = {}
+    next_one: int | None = None
+    while True:
+        turn: list[Batch | None] = []
+        for run in own:
+            if not run:
+                run.extend(next(source, ()))
+            if run and next_one is None:
+                next_one = run[0].number
+            is_next = bool(run) and run[0].number == next_one
+            has_room = bool(run) and sum(waiting.values()) + run[0].num_bytes <= max_bytes
+            turn.append(run.popleft() if is_next or has_room else None)
+            if (batch := turn[-1]) is not None:
+                waiting[batch.number] = batch.num_bytes
+            while next_one in waiting:
+                del waiting[next_one]
+                next_one += 1
+        if not any(turn) and not any(own):
+            return
+        yield from turn
+
+
 @contextmanager
 def _held(number: int | None) -> Iterator[None]:
-    """The signal waits.
+    """Hold a signal back.
 
-    While processes start, Python's fork hooks lose a Ctrl-C, or torch those that it has begun; and while they
-    are ended, torch's handler would complain of a dead one in the midst of clearing up.
+    While processes start, a Ctrl-C gets lost in Python's fork hooks, or makes torch lose those that it has
+    started; and while they are ended, torch's handler would complain of a dead one during the clean-up.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(number) if number and is_main and not sys.is_finalizing() else None
@@ -133,7 +184,7 @@ def _held(number: int | None) -> Iterator[None]:
 
 
 def _received(answers: Iterator[Answer]) -> Iterator[Answer]:
-    """What arrives; where a worker dies while it hands something over, torch says nothing that would help."""
+    """Yield the answers; where a worker dies while it hands one over, say so: torch does not."""
     try:
         yield from answers
     except (EOFError, ConnectionError, FileNotFoundError) as error:
@@ -163,7 +214,7 @@ def _in_order(answers: Iterator[Answer], progress: Progress) -> Generator[Done]:
 
 
 def check_transform(transform: Any, context: str | None) -> None:
-    """Raises ValueError where a worker process would not find the transform."""
+    """Raise ValueError where a worker process would not find the transform."""
     # Asked without allow_none, it would be fixed for the whole program.
     method = context or multiprocessing.get_start_method(allow_none=True)
     method = method or multiprocessing.get_all_start_methods()[0]
@@ -186,8 +237,8 @@ def _is_interactive(transform: Any) -> bool:
     return module == "__main__" and not hasattr(sys.modules["__main__"], "__file__")
 
 
-def warn_of_shared_memory(num_bytes: int) -> None:
-    """Warns where so much does not fit into the memory that processes share."""
+def _warn_of_shared_memory(num_bytes: int) -> None:
+    """Warn where this much does not fit into the memory that processes share."""
     if not os.path.isdir(_SHARED_MEMORY):
         return
     free = shutil.disk_usage(_SHARED_MEMORY).free
@@ -210,7 +261,7 @@ class _Probe(pickle.Pickler):
     """Pickles everything but the contents of tensors, which go another way."""
 
     def persistent_id(self, obj: Any) -> str | None:
-        """Tensors are only looked at."""
+        """Look at tensors only."""
         import torch
 
         if not isinstance(obj, torch.Tensor):
@@ -221,18 +272,18 @@ class _Probe(pickle.Pickler):
 
 
 def _check_portable(result: Any) -> None:
-    """Raises ValueError where a result could not be sent: torch would lose it, and wait for ever."""
+    """Raise ValueError where a result could not be sent: torch would lose it, and wait for ever."""
     try:
         _Probe(io.BytesIO()).dump(result)
     except Exception as error:
         raise ValueError(
-            f"what the transform returned, {type(result).__name__}, cannot go to another process: {error}; "
+            f"the result of the transform, {type(result).__name__}, cannot go to another process: {error}; "
             "return tensors or plain values, or use worker_kind='thread'"
         ) from error
 
 
 def _portable(error: Exception) -> Any:
-    """The error itself, if it can be sent, else its words; it arrives with the traceback as its cause."""
+    """Return an error that can be sent, with the same text; it arrives with the traceback as its cause."""
     trace = error.__traceback__
     try:
         pickle.loads(pickle.dumps(error))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvio_lab.load.plan import Batch, Part, Piece, by_batch, by_piece, cut, form_batches, in_turns, share
+from pvio_lab.load.plan import Batch, Part, Piece, by_piece, cut, form_batches, share
+from pvio_lab.load.processes import by_batch, in_turns
 
 SIZES = [(2, 3), (4, 5)]
 PIECES = st.lists(
@@ -141,5 +142,5 @@ def test_ranks_share_everything_evenly(pieces, world_size):
 def test_parts_say_how_much_of_their_piece_came_before(batch_size, expected):
     pieces = [Piece("a", range(3), (1, 1), 3), Piece("b", range(1), (1, 1), 1)]
     parts = [part for batch in form_batches(pieces, batch_size) for part in batch.parts]
-    assert [part.is_late for part in parts] == expected[: len(parts)]
+    assert [part.offset for part in parts] == expected[: len(parts)]
     assert isinstance(parts[0], Part)
