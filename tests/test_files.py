@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from pvio_lab import VideoWriter
-from pvio_lab.base import LockFile, Partial, Target, clear_partials, partials, write_whole
-from pvio_lab.base.files import _pass_on
+from pvio_lab.base import LockFile, Partial, Target, clear_partials, files, write_whole
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the names and links of POSIX")
@@ -91,7 +90,7 @@ def test_what_is_forgotten_is_discarded(tmp_path):
 
 
 def test_what_is_open_when_python_ends_is_discarded(tmp_path):
-    code = "import sys; from pvio_lab.base.files import Target; kept = Target(sys.argv[1])"
+    code = "import sys; from pvio_lab.base import Target; kept = Target(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, tmp_path / "a.mp4"], check=True)
     assert names_in(tmp_path) == []
 
@@ -294,7 +293,7 @@ def test_one_group_may_not_read_what_is_meant_for_another(tmp_path, monkeypatch,
     own = (tmp_path / "new").stat()
     old = os.stat_result([0o100664, *own[1:5], own.st_gid + (not is_same_group), *own[6:]])
     monkeypatch.setattr(os, "chown", refuse)
-    _pass_on(old, tmp_path / "new")
+    files._pass_on(old, tmp_path / "new")
     assert (tmp_path / "new").stat().st_mode & 0o777 == mode
 
 
@@ -339,21 +338,21 @@ def test_only_what_is_left_of_this_file_is_removed(tmp_path):
 
 @needs_posix
 def test_a_file_that_is_about_to_be_locked_is_not_lost(tmp_path, monkeypatch):
-    real, files = partials.try_lock, []
+    real, seen = files.try_lock, []
 
     def late(lock):
-        files.append(names_in(tmp_path))
-        if len(files) < 3:
-            monkeypatch.setattr(partials, "try_lock", real)
+        seen.append(names_in(tmp_path))
+        if len(seen) < 3:
+            monkeypatch.setattr(files, "try_lock", real)
             clear_partials(tmp_path, "a.mp4")  # by somebody else, at the worst moment
-            monkeypatch.setattr(partials, "try_lock", late)
+            monkeypatch.setattr(files, "try_lock", late)
         return real(lock)
 
-    monkeypatch.setattr(partials, "try_lock", late)
+    monkeypatch.setattr(files, "try_lock", late)
     with Target(tmp_path / "a.mp4") as target:
         assert target.partial.exists()
         target.commit()
-    assert len(files) == len(set(map(str, files))) == 3
+    assert len(seen) == len(set(map(str, seen))) == 3
     assert names_in(tmp_path) == ["a.mp4"]
 
 

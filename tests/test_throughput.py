@@ -13,6 +13,7 @@ from optional import needs
 from truth_frames import SAMPLES, true_frames
 
 from pvio_lab import show
+from pvio_lab.base import ChildError
 from pvio_lab.errors import OpenError
 from pvio_lab.measure import (
     PEERS,
@@ -22,7 +23,6 @@ from pvio_lab.measure import (
     throughput,
     throughput_steps,
 )
-from pvio_lab.measure.child import Child, ChildError
 from pvio_lab.measure.throughput import run_steps
 
 CLIP = str(SAMPLES / "gop2.mp4")
@@ -226,6 +226,14 @@ def test_a_reader_that_crashes_or_raises_does_no_harm(tmp_path, monkeypatch):
     assert errors["pvio_lab", "all cores"] is None
 
 
+def test_a_reader_that_hangs_is_left_out(monkeypatch, tmp_path):
+    (tmp_path / "decord.py").write_text("import time\ntime.sleep(600)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("pvio_lab.base.children.STARTUP_SECONDS", 0.5)
+    report = measure_throughput(CLIP, readers=["decord"], seconds=0.02, progress=False)
+    assert report.missing == {"decord": "stopped: it took longer than 0.5 s"}
+
+
 def test_a_reader_that_cannot_be_imported_says_why_in_a_line(tmp_path, monkeypatch):
     (tmp_path / "decord.py").write_text("raise RuntimeError('no FFmpeg\\nand much more')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -233,19 +241,6 @@ def test_a_reader_that_cannot_be_imported_says_why_in_a_line(tmp_path, monkeypat
     assert report.missing == {"decord": "RuntimeError: no FFmpeg"}
     assert "left out: decord: RuntimeError: no FFmpeg" in repr(report)
     assert len(report) == 0
-
-
-@posix_only
-def test_a_reader_that_hangs_is_stopped(monkeypatch, tmp_path):
-    (tmp_path / "decord.py").write_text("import time\ntime.sleep(600)")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("pvio_lab.measure.child.STARTUP_SECONDS", 0.5)
-    child = Child("decord", 1)
-    with pytest.raises(ChildError, match=r"longer than 0\.5 s"):
-        child.version()
-    with pytest.raises(ChildError, match="has ended"):
-        child.run(None)
-    child.close()
 
 
 @posix_only

@@ -22,16 +22,16 @@ KINDS = ("thread", "process")
 
 @dataclass(frozen=True)
 class Command:
-    """One command."""
+    """A command."""
 
     help: str
-    """What it does, in a line."""
+    """Its purpose in one line."""
     add_arguments: Callable[[ArgumentParser], Any]
-    """Tells the parser what it takes."""
+    """Adds its arguments to the parser."""
     run: Callable[[Namespace], Any]
-    """Does it; the report has a repr, and `to_dicts()`."""
+    """Runs it; the report has a repr, and `to_dicts()`."""
     is_good: Callable[[Any], bool] = lambda report: True
-    """Whether the report calls for the exit code 0."""
+    """Returns True if the report calls for the exit code 0."""
 
 
 def _throughput_arguments(parser: ArgumentParser) -> None:
@@ -96,8 +96,7 @@ def _workers_arguments(parser: ArgumentParser) -> None:
 
 def _workers(given: Namespace) -> Any:
     from ..load import VideoCollectionDataset
-    from .suggest import suggest_workers
-    from .workers import compare_workers
+    from .workers import compare_workers, suggest_workers
 
     dataset = VideoCollectionDataset(given.files, width=given.width, height=given.height)
     if given.suggest:
@@ -174,7 +173,7 @@ exit codes: 0 all right, 1 something is wrong with a file or the installation, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command, prints its report, and returns the exit code."""
+    """Run a command, print its report, and return the exit code."""
     given = _parser().parse_args(_with_default(list(sys.argv[1:] if arguments is None else arguments)))
     command = COMMANDS[given.command]
     try:
@@ -198,14 +197,14 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
-        part = commands.add_parser(name, help=command.help, description=f"Tells {command.help}.")
+        part = commands.add_parser(name, help=command.help, description=f"Report {command.help}.")
         command.add_arguments(part)
         part.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 
 def _with_default(arguments: list[str]) -> list[str]:
-    """['clip.mp4'] -> ['throughput', 'clip.mp4']; without anything, the help."""
+    """Add the default command: ['clip.mp4'] -> ['throughput', 'clip.mp4']; [] -> ['--help']."""
     if not arguments:
         return ["--help"]
     is_named = arguments[0] in COMMANDS or arguments[0] in ("-h", "--help")

@@ -1,4 +1,4 @@
-"""`profile_reads`: where the time goes when frames are read one by one."""
+"""`profile_reads`: the time of each phase when frames are read one by one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import show
+from ..base import Drawn, text_table
 from ..read import (
     Converter,
     Fetching,
@@ -29,23 +30,22 @@ from ..read import (
     public_name,
 )
 from .pieces import Pattern
-from .reports import text_table
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the advice rests on."""
+    """The facts that the advice is based on."""
 
     num_frames: int
     """How many frames were returned."""
     open_share: float
-    """Which part of the whole time opening took."""
+    """The share of opening in the whole time."""
     pixels_share: float
-    """Which part of the time for reading went into converting and copying."""
+    """The share of converting and copying in the time for reading."""
     decoded_per_frame: float
     """How many frames were decoded for each one returned."""
     batch_per_frame: float
-    """How many would be, if all were asked for in one call."""
+    """How many would be decoded if all were requested in one call."""
     spacing: int
     """The largest distance between two keyframes, in frames."""
     is_in_order: bool
@@ -57,7 +57,7 @@ class Facts:
 
     @property
     def decoded(self) -> str:
-        """In words, how much was decoded."""
+        """The amount of decoding in words."""
         return f"{self.decoded_per_frame:.0f} frames decoded for each one returned"
 
 
@@ -118,7 +118,7 @@ _RULES: tuple[Rule, ...] = (
 
 
 def advise(facts: Facts) -> str:
-    """What to do about it.
+    """Return the most useful change in a sentence.
 
     >>> advise(Facts(60, 0.1, 0.2, decoded_per_frame=118, batch_per_frame=90, spacing=250, is_in_order=False))
     'GOP 250: 118 frames decoded for each one returned; re-encode with gop=10.'
@@ -131,16 +131,16 @@ def _frames(count: int) -> str:
 
 
 PHASES = ("open", "seek", "decode", "convert", "copy")
-# So many frames tell how long more would take, and so many are enough.
+# A few frames show how long more would take; many are enough.
 _FEW, _MANY = 4, 64
 
 
 @dataclass(frozen=True)
-class ReadProfile:
-    """Where the time went; seconds are those of one thread."""
+class ReadProfile(Drawn):
+    """The time of each phase; seconds are those of one thread."""
 
     source: str
-    """What was read."""
+    """The video or directory that was read."""
     num_frames: int
     """How many frames were returned."""
     open_seconds: float
@@ -148,7 +148,7 @@ class ReadProfile:
     seek_seconds: float
     """Getting to the places where decoding can begin."""
     decode_seconds: float
-    """Decoding, also of the frames on the way to those asked for."""
+    """Decoding, including the frames before the ones asked for."""
     convert_seconds: float
     """Turning decoded frames into RGB."""
     copy_seconds: float
@@ -158,11 +158,13 @@ class ReadProfile:
     frames_decoded: int
     """How many frames had to be decoded."""
     keyframe_spacing_median: float
-    """How many frames there are from one keyframe to the next, as a rule."""
+    """The usual number of frames from one keyframe to the next."""
     keyframe_spacing_max: int
-    """How many there are at most."""
+    """The largest number of frames from one keyframe to the next."""
     advice: str
-    """What to do about it."""
+    """The most useful change."""
+
+    drawn_as = "read_profile"
 
     @property
     def phases(self) -> dict[str, float]:
@@ -179,7 +181,7 @@ class ReadProfile:
         return [asdict(self) | {"decoded_per_frame": self.decoded_per_frame}]
 
     def plot(self) -> Any:
-        """The phases as one bar."""
+        """Draw the phases as one bar."""
         return show.plot("read_profile", self)
 
     def __repr__(self) -> str:
@@ -187,14 +189,11 @@ class ReadProfile:
         table = text_table(("phase", "seconds", "ms a frame", "share"), phase_cells(self), right=(1, 2, 3))
         return "\n".join([head, table, keyframes_text(self), self.advice])
 
-    def _repr_html_(self) -> str:
-        return show.html("read_profile", self)
-
 
 def profile_reads(
     source: str | PathLike[str], indices: Any, *, fetching: Fetching | None = None
 ) -> ReadProfile:
-    """Reads frames one by one, in the order given, in one thread, and tells where the time goes.
+    """Read frames one by one, in the order given, in one thread, and show where the time goes.
 
     It does what `reader[i]` does in a new reader that remembers no frames.
 
@@ -221,7 +220,7 @@ def profile_reads(
 def profile_pattern(
     source: str | PathLike[str], pattern: Pattern, *, seconds: float = 1.0, fetching: Fetching | None = None
 ) -> ReadProfile:
-    """Profiles as many frames as can be read in about this time: in order ("sequential"), or anywhere.
+    """Profile as many frames as can be read in about this time: in order ("sequential"), or anywhere.
 
     >>> profile_pattern("data_samples/gop2.mp4", "random", seconds=0.1).num_frames <= 64
     True
@@ -244,13 +243,13 @@ class Clock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """What is done meanwhile belongs to this phase."""
+        """Count the time of the block towards this phase."""
         begin = time.perf_counter()
         yield
         self.seconds[name] += time.perf_counter() - begin
 
     def fields(self) -> dict[str, float]:
-        """The fields of a profile."""
+        """Return the fields of a profile."""
         total = time.perf_counter() - self._begin
         return {f"{name}_seconds": value for name, value in self.seconds.items()} | {"total_seconds": total}
 
@@ -282,7 +281,7 @@ def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching
 
 
 def _read_one_by_one(opened: Opened, numbers: Iterable[int], clock: Clock) -> None:
-    """What a reader does for `reader[i]`, with a clock beside it."""
+    """Do what a reader does for `reader[i]`, with a clock beside it."""
     engine, total = opened.engine, len(opened.index)
     converter = Converter(displayed_size(opened.first), Turn.of(opened.first))
     seeking = engine.seek_seconds
@@ -300,7 +299,7 @@ def _read_one_by_one(opened: Opened, numbers: Iterable[int], clock: Clock) -> No
 
 
 def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
-    """Pillow decodes and converts in one go."""
+    """Profile images, which Pillow decodes and converts in one step."""
     clock = Clock()
     with clock.phase("open"):
         images = open_video(source)
@@ -356,7 +355,7 @@ def _pixels_share(fields: dict[str, float]) -> float:
 
 
 def phase_cells(profile: ReadProfile) -> list[tuple[str, ...]]:
-    """The rows of a table: phase, seconds, milliseconds a frame, share."""
+    """Return the rows of a table: phase, seconds, milliseconds per frame, share."""
     whole = profile.phases | {"total": profile.total_seconds}
     return [
         (
@@ -370,7 +369,7 @@ def phase_cells(profile: ReadProfile) -> list[tuple[str, ...]]:
 
 
 def keyframes_text(profile: ReadProfile) -> str:
-    """How dense the keyframes are, and what came of it."""
+    """Return in words how dense the keyframes are, and how much had to be decoded."""
     usual, most = profile.keyframe_spacing_median, profile.keyframe_spacing_max
     spacing = "every frame is a keyframe" if most == 1 else f"keyframes are {usual:g} apart, at most {most}"
     return (
