@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def interrupts():
-    """Let SIGINT interrupt this process and those it starts, whatever the shell has told it."""
+    """Let SIGINT interrupt this process and those it starts, even if the shell had it ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

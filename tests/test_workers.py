@@ -19,7 +19,7 @@ from pvio_lab.measure.workers import first_settings, hold_tournament, run_steps,
 
 
 class FakeLoader:
-    """Batches of 10 frames at a known rate, told by a clock of its own."""
+    """Batches of 10 frames at a known rate, by a clock of its own."""
 
     clock = 0.0
 

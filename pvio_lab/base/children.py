@@ -1,7 +1,7 @@
-"""Child processes that answer questions, so that whatever crashes or hangs, does so there.
+"""Child processes that answer questions, so that a crash or a hang stays there.
 
-`Child` runs this module as a program, which imports what it is told to and answers one JSON line with
-another. That works from notebooks and scripts on every platform.
+`Child` runs this module as a program, which imports a service and answers one JSON line with another. That
+works from notebooks and scripts on every platform.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from importlib import import_module
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryFile
-from types import TracebackType
 from typing import IO, Any
 
 from ..errors import printable
@@ -42,11 +41,11 @@ class Child:
     It leads a group of processes, which ends with it; and it ends with this process.
 
     Args:
-        service: The function that makes the answers, as "module:function". It is called over there with
+        service: The function that makes the answers, as "module:function". It is called there with
             `arguments`, and returns a greeting and a function that turns a question into an answer.
         arguments: All that JSON can say.
-        name: What messages call it.
-        folder: Where its temporary files go.
+        name: Its name in messages.
+        folder: The place of its temporary files.
     """
 
     def __init__(self, service: str, *arguments: Any, name: str = "its process", folder: Path | None = None):
@@ -99,7 +98,7 @@ class Child:
             meanwhile: Called now and then until the answer is there.
 
         Raises:
-            ChildError: It raises an exception and lives on, or has crashed, or took too long and was ended.
+            ChildError: It raised an exception and lives on, or has crashed, or took too long and was ended.
         """
         self.greeting()
         with suppress(OSError, ValueError):  # a process that has ended does not answer, either
@@ -130,9 +129,7 @@ class Child:
     def __enter__(self) -> Child:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def _answer(self, seconds: float, meanwhile: Callable[[], Any]) -> Any:
@@ -179,7 +176,7 @@ def _listen(answers: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
 
 
 def exit_text(code: int) -> str:
-    """-11 -> 'SIGSEGV'; 3 -> 'exit code 3'."""
+    """Return an exit code in words: -11 -> 'SIGSEGV'; 3 -> 'exit code 3'."""
     names = {-number.value: number.name for number in signal.Signals}
     return names.get(code, f"exit code {code}")
 
@@ -250,7 +247,7 @@ def _start(service: str, arguments: list[Any]) -> tuple[Any, Answer | None]:
 def _tried(work: Any, *given: Any) -> tuple[Any, str | None]:
     try:
         return work(*given), None
-    except Exception as error:  # whatever it is, the parent has to know
+    except Exception as error:  # the parent has to know any of them
         return None, in_words(error)
 
 

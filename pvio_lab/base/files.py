@@ -18,7 +18,6 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import printable
 from .locks import clipped, is_there, try_lock, unlock
@@ -31,7 +30,7 @@ class Partial:
 
     Args:
         place: The name that it will get.
-        ending: What its name ends in until then.
+        ending: The end of its name until then.
         mode: The permissions of a new file, before the umask.
         is_folder: Make a folder.
     """
@@ -67,7 +66,7 @@ class Partial:
         self._unlock()
 
     def remove(self) -> None:
-        """Remove it, if it has not got its name; and again, if another program has made it anew.
+        """Remove it, unless it has its name; do so again if another program has made it anew.
 
         A forked child that inherits the object leaves everything alone.
         """
@@ -94,15 +93,15 @@ class Partial:
 def clear_partials(
     folder: Path, name: str | tuple[str, ...], *, is_prefix: bool = False, suffix: str = ""
 ) -> bool:
-    """Remove what killed runs have left of a file, and return True if there was any; what is in use stays.
+    """Remove files that killed runs have left, and return True if there were any; those in use stay.
 
     It lists the folder: call it once a run, not once a file.
 
     Args:
         folder: The folder.
         name: The name that the file would have got, or several.
-        is_prefix: Whether all files count whose names begin so.
-        suffix: What the names end in, too.
+        is_prefix: Whether all files count whose names begin like this.
+        suffix: The end of the names.
     """
     middle = ".*" if is_prefix else ""
     names = "|".join(re.escape(clipped(each)) for each in ((name,) if isinstance(name, str) else name))
@@ -121,17 +120,17 @@ def clear_partials(
 class Target:
     """A new file beside the one that is wanted: `commit` gives it the name, `discard` removes it.
 
-    Two of them for one name do not meet: each has a file of its own, and the last one to commit wins. In a
-    `with` block, an exception discards; without one, what was not committed is discarded, too. A file that is
-    replaced passes on its permissions and, where that is allowed, its owner. What a run that was killed has
-    left of the same file is removed.
+    Two of them for one name do not meet: each has a file of its own, and the last one to commit wins. At
+    the end of a `with` block, a file that was not committed is discarded. A file that is replaced passes on
+    its permissions and, where that is allowed, its owner. Files that a killed run has left of the same one
+    are removed.
 
     Args:
         path: The file that is wanted.
         overwrite: Whether it may replace a file that is there.
-        ending: What the name of the new file ends in until then, where something depends on that.
-        clear: Look for what killed runs have left, which lists the folder. False where there are many files
-            in one, and `clear_partials` has done it for all.
+        ending: The end of the name of the new file until then, where something depends on it.
+        clear: Look for files that killed runs have left, which lists the folder. False for many files in one
+            folder, for which `clear_partials` has done it.
 
     Raises:
         FileExistsError: There is a file, and it may not be replaced; or it is one of several hard links.
@@ -187,15 +186,13 @@ class Target:
         return place
 
     def discard(self) -> None:
-        """Remove the new file, if it was not committed; and again, if another program has made it anew."""
+        """Remove the new file, unless it was committed; do so again if another program has made it anew."""
         self._file.remove()
 
     def __enter__(self) -> Target:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.discard()
 
     def _check(self) -> os.stat_result | None:
@@ -226,7 +223,7 @@ class Target:
         return old
 
     def _loses_links(self) -> bool:
-        """Return True if there soon is one link only: for a moment, a process that makes a file has two."""
+        """Return True if there is soon only one link: a process that makes a file has two for a moment."""
         for _ in range(5):
             time.sleep(0.01)
             with suppress(FileNotFoundError):

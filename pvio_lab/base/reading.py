@@ -1,6 +1,6 @@
 """Reading files that anybody may have written: regular ones only, small ones within bounds.
 
-Files are also told apart here, by their size and a few of their bytes.
+An `Identity` tells files apart, by their size and a few of their bytes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _KINDS = {
 }
 
 
-# Annotations of a long film take some megabytes. What can be made of such a file stays below a gigabyte.
+# Annotations of a long film take some megabytes. The objects made of such a file stay below a gigabyte.
 MOST_BYTES = 64 * 2**20
 _MOST_VALUES = 8_000_000
 _MOST_WORDS = 400
-# So many bytes of the beginning, middle and end tell files of one size apart.
+# The bytes of the beginning, middle and end that tell files of one size apart.
 _SAMPLE_BYTES = 4096
 
 
 def odd_kind(mode: int) -> str | None:
-    """Return in words what a mode says that something is, or None if it is a regular file.
+    """Return in words what a mode stands for, or None if it is a regular file.
 
     >>> odd_kind(stat.S_IFIFO | 0o644)
     'a FIFO'
@@ -51,7 +51,7 @@ def open_regular(path: str | PathLike[str]) -> BinaryIO:
         OSError: It cannot be read, or is no regular file; links are followed.
     """
     kind = odd_kind(os.stat(path).st_mode)
-    if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # of a directory, the system says it in its own way
+    if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # the system's own error for a directory is clear
         raise OSError(f"{printable(path)} is {kind}, and only regular files are read")
     return open(path, "rb", opener=_open_at_once)
 
@@ -118,7 +118,7 @@ def _text(content: bytes) -> str:
 
 
 def in_short(words: object, most: int = _MOST_WORDS) -> str:
-    """Return the first characters of the words of an error, which may quote all of a file."""
+    """Return the first characters of an error message, which may quote a whole file."""
     text = printable(str(words), keep="\n")
     return text if len(text) <= most else f"{text[:most]} ..."
 
@@ -134,7 +134,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Identity:
-    """The traits that tell a video from all others, whatever it is called."""
+    """The traits that tell a video from all others, under any name."""
 
     size_bytes: int
     """The size of the file, or of all images together."""

@@ -36,7 +36,7 @@ class Package:
     purpose: str
     """Its purpose."""
     is_needed: bool = True
-    """This library does not work without it."""
+    """True if this library does not work without it."""
     detail: Callable[[Any], str] = lambda module: ""
     """Returns what else there is to know about the imported module."""
 
@@ -197,7 +197,7 @@ class DoctorRow:
     cure: str = ""
     """The command that repairs it; empty where nothing is wrong."""
     is_needed: bool = True
-    """This library does not work without it."""
+    """True if this library does not work without it."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Peer(ABC):
 
 
 class _PvioLab(Peer):
-    """This library, without its memory of recent frames, so that every frame has to be decoded."""
+    """The reader of this library, without its memory of recent frames, so that each one has to be decoded."""
 
     def __init__(self, path: str, threads: int):
         from ..read import VideoReader

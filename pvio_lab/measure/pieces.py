@@ -49,7 +49,7 @@ class Task:
     seconds: float
     """After how long it ends."""
     batch_size: int
-    """How many frames a batch has."""
+    """The number of frames in a batch."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Piece:
     """The outcome of a task."""
 
     num_frames: int
-    """How many frames were returned."""
+    """The number of frames that were returned."""
     seconds: float
-    """How long that took, opening and the first call excluded."""
+    """The time that took, opening and the first call excluded."""
     cpu_seconds: float
-    """How much time of processors it took."""
+    """The time of all processors together."""
     checked: list[int]
     """The frames of which there are prints."""
     prints: Prints
@@ -69,7 +69,7 @@ class Piece:
     size: tuple[int, int]
     """Height and width of the frames."""
     missing: int = 0
-    """How many frames of the list did not come, because the reader ended early."""
+    """The number of frames of the list that did not come, because the reader ended early."""
 
 
 def print_of(frame: NDArray[np.uint8]) -> Prints:

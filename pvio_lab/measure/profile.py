@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -37,84 +37,23 @@ class Facts:
     """The facts that the advice is based on."""
 
     num_frames: int
-    """How many frames were returned."""
+    """The number of frames that were returned."""
     open_share: float
     """The share of opening in the whole time."""
     pixels_share: float
     """The share of converting and copying in the time for reading."""
     decoded_per_frame: float
-    """How many frames were decoded for each one returned."""
+    """The number of frames decoded for each one returned."""
     batch_per_frame: float
-    """How many would be decoded if all were requested in one call."""
+    """The number that would be decoded if all were requested in one call."""
     spacing: int
     """The largest distance between two keyframes, in frames."""
     is_in_order: bool
     """Each frame followed the one before it."""
     order_reason: str | None = None
-    """Why the order of the frames had to be learnt by decoding; None if it did not."""
+    """The reason why the order of the frames had to be learnt by decoding; None if it did not."""
     is_images: bool = False
     """The source is a directory of images."""
-
-    @property
-    def decoded(self) -> str:
-        """The amount of decoding in words."""
-        return f"{self.decoded_per_frame:.0f} frames decoded for each one returned"
-
-
-Rule = tuple[Callable[[Facts], bool], Callable[[Facts], str]]
-
-_RULES: tuple[Rule, ...] = (
-    (
-        lambda facts: facts.is_images and facts.open_share <= 0.5,
-        lambda facts: "Each image is decoded on its own; ask for many in one call to use all cores.",
-    ),
-    (
-        lambda facts: facts.order_reason is not None and facts.open_share > 0.3,
-        lambda facts: (
-            f"Opening took {facts.open_share:.0%} of the time, as the order of the frames is learnt by "
-            f"decoding: {facts.order_reason}; keep the reader open, or re-encode the file as mp4."
-        ),
-    ),
-    (
-        lambda facts: facts.open_share > 0.5,
-        lambda facts: (
-            f"Opening took {facts.open_share:.0%} of the time for {_frames(facts.num_frames)}: keep the "
-            "reader open, and read more from it."
-        ),
-    ),
-    (
-        lambda facts: facts.is_in_order and facts.num_frames > 1 and facts.decoded_per_frame < 3,
-        lambda facts: (
-            "These frames follow each other, and hardly any is decoded in vain; reader.batches(32) "
-            "reads them on all cores."
-        ),
-    ),
-    (
-        lambda facts: facts.decoded_per_frame >= 3 and facts.batch_per_frame <= facts.decoded_per_frame / 2,
-        lambda facts: (
-            f"GOP {facts.spacing}: {facts.decoded}; ask for them in one call, which decodes "
-            f"{facts.batch_per_frame:.1f}, or re-encode with gop=10."
-        ),
-    ),
-    (
-        lambda facts: facts.decoded_per_frame >= 3 and facts.spacing > 20,
-        lambda facts: f"GOP {facts.spacing}: {facts.decoded}; re-encode with gop=10.",
-    ),
-    (
-        lambda facts: facts.pixels_share > 0.5,
-        lambda facts: (
-            f"Converting and copying pixels took {facts.pixels_share:.0%} of the time for reading: ask for "
-            "smaller frames with width= or height=."
-        ),
-    ),
-    (
-        lambda facts: True,
-        lambda facts: (
-            f"Keyframes are dense enough (GOP {facts.spacing}, {facts.decoded_per_frame:.1f} frames decoded "
-            "for each one returned); ask for many frames in one call to use all cores."
-        ),
-    ),
-)
 
 
 def advise(facts: Facts) -> str:
@@ -123,11 +62,47 @@ def advise(facts: Facts) -> str:
     >>> advise(Facts(60, 0.1, 0.2, decoded_per_frame=118, batch_per_frame=90, spacing=250, is_in_order=False))
     'GOP 250: 118 frames decoded for each one returned; re-encode with gop=10.'
     """
-    return next(sentence(facts) for fits, sentence in _RULES if fits(facts))
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
+    frames = "1 frame" if facts.num_frames == 1 else f"{facts.num_frames} frames"
+    opening = f"Opening took {facts.open_share:.0%} of the time"
+    wasteful = facts.decoded_per_frame >= 3
+    waste = f"GOP {facts.spacing}: {facts.decoded_per_frame:.0f} frames decoded for each one returned"
+    rules = (  # the first that applies counts
+        (
+            facts.is_images and facts.open_share <= 0.5,
+            "Each image is decoded on its own; ask for many in one call to use all cores.",
+        ),
+        (
+            facts.order_reason is not None and facts.open_share > 0.3,
+            f"{opening}, as the order of the frames is learnt by decoding: {facts.order_reason}; keep the "
+            "reader open, or re-encode the file as mp4.",
+        ),
+        (
+            facts.open_share > 0.5,
+            f"{opening} for {frames}: keep the reader open, and read more from it.",
+        ),
+        (
+            facts.is_in_order and facts.num_frames > 1 and not wasteful,
+            "These frames follow each other, and hardly any is decoded in vain; reader.batches(32) reads "
+            "them on all cores.",
+        ),
+        (
+            wasteful and facts.batch_per_frame <= facts.decoded_per_frame / 2,
+            f"{waste}; ask for them in one call, which decodes {facts.batch_per_frame:.1f}, or re-encode "
+            "with gop=10.",
+        ),
+        (wasteful and facts.spacing > 20, f"{waste}; re-encode with gop=10."),
+        (
+            facts.pixels_share > 0.5,
+            f"Converting and copying pixels took {facts.pixels_share:.0%} of the time for reading: ask for "
+            "smaller frames with width= or height=.",
+        ),
+        (
+            True,
+            f"Keyframes are dense enough (GOP {facts.spacing}, {facts.decoded_per_frame:.1f} frames decoded "
+            "for each one returned); ask for many frames in one call to use all cores.",
+        ),
+    )
+    return next(sentence for applies, sentence in rules if applies)
 
 
 PHASES = ("open", "seek", "decode", "convert", "copy")
@@ -142,7 +117,7 @@ class ReadProfile(Drawn):
     source: str
     """The video or directory that was read."""
     num_frames: int
-    """How many frames were returned."""
+    """The number of frames that were returned."""
     open_seconds: float
     """Opening the file and learning where its frames are; once."""
     seek_seconds: float
@@ -156,7 +131,7 @@ class ReadProfile(Drawn):
     total_seconds: float
     """All of it, measured from beginning to end."""
     frames_decoded: int
-    """How many frames had to be decoded."""
+    """The number of frames that had to be decoded."""
     keyframe_spacing_median: float
     """The usual number of frames from one keyframe to the next."""
     keyframe_spacing_max: int
@@ -173,7 +148,7 @@ class ReadProfile(Drawn):
 
     @property
     def decoded_per_frame(self) -> float:
-        """How many frames had to be decoded for each one returned."""
+        """The number of frames that had to be decoded for each one returned."""
         return self.frames_decoded / self.num_frames
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -265,19 +240,18 @@ def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching
         fields, decoded = clock.fields(), opened.engine.decoded - decoded_before
     finally:
         opened.engine.close()
-    layout, lengths = opened.index.layout, opened.index.gop_lengths
+    layout = opened.index.layout
     runs = plan_runs(numbers, layout.entry, layout.order.packet_of)
-    facts = Facts(
-        open_share=_open_share(fields),
-        pixels_share=_pixels_share(fields),
+    return _profile(
+        source,
+        fields,
+        opened.index.gop_lengths,
+        decoded,
         num_frames=len(numbers),
-        decoded_per_frame=decoded / len(numbers),
         batch_per_frame=sum(run.cost for run in runs) / len(numbers),
-        spacing=int(lengths.max()),
         is_in_order=bool((np.diff(numbers) == 1).all()),
         order_reason=layout.order.why,
     )
-    return _profile(source, facts, fields, decoded, lengths)
 
 
 def _read_one_by_one(opened: Opened, numbers: Iterable[int], clock: Clock) -> None:
@@ -310,30 +284,39 @@ def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
             pixels = images[number]
         with clock.phase("copy"):
             np.empty(pixels.shape, np.uint8)[:] = pixels
-    fields, count = clock.fields(), len(numbers)
-    facts = Facts(
-        open_share=_open_share(fields),
-        pixels_share=0.0,
-        num_frames=count,
-        decoded_per_frame=1.0,
-        batch_per_frame=1.0,
-        spacing=1,
-        is_in_order=False,
-        is_images=True,
+    fields, count, gops = clock.fields(), len(numbers), np.ones(len(images), np.int64)
+    return _profile(
+        source, fields, gops, count, num_frames=count, batch_per_frame=1.0, is_in_order=False, is_images=True
     )
-    return _profile(source, facts, fields, count, np.ones(len(images), np.int64))
 
 
 def _profile(
-    source: str | PathLike[str], facts: Facts, fields: dict[str, float], decoded: int, gops: NDArray[np.int64]
+    source: str | PathLike[str],
+    fields: dict[str, float],
+    gops: NDArray[np.int64],
+    decoded: int,
+    *,
+    num_frames: int,
+    **facts: Any,
 ) -> ReadProfile:
+    """Put a profile together; images are converted while they are decoded, so that only copying is known."""
+    total, opening = fields["total_seconds"], fields["open_seconds"]
+    pixels = fields["convert_seconds"] + fields["copy_seconds"]
+    known = Facts(
+        num_frames=num_frames,
+        open_share=opening / total,
+        pixels_share=pixels / (total - opening),
+        decoded_per_frame=decoded / num_frames,
+        spacing=int(gops.max()),
+        **facts,
+    )
     return ReadProfile(
         source=public_name(source),
-        num_frames=facts.num_frames,
+        num_frames=num_frames,
         frames_decoded=decoded,
         keyframe_spacing_median=float(np.median(gops)),
         keyframe_spacing_max=int(gops.max()),
-        advice=advise(facts),
+        advice=advise(known),
         **fields,
     )
 
@@ -343,15 +326,6 @@ def _checked_numbers(indices: Any, length: int) -> NDArray[np.int64]:
     if not numbers.size:
         raise ValueError(f"indices={indices!r} names no frame; name at least one")
     return numbers
-
-
-def _open_share(fields: dict[str, float]) -> float:
-    return fields["open_seconds"] / fields["total_seconds"]
-
-
-def _pixels_share(fields: dict[str, float]) -> float:
-    pixels = fields["convert_seconds"] + fields["copy_seconds"]
-    return pixels / (fields["total_seconds"] - fields["open_seconds"])
 
 
 def phase_cells(profile: ReadProfile) -> list[tuple[str, ...]]:

@@ -38,7 +38,7 @@ def _cell(value: Any) -> str:
 
 
 Threads = Literal["1 thread", "all cores"]
-"""How many threads a reader is allowed to decode with."""
+"""The number of threads that a reader may decode with."""
 US = "pvio_lab"
 # A decoder that is measured alone uses at least this much of a core, if it gets it.
 _WHOLE_CORE = 0.8
@@ -78,17 +78,17 @@ class ThroughputRow:
     high: float | None = None
     """The fastest repeat."""
     ratio: float | None = None
-    """How many times as fast as this library it is, with as many threads."""
+    """Its speed in multiples of this library's, with as many threads."""
     cores_busy: float | None = None
-    """How many cores it really kept busy, on average."""
+    """The number of cores that it really kept busy, on average."""
     wrong_frames: int = 0
-    """How many of the checked frames are clearly another frame than the one asked for."""
+    """The number of checked frames that are clearly not the one asked for."""
     checked_frames: int = 0
-    """How many of the timed frames were compared with the true ones, over all repeats."""
+    """The number of timed frames that were compared with the true ones, over all repeats."""
     note: str = ""
-    """What else is different about its frames: colours, size, how many there are."""
+    """Other differences of its frames: colours, size, number."""
     error: str | None = None
-    """Why it could not go on."""
+    """The reason why it could not go on."""
 
     @property
     def verdict(self) -> str:
@@ -114,7 +114,7 @@ class ThroughputReport(Report[ThroughputRow]):
     missing: dict[str, str] = field(default_factory=dict)
     """The readers that could not be loaded, and why."""
     num_cores: int = 1
-    """How many cores there were."""
+    """The number of cores."""
 
     drawn_as = "throughput"
 
@@ -203,7 +203,7 @@ class Setting:
     worker_kind: WorkerKind
     """Threads or processes."""
     num_workers: int
-    """How many; 0 is the calling thread."""
+    """The number of workers; 0 is the calling thread."""
 
     def __str__(self) -> str:
         """Return it in words.
@@ -229,7 +229,7 @@ class WorkerRow:
     worker_kind: WorkerKind
     """Threads or processes."""
     num_workers: int
-    """How many; 0 is the calling thread, with all processors decoding."""
+    """The number of workers; 0 is the calling thread, with all processors decoding."""
     frames_per_second: float | None = None
     """The median over the repeats, from the first batch on; None where nothing could be measured."""
     low: float | None = None
@@ -237,7 +237,7 @@ class WorkerRow:
     high: float | None = None
     """The fastest repeat."""
     first_batch_seconds: float | None = None
-    """How long the first batch took: starting the workers, opening files."""
+    """The time of the first batch: starting the workers, opening files."""
     decode_seconds: float = 0.0
     """For each frame: reading, decoding and converting it."""
     transform_seconds: float = 0.0
@@ -245,7 +245,7 @@ class WorkerRow:
     hand_over_seconds: float = 0.0
     """For each frame: bringing it to the consumer, and waiting for work, memory and each other."""
     error: str | None = None
-    """Why it could not go on."""
+    """The reason why it could not go on."""
 
     @property
     def setting(self) -> Setting:
@@ -260,9 +260,9 @@ class WorkerReport(Report[WorkerRow]):
     rows: tuple[WorkerRow, ...]
     """One for each, threads first, few first."""
     batch_size: int
-    """How many frames the batches had."""
+    """The number of frames in a batch."""
     num_cores: int
-    """How many processors there were."""
+    """The number of processors."""
 
     drawn_as = "workers"
 
@@ -319,13 +319,13 @@ class WorkerChoice(Report[WorkerRow]):
     """The answer to 'how many workers?'."""
 
     num_workers: int
-    """How many; 0 is the calling thread."""
+    """The number of workers; 0 is the calling thread."""
     worker_kind: WorkerKind
     """Threads or processes."""
     frames_per_second: float
-    """What was measured with them."""
+    """The rate that was measured with them."""
     reason: str
-    """Why these, in a sentence."""
+    """The reason for them, in a sentence."""
     rows: tuple[WorkerRow, ...]
     """All that was tried, the fastest first."""
 

@@ -28,9 +28,9 @@ class ThroughputStep(NamedTuple):
     """The state after one more piece was measured."""
 
     done: int
-    """How many pieces are done."""
+    """The number of pieces that are done."""
     total: int
-    """How many there are."""
+    """The number of all pieces."""
     row: ThroughputRow | None
     """The result of all pieces of this file, reader and pattern so far, without its `ratio`; None at first,
     when the readers are loaded."""
@@ -127,7 +127,7 @@ class Runner(Protocol):
 
 
 class Contender(NamedTuple):
-    """A reader that may decode with so many threads."""
+    """A reader, and the number of threads it may decode with."""
 
     reader: str
     threads: Threads

@@ -43,11 +43,11 @@ class Verdict:
     """The findings about the frames of one reader."""
 
     wrong: int
-    """How many are clearly another frame than the one asked for."""
+    """The number of frames that are clearly not the one asked for."""
     checked: int
-    """How many were compared."""
+    """The number of frames that were compared."""
     colours_db: float
-    """How near the colours are to the true ones, as a PSNR in dB; infinite for the same."""
+    """The likeness of the colours to the true ones, as a PSNR in dB; infinite for the same."""
 
 
 class Truth:

@@ -33,7 +33,7 @@ def measured(tallies: Sequence[T], rounds: int, measure: Callable[[T], None], st
 
 
 def time_left(done: int, total: int, seconds: float) -> str:
-    """Return in words how much longer it will take, when so much was done in so many seconds.
+    """Return in words how much longer it will take, at the pace so far.
 
     >>> time_left(0, 6, 1.0), time_left(2, 6, 10.0), time_left(1, 3, 100.0)
     ('', 'about 20 s left', 'about 3 min left')

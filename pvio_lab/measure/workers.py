@@ -30,9 +30,9 @@ class WorkerStep(NamedTuple):
     """The state after one more piece was measured."""
 
     done: int
-    """How many pieces are done."""
+    """The number of pieces that are done."""
     total: int
-    """How many there are."""
+    """The number of all pieces."""
     row: WorkerRow
     """The result of all pieces of this setting so far."""
 
@@ -60,8 +60,8 @@ def compare_workers(
     ['the calling thread', '2 threads']
 
     Args:
-        dataset: The videos, and what becomes of their frames.
-        num_workers: How many workers; 0 is the calling thread.
+        dataset: The videos, and the transform of their frames.
+        num_workers: The numbers of workers; 0 is the calling thread.
         worker_kinds: "thread", "process" or both.
         batch_size: How many frames a batch has.
         seconds: How long each piece takes.
@@ -141,9 +141,9 @@ class Sample(NamedTuple):
     num_frames: float
     """Frames that were made, whether delivered or waiting for those before them."""
     seconds: float
-    """How long that took."""
+    """The time it took."""
     first_batch_seconds: float
-    """How long the first batch took, which is not counted."""
+    """The time of the first batch, which is not counted."""
     spent: Spent
     """The time that the workers spent decoding and transforming."""
 
@@ -189,7 +189,7 @@ class WorkerTally:
 
 
 def take_sample(loader: Any, seconds: float, stop: Stop | None = None) -> Sample:
-    """Go over the loader again and again until the time is up, or the end is asked for."""
+    """Go over the loader again and again until the time is up, or the end is requested."""
     stop, total = stop or Stop(), Sample(0, 0.0, 0.0, Spent())
     while total.seconds < seconds and not stop.is_wanted:
         loop = _one_loop(loader, seconds - total.seconds, stop)
@@ -256,7 +256,7 @@ def suggest_workers(
     (True, True)
 
     Args:
-        dataset: The videos, and what becomes of their frames.
+        dataset: The videos, and the transform of their frames.
         seconds: How long it may take, about; starting processes and opening files come on top.
         batch_size: How many frames a batch has.
         loader_options: More options of `VideoCollectionDataLoader`.

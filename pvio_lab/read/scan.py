@@ -35,21 +35,21 @@ class ScanRow:
     ok: bool
     """Every promised frame can be decoded and is intact."""
     frames_promised: int | None = None
-    """How many frames the file says it shows; None where it cannot be opened."""
+    """The number of frames that the file promises; None where it cannot be opened."""
     frames_decoded: int = 0
-    """How many frames come out."""
+    """The number of frames that can be decoded."""
     damaged_frames: tuple[int, ...] = ()
-    """The frames that do not come out, or that the decoder calls corrupt."""
+    """The frames that cannot be decoded, or that the decoder calls corrupt."""
     is_variable_rate: bool | None = None
     """Frames stay on screen for different times; None where it cannot be opened."""
     engine: str | None = None
-    """What random access uses for this file: "decord" or "pyav"."""
+    """The engine of random access for this file: "decord" or "pyav"."""
     reason: str | None = None
-    """Why that engine, and why it is exact."""
+    """The reason for that engine, and why it is exact."""
     error: str | None = None
-    """Why the file cannot be opened or decoded to its end."""
+    """The reason why the file cannot be opened or decoded to its end."""
     seconds: float = 0.0
-    """How long it took."""
+    """The time it took."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ScanReport(Report[ScanRow]):
     """The rows of a scan, in the order of the input; a table in a notebook."""
 
     rows: tuple[ScanRow, ...]
-    """One row a file."""
+    """One row per file."""
 
     drawn_as = "scan"
 

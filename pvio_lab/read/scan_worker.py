@@ -91,7 +91,7 @@ def _scan(path: str, limit: float, num_threads: int, fetching: str) -> dict[str,
     faulthandler.dump_traceback_later(min(limit + GRACE_SECONDS, 1e6), exit=True)
     try:
         return _decode(path, num_threads, pickle.loads(base64.b64decode(fetching)))
-    except Exception as error:  # whatever is wrong with a file belongs in its row
+    except Exception as error:  # anything wrong with a file belongs in its row
         return {"ok": False, "error": f"{type(error).__name__}: {error}"}
     finally:
         faulthandler.cancel_dump_traceback_later()

@@ -46,9 +46,9 @@ class Figure:
     high: float | None = None
     """The highest round."""
     missing: str = ""
-    """Why the contender does not load: it is not installed, for one."""
+    """The reason why the contender does not load, such as that it is not installed."""
     error: str = ""
-    """What went wrong while it was measured."""
+    """The error while it was measured."""
 
 
 def find(figures: Iterable[Figure], contender: str, unit: str) -> list[Figure]:

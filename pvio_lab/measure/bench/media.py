@@ -70,7 +70,7 @@ def resident_bytes(pid: int | str = "self") -> int:
 def peak_bytes() -> int:
     """Return the most memory that this process ever held.
 
-    `ru_maxrss` counts what its parent held when it was started, so Linux is asked otherwise.
+    `ru_maxrss` counts what its parent held when it was started, so on Linux it is read elsewhere.
     """
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():

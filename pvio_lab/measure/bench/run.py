@@ -49,7 +49,7 @@ class BenchRow:
     theirs: Figure | None = None
     """The figure of the other, where the claim is about a ratio."""
     reason: str = ""
-    """Why there is no number."""
+    """The reason why there is no number."""
     is_relative: bool = True
     """It is no time, and so has to hold on any machine."""
 
@@ -95,13 +95,13 @@ class BenchReport(Report[BenchRow]):
     figures: tuple[Figure, ...] = ()
     """Everything that was measured."""
     num_cores: int = 1
-    """How many processors there were."""
+    """The number of processors."""
     is_quick: bool = False
     """A fraction of the work was done, so no number here is worth quoting."""
     is_full: bool = False
     """Print all figures, too."""
     others_busy: float | None = None
-    """How many processors other programs kept busy meanwhile; None where the system does not say."""
+    """The number of processors that other programs kept busy; None where the system does not say."""
 
     @property
     def is_good(self) -> bool:
