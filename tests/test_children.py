@@ -139,3 +139,31 @@ def test_a_child_and_its_processes_end_with_their_parent(tmp_path):
         assert wait_for((tmp_path / "pids").exists)
         parent.send_signal(signal.SIGKILL)
     assert wait_for(lambda: not any(map(is_running, (tmp_path / "pids").read_text().split())))
+
+
+HELD = """
+import threading
+from pvio_lab.base import Child, waiting
+
+def held():
+    child = Child("services:troubled")
+    child.greeting()
+    thread = threading.Thread(target=child.ask, args=("hang", 60), daemon=True)
+    thread.start()
+    try:
+        yield child.pid
+    finally:
+        child.close()
+        waiting.join([thread])
+
+kept = [held()]
+kept.append(kept)
+print(next(kept[0]))
+"""
+
+
+def test_a_program_may_end_while_a_thread_waits_for_a_child():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", HELD], env=environment, capture_output=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert wait_for(lambda: not is_running(ran.stdout))

@@ -43,7 +43,7 @@ class Child:
     Args:
         service: The function that makes the answers, as "module:function". It is called there with
             `arguments`, and returns a greeting and a function that turns a question into an answer.
-        arguments: All that JSON can say.
+        arguments: Anything that JSON can represent.
         name: Its name in messages.
         folder: The place of its temporary files.
     """
@@ -93,7 +93,7 @@ class Child:
         """Return the answer to a question.
 
         Args:
-            question: All that JSON can say.
+            question: Anything that JSON can represent.
             seconds: How long the answer may take; the process is ended then.
             meanwhile: Called now and then until the answer is there.
 
@@ -120,6 +120,8 @@ class Child:
                 self._process.wait(patience)
         _end_group(self._process, patience)
         self._process.wait()
+        if sys.is_finalizing():  # threads are frozen, and may hold the locks of the pipes
+            return
         waiting.join([self._listener])
         for file in (self._process.stdin, self._process.stdout, self._log):
             with suppress(OSError):
@@ -159,7 +161,7 @@ class Child:
     def _last_words(self) -> str:
         """Return why Python did not start; there are no words where it did, or crashed."""
         with suppress(TimeoutExpired):
-            self._process.wait(1)
+            self._process.wait(5)
         if self._greeting or (self._process.poll() or 0) <= 0:
             return ""
         with suppress(OSError, ValueError):

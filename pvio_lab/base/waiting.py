@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -36,13 +37,17 @@ def start(threads: Iterable[threading.Thread]) -> None:
             thread.start()
 
 
-def join(threads: Iterable[threading.Thread], piece_seconds: float = _PIECE_SECONDS) -> None:
+def join(
+    threads: Iterable[threading.Thread],
+    piece_seconds: float = _PIECE_SECONDS,
+    is_finalizing: Callable[[], bool] = sys.is_finalizing,
+) -> None:
     """Wait until those of these threads that were started have ended.
 
-    Generators call it when the interpreter ends, too; then globals may be None.
+    Generators call it even when the interpreter ends: globals may be None then, and daemon threads frozen.
     """
     for thread in threads:
-        while thread.is_alive():
+        while thread.is_alive() and not (thread.daemon and is_finalizing()):
             thread.join(piece_seconds)
 
 
