@@ -207,7 +207,7 @@ def _end_group(process: Popen[bytes], patience: float) -> None:
     with suppress(ProcessLookupError, PermissionError):
         if patience:
             os.killpg(process.pid, signal.SIGTERM)
-            for _ in range(_LOOKS):  # what clears up after others ends a moment later than they do
+            for _ in range(_LOOKS):  # a process that clears up after others ends later than they do
                 os.killpg(process.pid, 0)
                 time.sleep(patience / _LOOKS)
         os.killpg(process.pid, signal.SIGKILL)
@@ -264,6 +264,6 @@ def _hear(questions: io.FileIO, heard: queue.SimpleQueue[Any]) -> None:
 if __name__ == "__main__":
     try:
         _serve(sys.argv[1], json.loads(sys.argv[2]))
-    except KeyboardInterrupt:  # what SIGTERM became, so that all could clear up
+    except KeyboardInterrupt:  # from SIGTERM, so that everything could clear up
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)

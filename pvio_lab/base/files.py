@@ -1,7 +1,7 @@
 """Files that appear under their names when they are complete, or not at all.
 
 Until then each is a hidden file beside its place, which is locked. The system drops the lock when the process
-ends, however it ends, so that what is not locked belongs to nobody any more and is removed.
+ends, however it ends, so that a hidden file without a lock belongs to no one any more and is removed.
 """
 
 from __future__ import annotations

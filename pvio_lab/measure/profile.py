@@ -299,7 +299,7 @@ def _profile(
     num_frames: int,
     **facts: Any,
 ) -> ReadProfile:
-    """Put a profile together; images are converted while they are decoded, so that only copying is known."""
+    """Put a profile together, with its advice."""
     total, opening = fields["total_seconds"], fields["open_seconds"]
     pixels = fields["convert_seconds"] + fields["copy_seconds"]
     known = Facts(

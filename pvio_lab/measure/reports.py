@@ -206,7 +206,7 @@ class Setting:
     """The number of workers; 0 is the calling thread."""
 
     def __str__(self) -> str:
-        """Return it in words.
+        """Return the setting in words.
 
         >>> print(Setting("thread", 0), Setting("process", 2), sep="; ")
         the calling thread; 2 processes

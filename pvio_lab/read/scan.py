@@ -19,7 +19,7 @@ from .shortcuts import is_directory
 from .sources.options import Fetching
 from .sources.urls import is_url, outline, public_name, shown, source_name
 
-# What a directory is searched for.
+# The files that a directory is searched for.
 VIDEO_EXTENSIONS = frozenset(
     ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg "
     ".mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .obu .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
