@@ -300,15 +300,11 @@ def _rename_to_new(partial: Path, place: Path) -> None:
     """Rename, but never over another file."""
     try:
         os.link(partial, place)  # unlike a rename, this fails where there is a file
-    except FileExistsError:
-        raise FileExistsError(
-            f"{printable(place)} has appeared meanwhile; overwrite=True replaces it"
-        ) from None
-    except (OSError, AttributeError):  # this file system has no links
+    except (OSError, AttributeError):  # or this file system has no links
         if os.path.lexists(place):
             raise FileExistsError(
                 f"{printable(place)} has appeared meanwhile; overwrite=True replaces it"
             ) from None
         os.rename(partial, place)
-        return
-    partial.unlink()
+    else:
+        partial.unlink()

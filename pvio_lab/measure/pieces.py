@@ -61,7 +61,7 @@ class Piece:
     seconds: float
     """The time that took, opening and the first call excluded."""
     cpu_seconds: float
-    """The time of all processors together."""
+    """The processor time it took."""
     checked: list[int]
     """The frames of which there are prints."""
     prints: Prints

@@ -22,7 +22,7 @@ MakeLoader = Callable[[Setting], Any]
 # Each round: which share of the time it takes, how much slower than the best one may be to take part, and how
 # many may.
 _ROUNDS = ((0.35, 0.0, 99), (0.3, 0.8, 5), (0.35, 0.92, 3))
-# Processes are tried in other numbers where the first try came so near to the best.
+# Processes are tried in other numbers where the first try came this near to the best.
 _NEAR = 0.75
 
 
@@ -224,10 +224,11 @@ def _one_loop(loader: Any, seconds: float, stop: Stop) -> Sample:
 
 
 def _settings(num_workers: Sequence[int], worker_kinds: Sequence[Any]) -> list[Setting]:
-    if not len(num_workers) or not len(worker_kinds):
-        raise ValueError("num_workers and worker_kinds must name at least one each")
-    kinds: list[WorkerKind] = some_of(worker_kinds, get_args(WorkerKind), "worker_kinds")
+    given = [worker_kinds] if isinstance(worker_kinds, str) else list(worker_kinds)
     counts = sorted({not_negative_integer(count, "num_workers") for count in num_workers})
+    if not given or not counts:
+        raise ValueError("num_workers and worker_kinds must name at least one each")
+    kinds: list[WorkerKind] = some_of(given, get_args(WorkerKind), "worker_kinds")
     alone = [Setting("thread", 0)] if 0 in counts else []
     return [*alone, *(Setting(kind, count) for kind in kinds for count in counts if count)]
 
