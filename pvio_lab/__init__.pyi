@@ -16,9 +16,9 @@ from .measure.profile import profile_reads as profile_reads
 from .measure.reports import ThroughputReport as ThroughputReport
 from .measure.reports import WorkerChoice as WorkerChoice
 from .measure.reports import WorkerReport as WorkerReport
-from .measure.suggest import suggest_workers as suggest_workers
 from .measure.throughput import measure_throughput as measure_throughput
 from .measure.workers import compare_workers as compare_workers
+from .measure.workers import suggest_workers as suggest_workers
 from .read.decode.index import FrameIndex as FrameIndex
 from .read.images import ImageSequence as ImageSequence
 from .read.info import AudioInfo as AudioInfo

@@ -1,4 +1,4 @@
-"""How results look in a notebook: the drawing code is found when something is shown, not before.
+"""Pictures of results in a notebook: the code that draws them is loaded when something is shown.
 
 The readers name a picture here and `view/` draws it, so that reading never imports what draws.
 """
@@ -28,12 +28,12 @@ _PLOTTED_BY = {
 
 
 def html(kind: str, obj: Any) -> str:
-    """The HTML that shows `obj` in a notebook, drawn as `kind`, such as "card" or "scan"."""
+    """Return the HTML that shows `obj` in a notebook, drawn as `kind`, such as "card" or "scan"."""
     return str(_found(_DRAWN_BY[kind])(obj))
 
 
 def plot(kind: str, obj: Any) -> Any:
-    """The figure that shows `obj`, drawn as `kind`, such as "throughput" or "workers"."""
+    """Return the figure that shows `obj`, drawn as `kind`, such as "throughput" or "workers"."""
     return _found(_PLOTTED_BY[kind])(obj)
 
 

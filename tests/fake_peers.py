@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from pvio_lab.measure.child import ChildError
+from pvio_lab.base import ChildError
 from pvio_lab.measure.pieces import Piece, run_piece
 
 
@@ -73,9 +73,6 @@ class FakeRunner:
         if self._change:
             return run_piece(FakePeer(self._frames, self._change), task)
         return Piece(int(result), 1.0, 1.0, [], np.zeros((0, 1, 1, 3), np.uint16), (0, 0))
-
-    def kill(self):
-        self._log.append(("kill", *self._who))
 
     def close(self):
         self._log.append(("close", *self._who))

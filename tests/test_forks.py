@@ -26,7 +26,7 @@ SHAPES = "data_samples/shapes.mp4"
 
 
 def works_in_a_child(work, seconds=60):
-    """Whether `work` returns something true in a forked child, within a time."""
+    """Return True if `work` returns something true in a forked child, within a time."""
     child = os.fork()
     if not child:
         signal.alarm(seconds)

@@ -19,7 +19,7 @@ ROW = ThroughputRow("a.mp4", "pvio_lab", "pvio_lab 1", "1 thread", "random", 90.
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What measure_throughput is asked for; it answers with `asked["answer"]`, or raises it."""
+    """The arguments of measure_throughput, which returns `asked["answer"]`, or raises it."""
     asked = {"answer": ThroughputReport((ROW,))}
 
     def measure(files, **options):

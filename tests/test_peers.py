@@ -10,7 +10,7 @@ from optional import needs
 from truth_frames import SAMPLES, TRUTH, psnr, read_number, true_frames
 
 from pvio_lab.measure import PATTERNS, PEERS, pieces
-from pvio_lab.measure.peers import Decord, PvioLab, PyAV, load_peer
+from pvio_lab.measure.peers import load_peer
 from pvio_lab.measure.pieces import Task, run_piece
 from pvio_lab.measure.truth import plan_course
 
@@ -115,6 +115,9 @@ def test_a_task_travels_as_json():
 
 
 # --- what is found out about readers is what their frames' barcodes say ---
+
+
+PvioLab, Decord, PyAV = (PEERS[name].open for name in HERE)
 
 
 class Late(PvioLab):

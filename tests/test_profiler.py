@@ -13,6 +13,7 @@ from fake_peers import FakeRunner
 from truth_frames import SAMPLES
 
 from pvio_lab import profile_throughput
+from pvio_lab.base import ChildError
 from pvio_lab.measure import (
     Stop,
     ThroughputReport,
@@ -21,7 +22,6 @@ from pvio_lab.measure import (
     throughput,
     throughput_steps,
 )
-from pvio_lab.measure.child import ChildError
 from pvio_lab.measure.throughput import run_steps
 from pvio_lab.view.panels import profiler as profiler_module
 from pvio_lab.view.panels.base import MeasurePanel, Moment, Run
@@ -48,12 +48,12 @@ def fakes(monkeypatch):
             assert gate.wait(30)
             return super().run(task)
 
-        def kill(self):
-            super().kill()
+        def close(self):
+            super().close()
             gate.set()
 
     monkeypatch.setattr(throughput, "num_cpus", lambda: 2)
-    monkeypatch.setattr(throughput, "Child", lambda name, threads: GatedRunner(log, name, threads))
+    monkeypatch.setattr(throughput, "ReaderProcess", lambda name, threads: GatedRunner(log, name, threads))
     return log, gate
 
 
@@ -125,7 +125,7 @@ def test_a_stop_in_the_middle_keeps_the_rows(panel, fakes):
     assert panel.wait(30)
     assert "Stopped after 3 of 8 pieces; what was measured is kept" in panel.status.value
     assert [row.error for row in panel.report] == [None] * 3
-    assert sorted({event for event, *_ in log}) == ["close", "kill", "run"]
+    assert sorted({event for event, *_ in log}) == ["close", "run"]
     assert not panel.start_button.disabled
     assert not panel.file.disabled
     assert panel.text.value == repr(panel.report)
@@ -158,7 +158,7 @@ def test_no_reader_loads(panel, monkeypatch):
     def make(name, threads):
         return FakeRunner([], name, threads, load_error="no library")
 
-    monkeypatch.setattr(throughput, "Child", make)
+    monkeypatch.setattr(throughput, "ReaderProcess", make)
     panel.start_button.click()
     assert panel.wait(60)
     assert "Nothing could be measured" in panel.status.value
@@ -246,7 +246,7 @@ def test_a_piece_that_was_cut_off_is_forgotten(monkeypatch, error):
     log = []
     given = list(run_steps([CLIP], ["random"], ["a"], 0.01, 5, lambda *who: Cut(log, *who), stop))
     assert [step.done for step in given] == [0, 1]
-    assert [event for event, *_ in log] == ["run", "run", "kill", "close"]
+    assert [event for event, *_ in log] == ["run", "run", "close", "close"]
 
 
 def test_a_stop_that_came_first_measures_nothing():

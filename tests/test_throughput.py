@@ -13,6 +13,7 @@ from optional import needs
 from truth_frames import SAMPLES, true_frames
 
 from pvio_lab import show
+from pvio_lab.base import ChildError
 from pvio_lab.errors import OpenError
 from pvio_lab.measure import (
     PEERS,
@@ -22,7 +23,6 @@ from pvio_lab.measure import (
     throughput,
     throughput_steps,
 )
-from pvio_lab.measure.child import Child, ChildError
 from pvio_lab.measure.throughput import run_steps
 
 CLIP = str(SAMPLES / "gop2.mp4")
@@ -36,7 +36,7 @@ def two_cores(monkeypatch):
 
 
 def steps(log, runners, repeats=3, patterns=("random",)):
-    """Steps over fake runners; `runners`: what each reader does in each lane, by name and threads."""
+    """Steps over fake runners; `runners`: the results of each contender, by name and threads."""
 
     def make(name, threads):
         return FakeRunner(log, name, threads, **runners.get((name, threads), {}))
@@ -78,16 +78,13 @@ def test_with_one_core_there_is_one_lane(monkeypatch):
     assert events(log, "close") == [("a", 1)]
 
 
-def test_median_and_spread():
-    row = last_rows(steps([], {("a", 1): {"results": [70, 300, 90]}}))["a", "1 thread"]
-    assert (row.frames_per_second, row.low, row.high) == (90, 70, 300)
-
-
 def test_steps_count_the_pieces_and_carry_what_is_known():
     given = list(steps([], {("a", 1): {"results": [70, 300, 90]}}, patterns=("random", "batch")))
     assert [(step.done, step.total) for step in given] == [(done, 12) for done in range(1, 13)]
     firsts = [step.row.frames_per_second for step in given if step.row.threads == "1 thread"][:3]
     assert firsts == [70, 185, 90]
+    row = last_rows(given[:6])["a", "1 thread"]
+    assert (row.frames_per_second, row.low, row.high) == (90, 70, 300)
 
 
 def test_an_error_stays_in_its_row_and_the_others_go_on():
@@ -101,20 +98,12 @@ def test_an_error_stays_in_its_row_and_the_others_go_on():
 
 
 def test_a_reader_that_does_not_load_is_named():
-    given = list(
-        steps(
-            [], {("a", 1): {"load_error": "no library"}, ("a", 2): {"load_error": "no library"}, ("b", 1): {}}
-        )
-    )
+    bad = {("a", threads): {"load_error": "no library"} for threads in (1, 2)}
+    given = list(steps([], {**bad, ("b", 1): {}}))
     assert given[-1].missing == {"a": "no library"}
     assert {step.row.reader for step in given} == {"b"}
     assert given[-1].done == given[-1].total == 6
-
-
-def test_nothing_loads():
-    assert (
-        list(steps([], {(name, threads): {"load_error": "no"} for name in "ab" for threads in (1, 2)})) == []
-    )
+    assert list(steps([], bad)) == []
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), MemoryError()])
@@ -226,6 +215,14 @@ def test_a_reader_that_crashes_or_raises_does_no_harm(tmp_path, monkeypatch):
     assert errors["pvio_lab", "all cores"] is None
 
 
+def test_a_reader_that_hangs_is_left_out(monkeypatch, tmp_path):
+    (tmp_path / "decord.py").write_text("import time\ntime.sleep(600)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("pvio_lab.base.children.STARTUP_SECONDS", 0.5)
+    report = measure_throughput(CLIP, readers=["decord"], seconds=0.02, progress=False)
+    assert report.missing == {"decord": "stopped: it took longer than 0.5 s"}
+
+
 def test_a_reader_that_cannot_be_imported_says_why_in_a_line(tmp_path, monkeypatch):
     (tmp_path / "decord.py").write_text("raise RuntimeError('no FFmpeg\\nand much more')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -233,19 +230,6 @@ def test_a_reader_that_cannot_be_imported_says_why_in_a_line(tmp_path, monkeypat
     assert report.missing == {"decord": "RuntimeError: no FFmpeg"}
     assert "left out: decord: RuntimeError: no FFmpeg" in repr(report)
     assert len(report) == 0
-
-
-@posix_only
-def test_a_reader_that_hangs_is_stopped(monkeypatch, tmp_path):
-    (tmp_path / "decord.py").write_text("import time\ntime.sleep(600)")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("pvio_lab.measure.child.STARTUP_SECONDS", 0.5)
-    child = Child("decord", 1)
-    with pytest.raises(ChildError, match=r"longer than 0\.5 s"):
-        child.version()
-    with pytest.raises(ChildError, match="has ended"):
-        child.run(None)
-    child.close()
 
 
 @posix_only
@@ -355,12 +339,9 @@ def test_a_disturbed_measurement_says_so():
     assert "other programs were busy" in repr(disturbed)
 
 
-def test_the_report_as_dicts():
+def test_the_report_as_dicts_and_html():
     assert len(REPORT.to_dicts()) == 7
     assert REPORT.to_dicts()[1]["frames_per_second"] == 1250.0
-
-
-def test_the_report_as_html():
     html = show.html("throughput", REPORT)
     assert html == REPORT._repr_html_()
     assert html.count("<table") == 2
@@ -376,8 +357,5 @@ def test_the_report_as_a_picture():
     assert figure.axes[0].get_yticklabels()[0].get_text() == "pvio_lab"
     assert {text.get_text().strip() for text in figure.axes[1].texts} == {"3/60 wrong", "fails"}
     assert figure._repr_png_().startswith(PNG)
-
-
-def test_an_empty_report_cannot_be_drawn():
     with pytest.raises(ValueError, match="nothing to draw"):
         ThroughputReport.of([], {}, 2).plot()

@@ -42,3 +42,10 @@ def test_an_item_that_comes_late_is_taken():
     results = queue.Queue()
     threading.Timer(0.5, results.put, ["late"]).start()
     assert waiting.take(results) == "late"
+
+
+def test_an_item_that_does_not_come_is_a_timeout():
+    looks = []
+    with pytest.raises(TimeoutError, match=r"nothing has come for 0\.3 s"):
+        waiting.take(queue.SimpleQueue(), 0.3, lambda: looks.append(1))
+    assert looks

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -39,3 +42,24 @@ def one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
     if value not in allowed:
         raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
     return value
+
+
+def some_of(values: Any, allowed: Sequence[Any], name: str) -> list[Any]:
+    """Return an argument that must be some of these values, or one of them, each once."""
+    chosen: list[Any] = [values] if isinstance(values, str) else list(dict.fromkeys(values))
+    choices = ", ".join(map(repr, allowed))
+    for value in chosen:
+        if value not in allowed:
+            raise ValueError(f"{name}: there is no {value!r}; choose from {choices}")
+    if not chosen:
+        raise ValueError(f"{name} is empty; choose from {choices}")
+    return chosen
+
+
+def checked_seconds(value: Any, name: str = "seconds") -> float:
+    """Return an argument that must be a time: a number that is more than 0, and finite."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}={value!r} must be a number of seconds")
+    if not 0 < float(value) < math.inf:
+        raise ValueError(f"{name}={value!r} must be more than 0, and finite")
+    return float(value)

@@ -1,4 +1,4 @@
-"""How many processors this process may use: its affinity, and the limit of its container."""
+"""The number of processors that this process may use: its affinity, and the limit of its container."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 
 def num_cpus(root: Path = Path("/")) -> int:
-    """The processors that this process may use; one that it may use in part counts.
+    """Return how many processors this process may use; one that it may use in part counts.
 
     Args:
-        root: Where `proc` and `sys` are; for tests.
+        root: The folder of `proc` and `sys`; for tests.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min([allowed, *_limits(root)])))
 
 
 def _limits(root: Path) -> Iterator[float]:
-    """How many processors' time each control group above this process grants."""
+    """Yield the number of processors whose time each control group above this process grants."""
     for name, limit in (("cpu.max", _limit_v2), ("cpu.cfs_quota_us", _limit_v1)):
         for group in _groups(root, "" if limit is _limit_v2 else "cpu"):
             with suppress(OSError, ValueError, ZeroDivisionError):
@@ -28,7 +28,7 @@ def _limits(root: Path) -> Iterator[float]:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the control groups that this process is in; in a container, often only the root."""
+    """Yield the folders of the control groups of this process; in a container, often only the root."""
     base = root / "sys/fs/cgroup" / controller
     with suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
@@ -39,13 +39,13 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _limit_v2(file: Path) -> float:
-    """'150000 100000' -> 1.5; 'max 100000' is a ValueError: there is no limit."""
+    """Read a limit: '150000 100000' -> 1.5; 'max 100000' is a ValueError, as there is no limit."""
     quota, period = file.read_text().split()
     return int(quota) / int(period)
 
 
 def _limit_v1(file: Path) -> float:
-    """The same from two files; a quota of -1 is no limit."""
+    """Read a limit from two files; a quota of -1 is no limit."""
     quota = int(file.read_text())
     if quota <= 0:
         raise ValueError(quota)

@@ -1,70 +1,136 @@
-"""Files that appear under their names when they are complete, or not at all; and reading regular files."""
+"""Files that appear under their names when they are complete, or not at all.
+
+Until then each is a hidden file beside its place, which is locked. The system drops the lock when the process
+ends, however it ends, so that a hidden file without a lock belongs to no one any more and is removed.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
+import shutil
 import stat
+import sys
 import time
+import uuid
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
 
 from ..errors import printable
-from .partials import Partial, clear_partials
+from .locks import clipped, is_there, try_lock, unlock
 
-_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+_ENDING = r"\.[0-9a-f]{8}\.part(\.[^.]+)?"
 
 
-def odd_kind(mode: int) -> str | None:
-    """Return in words what a mode says that something is, or None if it is a regular file.
+class Partial:
+    """A new hidden file or folder beside the one that is wanted.
 
-    >>> odd_kind(stat.S_IFIFO | 0o644)
-    'a FIFO'
+    Args:
+        place: The name that it will get.
+        ending: The end of its name until then.
+        mode: The permissions of a new file, before the umask.
+        is_folder: Make a folder.
     """
-    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
+
+    def __init__(self, place: Path, *, ending: str = ".part", mode: int = 0o666, is_folder: bool = False):
+        self._owner, self._is_folder, self._is_renamed = os.getpid(), is_folder, False
+        self._lock: int | None = None
+        while True:
+            self.path = place.with_name(f".{clipped(place.name)}.{uuid.uuid4().hex[:8]}{ending}")
+            if is_folder:
+                self.path.mkdir()
+            else:  # fails at once where nothing may be written
+                self._lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+            if self._is_locked():
+                break
+            self.remove()  # another process was about to clear it
+
+    def rename(self, place: Path, *, overwrite: bool) -> None:
+        """Give it its name.
+
+        Raises:
+            FileExistsError: There is something, and it may not be replaced.
+        """
+        if sys.platform == "win32":  # where what is open cannot be renamed
+            self._unlock()
+        if overwrite:
+            os.replace(self.path, place)
+        elif self._is_folder:
+            self.path.rename(place)  # only over an empty one
+        else:
+            _rename_to_new(self.path, place)
+        self._is_renamed = True
+        self._unlock()
+
+    def remove(self) -> None:
+        """Remove it, unless it has its name; do so again if another program has made it anew.
+
+        A forked child that inherits the object leaves everything alone.
+        """
+        if os.getpid() == self._owner and not self._is_renamed:
+            if sys.platform == "win32":
+                self._unlock()
+            _remove(self.path)
+            self._unlock()
+
+    def _is_locked(self) -> bool:
+        """Return False if another process has locked or removed it since it was made."""
+        if self._is_folder:
+            self._lock = _open_folder(self.path)
+        if self._lock is None or sys.platform == "win32":  # where an open file cannot be removed
+            return True
+        return try_lock(self._lock) is not False and os.path.lexists(self.path)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            unlock(lock)
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading, but no FIFO and no device: these may have no end, or nobody who writes.
+def clear_partials(
+    folder: Path, name: str | tuple[str, ...], *, is_prefix: bool = False, suffix: str = ""
+) -> bool:
+    """Remove files that killed runs have left, and return True if there were any; those in use stay.
 
-    Raises:
-        OSError: It cannot be read, or is no regular file; links are followed.
+    It lists the folder: call it once a run, not once a file.
+
+    Args:
+        folder: The folder.
+        name: The name that the file would have got, or several.
+        is_prefix: Whether all files count whose names begin like this.
+        suffix: The end of the names.
     """
-    kind = odd_kind(os.stat(path).st_mode)
-    if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # of a directory, the system says it in its own way
-        raise OSError(f"{printable(path)} is {kind}, and only regular files are read")
-    return open(path, "rb", opener=open_at_once)
-
-
-def open_at_once(path: str, flags: int) -> int:
-    """Open even what has become a FIFO in the meantime, without waiting for a writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    middle = ".*" if is_prefix else ""
+    names = "|".join(re.escape(clipped(each)) for each in ((name,) if isinstance(name, str) else name))
+    pattern = re.compile(rf"\.({names}){middle}{re.escape(suffix)}{_ENDING}", re.DOTALL)
+    left = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        left = [entry for entry in entries if pattern.fullmatch(entry.name)]
+    for entry in left:
+        if entry.is_dir(follow_symlinks=False):
+            _remove_if_free(Path(entry.path), is_folder=True)
+        elif entry.is_file(follow_symlinks=False):
+            _remove_if_free(Path(entry.path), is_folder=False)
+    return bool(left)
 
 
 class Target:
     """A new file beside the one that is wanted: `commit` gives it the name, `discard` removes it.
 
-    Two of them for one name do not meet: each has a file of its own, and the last one to commit wins. In a
-    `with` block, an exception discards; without one, what was not committed is discarded, too. A file that is
-    replaced passes on its permissions and, where that is allowed, its owner. What a run that was killed has
-    left of the same file is removed.
+    Two of them for one name do not meet: each has a file of its own, and the last one to commit wins. At
+    the end of a `with` block, a file that was not committed is discarded. A file that is replaced passes on
+    its permissions and, where that is allowed, its owner. Files that a killed run has left of the same one
+    are removed.
 
     Args:
         path: The file that is wanted.
         overwrite: Whether it may replace a file that is there.
-        ending: What the name of the new file ends in until then, where something depends on that.
-        clear: Look for what killed runs have left, which lists the folder. False where there are many files
-            in one, and `clear_partials` has done it for all.
+        ending: The end of the name of the new file until then, where something depends on it.
+        clear: Look for files that killed runs have left, which lists the folder. False for many files in one
+            folder, for which `clear_partials` has done it.
 
     Raises:
         FileExistsError: There is a file, and it may not be replaced; or it is one of several hard links.
@@ -120,15 +186,13 @@ class Target:
         return place
 
     def discard(self) -> None:
-        """Remove the new file, if it was not committed; and again, if another program has made it anew."""
+        """Remove the new file, unless it was committed; do so again if another program has made it anew."""
         self._file.remove()
 
     def __enter__(self) -> Target:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.discard()
 
     def _check(self) -> os.stat_result | None:
@@ -159,7 +223,7 @@ class Target:
         return old
 
     def _loses_links(self) -> bool:
-        """Return True if there soon is one link only: for a moment, a process that makes a file has two."""
+        """Return True if there is soon only one link: a process that makes a file has two for a moment."""
         for _ in range(5):
             time.sleep(0.01)
             with suppress(FileNotFoundError):
@@ -206,3 +270,41 @@ def _pass_on(old: os.stat_result, partial: Path) -> None:
         mode &= ~(stat.S_ISGID | stat.S_IRWXG)  # they were meant for another group
     with suppress(OSError):  # some file systems have no permissions
         partial.chmod(mode)
+
+
+def _remove_if_free(path: Path, *, is_folder: bool) -> None:
+    if sys.platform == "win32":  # where open files cannot be removed, and folders cannot be locked
+        return None if is_folder else _remove(path)
+    with suppress(OSError):
+        lock = _open_folder(path) if is_folder else os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        if lock is not None:
+            if try_lock(lock) and is_there(lock, path):
+                _remove(path)
+            unlock(lock)
+
+
+def _open_folder(path: Path) -> int | None:
+    with suppress(OSError):
+        return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
+    return None
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        return
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _rename_to_new(partial: Path, place: Path) -> None:
+    """Rename, but never over another file."""
+    try:
+        os.link(partial, place)  # unlike a rename, this fails where there is a file
+    except (OSError, AttributeError):  # or this file system has no links
+        if os.path.lexists(place):
+            raise FileExistsError(
+                f"{printable(place)} has appeared meanwhile; overwrite=True replaces it"
+            ) from None
+        os.rename(partial, place)
+    else:
+        partial.unlink()

@@ -1,7 +1,7 @@
-"""Locks, decoders and files in a forked child: all that must be renewed there before it is used, in order.
+"""Locks, decoders and files in a forked child: everything that must be renewed there before use, in order.
 
 Another thread of the parent may hold any lock at the moment of a fork; in the child nobody would release it.
-So the locks come first, and whatever uses them after that. Nothing here takes a lock itself: a set is copied
+So the locks come first, and then everything that uses them. Nothing here takes a lock itself: a set is copied
 and changed in one step, whichever thread, signal handler or run of the garbage collector comes in between.
 """
 
@@ -19,7 +19,7 @@ class Survivor(Protocol):
     """Something that can be used in a forked child, too."""
 
     def after_fork(self) -> None:
-        """Called in the child, when all locks are free: abandon what belongs to the parent."""
+        """Abandon what belongs to the parent; called in the child, when all locks are free."""
 
 
 class _Kept(NamedTuple):
@@ -58,7 +58,7 @@ def new_steady_lock() -> threading.RLock:
 
 
 def survive_forks(survivor: Survivor) -> None:
-    """From now on, its `after_fork` is called in every forked child; call this when it is complete."""
+    """Have its `after_fork` called in every forked child from now on; call this when it is complete."""
     _survivors.add(ref(survivor, _survivors.discard))
 
 

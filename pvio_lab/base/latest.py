@@ -1,4 +1,4 @@
-"""A thread that does the newest of the things it was asked for; what it is too late for is dropped."""
+"""A thread that does only the newest of several tasks; older ones that wait are dropped."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Wish = TypeVar("Wish")
 
 
 class Latest(Generic[Wish]):
-    """Fulfils wishes one at a time, in a thread of its own. A new one takes the place of one that waits.
+    """A thread that fulfils wishes one at a time. A new one takes the place of one that waits.
 
     Args:
-        fulfil: Does what is wished.
-        fail: Is told of an exception in it.
-        name: Of the thread.
-        rest: Done once when nothing more was asked for a while.
+        fulfil: Fulfils a wish.
+        fail: Called with an exception that it raises.
+        name: The name of the thread.
+        rest: Called once when there has been no wish for a while.
         rest_seconds: How long that is.
     """
 
@@ -40,7 +40,7 @@ class Latest(Generic[Wish]):
         self._thread: threading.Thread | None = None
 
     def ask(self, wish: Wish) -> None:
-        """This is what is wanted now; of anything asked for before, only what has been begun is finished."""
+        """Make a wish; of those made before, only the one that has been begun is finished."""
         with self._state:
             if self._is_closed:
                 return
@@ -51,12 +51,12 @@ class Latest(Generic[Wish]):
             self._state.notify_all()
 
     def settle(self, timeout: float) -> bool:
-        """Waits until there is nothing left to do; False if that takes longer."""
+        """Wait until there is nothing left to do; return False if that takes longer."""
         with self._state:
             return self._state.wait_for(lambda: not (self._waiting or self._is_busy), timeout)
 
     def close(self, timeout: float = 10) -> None:
-        """Ends the thread; what it has begun is finished."""
+        """End the thread; the wish that it has begun is finished."""
         with self._state:
             self._is_closed, self._waiting = True, []
             self._state.notify_all()
@@ -73,7 +73,7 @@ class Latest(Generic[Wish]):
                 self._fail(error)
 
     def _next(self, can_rest: bool) -> Callable[[], None] | None:
-        """What to do now; None at the end."""
+        """Return the next task; None at the end."""
         with self._state:
             self._is_busy = False
             self._state.notify_all()

@@ -9,7 +9,6 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import printable
 
@@ -25,7 +24,7 @@ _PAUSE_SECONDS = 0.01
 
 
 class LockFile:
-    """A lock on the name of a file, there or not: a hidden file beside it, which goes away with the lock.
+    """A lock on the name of a file that may not exist yet: a hidden file beside it, removed with the lock.
 
     A forked child inherits no lock. Where the file system has no locks, each request succeeds.
 
@@ -67,7 +66,7 @@ class LockFile:
             time.sleep(_PAUSE_SECONDS)
 
     def release(self) -> None:
-        """Give the lock back, if it was taken. May be called twice."""
+        """Release the lock, if it was taken. May be called twice."""
         # Called by hand, as a finalizer does nothing any more once the interpreter has begun to end.
         if self._end is not None and self._end.detach():
             _release(*self._taken)
@@ -81,9 +80,7 @@ class LockFile:
     def __enter__(self) -> LockFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.release()
 
 

@@ -1,8 +1,8 @@
-"""Features that all reports share: their rows as dictionaries, and a drawing in notebooks."""
+"""Features that all reports share: rows as dictionaries, tables in plain text, a drawing in notebooks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -12,12 +12,12 @@ Row = TypeVar("Row")
 
 
 class Drawn:
-    """A result that a notebook shows as `drawn_as`, a key of `show`."""
+    """A result that a notebook shows as `drawn_as`, a key of `show`; as plain text where that is None."""
 
-    drawn_as: ClassVar[str]
+    drawn_as: ClassVar[str | None] = None
 
-    def _repr_html_(self) -> str:
-        return show.html(self.drawn_as, self)
+    def _repr_html_(self) -> str | None:
+        return None if self.drawn_as is None else show.html(self.drawn_as, self)
 
 
 class Report(Drawn, Generic[Row]):
@@ -34,3 +34,27 @@ class Report(Drawn, Generic[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> str:
+    r"""Return a table in plain text, its columns as wide as they have to be.
+
+    >>> print(text_table(["reader", "frames/s"], [["pyav", "735"], ["opencv", "1,480"]], right=[1]))
+    reader  frames/s
+    pyav         735
+    opencv     1,480
+
+    Args:
+        header: The names of the columns.
+        rows: The cells.
+        right: Which columns are set to the right, as numbers are.
+    """
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

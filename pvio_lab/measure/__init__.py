@@ -1,4 +1,4 @@
-"""How fast reading is, where the time goes, and what is installed to do it.
+"""Measurements of reading: its speed, the time of its phases, and the installation behind it.
 
 `bench/` measures again what the project claims about itself.
 """

@@ -22,12 +22,12 @@ from .reports import rate_text as rate_text
 from .reports import sparse_cells as sparse_cells
 from .reports import tsv_text as tsv_text
 from .reports import worker_cells as worker_cells
-from .stopping import Stop as Stop
-from .stopping import time_left as time_left
-from .suggest import suggest_workers as suggest_workers
 from .throughput import Sources as Sources
 from .throughput import measure_throughput as measure_throughput
 from .throughput import named_files as named_files
 from .throughput import throughput_steps as throughput_steps
+from .turns import Stop as Stop
+from .turns import time_left as time_left
 from .workers import compare_workers as compare_workers
+from .workers import suggest_workers as suggest_workers
 from .workers import worker_steps as worker_steps

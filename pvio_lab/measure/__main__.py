@@ -17,34 +17,29 @@ from .profile import profile_reads
 from .reports import US
 from .throughput import measure_throughput
 
-KINDS = ("thread", "process")
+Run = Callable[[Namespace], Any]
+"""Runs a command; the report has a repr, and `to_dicts()`."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command."""
+    """A command."""
 
     help: str
-    """What it does, in a line."""
-    add_arguments: Callable[[ArgumentParser], Any]
-    """Tells the parser what it takes."""
-    run: Callable[[Namespace], Any]
-    """Does it; the report has a repr, and `to_dicts()`."""
+    """Its purpose in one line."""
+    prepare: Callable[[ArgumentParser], Run]
+    """Adds its arguments to the parser, and returns the function that runs it."""
     is_good: Callable[[Any], bool] = lambda report: True
-    """Whether the report calls for the exit code 0."""
+    """Returns True if the report calls for the exit code 0."""
 
 
-def _throughput_arguments(parser: ArgumentParser) -> None:
+def _throughput(parser: ArgumentParser) -> Run:
     parser.add_argument("files", nargs="+", metavar="FILE", help="a video file, or its URL")
     parser.add_argument("--patterns", nargs="+", metavar="PATTERN", help=_list(PATTERNS), default=PATTERNS)
     parser.add_argument("--readers", nargs="+", metavar="READER", help=_list(PEERS))
     parser.add_argument("--seconds", type=float, default=1.0, help="how long each piece takes (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
-
-
-def _throughput(given: Namespace) -> Any:
-    return measure_throughput(
+    _add_common(parser, repeats=True)
+    return lambda given: measure_throughput(
         given.files,
         patterns=given.patterns,
         readers=given.readers,
@@ -58,74 +53,76 @@ def _is_right(report: Any) -> bool:
     return not any(row.reader == US and (row.error or row.wrong_frames) for row in report)
 
 
-def _profile_arguments(parser: ArgumentParser) -> None:
+def _profile(parser: ArgumentParser) -> Run:
     parser.add_argument("file", metavar="FILE", help="a video file, its URL, or a directory of images")
-    parser.add_argument(
-        "--frames",
-        type=int,
-        default=30,
-        metavar="N",
-        help="how many frames, spread at random (%(default)s)",
-    )
+    words = "how many frames, spread at random (%(default)s)"
+    parser.add_argument("--frames", type=int, default=30, metavar="N", help=words)
+
+    def run(given: Namespace) -> Any:
+        import numpy as np
+
+        from ..read import open_video
+
+        if given.frames < 1:
+            raise ValueError(f"--frames {given.frames} must be 1 or more")
+        with open_video(given.file) as reader:
+            numbers = np.random.default_rng(0).permutation(len(reader))[: given.frames]
+        return profile_reads(given.file, numbers)
+
+    return run
 
 
-def _profile(given: Namespace) -> Any:
-    import numpy as np
-
-    from ..read import open_video
-
-    if given.frames < 1:
-        raise ValueError(f"--frames {given.frames} must be 1 or more")
-    with open_video(given.file) as reader:
-        numbers = np.random.default_rng(0).permutation(len(reader))[: given.frames]
-    return profile_reads(given.file, numbers)
-
-
-def _workers_arguments(parser: ArgumentParser) -> None:
+def _workers(parser: ArgumentParser) -> Run:
+    kinds = ("thread", "process")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a video file, its URL, or image directory")
     parser.add_argument("--counts", nargs="+", type=int, default=[0, 1, 2, 4], metavar="N", help="(0 1 2 4)")
-    parser.add_argument("--kinds", nargs="+", metavar="KIND", default=KINDS, help=_list(KINDS))
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", default=kinds, help=_list(kinds))
     parser.add_argument("--batch-size", type=int, default=32, help="frames in a batch (%(default)s)")
     parser.add_argument("--width", type=int, help="scale all frames")
     parser.add_argument("--height", type=int, help="scale all frames")
     parser.add_argument("--seconds", type=float, help="how long each piece takes (1), or the suggestion (5)")
-    parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
     parser.add_argument("--suggest", action="store_true", help="only say which is best, by short probes")
-    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+    _add_common(parser, repeats=True)
+
+    def run(given: Namespace) -> Any:
+        from ..load import VideoCollectionDataset
+        from .workers import compare_workers, suggest_workers
+
+        dataset = VideoCollectionDataset(given.files, width=given.width, height=given.height)
+        if given.suggest:
+            return suggest_workers(dataset, seconds=given.seconds or 5.0, batch_size=given.batch_size)
+        return compare_workers(
+            dataset,
+            num_workers=given.counts,
+            worker_kinds=given.kinds,
+            batch_size=given.batch_size,
+            seconds=given.seconds or 1.0,
+            repeats=given.repeats,
+            progress=not given.quiet,
+        )
+
+    return run
 
 
-def _workers(given: Namespace) -> Any:
-    from ..load import VideoCollectionDataset
-    from .suggest import suggest_workers
-    from .workers import compare_workers
-
-    dataset = VideoCollectionDataset(given.files, width=given.width, height=given.height)
-    if given.suggest:
-        return suggest_workers(dataset, seconds=given.seconds or 5.0, batch_size=given.batch_size)
-    return compare_workers(
-        dataset,
-        num_workers=given.counts,
-        worker_kinds=given.kinds,
-        batch_size=given.batch_size,
-        seconds=given.seconds or 1.0,
-        repeats=given.repeats,
-        progress=not given.quiet,
-    )
-
-
-def _bench_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="a claim, or what its name begins with (all)"
-    )
+def _bench(parser: ArgumentParser) -> Run:
+    words = "a claim, or the beginning of its name (all)"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=words)
     parser.add_argument("--quick", action="store_true", help="a fraction of the work; only errors count")
     parser.add_argument("--full", action="store_true", help="measure and print also what no claim is about")
+    _add_common(parser)
+
+    def run(given: Namespace) -> Any:
+        from .bench.run import run_bench
+
+        return run_bench(given.names, quick=given.quick, full=given.full, progress=not given.quiet)
+
+    return run
+
+
+def _add_common(parser: ArgumentParser, *, repeats: bool = False) -> None:
+    if repeats:
+        parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
-
-
-def _bench(given: Namespace) -> Any:
-    from .bench.run import run_bench
-
-    return run_bench(given.names, quick=given.quick, full=given.full, progress=not given.quiet)
 
 
 def _list(names: Any) -> str:
@@ -135,27 +132,23 @@ def _list(names: Any) -> str:
 COMMANDS = {
     "throughput": Command(
         "frames per second of this library and its peers, side by side; needs no name: FILE is enough",
-        _throughput_arguments,
         _throughput,
         _is_right,
     ),
-    "profile": Command("where the time goes when frames are read one by one", _profile_arguments, _profile),
+    "profile": Command("the time of each phase when frames are read one by one", _profile),
     "workers": Command(
         "frames per second of a loader at several numbers and kinds of workers",
-        _workers_arguments,
         _workers,
         lambda report: not all(row.error for row in report.rows),
     ),
     "bench": Command(
         "what this project claims and what is measured here; exit code 1 if they differ by over a tenth",
-        _bench_arguments,
         _bench,
         lambda report: bool(report.is_good),
     ),
     "doctor": Command(
         "versions of everything that decodes or encodes, and what is missing",
-        lambda parser: None,
-        lambda given: doctor(),
+        lambda parser: lambda given: doctor(),
         lambda report: not report.problems,
     ),
 }
@@ -174,11 +167,10 @@ exit codes: 0 all right, 1 something is wrong with a file or the installation, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command, prints its report, and returns the exit code."""
+    """Run a command, print its report, and return the exit code."""
     given = _parser().parse_args(_with_default(list(sys.argv[1:] if arguments is None else arguments)))
-    command = COMMANDS[given.command]
     try:
-        report = command.run(given)
+        report = given.run(given)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except (ValueError, TypeError) as error:
@@ -186,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (VideoError, OSError) as error:
         return _complain(str(error), 1)
     print(json.dumps(report.to_dicts(), indent=2) if given.json else report)
-    return 0 if command.is_good(report) else 1
+    return 0 if COMMANDS[given.command].is_good(report) else 1
 
 
 def _parser() -> ArgumentParser:
@@ -198,14 +190,14 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
-        part = commands.add_parser(name, help=command.help, description=f"Tells {command.help}.")
-        command.add_arguments(part)
+        part = commands.add_parser(name, help=command.help, description=f"Report {command.help}.")
+        part.set_defaults(run=command.prepare(part))
         part.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 
 def _with_default(arguments: list[str]) -> list[str]:
-    """['clip.mp4'] -> ['throughput', 'clip.mp4']; without anything, the help."""
+    """Add the default command: ['clip.mp4'] -> ['throughput', 'clip.mp4']; [] -> ['--help']."""
     if not arguments:
         return ["--help"]
     is_named = arguments[0] in COMMANDS or arguments[0] in ("-h", "--help")

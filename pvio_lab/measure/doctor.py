@@ -1,16 +1,14 @@
-"""`doctor`: what decodes and encodes on this machine, what is missing, and the command that cures it."""
+"""`doctor`: all that decodes and encodes on this machine, and the commands that repair it."""
 
 from __future__ import annotations
 
 import ctypes.util
-import json
 import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,9 +16,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import __version__, show
-from ..base import environment, exit_text, in_words, num_cpus, program
-from .reports import text_table
+from .. import __version__
+from ..base import Child, ChildError, Report, in_words, num_cpus, text_table
 
 # FFmpeg's releases by the version of their libavcodec.
 _FFMPEG_OF = {58: "4", 59: "5", 60: "6", 61: "7", 62: "8", 63: "9"}
@@ -28,27 +25,27 @@ _FFMPEG_OF = {58: "4", 59: "5", 60: "6", 61: "7", 62: "8", 63: "9"}
 
 @dataclass(frozen=True)
 class Package:
-    """Something that decodes or encodes, or that this needs."""
+    """A package that decodes or encodes, or that this library needs."""
 
     module: str
-    """What has to import."""
+    """The module that has to import."""
     distributions: tuple[str, ...]
     """The packages it may come with."""
     cure: str
     """The command that installs it."""
     purpose: str
-    """What it is for."""
+    """Its purpose."""
     is_needed: bool = True
-    """This library does not work without it."""
+    """True if this library does not work without it."""
     detail: Callable[[Any], str] = lambda module: ""
-    """What else there is to know about it, once it is imported."""
+    """Returns what else there is to know about the imported module."""
 
 
 def probe(name: str) -> dict[str, str]:
-    """Version, path and details of a package of the table; imports it.
+    """Import a package of the table, and return its version, path and details.
 
     Raises:
-        Exception: Whatever its import raises.
+        Exception: Anything that its import raises.
     """
     package = PACKAGES[name]
     module = import_module(package.module)
@@ -69,7 +66,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _careful(detail: Callable[[Any], str], module: Any) -> str:
-    """Details change from version to version, and are not worth an error."""
+    """Return the details, or why there are none: they change from version to version, so this is no error."""
     try:
         return detail(module)
     except Exception as error:
@@ -77,13 +74,13 @@ def _careful(detail: Callable[[Any], str], module: Any) -> str:
 
 
 def ffmpeg_release(libavcodec: int) -> str:
-    """62 -> 'FFmpeg 8 (libavcodec 62)'."""
+    """Return the release in words: 62 -> 'FFmpeg 8 (libavcodec 62)'."""
     release = _FFMPEG_OF.get(libavcodec)
     return f"FFmpeg {release} (libavcodec {libavcodec})" if release else f"libavcodec {libavcodec}"
 
 
 def _bundled_ffmpeg(module: Any) -> str:
-    """Wheels carry their libraries in a folder beside the package: libavcodec-c3f15378.so.62.28.101."""
+    """Find the library in the folder of a wheel, such as libavcodec-c3f15378.so.62.28.101."""
     home = Path(module.__file__).parent
     folders = [home, home / ".dylibs", *home.parent.glob(f"{home.name}*.libs")]
     names = [path.name for folder in folders for path in folder.glob("*avcodec*")]
@@ -155,7 +152,7 @@ PACKAGES = {
 
 
 def answer(name: str) -> dict[str, str]:
-    """What a probe found, or why it failed."""
+    """Return the result of a probe, or why it failed."""
     try:
         return probe(name)
     except Exception as error:  # a broken installation raises anything
@@ -165,14 +162,13 @@ def answer(name: str) -> dict[str, str]:
         return {"absent" if is_absent else "error": in_words(error)}
 
 
-if __name__ == "__main__":
-    sys.stdout.write("\n" + json.dumps(answer(sys.argv[1])) + "\n")
+def probe_service(name: str) -> tuple[dict[str, str], None]:
+    """Probe a package in a child process; the answer is the greeting."""
+    return answer(name), None
 
 
 State = Literal["ok", "warning", "absent", "broken"]
 DOCTOR_COLUMNS = ("part", "state", "version", "for", "details")
-# torch takes seconds to load, on a slow disk many.
-_PROBE_SECONDS = 120.0
 # Less shared memory than this is soon full when worker processes hand over batches.
 _LITTLE_SHARED = 2**28
 _GET_FFMPEG = {
@@ -187,44 +183,36 @@ class DoctorRow:
     """One part of the installation."""
 
     part: str
-    """What it is."""
+    """Its name."""
     state: State
-    """Whether it works: "absent" is not installed, "broken" is installed but does not load."""
+    """Its condition: "absent" is not installed, "broken" is installed but does not load."""
     version: str = ""
     """Its package and version."""
     purpose: str = ""
-    """What this library does with it."""
+    """The use that this library makes of it."""
     path: str = ""
-    """Where it is."""
+    """Its place."""
     detail: str = ""
-    """What else there is to know; of something broken, why."""
+    """Anything else there is to know; of something broken, the reason."""
     cure: str = ""
-    """The command that sets it right; empty where nothing is wrong."""
+    """The command that repairs it; empty where nothing is wrong."""
     is_needed: bool = True
-    """This library does not work without it."""
+    """True if this library does not work without it."""
 
 
 @dataclass(frozen=True)
-class DoctorReport:
-    """What there is; a table in a notebook."""
+class DoctorReport(Report[DoctorRow]):
+    """The state of the installation; a table in a notebook."""
 
     rows: tuple[DoctorRow, ...]
-    """One row a part."""
+    """One row per part."""
+
+    drawn_as = "doctor"
 
     @property
     def problems(self) -> tuple[DoctorRow, ...]:
-        """What this library needs, and what does not work."""
+        """The parts that this library needs and that do not work."""
         return tuple(row for row in self.rows if row.is_needed and row.state in ("absent", "broken"))
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
-        return [asdict(row) for row in self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[DoctorRow]:
-        return iter(self.rows)
 
     def __repr__(self) -> str:
         cures = [f"{row.part} is {row.state}; to cure it: {row.cure}" for row in self.rows if row.cure]
@@ -238,16 +226,13 @@ class DoctorReport:
 
     @property
     def summary(self) -> str:
-        """In words, how things are."""
+        """The state of all parts in words."""
         bad = ", ".join(row.part for row in self.problems)
         return f"not in order: {bad}" if bad else "all that is needed works"
 
-    def _repr_html_(self) -> str:
-        return show.html("doctor", self)
-
 
 def doctor() -> DoctorReport:
-    """Looks at everything that decodes or encodes here. It never fails: what is broken gets a row.
+    """Look at everything that decodes or encodes here. It never fails: what is broken gets a row.
 
     >>> report = doctor()
     >>> [row.state for row in report if row.part == "PyAV"]
@@ -260,7 +245,7 @@ def doctor() -> DoctorReport:
 
 
 def doctor_cells(row: DoctorRow) -> tuple[str, ...]:
-    """One line of the table."""
+    """Return the cells of one line of the table."""
     details = "; ".join(part for part in (row.detail, row.path) if part)
     return row.part, row.state, row.version, row.purpose, details
 
@@ -286,25 +271,12 @@ def _package_row(name: str) -> DoctorRow:
 
 
 def _ask(name: str) -> dict[str, str]:
-    """What a probe says; it imports the package in a process of its own."""
-    command = program("pvio_lab.measure.doctor", name)
+    """Return the answer of a probe, which imports the package in a process of its own."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-            timeout=_PROBE_SECONDS,
-        )
-        if done.returncode:
-            return {"error": f"importing it crashes ({exit_text(done.returncode)})"}
-        answer: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-        return answer
-    except subprocess.TimeoutExpired:
-        return {"error": f"importing it takes more than {_PROBE_SECONDS:g} s"}
-    except (OSError, ValueError, IndexError) as error:
-        return {"error": in_words(error)}
+        with Child(f"{__name__}:probe_service", name, name="importing it") as child:
+            return dict(child.greeting())
+    except (ChildError, OSError) as error:
+        return {"error": str(error)}
 
 
 def _cure(name: str, package: Package, state: State) -> str:
@@ -316,7 +288,7 @@ def _cure(name: str, package: Package, state: State) -> str:
 
 
 def _with_doubts(row: DoctorRow) -> DoctorRow:
-    """The old decord installs the same module, and cannot do what this library asks for."""
+    """Warn of the old decord, which installs the same module and cannot do what this library needs."""
     if row.part == "decord" and "decord 0" in row.version:
         cure = 'pip uninstall -y decord decord2; pip install "decord2>=3.0"'
         return DoctorRow(**asdict(row) | {"state": "warning", "cure": cure})
@@ -395,7 +367,7 @@ def _text(file: Path) -> str:
 
 
 def _gib(size: int) -> str:
-    """67108864 -> '0.06 GiB'."""
+    """Return a size in words: 67108864 -> '0.06 GiB'."""
     return f"{size / 2**30:.{1 if size >= 2**30 else 2}f} GiB"
 
 

@@ -1,4 +1,4 @@
-"""Other readers behind one small protocol, each used as its own documentation does; for comparison only."""
+"""Other readers behind one small interface, each used as its own documentation does; for comparison only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,39 +16,27 @@ from numpy.typing import NDArray
 Frame = NDArray[np.uint8]
 
 
-class Peer(Protocol):
+class Peer(ABC):
     """One open file."""
 
+    @abstractmethod
     def sequential(self) -> Iterator[Frame]:
-        """The frames in order, from the first one."""
-
-    def random(self, number: int) -> Frame:
-        """One frame."""
-
-    def batch(self, numbers: Sequence[int]) -> Frame:
-        """Frames in this order, in one array `(n, H, W, 3)`."""
-
-    def close(self) -> None:
-        """Gives the file back, and ends whatever works in the background."""
-
-
-class OneByOne(ABC):
-    """For readers that take no list of frames."""
+        """Yield the frames in order, from the first one."""
 
     @abstractmethod
     def random(self, number: int) -> Frame:
-        """See `Peer`."""
+        """Return one frame."""
 
     def batch(self, numbers: Sequence[int]) -> Frame:
-        """See `Peer`."""
+        """Return frames in this order, in one array `(n, H, W, 3)`."""
         return np.stack([self.random(number) for number in numbers])
 
-    def close(self) -> None:  # noqa: B027  (most have nothing to give back)
-        """See `Peer`."""
+    def close(self) -> None:  # noqa: B027  most have nothing to close
+        """Close the file, and end anything that works in the background."""
 
 
-class PvioLab:
-    """This library, without its memory of recent frames, so that every frame has to be decoded."""
+class _PvioLab(Peer):
+    """The reader of this library, without its memory of recent frames, so that each one has to be decoded."""
 
     def __init__(self, path: str, threads: int):
         from ..read import VideoReader
@@ -56,48 +44,40 @@ class PvioLab:
         self._reader = VideoReader(path, num_threads=threads, cache_bytes=0)
 
     def sequential(self) -> Iterator[Frame]:
-        """See `Peer`."""
         return iter(self._reader)
 
     def random(self, number: int) -> Frame:
-        """See `Peer`."""
         return self._reader[number]
 
     def batch(self, numbers: Sequence[int]) -> Frame:
-        """See `Peer`."""
         return self._reader[numbers]
 
     def close(self) -> None:
-        """See `Peer`."""
         self._reader.close()
 
 
-class Decord:
+class _Decord(Peer):
     """decord: `next()` in order, `reader[i]` and `get_batch` at random."""
 
     def __init__(self, path: str, threads: int):
         self._reader = import_module("decord").VideoReader(path, num_threads=threads)
 
     def sequential(self) -> Iterator[Frame]:
-        """See `Peer`."""
         self._reader.seek(0)
         return (self._reader.next().asnumpy() for _ in range(len(self._reader)))
 
     def random(self, number: int) -> Frame:
-        """See `Peer`."""
         return np.asarray(self._reader[number].asnumpy())
 
     def batch(self, numbers: Sequence[int]) -> Frame:
-        """See `Peer`."""
         return np.asarray(self._reader.get_batch(numbers).asnumpy())
 
     def close(self) -> None:
-        """See `Peer`; without the seek it would go on decoding, at the cost of whoever is next."""
-        self._reader.seek(0)
+        self._reader.seek(0)  # else it goes on decoding, at the cost of the next reader
         self._reader = None
 
 
-class TorchCodec:
+class _TorchCodec(Peer):
     """torchcodec's VideoDecoder."""
 
     def __init__(self, path: str, threads: int):
@@ -105,23 +85,19 @@ class TorchCodec:
         self._decoder = make(path, num_ffmpeg_threads=threads, dimension_order="NHWC")
 
     def sequential(self) -> Iterator[Frame]:
-        """See `Peer`."""
         return (frame.numpy() for frame in self._decoder)
 
     def random(self, number: int) -> Frame:
-        """See `Peer`."""
         return np.asarray(self._decoder[number].numpy())
 
     def batch(self, numbers: Sequence[int]) -> Frame:
-        """See `Peer`."""
         return np.asarray(self._decoder.get_frames_at(list(numbers)).data.numpy())
 
     def close(self) -> None:
-        """See `Peer`."""
         self._decoder = None
 
 
-class PyAV(OneByOne):
+class _PyAV(Peer):
     """PyAV as most code uses it: seek to the time of a frame, decode up to it, `to_ndarray`."""
 
     def __init__(self, path: str, threads: int):
@@ -129,13 +105,11 @@ class PyAV(OneByOne):
         self._container = self._open()
 
     def sequential(self) -> Iterator[Frame]:
-        """See `Peer`."""
         with self._open() as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24")
 
     def random(self, number: int) -> Frame:
-        """See `Peer`."""
         stream = self._container.streams.video[0]
         seconds = Fraction(number) / stream.average_rate
         target = round(seconds / stream.time_base) + (stream.start_time or 0)
@@ -146,7 +120,6 @@ class PyAV(OneByOne):
         raise IndexError(f"no frame comes at or after the time of frame {number}")
 
     def close(self) -> None:
-        """See `Peer`."""
         self._container.close()
 
     def _open(self) -> Any:
@@ -156,7 +129,7 @@ class PyAV(OneByOne):
         return container
 
 
-class OpenCV(OneByOne):
+class _OpenCV(Peer):
     """OpenCV's VideoCapture; its frames are BGR, and are turned to RGB."""
 
     def __init__(self, path: str, threads: int):
@@ -167,13 +140,11 @@ class OpenCV(OneByOne):
             raise OSError(f"OpenCV cannot open {path}")
 
     def sequential(self) -> Iterator[Frame]:
-        """See `Peer`."""
         self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, 0)
         while (frame := self._read()) is not None:
             yield frame
 
     def random(self, number: int) -> Frame:
-        """See `Peer`."""
         self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, number)
         frame = self._read()
         if frame is None:
@@ -181,7 +152,6 @@ class OpenCV(OneByOne):
         return frame
 
     def close(self) -> None:
-        """See `Peer`."""
         self._capture.release()
 
     def _read(self) -> Frame | None:
@@ -189,7 +159,7 @@ class OpenCV(OneByOne):
         return self._cv2.cvtColor(frame, self._cv2.COLOR_BGR2RGB) if is_there else None
 
 
-class ImageIO(OneByOne):
+class _ImageIO(Peer):
     """imageio over its PyAV plugin."""
 
     def __init__(self, path: str, threads: int):
@@ -199,43 +169,40 @@ class ImageIO(OneByOne):
         self._file = self._imageio.imopen(path, "r", plugin="pyav")
 
     def sequential(self) -> Iterator[Frame]:
-        """See `Peer`."""
         frames: Iterator[Frame] = self._imageio.imiter(self._path, plugin="pyav", **self._options)
         return frames
 
     def random(self, number: int) -> Frame:
-        """See `Peer`."""
         return np.asarray(self._file.read(index=number, **self._options))
 
     def close(self) -> None:
-        """See `Peer`."""
         self._file.close()
 
 
 @dataclass(frozen=True)
 class PeerKind:
-    """How a reader is found and opened."""
+    """A reader: the module to import, and the function that opens a file."""
 
     module: str
-    """What has to import."""
+    """The module that has to import."""
     distributions: tuple[str, ...]
     """The packages it may come with."""
     open: Callable[[str, int], Peer]
-    """Opens a file, to be decoded by so many threads."""
+    """Opens a file, to be decoded by this many threads."""
 
 
 PEERS = {
-    "pvio_lab": PeerKind("pvio_lab", ("pvio_lab",), PvioLab),
-    "decord": PeerKind("decord", ("decord2", "decord"), Decord),
-    "torchcodec": PeerKind("torchcodec.decoders", ("torchcodec",), TorchCodec),
-    "pyav": PeerKind("av", ("av",), PyAV),
-    "opencv": PeerKind("cv2", ("opencv-python-headless", "opencv-python"), OpenCV),
-    "imageio": PeerKind("imageio.v3", ("imageio",), ImageIO),
+    "pvio_lab": PeerKind("pvio_lab", ("pvio_lab",), _PvioLab),
+    "decord": PeerKind("decord", ("decord2", "decord"), _Decord),
+    "torchcodec": PeerKind("torchcodec.decoders", ("torchcodec",), _TorchCodec),
+    "pyav": PeerKind("av", ("av",), _PyAV),
+    "opencv": PeerKind("cv2", ("opencv-python-headless", "opencv-python"), _OpenCV),
+    "imageio": PeerKind("imageio.v3", ("imageio",), _ImageIO),
 }
 
 
 def missing_peers() -> dict[str, str]:
-    """The readers that are not installed, and how to install them. Nothing is imported."""
+    """Return the readers that are not installed, and how to install them. Nothing is imported."""
     return {
         name: f'pip install "{kind.distributions[0]}"'
         for name, kind in PEERS.items()
@@ -244,10 +211,10 @@ def missing_peers() -> dict[str, str]:
 
 
 def load_peer(name: str) -> str:
-    """Imports a reader and tells its version.
+    """Import a reader and return its version.
 
     Raises:
-        Exception: Whatever its import raises; with ImportError it is not installed, or does not load.
+        Exception: Anything that its import raises; with ImportError it is not installed, or does not load.
     """
     kind = PEERS[name]
     module = import_module(kind.module)

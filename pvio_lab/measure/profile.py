@@ -1,9 +1,9 @@
-"""`profile_reads`: where the time goes when frames are read one by one."""
+"""`profile_reads`: the time of each phase when frames are read one by one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import show
+from ..base import Drawn, text_table
 from ..read import (
     Converter,
     Fetching,
@@ -29,126 +30,100 @@ from ..read import (
     public_name,
 )
 from .pieces import Pattern
-from .reports import text_table
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the advice rests on."""
+    """The facts that the advice is based on."""
 
     num_frames: int
-    """How many frames were returned."""
+    """The number of frames that were returned."""
     open_share: float
-    """Which part of the whole time opening took."""
+    """The share of opening in the whole time."""
     pixels_share: float
-    """Which part of the time for reading went into converting and copying."""
+    """The share of converting and copying in the time for reading."""
     decoded_per_frame: float
-    """How many frames were decoded for each one returned."""
+    """The number of frames decoded for each one returned."""
     batch_per_frame: float
-    """How many would be, if all were asked for in one call."""
+    """The number that would be decoded if all were requested in one call."""
     spacing: int
     """The largest distance between two keyframes, in frames."""
     is_in_order: bool
     """Each frame followed the one before it."""
     order_reason: str | None = None
-    """Why the order of the frames had to be learnt by decoding; None if it did not."""
+    """The reason why the order of the frames had to be learnt by decoding; None if it did not."""
     is_images: bool = False
     """The source is a directory of images."""
 
-    @property
-    def decoded(self) -> str:
-        """In words, how much was decoded."""
-        return f"{self.decoded_per_frame:.0f} frames decoded for each one returned"
-
-
-Rule = tuple[Callable[[Facts], bool], Callable[[Facts], str]]
-
-_RULES: tuple[Rule, ...] = (
-    (
-        lambda facts: facts.is_images and facts.open_share <= 0.5,
-        lambda facts: "Each image is decoded on its own; ask for many in one call to use all cores.",
-    ),
-    (
-        lambda facts: facts.order_reason is not None and facts.open_share > 0.3,
-        lambda facts: (
-            f"Opening took {facts.open_share:.0%} of the time, as the order of the frames is learnt by "
-            f"decoding: {facts.order_reason}; keep the reader open, or re-encode the file as mp4."
-        ),
-    ),
-    (
-        lambda facts: facts.open_share > 0.5,
-        lambda facts: (
-            f"Opening took {facts.open_share:.0%} of the time for {_frames(facts.num_frames)}: keep the "
-            "reader open, and read more from it."
-        ),
-    ),
-    (
-        lambda facts: facts.is_in_order and facts.num_frames > 1 and facts.decoded_per_frame < 3,
-        lambda facts: (
-            "These frames follow each other, and hardly any is decoded in vain; reader.batches(32) "
-            "reads them on all cores."
-        ),
-    ),
-    (
-        lambda facts: facts.decoded_per_frame >= 3 and facts.batch_per_frame <= facts.decoded_per_frame / 2,
-        lambda facts: (
-            f"GOP {facts.spacing}: {facts.decoded}; ask for them in one call, which decodes "
-            f"{facts.batch_per_frame:.1f}, or re-encode with gop=10."
-        ),
-    ),
-    (
-        lambda facts: facts.decoded_per_frame >= 3 and facts.spacing > 20,
-        lambda facts: f"GOP {facts.spacing}: {facts.decoded}; re-encode with gop=10.",
-    ),
-    (
-        lambda facts: facts.pixels_share > 0.5,
-        lambda facts: (
-            f"Converting and copying pixels took {facts.pixels_share:.0%} of the time for reading: ask for "
-            "smaller frames with width= or height=."
-        ),
-    ),
-    (
-        lambda facts: True,
-        lambda facts: (
-            f"Keyframes are dense enough (GOP {facts.spacing}, {facts.decoded_per_frame:.1f} frames decoded "
-            "for each one returned); ask for many frames in one call to use all cores."
-        ),
-    ),
-)
-
 
 def advise(facts: Facts) -> str:
-    """What to do about it.
+    """Return the most useful change in a sentence.
 
     >>> advise(Facts(60, 0.1, 0.2, decoded_per_frame=118, batch_per_frame=90, spacing=250, is_in_order=False))
     'GOP 250: 118 frames decoded for each one returned; re-encode with gop=10.'
     """
-    return next(sentence(facts) for fits, sentence in _RULES if fits(facts))
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
+    frames = "1 frame" if facts.num_frames == 1 else f"{facts.num_frames} frames"
+    opening = f"Opening took {facts.open_share:.0%} of the time"
+    wasteful = facts.decoded_per_frame >= 3
+    waste = f"GOP {facts.spacing}: {facts.decoded_per_frame:.0f} frames decoded for each one returned"
+    rules = (  # the first that applies counts
+        (
+            facts.is_images and facts.open_share <= 0.5,
+            "Each image is decoded on its own; ask for many in one call to use all cores.",
+        ),
+        (
+            facts.order_reason is not None and facts.open_share > 0.3,
+            f"{opening}, as the order of the frames is learnt by decoding: {facts.order_reason}; keep the "
+            "reader open, or re-encode the file as mp4.",
+        ),
+        (
+            facts.open_share > 0.5,
+            f"{opening} for {frames}: keep the reader open, and read more from it.",
+        ),
+        (
+            facts.is_in_order and facts.num_frames > 1 and not wasteful,
+            "These frames follow each other, and hardly any is decoded in vain; reader.batches(32) reads "
+            "them on all cores.",
+        ),
+        (
+            wasteful and facts.batch_per_frame <= facts.decoded_per_frame / 2,
+            f"{waste}; ask for them in one call, which decodes {facts.batch_per_frame:.1f}, or re-encode "
+            "with gop=10.",
+        ),
+        (wasteful and facts.spacing > 20, f"{waste}; re-encode with gop=10."),
+        (
+            facts.pixels_share > 0.5,
+            f"Converting and copying pixels took {facts.pixels_share:.0%} of the time for reading: ask for "
+            "smaller frames with width= or height=.",
+        ),
+        (
+            True,
+            f"Keyframes are dense enough (GOP {facts.spacing}, {facts.decoded_per_frame:.1f} frames decoded "
+            "for each one returned); ask for many frames in one call to use all cores.",
+        ),
+    )
+    return next(sentence for applies, sentence in rules if applies)
 
 
 PHASES = ("open", "seek", "decode", "convert", "copy")
-# So many frames tell how long more would take, and so many are enough.
+# A few frames show how long more would take; many are enough.
 _FEW, _MANY = 4, 64
 
 
 @dataclass(frozen=True)
-class ReadProfile:
-    """Where the time went; seconds are those of one thread."""
+class ReadProfile(Drawn):
+    """The time of each phase; seconds are those of one thread."""
 
     source: str
-    """What was read."""
+    """The video or directory that was read."""
     num_frames: int
-    """How many frames were returned."""
+    """The number of frames that were returned."""
     open_seconds: float
     """Opening the file and learning where its frames are; once."""
     seek_seconds: float
     """Getting to the places where decoding can begin."""
     decode_seconds: float
-    """Decoding, also of the frames on the way to those asked for."""
+    """Decoding, including the frames before the ones asked for."""
     convert_seconds: float
     """Turning decoded frames into RGB."""
     copy_seconds: float
@@ -156,13 +131,15 @@ class ReadProfile:
     total_seconds: float
     """All of it, measured from beginning to end."""
     frames_decoded: int
-    """How many frames had to be decoded."""
+    """The number of frames that had to be decoded."""
     keyframe_spacing_median: float
-    """How many frames there are from one keyframe to the next, as a rule."""
+    """The usual number of frames from one keyframe to the next."""
     keyframe_spacing_max: int
-    """How many there are at most."""
+    """The largest number of frames from one keyframe to the next."""
     advice: str
-    """What to do about it."""
+    """The most useful change."""
+
+    drawn_as = "read_profile"
 
     @property
     def phases(self) -> dict[str, float]:
@@ -171,7 +148,7 @@ class ReadProfile:
 
     @property
     def decoded_per_frame(self) -> float:
-        """How many frames had to be decoded for each one returned."""
+        """The number of frames that had to be decoded for each one returned."""
         return self.frames_decoded / self.num_frames
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -179,7 +156,7 @@ class ReadProfile:
         return [asdict(self) | {"decoded_per_frame": self.decoded_per_frame}]
 
     def plot(self) -> Any:
-        """The phases as one bar."""
+        """Draw the phases as one bar."""
         return show.plot("read_profile", self)
 
     def __repr__(self) -> str:
@@ -187,14 +164,11 @@ class ReadProfile:
         table = text_table(("phase", "seconds", "ms a frame", "share"), phase_cells(self), right=(1, 2, 3))
         return "\n".join([head, table, keyframes_text(self), self.advice])
 
-    def _repr_html_(self) -> str:
-        return show.html("read_profile", self)
-
 
 def profile_reads(
     source: str | PathLike[str], indices: Any, *, fetching: Fetching | None = None
 ) -> ReadProfile:
-    """Reads frames one by one, in the order given, in one thread, and tells where the time goes.
+    """Read frames one by one, in the order given, in one thread, and show where the time goes.
 
     It does what `reader[i]` does in a new reader that remembers no frames.
 
@@ -221,7 +195,7 @@ def profile_reads(
 def profile_pattern(
     source: str | PathLike[str], pattern: Pattern, *, seconds: float = 1.0, fetching: Fetching | None = None
 ) -> ReadProfile:
-    """Profiles as many frames as can be read in about this time: in order ("sequential"), or anywhere.
+    """Profile as many frames as can be read in about this time: in order ("sequential"), or anywhere.
 
     >>> profile_pattern("data_samples/gop2.mp4", "random", seconds=0.1).num_frames <= 64
     True
@@ -244,13 +218,13 @@ class Clock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """What is done meanwhile belongs to this phase."""
+        """Count the time of the block towards this phase."""
         begin = time.perf_counter()
         yield
         self.seconds[name] += time.perf_counter() - begin
 
     def fields(self) -> dict[str, float]:
-        """The fields of a profile."""
+        """Return the fields of a profile."""
         total = time.perf_counter() - self._begin
         return {f"{name}_seconds": value for name, value in self.seconds.items()} | {"total_seconds": total}
 
@@ -266,23 +240,22 @@ def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching
         fields, decoded = clock.fields(), opened.engine.decoded - decoded_before
     finally:
         opened.engine.close()
-    layout, lengths = opened.index.layout, opened.index.gop_lengths
+    layout = opened.index.layout
     runs = plan_runs(numbers, layout.entry, layout.order.packet_of)
-    facts = Facts(
-        open_share=_open_share(fields),
-        pixels_share=_pixels_share(fields),
+    return _profile(
+        source,
+        fields,
+        opened.index.gop_lengths,
+        decoded,
         num_frames=len(numbers),
-        decoded_per_frame=decoded / len(numbers),
         batch_per_frame=sum(run.cost for run in runs) / len(numbers),
-        spacing=int(lengths.max()),
         is_in_order=bool((np.diff(numbers) == 1).all()),
         order_reason=layout.order.why,
     )
-    return _profile(source, facts, fields, decoded, lengths)
 
 
 def _read_one_by_one(opened: Opened, numbers: Iterable[int], clock: Clock) -> None:
-    """What a reader does for `reader[i]`, with a clock beside it."""
+    """Do what a reader does for `reader[i]`, with a clock beside it."""
     engine, total = opened.engine, len(opened.index)
     converter = Converter(displayed_size(opened.first), Turn.of(opened.first))
     seeking = engine.seek_seconds
@@ -300,7 +273,7 @@ def _read_one_by_one(opened: Opened, numbers: Iterable[int], clock: Clock) -> No
 
 
 def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
-    """Pillow decodes and converts in one go."""
+    """Profile images, which Pillow decodes and converts in one step."""
     clock = Clock()
     with clock.phase("open"):
         images = open_video(source)
@@ -311,30 +284,39 @@ def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
             pixels = images[number]
         with clock.phase("copy"):
             np.empty(pixels.shape, np.uint8)[:] = pixels
-    fields, count = clock.fields(), len(numbers)
-    facts = Facts(
-        open_share=_open_share(fields),
-        pixels_share=0.0,
-        num_frames=count,
-        decoded_per_frame=1.0,
-        batch_per_frame=1.0,
-        spacing=1,
-        is_in_order=False,
-        is_images=True,
+    fields, count, gops = clock.fields(), len(numbers), np.ones(len(images), np.int64)
+    return _profile(
+        source, fields, gops, count, num_frames=count, batch_per_frame=1.0, is_in_order=False, is_images=True
     )
-    return _profile(source, facts, fields, count, np.ones(len(images), np.int64))
 
 
 def _profile(
-    source: str | PathLike[str], facts: Facts, fields: dict[str, float], decoded: int, gops: NDArray[np.int64]
+    source: str | PathLike[str],
+    fields: dict[str, float],
+    gops: NDArray[np.int64],
+    decoded: int,
+    *,
+    num_frames: int,
+    **facts: Any,
 ) -> ReadProfile:
+    """Put a profile together, with its advice."""
+    total, opening = fields["total_seconds"], fields["open_seconds"]
+    pixels = fields["convert_seconds"] + fields["copy_seconds"]
+    known = Facts(
+        num_frames=num_frames,
+        open_share=opening / total,
+        pixels_share=pixels / (total - opening),
+        decoded_per_frame=decoded / num_frames,
+        spacing=int(gops.max()),
+        **facts,
+    )
     return ReadProfile(
         source=public_name(source),
-        num_frames=facts.num_frames,
+        num_frames=num_frames,
         frames_decoded=decoded,
         keyframe_spacing_median=float(np.median(gops)),
         keyframe_spacing_max=int(gops.max()),
-        advice=advise(facts),
+        advice=advise(known),
         **fields,
     )
 
@@ -346,17 +328,8 @@ def _checked_numbers(indices: Any, length: int) -> NDArray[np.int64]:
     return numbers
 
 
-def _open_share(fields: dict[str, float]) -> float:
-    return fields["open_seconds"] / fields["total_seconds"]
-
-
-def _pixels_share(fields: dict[str, float]) -> float:
-    pixels = fields["convert_seconds"] + fields["copy_seconds"]
-    return pixels / (fields["total_seconds"] - fields["open_seconds"])
-
-
 def phase_cells(profile: ReadProfile) -> list[tuple[str, ...]]:
-    """The rows of a table: phase, seconds, milliseconds a frame, share."""
+    """Return the rows of a table: phase, seconds, milliseconds per frame, share."""
     whole = profile.phases | {"total": profile.total_seconds}
     return [
         (
@@ -370,7 +343,7 @@ def phase_cells(profile: ReadProfile) -> list[tuple[str, ...]]:
 
 
 def keyframes_text(profile: ReadProfile) -> str:
-    """How dense the keyframes are, and what came of it."""
+    """Return in words how dense the keyframes are, and how much had to be decoded."""
     usual, most = profile.keyframe_spacing_median, profile.keyframe_spacing_max
     spacing = "every frame is a keyframe" if most == 1 else f"keyframes are {usual:g} apart, at most {most}"
     return (

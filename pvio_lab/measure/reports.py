@@ -1,53 +1,30 @@
-"""What `compare_workers` and `suggest_workers` return."""
+"""Reports of measurements: rates of readers and of workers, and which workers to take."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from textwrap import shorten
 from typing import Any, Literal
 
 from .. import show
+from ..base import Report, text_table
 from ..errors import printable
 from ..load import WorkerKind
 from .pieces import PATTERNS, Pattern
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    r"""Columns as wide as they have to be.
-
-    >>> print(text_table(["reader", "frames/s"], [["pyav", "735"], ["opencv", "1,480"]], right=[1]))
-    reader  frames/s
-    pyav         735
-    opencv     1,480
-
-    Args:
-        header: The names of the columns.
-        rows: The cells.
-        right: Which columns are set to the right, as numbers are.
-    """
-    lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
 def rate_text(rate: float | None) -> str:
-    """1572.4 -> '1,572'; 9.53 -> '9.5'; None -> '-'."""
+    """Return a rate in words: 1572.4 -> '1,572'; 9.53 -> '9.5'; None -> '-'."""
     if rate is None:
         return "-"
     return f"{rate:,.0f}" if rate >= 20 else f"{rate:.1f}"
 
 
 def tsv_text(dicts: Sequence[dict[str, Any]]) -> str:
-    r"""Lines for a spreadsheet, with tabs between the cells.
+    r"""Return lines for a spreadsheet, with tabs between the cells.
 
     >>> tsv_text([{"reader": "pyav", "low": None}, {"reader": "opencv", "low": 1.5}])
     'reader\tlow\npyav\t\nopencv\t1.5'
@@ -61,9 +38,9 @@ def _cell(value: Any) -> str:
 
 
 Threads = Literal["1 thread", "all cores"]
-"""How many threads a reader is allowed to decode with."""
+"""The number of threads that a reader may decode with."""
 US = "pvio_lab"
-# A decoder that is measured alone uses at least one core, if it gets it.
+# A decoder that is measured alone uses at least this much of a core, if it gets it.
 _WHOLE_CORE = 0.8
 # An error that is longer is cut short in plain text; the row has all of it.
 _MOST_WORDS = 90
@@ -87,13 +64,13 @@ class ThroughputRow:
     source: str
     """The file, as it was given."""
     reader: str
-    """Whose frames these are."""
+    """The reader that returned the frames."""
     version: str
     """Its package and version."""
     threads: Threads
-    """How many threads it may decode with: one, or as many as there are cores."""
+    """The number of threads it may decode with: one, or as many as there are cores."""
     pattern: Pattern
-    """How the frames were read."""
+    """In which way the frames were read."""
     frames_per_second: float | None = None
     """The median over the repeats; None where nothing could be measured."""
     low: float | None = None
@@ -101,21 +78,21 @@ class ThroughputRow:
     high: float | None = None
     """The fastest repeat."""
     ratio: float | None = None
-    """How many times as fast as this library it is, with as many threads."""
+    """Its speed in multiples of this library's, with as many threads."""
     cores_busy: float | None = None
-    """How many cores it really kept busy, on average."""
+    """The number of cores that it really kept busy, on average."""
     wrong_frames: int = 0
-    """How many of the checked frames are clearly another frame than the one asked for."""
+    """The number of checked frames that are clearly not the one asked for."""
     checked_frames: int = 0
-    """How many of the timed frames were compared with the true ones, over all repeats."""
+    """The number of timed frames that were compared with the true ones, over all repeats."""
     note: str = ""
-    """What else is different about its frames: colours, size, how many there are."""
+    """Other differences of its frames: colours, size, number."""
     error: str | None = None
-    """Why it could not go on."""
+    """The reason why it could not go on."""
 
     @property
     def verdict(self) -> str:
-        """In words, whether its frames are right.
+        """The correctness of its frames in words.
 
         >>> row = ThroughputRow("clip.mp4", "pyav", "av 18", "1 thread", "random", 9.0)
         >>> replace(row, wrong_frames=3, checked_frames=60).verdict
@@ -129,7 +106,7 @@ class ThroughputRow:
 
 
 @dataclass(frozen=True)
-class ThroughputReport:
+class ThroughputReport(Report[ThroughputRow]):
     """Frames per second, side by side; a table in a notebook."""
 
     rows: tuple[ThroughputRow, ...]
@@ -137,34 +114,28 @@ class ThroughputReport:
     missing: dict[str, str] = field(default_factory=dict)
     """The readers that could not be loaded, and why."""
     num_cores: int = 1
-    """How many cores there were."""
+    """The number of cores."""
+
+    drawn_as = "throughput"
 
     @classmethod
     def of(cls, rows: Iterable[ThroughputRow], missing: dict[str, str], num_cores: int) -> ThroughputReport:
-        """Sorts the rows, and relates them to this library's."""
+        """Sort the rows, and relate them to this library's."""
         rows = list(rows)
         places = {source: place for place, source in enumerate(dict.fromkeys(row.source for row in rows))}
-        ours = {_lane(row): row.frames_per_second for row in rows if row.reader == US}
-        related = (replace(row, ratio=_ratio(row.frames_per_second, ours.get(_lane(row)))) for row in rows)
+        ours = {_competition(row): row.frames_per_second for row in rows if row.reader == US}
+        related = (
+            replace(row, ratio=_ratio(row.frames_per_second, ours.get(_competition(row)))) for row in rows
+        )
 
         def order(row: ThroughputRow) -> tuple[Any, ...]:
             return *_group(row, places), -(row.frames_per_second or 0)
 
         return cls(tuple(sorted(related, key=order)), missing, num_cores)
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
-        return [asdict(row) for row in self.rows]
-
     def plot(self) -> Any:
-        """A bar for each reader and number of threads, with the spread; wrong frames are marked."""
+        """Draw a bar for each reader and number of threads, with the spread; wrong frames are marked."""
         return show.plot("throughput", self)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[ThroughputRow]:
-        return iter(self.rows)
 
     def __repr__(self) -> str:
         parts = [f"ThroughputReport({len(self)} rows, {self.num_cores} cores)"]
@@ -176,7 +147,7 @@ class ThroughputReport:
 
     @property
     def remarks(self) -> list[str]:
-        """What to know about the figures: whose they are, what is left out, and whether to trust them."""
+        """Remarks on the figures: whose they are, what is left out, and whether to trust them."""
         versions = ", ".join(dict.fromkeys(row.version for row in self.rows))
         starved = any((row.cores_busy or 1) < _WHOLE_CORE for row in self.rows if row.threads == "1 thread")
         return [
@@ -185,17 +156,14 @@ class ThroughputReport:
             *([_STARVED] if starved else []),
         ]
 
-    def _repr_html_(self) -> str:
-        return show.html("throughput", self)
-
 
 def sparse_cells(rows: Iterable[ThroughputRow]) -> Iterator[tuple[str, ...]]:
-    """The cells of a table; pattern and threads only where they change."""
+    """Yield the cells of a table; pattern and threads only where they change."""
     before: tuple[str, ...] = ("", "")
     for row in rows:
-        lane = (row.pattern, row.threads)
-        yield (*(("", "") if lane == before else lane), row.reader, *_figures(row), row.verdict)
-        before = lane
+        group = (row.pattern, row.threads)
+        yield (*(("", "") if group == before else group), row.reader, *_figures(row), row.verdict)
+        before = group
 
 
 def _figures(row: ThroughputRow) -> tuple[str, ...]:
@@ -205,7 +173,7 @@ def _figures(row: ThroughputRow) -> tuple[str, ...]:
     return rate_text(row.frames_per_second), spread, ratio, cores
 
 
-def _lane(row: ThroughputRow) -> tuple[str, str, str]:
+def _competition(row: ThroughputRow) -> tuple[str, str, str]:
     return row.source, row.pattern, row.threads
 
 
@@ -224,21 +192,21 @@ WORKER_COLUMNS = (
 PHASES = ("decode", "transform", "hand_over")
 # Of those that are as fast as the best, within what can be measured, the least costly is taken.
 AS_FAST = 0.98
-# So slow, what varies as much may be as fast.
+# One that is slower than this is not as fast, however much its repeats differ.
 _NEARLY = 0.9
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How many workers of which kind."""
+    """A number and kind of workers."""
 
     worker_kind: WorkerKind
     """Threads or processes."""
     num_workers: int
-    """How many; 0 is the calling thread."""
+    """The number of workers; 0 is the calling thread."""
 
     def __str__(self) -> str:
-        """In words.
+        """Return the setting in words.
 
         >>> print(Setting("thread", 0), Setting("process", 2), sep="; ")
         the calling thread; 2 processes
@@ -250,7 +218,7 @@ class Setting:
 
 
 def cost(setting: Setting) -> tuple[bool, int]:
-    """What is small is cheap: threads before processes, few before many."""
+    """Return a key that sorts the cheap before the costly: threads before processes, few before many."""
     return setting.worker_kind == "process", setting.num_workers
 
 
@@ -261,7 +229,7 @@ class WorkerRow:
     worker_kind: WorkerKind
     """Threads or processes."""
     num_workers: int
-    """How many; 0 is the calling thread, with all processors decoding."""
+    """The number of workers; 0 is the calling thread, with all processors decoding."""
     frames_per_second: float | None = None
     """The median over the repeats, from the first batch on; None where nothing could be measured."""
     low: float | None = None
@@ -269,7 +237,7 @@ class WorkerRow:
     high: float | None = None
     """The fastest repeat."""
     first_batch_seconds: float | None = None
-    """How long the first batch took: starting the workers, opening files."""
+    """The time of the first batch: starting the workers, opening files."""
     decode_seconds: float = 0.0
     """For each frame: reading, decoding and converting it."""
     transform_seconds: float = 0.0
@@ -277,24 +245,26 @@ class WorkerRow:
     hand_over_seconds: float = 0.0
     """For each frame: bringing it to the consumer, and waiting for work, memory and each other."""
     error: str | None = None
-    """Why it could not go on."""
+    """The reason why it could not go on."""
 
     @property
     def setting(self) -> Setting:
-        """How many workers of which kind."""
+        """The number and kind of workers."""
         return Setting(self.worker_kind, self.num_workers)
 
 
 @dataclass(frozen=True)
-class WorkerReport:
+class WorkerReport(Report[WorkerRow]):
     """Frames per second at several numbers and kinds of workers; a table in a notebook."""
 
     rows: tuple[WorkerRow, ...]
     """One for each, threads first, few first."""
     batch_size: int
-    """How many frames the batches had."""
+    """The number of frames in a batch."""
     num_cores: int
-    """How many processors there were."""
+    """The number of processors."""
+
+    drawn_as = "workers"
 
     @property
     def best(self) -> WorkerRow:
@@ -322,7 +292,7 @@ class WorkerReport:
 
     @property
     def suggestion(self) -> str:
-        """Which workers to take, and why, in a sentence.
+        """A sentence that says which workers to take, and why.
 
         Raises:
             ValueError: None could be measured.
@@ -335,46 +305,31 @@ class WorkerReport:
             reasons.append(f"{rate / alone.frames_per_second:.2f} times as fast as {alone.setting}")
         return "; ".join([f"take {chosen.setting}: {rate_text(rate)} frames/s", *reasons])
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
-        return [asdict(row) for row in self.rows]
-
     def plot(self) -> Any:
-        """The rate against the number of workers, with the spread, and where the workers' time goes."""
+        """Draw the rate against the number of workers, with the spread, and where the workers' time goes."""
         return show.plot("workers", self)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[WorkerRow]:
-        return iter(self.rows)
 
     def __repr__(self) -> str:
         heading = f"WorkerReport({len(self)} rows, batches of {self.batch_size}, {self.num_cores} cores)"
         return f"{heading}\n{text_table(WORKER_COLUMNS, list(worker_cells(self)), right=range(1, 8))}"
 
-    def _repr_html_(self) -> str:
-        return show.html("workers", self)
-
 
 @dataclass(frozen=True)
-class WorkerChoice:
+class WorkerChoice(Report[WorkerRow]):
     """The answer to 'how many workers?'."""
 
     num_workers: int
-    """How many; 0 is the calling thread."""
+    """The number of workers; 0 is the calling thread."""
     worker_kind: WorkerKind
     """Threads or processes."""
     frames_per_second: float
-    """What was measured with them."""
+    """The rate that was measured with them."""
     reason: str
-    """Why these, in a sentence."""
+    """The reason for them, in a sentence."""
     rows: tuple[WorkerRow, ...]
     """All that was tried, the fastest first."""
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """What was tried, as plain dictionaries."""
-        return [asdict(row) for row in self.rows]
+    drawn_as = "worker_choice"
 
     def __str__(self) -> str:
         setting = Setting(self.worker_kind, self.num_workers)
@@ -383,12 +338,9 @@ class WorkerChoice:
     def __repr__(self) -> str:
         return f"WorkerChoice({self})"
 
-    def _repr_html_(self) -> str:
-        return show.html("worker_choice", self)
 
-
-def worker_cells(report: Any) -> Iterator[tuple[str, ...]]:
-    """The cells of a table; `report` has `rows`."""
+def worker_cells(report: Report[WorkerRow]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of a table."""
     most = max((row.frames_per_second or 0.0 for row in report.rows), default=0.0)
     for row in report.rows:
         rate = row.frames_per_second
@@ -404,7 +356,7 @@ def worker_cells(report: Any) -> Iterator[tuple[str, ...]]:
 
 
 def _is_as_fast(row: WorkerRow, most: float) -> bool:
-    """Within what can be measured, or as its own repeats differ, if that is not by much."""
+    """Return True if it is as fast within what can be measured, or within the spread of its own repeats."""
     rate = row.frames_per_second or 0.0
     return rate >= AS_FAST * most or (rate >= _NEARLY * most and (row.high or 0.0) >= most)
 

@@ -13,29 +13,27 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..base import num_cpus, positive_integer
+from ..base import ChildError, checked_seconds, num_cpus, positive_integer, some_of
 from ..read import Fetching, VideoReader, check_may_be_local, is_url, public_names, shown, source_name
-from .child import Child, ChildError
-from .likeness import GOOD_COLOURS_DB
 from .peers import PEERS
-from .pieces import PATTERNS, Pattern, Piece, Task
+from .pieces import PATTERNS, Pattern, Piece, ReaderProcess, Task
 from .reports import Threads, ThroughputReport, ThroughputRow
-from .stopping import Stop, checked_seconds
-from .truth import Course, plan_course
+from .truth import GOOD_COLOURS_DB, Course, plan_course
+from .turns import Stop, measured
 
 Sources = str | PathLike[str] | Iterable[str | PathLike[str]]
 
 
 class ThroughputStep(NamedTuple):
-    """What is known after one more piece was measured."""
+    """The state after one more piece was measured."""
 
     done: int
-    """How many pieces are done."""
+    """The number of pieces that are done."""
     total: int
-    """How many there are."""
+    """The number of all pieces."""
     row: ThroughputRow | None
-    """What all pieces of this file, reader and pattern say so far, its `ratio` excepted; None at first, when
-    the readers are loaded."""
+    """The result of all pieces of this file, reader and pattern so far, without its `ratio`; None at first,
+    when the readers are loaded."""
     missing: dict[str, str]
     """The readers that could not be loaded, and why."""
 
@@ -50,7 +48,7 @@ def measure_throughput(
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> ThroughputReport:
-    """Measures how many frames a second this library and every installed peer read, side by side.
+    """Measure how many frames a second this library and every installed peer read, side by side.
 
     All readers read the same frames of the same files, in turns, each in a process of its own. Opening, and
     the first call, are not counted. Some of the timed frames are compared with the true ones, as a reader
@@ -105,34 +103,31 @@ def throughput_steps(
     stop: Stop | None = None,
     fetching: Fetching | None = None,
 ) -> Generator[ThroughputStep]:
-    """The same, one result after the other as they come; closing it, or `stop`, ends all processes."""
-    chosen = _chosen(patterns, PATTERNS, "patterns")
-    names = _chosen(PEERS if readers is None else readers, tuple(PEERS), "readers")
+    """Do the same, and yield each result as it comes; closing this, or `stop`, ends all processes."""
+    chosen = some_of(patterns, PATTERNS, "patterns")
+    names = some_of(PEERS if readers is None else readers, tuple(PEERS), "readers")
     limit, count = checked_seconds(seconds), positive_integer(repeats, "repeats")
-    return run_steps(_openable(sources, fetching), chosen, names, limit, count, Child, stop, fetching)
+    return run_steps(_openable(sources, fetching), chosen, names, limit, count, ReaderProcess, stop, fetching)
 
 
 # --- one after the other ---
 
 
 class Runner(Protocol):
-    """What stands between this process and a reader: a `Child`, or in tests something simpler."""
+    """The connection to a reader: a `ReaderProcess`, or in tests something simpler."""
 
     def version(self) -> str:
-        """Package and version."""
+        """Return package and version."""
 
     def run(self, task: Task) -> Piece:
-        """Measures one piece."""
-
-    def kill(self) -> None:
-        """Makes what it is at fail; called from another thread."""
+        """Measure one piece."""
 
     def close(self) -> None:
-        """Ends it."""
+        """End it; from another thread, too, where `run` then fails. May be called twice."""
 
 
-class Lane(NamedTuple):
-    """A reader that may decode with so many threads."""
+class Contender(NamedTuple):
+    """A reader, and the number of threads it may decode with."""
 
     reader: str
     threads: Threads
@@ -150,16 +145,16 @@ def run_steps(
     stop: Stop | None = None,
     fetching: Fetching | None = None,
 ) -> Generator[ThroughputStep]:
-    """Starts the readers, and lets them take turns."""
-    stop, lanes = stop or Stop(), list[Lane]()
+    """Start the readers, and let them take turns."""
+    stop, contenders = stop or Stop(), list[Contender]()
     with ExitStack() as endings:
         for name in names:
             for threads, count in _thread_counts():
                 runner = make_runner(name, count)
                 endings.callback(runner.close)
-                endings.enter_context(stop.ends(runner.kill))
-                lanes.append(Lane(name, threads, runner))
-        able, missing = _loaded(lanes)
+                endings.enter_context(stop.ends(runner.close))
+                contenders.append(Contender(name, threads, runner))
+        able, missing = _loaded(contenders)
         if stop.is_wanted:
             return
         total, done = len(files) * len(patterns) * repeats * len(able), 0
@@ -167,9 +162,10 @@ def run_steps(
         for name, file in zip(public_names(files), files, strict=True) if able else ():
             course = replace(plan_course(file, tuple(patterns), seconds, fetching), source=name)
             for pattern in patterns:
-                for row in _take_turns(able, course, pattern, repeats, stop):
+                tallies = [Tally(contender, course, pattern) for contender in able]
+                for tally in measured(tallies, repeats, Tally.measure, stop):
                     done += 1
-                    yield ThroughputStep(done, total, row, missing)
+                    yield ThroughputStep(done, total, tally.row(), missing)
 
 
 def _thread_counts() -> list[tuple[Threads, int]]:
@@ -177,37 +173,23 @@ def _thread_counts() -> list[tuple[Threads, int]]:
     return [("1 thread", 1), ("all cores", cores)] if cores > 1 else [("1 thread", 1)]
 
 
-def _loaded(lanes: Sequence[Lane]) -> tuple[list[Lane], dict[str, str]]:
-    """Those whose reader loads, and why the others do not."""
+def _loaded(contenders: Sequence[Contender]) -> tuple[list[Contender], dict[str, str]]:
+    """Return those whose reader loads, and why the others do not."""
     able, missing = [], {}
-    for lane in lanes:
+    for contender in contenders:
         try:
-            able.append(lane._replace(version=lane.runner.version()))
+            able.append(contender._replace(version=contender.runner.version()))
         except ChildError as error:
-            missing[lane.reader] = str(error)
+            missing[contender.reader] = str(error)
     return able, missing
 
 
-def _take_turns(
-    lanes: Sequence[Lane], course: Course, pattern: Pattern, repeats: int, stop: Stop
-) -> Generator[ThroughputRow]:
-    """In each repeat another one goes first; one that fails is not asked again."""
-    tallies = [Tally(lane, course, pattern) for lane in lanes]
-    for repeat in range(repeats):
-        first = repeat % len(tallies)
-        for tally in tallies[first:] + tallies[:first]:
-            if not stop.is_wanted:
-                tally.measure()
-            if stop.is_wanted:  # and what failed then, failed because of it
-                return
-            yield tally.row()
-
-
 class Tally:
-    """What one reader has done on one file, in one pattern."""
+    """The results of one reader on one file, in one pattern."""
 
-    def __init__(self, lane: Lane, course: Course, pattern: Pattern):
-        self._lane, self._course, self._task = lane, course, course.tasks[pattern]
+    def __init__(self, contender: Contender, course: Course, pattern: Pattern):
+        self._contender, self._course = contender, course
+        self._task = course.tasks[pattern]
         self._rates: list[float] = []
         self._cores: list[float] = []
         self._wrong = self._checked = 0
@@ -215,21 +197,21 @@ class Tally:
         self._error: str | None = None
 
     def measure(self) -> None:
-        """One more piece, unless there was an error."""
+        """Measure one more piece, unless there was an error."""
         if self._error is None:
             try:
-                self._add(self._lane.runner.run(self._task))
+                self._add(self._contender.runner.run(self._task))
             except ChildError as error:
                 self._error = str(error)
 
     def row(self) -> ThroughputRow:
-        """What is known so far."""
+        """Return the result so far."""
         rates = self._rates
         return ThroughputRow(
             source=self._course.source,
-            reader=self._lane.reader,
-            version=self._lane.version,
-            threads=self._lane.threads,
+            reader=self._contender.reader,
+            version=self._contender.version,
+            threads=self._contender.threads,
             pattern=self._task.pattern,
             frames_per_second=statistics.median(rates) if rates else None,
             low=min(rates, default=None),
@@ -265,7 +247,7 @@ def _notes(piece: Piece, course: Course, colours_db: float) -> list[str]:
 
 
 def _openable(sources: Sources, fetching: Fetching | None) -> list[str]:
-    """Every one of them is opened now, as an error after minutes would be too late."""
+    """Return the sources, each of which is opened once, as an error after minutes would be too late."""
     names = named_files(sources, fetching)
     for name in names:
         VideoReader(name, num_threads=1, fetching=fetching).close()
@@ -273,7 +255,7 @@ def _openable(sources: Sources, fetching: Fetching | None) -> list[str]:
 
 
 def named_files(sources: Sources, fetching: Fetching | None = None) -> list[str]:
-    """Each source once; they are there, but may be no videos."""
+    """Return each source once; they exist, but may be no videos."""
     given = [sources] if isinstance(sources, str | PathLike) else list(sources)
     names = list(dict.fromkeys(map(source_name, given)))
     if not names:
@@ -289,13 +271,3 @@ def named_files(sources: Sources, fetching: Fetching | None = None) -> list[str]
         if not os.path.exists(name):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     return names
-
-
-def _chosen(values: Iterable[Any], allowed: Sequence[Any], name: str) -> list[Any]:
-    chosen = [values] if isinstance(values, str) else list(dict.fromkeys(values))
-    for value in chosen:
-        if value not in allowed:
-            raise ValueError(f"{name}: there is no {value!r}; choose from {', '.join(map(repr, allowed))}")
-    if not chosen:
-        raise ValueError(f"{name} is empty; choose from {', '.join(map(repr, allowed))}")
-    return chosen

@@ -1,4 +1,10 @@
-"""What is read in a comparison, and what should come: worked out with this library's own exact reader."""
+"""The frames that are read in a comparison, and whether the right ones came.
+
+The truth is read with this library's own exact reader. Small prints of frames tell wrong frames from right
+ones in slightly other colours: a frame counts as wrong if another one is clearly nearer to it than the one
+that was asked for. So a reader may round or convert colours as it likes, and where nothing moves no reader
+can be wrong.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +18,105 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from ..read import Fetching, HeldSource, VideoReader, public_name
-from .likeness import Truth, print_of
-from .pieces import Pattern, Task
+from .pieces import Pattern, Prints, Task, print_of
 
-# Wrong frames are looked for among so many frames before and after the one that was asked for.
+# Wrong frames are looked for among this many before and after the one that was asked for.
 NEIGHBOURS = 30
 MOST_CHECKED = 64
 BATCH_SIZE = 32
-# What checking one pattern may decode, and what a batch may hold.
+# How much checking one pattern may decode, and a batch may hold.
 _CHECK_PIXELS = 3e9
 _BATCH_BYTES = 256 * 2**20
 _MOST_NUMBERS = 10_000
+# Frames whose prints differ by less, as a sum of squares, are alike.
+_ALIKE = 1.0
+# Seen from the right frame, how far on the way to another one a frame has to be to count as that.
+_CLEARLY = 0.75
+# Above this, colours are as they should be; differences of rounding stay above, other matrices below.
+GOOD_COLOURS_DB = 38.0
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The findings about the frames of one reader."""
+
+    wrong: int
+    """The number of frames that are clearly not the one asked for."""
+    checked: int
+    """The number of frames that were compared."""
+    colours_db: float
+    """The likeness of the colours to the true ones, as a PSNR in dB; infinite for the same."""
+
+
+class Truth:
+    """The prints of some frames of a video, as they really are.
+
+    Args:
+        numbers: Which frames, sorted.
+        prints: Their prints, `(n, rows, columns, 3)`.
+    """
+
+    def __init__(self, numbers: NDArray[np.int64], prints: Prints):
+        self.numbers, self.prints = numbers, prints
+        levels = prints.reshape(len(prints), -1).astype(np.float32) / 256
+        self._centre = levels.mean(axis=0) if len(levels) else levels.sum(axis=0)
+        self._levels: Floats = levels - self._centre
+        self._verdicts: dict[tuple[bytes, bytes], Verdict] = {}
+
+    def judge(self, asked: NDArray[np.int64], prints: Prints) -> Verdict:
+        """Compare frames with those that were asked for, and these with all others.
+
+        Args:
+            asked: Which frames these should be.
+            prints: The prints of what a reader returned for them.
+        """
+        key = asked.tobytes(), prints.tobytes()  # the same again, as a rule: readers agree
+        if key not in self._verdicts:
+            self._verdicts[key] = self._judge(asked, prints)
+        return self._verdicts[key]
+
+    def _judge(self, asked: NDArray[np.int64], prints: Prints) -> Verdict:
+        known = np.isin(asked, self.numbers)
+        rows, prints = np.searchsorted(self.numbers, asked[known]), prints[known]
+        checked = int(known.sum())
+        if prints.shape[1:] != self.prints.shape[1:]:
+            return Verdict(checked, checked, 0.0)
+        differ = (prints != self.prints[rows]).any(axis=(1, 2, 3))
+        if not differ.any():
+            return Verdict(0, checked, float("inf"))
+        levels = prints[differ].reshape(int(differ.sum()), -1).astype(np.float32) / 256 - self._centre
+        return Verdict(*self._match(rows[differ], levels, checked))
+
+    def _match(self, rows: NDArray[np.int64], levels: Floats, checked: int) -> tuple[int, int, float]:
+        """Look for the nearest true frames; twice, the second time with the colours brought into line."""
+        nearest = self._distances(levels).argmin(axis=1)
+        likeness = _psnr(levels, self._levels[nearest], checked)
+        if likeness < GOOD_COLOURS_DB:
+            levels = _recolour(levels + self._centre, self._levels[nearest] + self._centre) - self._centre
+        return int(self._is_wrong(rows, self._distances(levels)).sum()), checked, likeness
+
+    def _distances(self, levels: Floats) -> Floats:
+        """Return the squared distance of each of these to each true frame."""
+        return _squares(levels)[:, None] - 2 * (levels @ self._levels.T) + _squares(self._levels)
+
+    def _is_wrong(self, rows: NDArray[np.int64], distances: Floats) -> NDArray[np.bool_]:
+        own = np.take_along_axis(distances, rows[:, None], axis=1)
+        between = self._distances(self._levels[rows])
+        # On the line from the right frame to another one, how far is it? 0 at the right one, 1 at the other.
+        way = (own - distances + between) / np.maximum(2 * between, _ALIKE)
+        return np.asarray(((way > _CLEARLY) & (between > _ALIKE)).any(axis=1))
 
 
 @dataclass(frozen=True)
 class Course:
-    """What all readers do with one file."""
+    """The work of all readers on one file."""
 
     source: str
-    """The file, as it was given; of a URL what may be shown."""
+    """The file, as it was given; of a URL, as much as may be shown."""
     held: HeldSource
-    """The local file, which stays where it is meanwhile."""
+    """The local file, which is kept until then."""
     shape: tuple[int, int, int, int]
     """Number of frames, height, width, 3."""
     tasks: dict[Pattern, Task]
@@ -47,7 +131,7 @@ def plan_course(
     seconds: float,
     fetching: Fetching | None = None,
 ) -> Course:
-    """Chooses the frames, the same for all readers, and reads those that will be checked."""
+    """Choose the frames, the same for all readers, and read those that will be checked."""
     held = HeldSource(source, fetching)
     path = os.path.abspath(held.path)  # other readers may take `cam:1.mp4` for a URL
     with VideoReader(path, num_threads=1) as reader:
@@ -65,11 +149,11 @@ def plan_course(
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:
-    """The prints of these frames and of their neighbours; those that cannot be decoded are left out."""
+    """Return the prints of these frames and of their neighbours, without those that cannot be decoded."""
     near = checked[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     numbers = np.unique(near[(near >= 0) & (near < len(reader))])
     known: list[int] = []
-    prints: list[NDArray[np.uint16]] = []
+    prints: list[Prints] = []
     for start in range(0, len(numbers), at_once):
         part = numbers[start : start + at_once]
         found = _decodable(reader, part)
@@ -80,7 +164,7 @@ def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) ->
 
 
 def batch_size(shape: tuple[int, int, int, int]) -> int:
-    """How many frames of this size are read in one call."""
+    """Return how many frames of this size are read in one call."""
     return int(np.clip(_BATCH_BYTES // (3 * shape[1] * shape[2]), 2, BATCH_SIZE))
 
 
@@ -95,7 +179,7 @@ def _decodable(reader: VideoReader, numbers: NDArray[np.int64]) -> dict[int, NDA
 
 
 def _frames_in(reader: VideoReader, seconds: float) -> int:
-    """How many frames this library reads in order with one thread, in this time: the part of a long file."""
+    """Return how many frames this library reads in order with one thread in this time."""
     count, begin = 0, time.perf_counter()
     try:
         for _ in reader:
@@ -114,8 +198,27 @@ def _numbers(pattern: Pattern, length: int, ahead: int) -> NDArray[np.int64]:
 
 
 def _checked(pattern: Pattern, numbers: NDArray[np.int64], shape: tuple[int, int, int, int]) -> list[int]:
-    """Some of the numbers: of those in order all over, else the first ones, which every reader gets to."""
+    """Return some of the numbers: spread over those in order, else the first, which every reader gets to."""
     affordable = _CHECK_PIXELS / ((2 * NEIGHBOURS + 1) * shape[1] * shape[2])
     count = min(int(np.clip(affordable, 4, MOST_CHECKED)), len(numbers))
     rows = np.linspace(0, len(numbers) - 1, count) if pattern == "sequential" else np.arange(count)
     return [int(number) for number in numbers[rows.astype(int)]]
+
+
+def _squares(levels: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", levels, levels), np.float32)
+
+
+def _psnr(levels: Floats, truth: Floats, count: int) -> float:
+    """Return that of the median frame, as single ones may be wrong; those missing up to `count` are exact."""
+    errors = np.zeros(count)
+    errors[: len(levels)] = np.square(levels - truth).mean(axis=1)
+    middle = float(np.median(errors))
+    return float(10 * np.log10(255**2 / middle)) if middle > 0 else float("inf")
+
+
+def _recolour(levels: Floats, truth: Floats) -> Floats:
+    """Apply the one change of colours, the same for all pixels, that brings these nearest to the truth."""
+    colours = np.column_stack([levels.reshape(-1, 3), np.ones(levels.size // 3, np.float32)])
+    matrix = np.linalg.lstsq(colours.T @ colours, colours.T @ truth.reshape(-1, 3), rcond=None)[0]
+    return np.asarray((colours @ matrix).reshape(levels.shape), np.float32)

@@ -1,31 +1,40 @@
-"""`compare_workers`: the same batches at several numbers and kinds of workers."""
+"""`compare_workers` and `suggest_workers`: the same batches at several numbers and kinds of workers.
+
+The suggestion is found by short probes that become fewer and longer, as in a tournament.
+"""
 
 from __future__ import annotations
 
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, get_args
 
-from ..base import not_negative_integer, num_cpus, positive_integer
+from ..base import checked_seconds, not_negative_integer, num_cpus, positive_integer, some_of
 from ..load import Spent, VideoCollectionDataLoader, VideoCollectionDataset, WorkerKind
-from .reports import Setting, WorkerReport, WorkerRow
-from .stopping import Stop, checked_seconds
+from .reports import AS_FAST, Setting, WorkerChoice, WorkerReport, WorkerRow, cost, rate_text
+from .turns import Stop, measured
 
 MakeLoader = Callable[[Setting], Any]
 
+# Each round: which share of the time it takes, how much slower than the best one may be to take part, and how
+# many may.
+_ROUNDS = ((0.35, 0.0, 99), (0.3, 0.8, 5), (0.35, 0.92, 3))
+# Processes are tried in other numbers where the first try came this near to the best.
+_NEAR = 0.75
+
 
 class WorkerStep(NamedTuple):
-    """What is known after one more piece was measured."""
+    """The state after one more piece was measured."""
 
     done: int
-    """How many pieces are done."""
+    """The number of pieces that are done."""
     total: int
-    """How many there are."""
+    """The number of all pieces."""
     row: WorkerRow
-    """What all pieces of this setting say so far."""
+    """The result of all pieces of this setting so far."""
 
 
 def compare_workers(
@@ -39,10 +48,10 @@ def compare_workers(
     progress: bool = True,
     **loader_options: Any,
 ) -> WorkerReport:
-    """Measures how many frames a second a loader delivers, at each number and kind of workers.
+    """Measure how many frames a second a loader delivers, at each number and kind of workers.
 
     They take turns, and each begins at the first video. Starting and the first batch are measured apart; from
-    then on the batches are counted, in as many loops over the videos as it takes.
+    then on batches are counted, in as many loops over the videos as it takes.
 
     >>> dataset = VideoCollectionDataset(["data_samples/gop2.mp4"])
     >>> report = compare_workers(dataset, num_workers=[0, 2], worker_kinds=["thread"], seconds=0.02,
@@ -51,8 +60,8 @@ def compare_workers(
     ['the calling thread', '2 threads']
 
     Args:
-        dataset: The videos, and what becomes of their frames.
-        num_workers: How many workers; 0 is the calling thread.
+        dataset: The videos, and the transform of their frames.
+        num_workers: The numbers of workers; 0 is the calling thread.
         worker_kinds: "thread", "process" or both.
         batch_size: How many frames a batch has.
         seconds: How long each piece takes.
@@ -95,7 +104,7 @@ def worker_steps(
     stop: Stop | None = None,
     **loader_options: Any,
 ) -> Generator[WorkerStep]:
-    """The same, one result after the other as they come; closing it, or `stop`, ends all workers."""
+    """Do the same, and yield each result as it comes; closing this, or `stop`, ends all workers."""
     settings = _settings(num_workers, worker_kinds)
     make = loader_maker(dataset, batch_size, loader_options)
     make(settings[0])  # wrong options are an error now, not a row
@@ -105,20 +114,18 @@ def worker_steps(
 def run_steps(
     settings: Sequence[Setting], make: MakeLoader, seconds: float, repeats: int, stop: Stop | None = None
 ) -> Generator[WorkerStep]:
-    """In each repeat another one goes first; one that fails is not asked again."""
+    """Let the settings take turns; one that fails is not tried again."""
     stop, tallies = stop or Stop(), [WorkerTally(setting) for setting in settings]
-    for repeat in range(repeats):
-        first = repeat % len(tallies)
-        for turn, tally in enumerate(tallies[first:] + tallies[:first]):
-            if not stop.is_wanted:
-                tally.measure(make, seconds, stop)
-            if stop.is_wanted:
-                return
-            yield WorkerStep(repeat * len(tallies) + turn + 1, repeats * len(tallies), tally.row())
+
+    def measure(tally: WorkerTally) -> None:
+        tally.measure(make, seconds, stop)
+
+    for done, tally in enumerate(measured(tallies, repeats, measure, stop), 1):
+        yield WorkerStep(done, repeats * len(tallies), tally.row())
 
 
 def loader_maker(dataset: Any, batch_size: int, options: dict[str, Any]) -> MakeLoader:
-    """Makes loaders that differ in their workers only."""
+    """Return a function that makes loaders which differ in their workers only."""
 
     def make(setting: Setting) -> VideoCollectionDataLoader:
         return VideoCollectionDataLoader(
@@ -129,20 +136,20 @@ def loader_maker(dataset: Any, batch_size: int, options: dict[str, Any]) -> Make
 
 
 class Sample(NamedTuple):
-    """What one piece has shown."""
+    """The result of one piece."""
 
     num_frames: float
     """Frames that were made, whether delivered or waiting for those before them."""
     seconds: float
-    """In so much time."""
+    """The time it took."""
     first_batch_seconds: float
-    """How long the first batch took, which is not counted."""
+    """The time of the first batch, which is not counted."""
     spent: Spent
-    """What the workers did in that time."""
+    """The time that the workers spent decoding and transforming."""
 
 
 class WorkerTally:
-    """What was measured with one setting."""
+    """The results of one setting."""
 
     def __init__(self, setting: Setting):
         self.setting = setting
@@ -150,7 +157,7 @@ class WorkerTally:
         self.error: str | None = None
 
     def measure(self, make: MakeLoader, seconds: float, stop: Stop | None = None) -> None:
-        """One more piece, unless there was an error."""
+        """Measure one more piece, unless there was an error."""
         if self.error is None:
             try:
                 with _without_advice():
@@ -159,12 +166,12 @@ class WorkerTally:
                 self.error = f"{type(error).__name__}: {error}"
 
     def row(self) -> WorkerRow:
-        """What is known so far."""
+        """Return the result so far."""
         if not self.samples:
             return WorkerRow(self.setting.worker_kind, self.setting.num_workers, error=self.error)
         rates = [sample.num_frames / sample.seconds for sample in self.samples]
         frames = sum(sample.num_frames for sample in self.samples)
-        lanes = max(self.setting.num_workers, 1) * sum(sample.seconds for sample in self.samples)
+        available = max(self.setting.num_workers, 1) * sum(sample.seconds for sample in self.samples)
         decode = sum(sample.spent.decode for sample in self.samples)
         transform = sum(sample.spent.transform for sample in self.samples)
         return WorkerRow(
@@ -176,13 +183,13 @@ class WorkerTally:
             first_batch_seconds=statistics.median(sample.first_batch_seconds for sample in self.samples),
             decode_seconds=decode / frames,
             transform_seconds=transform / frames,
-            hand_over_seconds=max(lanes - decode - transform, 0.0) / frames,
+            hand_over_seconds=max(available - decode - transform, 0.0) / frames,
             error=self.error,
         )
 
 
 def take_sample(loader: Any, seconds: float, stop: Stop | None = None) -> Sample:
-    """Goes over the loader again and again until the time is up, or somebody wants it to stop."""
+    """Go over the loader again and again until the time is up, or the end is requested."""
     stop, total = stop or Stop(), Sample(0, 0.0, 0.0, Spent())
     while total.seconds < seconds and not stop.is_wanted:
         loop = _one_loop(loader, seconds - total.seconds, stop)
@@ -217,21 +224,130 @@ def _one_loop(loader: Any, seconds: float, stop: Stop) -> Sample:
 
 
 def _settings(num_workers: Sequence[int], worker_kinds: Sequence[Any]) -> list[Setting]:
-    given: Any = [worker_kinds] if isinstance(worker_kinds, str) else worker_kinds
-    kinds: list[WorkerKind] = list(dict.fromkeys(given))
-    for kind in kinds:
-        if kind not in get_args(WorkerKind):
-            raise ValueError(f"worker_kinds: there is no {kind!r}; choose from 'thread', 'process'")
+    given = [worker_kinds] if isinstance(worker_kinds, str) else list(worker_kinds)
     counts = sorted({not_negative_integer(count, "num_workers") for count in num_workers})
-    if not kinds or not counts:
+    if not given or not counts:
         raise ValueError("num_workers and worker_kinds must name at least one each")
+    kinds: list[WorkerKind] = some_of(given, get_args(WorkerKind), "worker_kinds")
     alone = [Setting("thread", 0)] if 0 in counts else []
     return [*alone, *(Setting(kind, count) for kind in kinds for count in counts if count)]
 
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Torch warns of more processes than processors, which is what is tried here."""
+    """Silence torch, which warns of more processes than processors: here they are tried on purpose."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         yield
+
+
+# --- the suggestion ---
+
+
+def suggest_workers(
+    dataset: VideoCollectionDataset, *, seconds: float = 5.0, batch_size: int = 32, **loader_options: Any
+) -> WorkerChoice:
+    """Answer 'how many workers, and of which kind?' for these videos on this machine, by trying.
+
+    Everything promising is tried briefly, then the better settings again and for longer. It stops early when
+    one is far ahead.
+
+    >>> choice = suggest_workers(VideoCollectionDataset(["data_samples/gop2.mp4"]), seconds=0.3)
+    >>> choice.worker_kind in ("thread", "process"), choice.frames_per_second > 0
+    (True, True)
+
+    Args:
+        dataset: The videos, and the transform of their frames.
+        seconds: How long it may take, about; starting processes and opening files come on top.
+        batch_size: How many frames a batch has.
+        loader_options: More options of `VideoCollectionDataLoader`.
+
+    Raises:
+        TypeError: The dataset is not a `VideoCollectionDataset`.
+        ValueError: An option is out of range, or nothing can be read.
+    """
+    limit, make = checked_seconds(seconds), loader_maker(dataset, batch_size, loader_options)
+    make(Setting("thread", 0))  # wrong options are an error now
+    return hold_tournament(make, limit, num_cpus())
+
+
+def hold_tournament(make: MakeLoader, seconds: float, cores: int) -> WorkerChoice:
+    """Run rounds of probes, until one setting is left or the time is up."""
+    tallies = {setting: WorkerTally(setting) for setting in first_settings(cores)}
+    deadline = time.perf_counter() + seconds
+    for share, least, most in _ROUNDS:
+        playing = _promising(tallies.values(), least, most)
+        if len(playing) < 2:
+            break
+        _play(playing, make, share * seconds, deadline)
+        if not least and _is_near(tallies, Setting("process", cores)):
+            more = {each: WorkerTally(each) for each in process_settings(cores) if each not in tallies}
+            _play(list(more.values()), make, 0.1 * seconds, deadline)
+            tallies |= more
+    return _choice(list(tallies.values()), cores)
+
+
+def first_settings(cores: int) -> list[Setting]:
+    """Return the settings that are tried in any case."""
+    counts = sorted({0, 1, -(-cores // 2), cores, cores + 1, 2 * cores})
+    return [*(Setting("thread", count) for count in counts), Setting("process", cores)]
+
+
+def process_settings(cores: int) -> list[Setting]:
+    """Return other numbers of processes."""
+    return [Setting("process", count) for count in sorted({1, -(-cores // 2), cores + 1, 2 * cores})]
+
+
+def _play(tallies: list[WorkerTally], make: MakeLoader, seconds: float, deadline: float) -> None:
+    """Probe each once; past the deadline only those that have not been measured yet."""
+    for tally in tallies:
+        if not tally.samples or time.perf_counter() < deadline:
+            tally.measure(make, seconds / len(tallies))
+
+
+def _promising(tallies: Iterable[WorkerTally], least: float, most: int) -> list[WorkerTally]:
+    """Return those that are near the best, the best first; before the first round, all."""
+    able = sorted((tally for tally in tallies if tally.error is None), key=lambda tally: -_rate(tally))
+    return [tally for tally in able if _rate(tally) >= least * _rate(able[0])][:most]
+
+
+def _rate(tally: WorkerTally) -> float:
+    """Return the rate over all probes together, so that the longer ones count for more."""
+    seconds = sum(sample.seconds for sample in tally.samples)
+    return sum(sample.num_frames for sample in tally.samples) / seconds if seconds else 0.0
+
+
+def _is_near(tallies: dict[Setting, WorkerTally], setting: Setting) -> bool:
+    return _rate(tallies[setting]) >= _NEAR * max(map(_rate, tallies.values()))
+
+
+def _choice(tallies: list[WorkerTally], cores: int) -> WorkerChoice:
+    able = _promising(tallies, 1e-9, len(tallies))
+    if not able:
+        errors = {str(tally.setting): tally.error for tally in tallies}
+        raise ValueError(f"nothing could be measured: {errors}")
+    as_fast = [tally for tally in able if _rate(tally) >= AS_FAST * _rate(able[0])]
+    best = min(as_fast, key=lambda tally: cost(tally.setting))
+    rows = sorted((tally.row() for tally in tallies), key=lambda row: -(row.frames_per_second or 0.0))
+    return WorkerChoice(
+        best.setting.num_workers,
+        best.setting.worker_kind,
+        _rate(best),
+        _reason(best, able, cores),
+        tuple(rows),
+    )
+
+
+def _reason(best: WorkerTally, able: list[WorkerTally], cores: int) -> str:
+    """Return the others' rates: 'beside 3 threads 2,690 (0.99 of that); 2 processors may be used'."""
+    others = {tally.setting: tally for tally in able if tally is not best}
+    shown = [tally for setting, tally in others.items() if not setting.num_workers]
+    shown += [tally for tally in others.values() if tally not in shown][:2]
+    if best.setting.worker_kind == "thread":
+        shown += [tally for setting, tally in others.items() if setting.worker_kind == "process"][:1]
+    tried = ", ".join(
+        f"{tally.setting} {rate_text(_rate(tally))} ({_rate(tally) / _rate(best):.2f} of that)"
+        for tally in dict.fromkeys(shown)
+    )
+    processors = f"{cores} processor{'s' * (cores > 1)} may be used"
+    return f"beside {tried}; {processors}" if tried else processors

@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from numbers import Real
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .. import show
-from ..base import num_cpus, positive_integer, waiting
+from ..base import Report, checked_seconds, num_cpus, positive_integer, waiting
 from .images import natural_key
 from .scan_worker import ScanProcess
 from .shortcuts import is_directory
 from .sources.options import Fetching
 from .sources.urls import is_url, outline, public_name, shown, source_name
 
-# What a directory is searched for.
+# The files that a directory is searched for.
 VIDEO_EXTENSIONS = frozenset(
     ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg "
     ".mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .obu .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
@@ -30,58 +28,47 @@ VIDEO_EXTENSIONS = frozenset(
 
 @dataclass(frozen=True)
 class ScanRow:
-    """What the scan of one file found."""
+    """The findings about one file."""
 
     path: str
     """The file, as it was given or found."""
     ok: bool
     """Every promised frame can be decoded and is intact."""
     frames_promised: int | None = None
-    """How many frames the file says it shows; None where it cannot be opened."""
+    """The number of frames that the file promises; None where it cannot be opened."""
     frames_decoded: int = 0
-    """How many frames come out."""
+    """The number of frames that can be decoded."""
     damaged_frames: tuple[int, ...] = ()
-    """The frames that do not come out, or that the decoder calls corrupt."""
+    """The frames that cannot be decoded, or that the decoder calls corrupt."""
     is_variable_rate: bool | None = None
     """Frames stay on screen for different times; None where it cannot be opened."""
     engine: str | None = None
-    """What random access uses for this file: "decord" or "pyav"."""
+    """The engine of random access for this file: "decord" or "pyav"."""
     reason: str | None = None
-    """Why that engine, and why it is exact."""
+    """The reason for that engine, and why it is exact."""
     error: str | None = None
-    """Why the file cannot be opened or decoded to its end."""
+    """The reason why the file cannot be opened or decoded to its end."""
     seconds: float = 0.0
-    """How long it took."""
+    """The time it took."""
 
 
 @dataclass(frozen=True)
-class ScanReport:
+class ScanReport(Report[ScanRow]):
     """The rows of a scan, in the order of the input; a table in a notebook."""
 
     rows: tuple[ScanRow, ...]
-    """One row a file."""
+    """One row per file."""
+
+    drawn_as = "scan"
 
     @property
     def bad(self) -> tuple[ScanRow, ...]:
         """The files that are not in order."""
         return tuple(row for row in self.rows if not row.ok)
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Plain dictionaries, as for `pandas.DataFrame` or JSON."""
-        return [asdict(row) for row in self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[ScanRow]:
-        return iter(self.rows)
-
     def __repr__(self) -> str:
         lines = [f"ScanReport({len(self)} files, {len(self.bad)} bad)", *map(_in_words, self.bad[:10])]
         return "\n  ".join(lines if len(self.bad) <= 10 else [*lines, "..."])
-
-    def _repr_html_(self) -> str:
-        return show.html("scan", self)
 
 
 def scan_videos(
@@ -92,18 +79,18 @@ def scan_videos(
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> ScanReport:
-    """Decodes every frame of many files and tells which are in order; no file can stop the scan.
+    """Decode every frame of many files and report which are in order; no file can stop the scan.
 
     Args:
-        paths: A file, a directory (searched with all its folders for videos, told by extension; hidden ones
-            are skipped), or many of these. A file that is named twice is scanned once.
-        num_workers: How many files are decoded at the same time; one a processor when left out.
+        paths: A file, a directory (searched with all its folders for videos, recognized by extension; hidden
+            ones are skipped), or many of these. A file that is named twice is scanned once.
+        num_workers: How many files are decoded at the same time; one per processor when left out.
         timeout_seconds: How long one file may take. Then its decoder is ended, and its row says so.
         progress: Show a progress bar.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Returns:
-        One row a file, also for missing ones, in the order of the input.
+        One row per file, even for missing ones, in the order of the input.
 
     Raises:
         RuntimeError: No worker process can be started.
@@ -112,7 +99,7 @@ def scan_videos(
     """
     files = _find_videos([paths] if isinstance(paths, str | PathLike) else paths, fetching)
     cpus = num_cpus() if num_workers is None else positive_integer(num_workers, "num_workers")
-    limit = _checked_limit(timeout_seconds)
+    limit = checked_seconds(timeout_seconds, "timeout_seconds")
     from tqdm.auto import tqdm
 
     with closing(_scan_all(files, min(cpus, len(files)), limit, fetching)) as results:
@@ -126,16 +113,8 @@ def _in_words(row: ScanRow) -> str:
     return f"{shown(row.path)}: {row.error or 'damaged'} ({row.frames_decoded}{promised} frames decoded)"
 
 
-def _checked_limit(seconds: Any) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
-        raise TypeError(f"timeout_seconds={seconds!r} must be a number of seconds")
-    if not 0 < float(seconds) <= threading.TIMEOUT_MAX:
-        raise ValueError(f"timeout_seconds={seconds!r} must be more than 0, and finite")
-    return float(seconds)
-
-
 def _find_videos(paths: Iterable[str | PathLike[str]], fetching: Fetching | None = None) -> list[str]:
-    """Each file once, directories searched; one without videos stays in the list, to get its row."""
+    """Return each file once, directories searched; one without videos stays in the list, to get its row."""
     found: dict[str, str] = {}
     for path in paths:
         if not isinstance(path, str | PathLike):
@@ -148,7 +127,7 @@ def _find_videos(paths: Iterable[str | PathLike[str]], fetching: Fetching | None
 
 
 def videos_in(directory: Path) -> list[str]:
-    """The videos of a directory and all its folders, told by extension, in natural order."""
+    """Return the videos of a directory and all its folders, found by extension, in natural order."""
     names = []
     for folder, folders, files in os.walk(directory):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -165,7 +144,7 @@ def _is_video(name: str) -> bool:
 def _scan_all(
     files: list[str], num_workers: int, limit: float, fetching: Fetching | None = None
 ) -> Generator[tuple[int, ScanRow]]:
-    """Pairs of place in `files` and row, as they come; however it ends, no process is left."""
+    """Yield pairs of place in `files` and row, as they come; however it ends, no process is left."""
     jobs: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
     results: queue.Queue[tuple[int, ScanRow] | Exception] = queue.Queue()
     for job in enumerate(files):
@@ -187,13 +166,13 @@ def _scan_all(
 
 
 def _feed(process: ScanProcess, jobs: queue.SimpleQueue[Any], results: queue.Queue[Any]) -> None:
-    """A thread for each process: it only waits, the work is done over there."""
+    """Scan files until there are none left; this thread only waits for the process."""
     try:
         while True:
             number, path = jobs.get_nowait()
             facts = process.scan(path)
-            changes = {"path": public_name(path), "damaged_frames": tuple(facts["damaged_frames"])}
-            results.put((number, ScanRow(**facts | changes)))
+            facts["damaged_frames"] = tuple(facts.get("damaged_frames", ()))
+            results.put((number, ScanRow(**facts | {"path": public_name(path)})))
     except queue.Empty:
         pass
     except Exception as error:

@@ -1,1 +1,1 @@
-"""What this project claims about its speed and memory, and the benchmarks that measure it again."""
+"""The claims of this project about speed and memory, and the benchmarks that measure them again."""

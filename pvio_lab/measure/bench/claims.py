@@ -1,4 +1,4 @@
-"""What this project claims, in one table; the README has the same figures."""
+"""The claims of this project in one table; the README has the same figures."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ BENCHMARKS = (*read.BENCHMARKS, *write.BENCHMARKS, *load.BENCHMARKS)
 
 @dataclass(frozen=True)
 class Claim:
-    """That a number, or the ratio of two, is at least or at most so much."""
+    """A claim that a number, or the ratio of two, is at least or at most this much."""
 
     name: str
-    """What it is called on the command line."""
+    """Its name on the command line."""
     direction: Literal["at least", "at most"]
-    """On which side of the bound it is."""
+    """The side of the bound that is claimed."""
     bound: float
     """The number that is claimed."""
     benchmark: Benchmark
-    """What measures it."""
+    """The benchmark that measures it."""
     ours: str
-    """Whose figure it is; of several variants, the best."""
+    """The contender whose figure it is; of several variants, the best."""
     theirs: str = ""
-    """To whose it is related; of several variants, the best. Without it the figure stands by itself, and of
-    several variants the worst counts."""
+    """The contender it is compared with; of several variants, the best. Without one the figure stands by
+    itself, and of several variants the worst counts."""
     unit: str = "frames/s"
-    """What is measured."""
+    """The unit of the figures."""
 
     @property
     def is_relative(self) -> bool:
-        """Ratios hold on other machines, too; memory and counts nearly do, times do not."""
+        """True for what holds on other machines: ratios do, memory and counts nearly, times do not."""
         return bool(self.theirs) or not self.unit.startswith(("s", "ms"))
 
     @property
     def names(self) -> list[str]:
-        """Whose figures it needs."""
-        return [self.ours, *([self.theirs] if self.theirs else [])]
+        """The contenders whose figures it needs."""
+        return [name for name in (self.ours, self.theirs) if name]
 
 
 _TC = "torchcodec"
@@ -108,7 +108,7 @@ CLAIMS = (
 
 
 def chosen(claims: Iterable[Claim], names: Sequence[str]) -> list[Claim]:
-    """Those with one of these names, or whose names begin with one: "load" is all of "load.*".
+    """Return those with one of these names, or whose names begin with one: "load" is all of "load.*".
 
     Raises:
         ValueError: There is none of that name.

@@ -1,4 +1,4 @@
-"""How fast and frugal loading is, beside its peers."""
+"""Benchmarks of loading: speed and memory beside peers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,22 @@ from typing import Any
 import numpy as np
 
 from ...base import num_cpus
-from .child import Kind
-from .lab import Benchmark, Entrants, Figure, Lab
+from .lab import Benchmark, Entrants, Figure, Kind, Lab
 from .media import MB, copies, make_clip, num_frames, open_files, resident_bytes, videos
 
-CLIP_FRAMES = 16
-# A decoder that was used a while ago is given up by those that keep some.
+CLIP_FRAMES, BATCH = 16, 32
+# How many decoders are kept by those that keep some.
 _KEPT_DECODERS = 32
+_PEERS = 'pip install "pvio_lab[peers]"'
+_MANY_UNITS = (
+    "s to the first batch",
+    "frames/s",
+    "frames/s, second pass",
+    "MB, most in the first pass",
+    "MB more in the second pass",
+    "open files, most",
+    "open files more at the end",
+)
 
 
 class _Clips(ABC):
@@ -56,21 +65,16 @@ class _PvioClips(_Clips):
 
 
 class _TorchCodecClips(_Clips):
-    """Decoders are opened for each clip, or some are kept."""
+    """Decoders are opened for each clip, or some are kept; it is the dataset itself."""
 
     def __init__(self, folder: str, workers: int, mode: str, keeps: bool, threads: int = 1):
         super().__init__(folder, workers)
         self._settings = {"seek_mode": mode, "num_ffmpeg_threads": threads}
-        self._kept = _KEPT_DECODERS if keeps else 0
+        self._kept, self._decoders = _KEPT_DECODERS if keeps else 0, OrderedDict[str, Any]()
 
     def _dataset(self, per_video: int) -> Any:
-        return _TorchCodecClipDataset(self._paths, per_video, self._settings, self._kept)
-
-
-class _TorchCodecClipDataset:
-    def __init__(self, paths: list[str], per_video: int, settings: dict[str, Any], kept: int):
-        self._paths, self._per_video, self._settings, self._kept = paths, per_video, settings, kept
-        self._decoders: OrderedDict[str, Any] = OrderedDict()
+        self._per_video = per_video
+        return self
 
     def __len__(self) -> int:
         return len(self._paths) * self._per_video
@@ -102,19 +106,13 @@ class _TorchCodecClipDataset:
         return made
 
 
-_CLIP_KINDS = {
-    "pvio_lab clips": Kind(_PvioClips),
-    "torchcodec clips": Kind(_TorchCodecClips, "torchcodec.decoders", 'pip install "pvio_lab[peers]"'),
-}
-
-
-BATCH = 32
-
 # --- collection: all frames of some videos, in batches ---
 
 
-class _Pass(ABC):
-    """One pass over all frames; what is made beforehand is not counted."""
+class _Pass:
+    """One pass over all frames; making the loader is not counted."""
+
+    _loader: Any
 
     def __init__(self, folder: str):
         self._paths = videos(folder)
@@ -125,8 +123,11 @@ class _Pass(ABC):
             raise RuntimeError(f"{found} frames came, not {expected}")
         return found
 
-    @abstractmethod
-    def _pass(self) -> int: ...
+    def _pass(self) -> int:
+        return sum(map(self._frames_in, self._loader))
+
+    def _frames_in(self, batch: Any) -> int:
+        return len(batch["frames"])
 
 
 class _PvioLoader(_Pass):
@@ -141,9 +142,6 @@ class _PvioLoader(_Pass):
         dataset = VideoCollectionDataset(self._paths, dtype=getattr(torch, dtype))
         self._loader = VideoCollectionDataLoader(dataset, BATCH, workers, worker_kind=kind, order=order)
 
-    def _pass(self) -> int:
-        return sum(len(batch["frames"]) for batch in self._loader)
-
 
 class _ParallelVideoIO(_Pass):
     """It keeps its facts in files with the names of ours, so it has copies of the videos for itself."""
@@ -153,9 +151,6 @@ class _ParallelVideoIO(_Pass):
         options: dict[str, Any] = {"device": "cpu", "n_frame_counting_workers": 1, "progress_bar": False}
         make = import_module("pvio.torch_tools").SimpleVideoCollectionLoader
         self._loader = make(self._paths, batch_size=BATCH, num_workers=workers, **options)
-
-    def _pass(self) -> int:
-        return sum(len(batch["frames"]) for batch in self._loader)
 
 
 class _TorchCodecRanges:
@@ -193,10 +188,10 @@ class _TorchCodecLoader(_Pass):
         if order == "by file" and workers:
             ranges.sort(key=lambda pair: (pair[0] // workers, pair[1], pair[0]))
         dataset: Any = _TorchCodecRanges(self._paths, ranges, threads)
-        self._loader: Any = DataLoader(dataset, batch_size=None, num_workers=workers)
+        self._loader = DataLoader(dataset, batch_size=None, num_workers=workers)
 
-    def _pass(self) -> int:
-        return sum(len(batch) for batch in self._loader)
+    def _frames_in(self, batch: Any) -> int:
+        return len(batch)
 
 
 class _BareLoop(_Pass):
@@ -240,7 +235,7 @@ class _Ffmpeg(_Pass):
 
 
 class _Many:
-    """Two passes; how soon they begin, how fast they go, and what they hold."""
+    """Makes two passes; measures how soon they begin, how fast they are, and what they hold."""
 
     def __init__(self, folder: str, is_new: bool):
         import torch  # noqa: F401  loading it is nothing that a loader could hasten
@@ -272,7 +267,7 @@ class _Many:
 
 
 def _observed(batches: Iterable[Any], begin: float) -> dict[str, float]:
-    """One pass, looked at now and then."""
+    """Make one pass, and measure it now and then."""
     held, files, count, first = [resident_bytes()], [open_files()], 0, 0.0
     for number, batch in enumerate(batches):
         first = first or time.perf_counter() - begin
@@ -296,78 +291,58 @@ KINDS = {
     "parallel-video-io": Kind(
         _ParallelVideoIO, "pvio.torch_tools", "pip install --no-deps parallel-video-io==0.1.9 joblib"
     ),
-    "torchcodec": Kind(_TorchCodecLoader, "torchcodec.decoders", 'pip install "pvio_lab[peers]"'),
+    "torchcodec": Kind(_TorchCodecLoader, "torchcodec.decoders", _PEERS),
     "bare loop": Kind(_BareLoop),
     "ffmpeg": Kind(_Ffmpeg, "imageio_ffmpeg"),
     "many": Kind(_Many),
-    **_CLIP_KINDS,
+    "pvio_lab clips": Kind(_PvioClips),
+    "torchcodec clips": Kind(_TorchCodecClips, "torchcodec.decoders", _PEERS),
 }
 
 
-# --- what is measured ---
+# --- the benchmarks ---
 
 
-def collection(lab: Lab, title: str, entrants: Entrants, *, is_drawn: bool) -> list[Figure]:
-    """12 videos in batches of 32; for each turn a new process, and one pass."""
-    name, tasks = "drawings" if is_drawn else "collection", [("epoch",)]
-    source = lab.place(name, lambda folder: _make_collection(folder, lab, is_drawn))
-    return lab.compare(
-        title, __name__, entrants, source, tasks * lab.pick(5, 1), ["frames/s", "MB"], fresh=True
-    )
+def _collection(lab: Lab, title: str, entrants: Entrants, *, is_drawn: bool) -> list[Figure]:
+    """Read 12 videos in batches of 32; for each turn a new process, and one pass."""
+    name, tasks = "drawings" if is_drawn else "collection", [("epoch",)] * lab.pick(5, 1)
+    source = lab.place(name, partial(_make_collection, lab=lab, is_drawn=is_drawn))
+    return lab.compare(title, __name__, entrants, source, tasks, ["frames/s", "MB"], fresh=True)
 
 
-def many(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    """2,000 small videos, some of each size; two passes in a process."""
-    source, tasks = lab.place("many", lambda folder: _make_many(folder, lab)), [("passes",)] * lab.pick(3, 1)
-    return lab.compare(title, __name__, entrants, source, tasks, MANY_UNITS, fresh=True)
+def _many(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
+    """Read 2,000 small videos, some of each size; two passes in a process."""
+    sizes = ["160x120", "192x144", "240x180", "320x180", "320x240"] * 4
+    kinds = [(sizes[kind], 30 + 30 * kind // 19, 50 * kind) for kind in range(20)]
+    source = lab.place("many", partial(_make_varied, count=lab.pick(2000, 60), kinds=kinds))
+    tasks = [("passes",)] * lab.pick(3, 1)
+    return lab.compare(title, __name__, entrants, source, tasks, _MANY_UNITS, fresh=True)
 
 
-def clips(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    """1,000 random clips of 16 frames from 200 videos."""
-    source = lab.place("clips", lambda folder: _make_clips(folder, lab))
+def _clips(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
+    """Read 1,000 random clips of 16 frames from 200 videos."""
+    kinds = [("640x360", 300, 100 * kind) for kind in range(lab.pick(8, 2))]
+    source = lab.place("clips", partial(_make_varied, count=lab.pick(200, 8), kinds=kinds))
     tasks = [("clips", lab.pick(1000, 40))] * lab.pick(2, 1)
     return lab.compare(title, __name__, entrants, source, tasks, ["clips/s", "MB"], fresh=True)
 
 
-MANY_UNITS = (
-    "s to the first batch",
-    "frames/s",
-    "frames/s, second pass",
-    "MB, most in the first pass",
-    "MB more in the second pass",
-    "open files, most",
-    "open files more at the end",
-)
-
-
 def _make_collection(folder: Path, lab: Lab, is_drawn: bool) -> None:
-    frames, picture, noise = (320, "testsrc", 0) if is_drawn else (320, "testsrc2", 6)
+    picture, noise = ("testsrc", 0) if is_drawn else ("testsrc2", 6)
     for number in range(lab.pick(12, 3)):
-        path = folder / f"{number:02}_{frames}.mp4"
-        make_clip(path, "640x360", frames, seed=100 * number, noise=noise, picture=picture)
+        path = folder / f"{number:02}_320.mp4"
+        make_clip(path, "640x360", 320, seed=100 * number, noise=noise, picture=picture)
     (folder / "copies").mkdir()
     for path in map(Path, videos(folder)):
         copies(path, [folder / "copies" / path.name])
 
 
-def _make_many(folder: Path, lab: Lab, kinds: int = 20) -> None:
-    count, sizes = lab.pick(2000, 60), ("160x120", "192x144", "240x180", "320x180", "320x240")
-    for kind in range(kinds):
-        frames = 30 + 30 * kind // (kinds - 1)
-        first = make_clip(
-            folder / f"{kind:04}_{frames}.mp4", sizes[kind % len(sizes)], frames, seed=50 * kind
-        )
-        copies(first, [folder / f"{number:04}_{frames}.mp4" for number in range(kind + kinds, count, kinds)])
-
-
-def _make_clips(folder: Path, lab: Lab, kinds: int = 8) -> None:
-    count, kinds, frames = lab.pick(200, 8), lab.pick(kinds, 2), 300
-    for kind in range(kinds):
-        first = make_clip(folder / f"{kind:03}_{frames}.mp4", "640x360", frames, seed=100 * kind)
-        copies(first, [folder / f"{number:03}_{frames}.mp4" for number in range(kind + kinds, count, kinds)])
-
-
-# --- the benchmarks ---
+def _make_varied(folder: Path, count: int, kinds: list[tuple[str, int, int]]) -> None:
+    """Make this many videos: one of each kind (size, frames, seed), and copies of them."""
+    for kind, (size, frames, seed) in enumerate(kinds):
+        first = make_clip(folder / f"{kind:04}_{frames}.mp4", size, frames, seed=seed)
+        others = range(kind + len(kinds), count, len(kinds))
+        copies(first, [folder / f"{number:04}_{frames}.mp4" for number in others])
 
 
 def _workers(count: int) -> str:
@@ -399,26 +374,20 @@ COLLECTION = Benchmark(
         "ffmpeg, all threads": ("ffmpeg", 1),
         "ffmpeg, a process for each core": ("ffmpeg", 0),
     },
-    partial(collection, is_drawn=False),
+    partial(_collection, is_drawn=False),
 )
 DRAWINGS = Benchmark(
     "12 drawn videos of 640x360 without noise, batches of 32",
     {name: entrant for name, entrant in COLLECTION.entrants.items() if name.startswith(_BESIDE_DRAWINGS)},
-    partial(collection, is_drawn=True),
+    partial(_collection, is_drawn=True),
 )
 MANY = Benchmark(
     "2,000 small videos, batches of 32",
     {"without remembered facts": ("many", True), "with remembered facts": ("many", False)},
-    many,
+    _many,
 )
 _ALL_THREADS: Entrants = {
-    "torchcodec, approximate, all threads": (
-        "torchcodec clips",
-        0,
-        "approximate",
-        True,
-        num_cpus(),
-    )
+    "torchcodec, approximate, all threads": ("torchcodec clips", 0, "approximate", True, num_cpus())
 }
 CLIPS = {
     workers: Benchmark(
@@ -433,7 +402,7 @@ CLIPS = {
             },
             **(_ALL_THREADS if workers == 0 else {}),
         },
-        clips,
+        _clips,
     )
     for workers in (0, 2)
 }

@@ -1,10 +1,11 @@
-"""How fast and frugal reading is, beside its peers."""
+"""Benchmarks of reading: speed and memory beside peers."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,17 +13,42 @@ from typing import Any
 
 import numpy as np
 
-from .child import Kind
-from .lab import Benchmark, Entrants, Figure, Lab, Task
+from .lab import Benchmark, Entrants, Figure, Kind, Lab, Task
 from .media import MB, X264, copies, make_clip, open_files, resident_bytes
 
 
-class _PvioLab:
+class _Reader:
+    """Opens the same file again and again, and keeps one reader of it."""
+
+    def __init__(self, make: Callable[[], Any]):
+        self._open, self._reader = make, make()
+
+    def cold(self, number: int) -> None:
+        reader = self._open()
+        self._show(reader, number)
+        self._close(reader)
+
+    def opening(self) -> None:
+        self._close(self._open())
+
+    def step(self, number: int) -> None:
+        self._show(self._reader, number)
+
+    def frames(self) -> int:
+        return sum(1 for _ in self._open())
+
+    def _show(self, reader: Any, number: int) -> None:
+        _ = reader[number]
+
+    def _close(self, reader: Any) -> None:
+        pass
+
+
+class _PvioLab(_Reader):
     def __init__(self, path: str):
         from ...read import VideoReader
 
-        self._open = partial(VideoReader, path)
-        self._reader = self._open()
+        super().__init__(partial(VideoReader, path))
 
     def random(self, numbers: list[int]) -> int:
         return len(self._reader[numbers])
@@ -33,84 +59,47 @@ class _PvioLab:
     def frames(self) -> int:
         return sum(1 for _ in self._reader)
 
-    def cold(self, number: int) -> None:
-        with self._open() as reader:
-            _ = reader[number]
-
-    def opening(self) -> None:
-        self._open().close()
-
-    def step(self, number: int) -> None:
-        _ = self._reader[number]
+    def _close(self, reader: Any) -> None:
+        reader.close()
 
 
-class _TorchCodec:
+class _TorchCodec(_Reader):
     def __init__(self, path: str, threads: int):
         make = import_module("torchcodec.decoders").VideoDecoder
-        self._open = partial(make, path, num_ffmpeg_threads=threads, dimension_order="NHWC")
-        self._reader = self._open()
+        super().__init__(partial(make, path, num_ffmpeg_threads=threads, dimension_order="NHWC"))
 
     def random(self, numbers: list[int]) -> int:
         return len(self._reader.get_frames_at(numbers).data)
 
     def batches(self) -> int:
         reader = self._open()
-        total = len(reader)
-        return sum(
-            len(reader.get_frames_in_range(start, min(start + 32, total)).data)
-            for start in range(0, total, 32)
-        )
-
-    def frames(self) -> int:
-        return sum(1 for _ in self._open())
-
-    def cold(self, number: int) -> None:
-        _ = self._open()[number]
-
-    def opening(self) -> None:
-        self._open()
-
-    def step(self, number: int) -> None:
-        _ = self._reader[number]
+        starts, total = range(0, len(reader), 32), len(reader)
+        return sum(len(reader.get_frames_in_range(k, min(k + 32, total)).data) for k in starts)
 
 
-class _Decord:
+class _Decord(_Reader):
     def __init__(self, path: str):
-        make = import_module("decord").VideoReader
-        self._open = partial(make, path)
-        self._reader = self._open()
+        super().__init__(partial(import_module("decord").VideoReader, path))
 
     def random(self, numbers: list[int]) -> int:
         frames = self._reader.get_batch(numbers).asnumpy()
         self._reader.seek(0)  # else it goes on decoding in the background
         return len(frames)
 
-    def cold(self, number: int) -> None:
-        self._open()[number].asnumpy()
-
-    def opening(self) -> None:
-        self._open()
-
-    def step(self, number: int) -> None:
-        self._reader[number].asnumpy()
+    def _show(self, reader: Any, number: int) -> None:
+        reader[number].asnumpy()
 
 
 class _Ffmpeg:
     def __init__(self, path: str, frames: int):
         from imageio_ffmpeg import get_ffmpeg_exe
 
+        wanted = "-f rawvideo -pix_fmt rgb24 -y".split()
         self._frames = frames
-        self._command = [
-            get_ffmpeg_exe(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            *"-f rawvideo -pix_fmt rgb24 -y".split(),
-        ]
+        self._command = [get_ffmpeg_exe(), "-v", "error", "-i", path, *wanted, os.devnull]
 
     def batches(self) -> int:
-        subprocess.run([*self._command, os.devnull], check=True)
+        subprocess.run(self._command, check=True)
         return self._frames
 
 
@@ -143,7 +132,7 @@ class _Facts:
 
 
 class _Growth:
-    """Uses readers in some way; what is held more at the end than after the beginning of that."""
+    """Uses readers in some way, and measures how much more they hold at the end than after a while."""
 
     def __init__(self, folder: str, way: str):
         from ...read import VideoReader
@@ -159,7 +148,7 @@ class _Growth:
         return {"MB more": held / MB, "files more": files}
 
     def many_files(self, is_quick: bool) -> tuple[int, int]:
-        """Random reads over many open readers; the last half of them."""
+        """Read at random from many open readers; the second half counts."""
         reads = 400 if is_quick else 10_000
         self._readers: dict[int, Any] = {}
         begin = (0, 0)
@@ -174,7 +163,7 @@ class _Growth:
         return begin
 
     def sparse_batches(self, is_quick: bool) -> tuple[int, int]:
-        """Batches of 32 frames each, spread over a long video; after the first five of them."""
+        """Read batches of 32 frames spread over a long video; those after the first five count."""
         self._reader = self._open(self._long)
         begin = (0, 0)
         for call in range(8 if is_quick else 30):
@@ -184,7 +173,7 @@ class _Growth:
         return begin
 
     def idle(self, is_quick: bool) -> tuple[int, int]:
-        """One frame, then nothing for five seconds."""
+        """Read one frame, then nothing for five seconds."""
         self._reader = self._open(self._long)
         _ = self._reader[len(self._reader) // 3]
         begin = _held()
@@ -223,135 +212,89 @@ ENTRANTS: Entrants = {
     "ffmpeg": ("ffmpeg", NUM_FRAMES),
     "a demux pass": ("demux",),
 }
+_PEERS_AT_RANDOM = ("pvio_lab", "torchcodec", "decord")
 
 
-def _entrants(*names: str) -> Entrants:
-    return {name: entrant for name, entrant in ENTRANTS.items() if name.partition(",")[0] in names}
+def _family(
+    title: str, names: Sequence[str], unit: str, tasks: Callable[[Lab], list[Task]]
+) -> dict[str, Benchmark]:
+    """Return a benchmark for each clip; `tasks` makes one task for each round."""
+
+    def measure(lab: Lab, title: str, entrants: Entrants, *, clip: str) -> list[Figure]:
+        size, options = CLIPS[clip]
+        place = lab.place(clip, lambda folder: make_clip(folder / "clip.mp4", size, NUM_FRAMES, options))
+        return lab.compare(title, __name__, entrants, place / "clip.mp4", tasks(lab), [unit])
+
+    entrants = {name: entrant for name, entrant in ENTRANTS.items() if name.partition(",")[0] in names}
+    return {clip: Benchmark(f"{title}, {clip}", entrants, partial(measure, clip=clip)) for clip in CLIPS}
 
 
-# --- what is measured ---
-
-
-def random(lab: Lab, title: str, entrants: Entrants, *, clip: str) -> list[Figure]:
-    """100 random frames in one call."""
+def _random_tasks(lab: Lab) -> list[Task]:
     rng = np.random.default_rng(0)
-    tasks = [("random", rng.integers(0, NUM_FRAMES, 100).tolist()) for _ in range(lab.pick(7, 1))]
-    return _compare(lab, title, entrants, clip, tasks, "frames/s")
+    return [("random", rng.integers(0, NUM_FRAMES, 100).tolist()) for _ in range(lab.pick(7, 1))]
 
 
-def in_order(lab: Lab, title: str, entrants: Entrants, *, clip: str, task: str = "batches") -> list[Figure]:
-    """A pass over the video, in batches of 32 or one by one."""
-    return _compare(lab, title, entrants, clip, [(task,)] * lab.pick(7, 1), "frames/s")
-
-
-def cold(lab: Lab, title: str, entrants: Entrants, *, clip: str) -> list[Figure]:
-    """Opening, and one frame anywhere."""
+def _cold_tasks(lab: Lab) -> list[Task]:
     numbers = np.random.default_rng(0).integers(0, NUM_FRAMES, lab.pick(28, 3)).tolist()
-    return _compare(lab, title, entrants, clip, [("cold", each) for each in numbers], "ms")
+    return [("cold", number) for number in numbers]
 
 
-def opening(lab: Lab, title: str, entrants: Entrants, *, clip: str) -> list[Figure]:
-    """Opening alone."""
-    return _compare(lab, title, entrants, clip, [("opening",)] * lab.pick(14, 3), "ms")
+RANDOM = _family("100 random frames of 600 in one call", _PEERS_AT_RANDOM, "frames/s", _random_tasks)
+IN_ORDER = _family(
+    "in order, batches of 32",
+    ("pvio_lab", "torchcodec", "ffmpeg"),
+    "frames/s",
+    lambda lab: [("batches",)] * lab.pick(7, 1),
+)
+ONE_BY_ONE = _family(
+    "in order, one by one",
+    ("pvio_lab", "torchcodec"),
+    "frames/s",
+    lambda lab: [("frames",)] * lab.pick(7, 1),
+)
+COLD = _family("open and read one", _PEERS_AT_RANDOM, "ms", _cold_tasks)
+OPEN = _family(
+    "open", (*_PEERS_AT_RANDOM, "a demux pass"), "ms", lambda lab: [("opening",)] * lab.pick(14, 3)
+)
+STEP = _family(
+    "a step to the next frame",
+    _PEERS_AT_RANDOM,
+    "ms",
+    lambda lab: [("step", number) for number in range(300, 300 + lab.pick(40, 10))],
+)
 
 
-def step(lab: Lab, title: str, entrants: Entrants, *, clip: str) -> list[Figure]:
-    """One frame after the other, each asked for by its number."""
-    tasks = [("step", number) for number in range(300, 300 + lab.pick(40, 10))]
-    return _compare(lab, title, entrants, clip, tasks, "ms")
-
-
-def facts(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    """The facts of 1,000 small files."""
-    source = lab.place("small files", partial(_make_copies, name="320x240", count=lab.pick(1000, 100)))
+def _facts(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
+    source = lab.place("small files", lambda folder: _make_copies(folder, lab.pick(1000, 100), 30))
     tasks = [("facts",)] * lab.pick(3, 1)
     return lab.compare(title, __name__, entrants, source, tasks, ["ms"], fresh=True)
 
 
-def growth(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    """Memory and open files, while a reader or many of them are used."""
+def _growth(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
+    """Measure memory and open files, while a reader or many of them are used."""
     source = lab.place("long video and copies", partial(_make_long, lab=lab))
-    tasks = [("grow", lab.is_quick)] * lab.pick(3, 1)
-    units = ["MB more", "files more"]
+    tasks, units = [("grow", lab.is_quick)] * lab.pick(3, 1), ["MB more", "files more"]
     return lab.compare(title, __name__, entrants, source, tasks, units, fresh=True, warm_up=False)
 
 
-def _compare(
-    lab: Lab, title: str, entrants: Entrants, clip: str, tasks: list[Task], unit: str
-) -> list[Figure]:
-    size, options = CLIPS[clip]
-    place = lab.place(clip, lambda folder: make_clip(folder / "clip.mp4", size, NUM_FRAMES, options))
-    return lab.compare(title, __name__, entrants, place / "clip.mp4", tasks, [unit])
-
-
-def _make_copies(folder: Path, name: str, count: int, frames: int = 30) -> None:
-    first = make_clip(folder / "0.mp4", CLIPS[name][0], frames)
+def _make_copies(folder: Path, count: int, frames: int) -> None:
+    first = make_clip(folder / "0.mp4", "320x240", frames)
     copies(first, [folder / f"{number}.mp4" for number in range(1, count)])
 
 
 def _make_long(folder: Path, lab: Lab) -> None:
     make_clip(folder / "long.mp4", "1280x720", lab.pick(3600, 300))
     (folder / "many").mkdir()
-    _make_copies(folder / "many", "320x240", lab.pick(300, 20), lab.pick(NUM_FRAMES, 60))
+    _make_copies(folder / "many", lab.pick(300, 20), lab.pick(NUM_FRAMES, 60))
 
 
-# --- the benchmarks ---
-
-RANDOM = {
-    clip: Benchmark(
-        f"100 random frames of 600 in one call, {clip}",
-        _entrants("pvio_lab", "torchcodec", "decord"),
-        partial(random, clip=clip),
-    )
-    for clip in CLIPS
-}
-IN_ORDER = {
-    clip: Benchmark(
-        f"in order, batches of 32, {clip}",
-        _entrants("pvio_lab", "torchcodec", "ffmpeg"),
-        partial(in_order, clip=clip),
-    )
-    for clip in CLIPS
-}
-ONE_BY_ONE = {
-    clip: Benchmark(
-        f"in order, one by one, {clip}",
-        _entrants("pvio_lab", "torchcodec"),
-        partial(in_order, clip=clip, task="frames"),
-    )
-    for clip in CLIPS
-}
-COLD = {
-    clip: Benchmark(
-        f"open and read one, {clip}",
-        _entrants("pvio_lab", "torchcodec", "decord"),
-        partial(cold, clip=clip),
-    )
-    for clip in CLIPS
-}
-OPEN = {
-    clip: Benchmark(
-        f"open, {clip}",
-        _entrants("pvio_lab", "torchcodec", "decord", "a demux pass"),
-        partial(opening, clip=clip),
-    )
-    for clip in CLIPS
-}
-STEP = {
-    clip: Benchmark(
-        f"a step to the next frame, {clip}",
-        _entrants("pvio_lab", "torchcodec", "decord"),
-        partial(step, clip=clip),
-    )
-    for clip in CLIPS
-}
 FACTS = Benchmark(
-    "the facts of 1,000 small files", {"new": ("facts", True), "remembered": ("facts", False)}, facts
+    "the facts of 1,000 small files", {"new": ("facts", True), "remembered": ("facts", False)}, _facts
 )
 GROWTH = Benchmark(
     "what readers hold",
     {way: ("growth", way.replace(" ", "_")) for way in ("many files", "sparse batches", "idle")},
-    growth,
+    _growth,
 )
 BENCHMARKS = [
     *(each for family in (RANDOM, IN_ORDER, ONE_BY_ONE, COLD, OPEN, STEP) for each in family.values()),

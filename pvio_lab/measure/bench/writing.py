@@ -1,7 +1,8 @@
-"""How fast and frugal writing is, beside its peers."""
+"""Benchmarks of writing: speed and memory beside peers."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -14,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .child import Kind
-from .lab import Benchmark, Entrants, Figure, Lab
+from .lab import Benchmark, Entrants, Figure, Kind, Lab
 from .media import MB, X264, copies, ffmpeg, make_clip, resident_bytes, tree_bytes, videos
 
 Frames = NDArray[np.uint8]
@@ -23,7 +23,7 @@ RATE = 30
 
 
 def moving_frames(count: int, width: int = 1280, height: int = 720) -> list[Frames]:
-    """A drifting picture with some noise, as cameras have it."""
+    """Return a drifting picture with some noise, as cameras have it."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 12, (height, 2 * width, 3), np.uint8)
     ramp = np.add.outer(np.arange(height), np.arange(2 * width))[:, :, None] // np.array([2, 3, 5]) % 240
@@ -124,14 +124,12 @@ class _FfmpegJoins:
 
 
 class _Memory:
-    """A generator of frames of 1280x720: what Python and ffmpeg hold while they go by."""
+    """Writes from a generator of frames of 1280x720, and measures what Python and ffmpeg hold."""
 
     def __init__(self, folder: str):
         self._frames, self._path = moving_frames(30), Path(folder) / "long.mp4"
 
     def write_many(self, count: int) -> dict[str, float]:
-        import os
-
         from ...write import write_frames_to_video
 
         begin, own, child = resident_bytes(), [0], [0]
@@ -185,38 +183,30 @@ KINDS = {
 }
 
 
-# --- what is measured ---
+# --- the benchmarks ---
 
 
-def speed(lab: Lab, title: str, entrants: Entrants, *, preset: str) -> list[Figure]:
-    """300 frames of 1280x720 to H.264, with the same preset and CRF; each has them in its memory."""
+def _speed(lab: Lab, title: str, entrants: Entrants, *, preset: str) -> list[Figure]:
+    """Encode 300 frames of 1280x720 to H.264, from memory, with the same preset and CRF."""
     given = {name: (*entrant, lab.pick(300, 30), preset) for name, entrant in entrants.items()}
-    source = lab.place("written", lambda folder: None)
     tasks = [("write",)] * lab.pick(5, 1)
-    return lab.compare(title, __name__, given, source, tasks, ["frames/s"], fresh=True)
+    return lab.compare(title, __name__, given, lab.place("written"), tasks, ["frames/s"], fresh=True)
 
 
-def joining(
-    lab: Lab, title: str, entrants: Entrants, *, count: int, seconds: int, size: str, sound: bool = False
+def _joining(
+    lab: Lab, title: str, entrants: Entrants, *, count: int, seconds: int, size: str, sound: bool
 ) -> list[Figure]:
-    """Joining files without encoding them again."""
+    """Join files without encoding them again."""
     make = partial(_make_pieces, count=lab.pick(count, 10), seconds=seconds, size=size, sound=sound)
     source = lab.place(title, make)
     return lab.compare(title, __name__, entrants, source, [("join",)] * lab.pick(9, 3), ["ms"])
 
 
-def memory(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    """5,000 frames of 1280x720 from a generator."""
-    source, tasks = lab.place("written", lambda folder: None), [("write_many", lab.pick(5000, 200))]
-    return lab.compare(
-        title, __name__, entrants, source, tasks, ["MB more", "MB of ffmpeg"], fresh=True, warm_up=False
-    )
-
-
-def recording(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    """Three cameras for a minute; nothing may be dropped."""
-    source, tasks = lab.place("written", lambda folder: None), [("record", lab.pick(60, 3))]
-    units = ["frames dropped", "ms", "ms, 99%", "ms, longest"]
+def _once(
+    lab: Lab, title: str, entrants: Entrants, *, task: str, full: int, quick: int, units: list[str]
+) -> list[Figure]:
+    """Do one long task once."""
+    source, tasks = lab.place("written"), [(task, lab.pick(full, quick))]
     return lab.compare(title, __name__, entrants, source, tasks, units, fresh=True, warm_up=False)
 
 
@@ -230,35 +220,36 @@ def _make_pieces(folder: Path, count: int, seconds: int, size: str, sound: bool)
     copies(first, [folder / f"{number:04}.mp4" for number in range(1, count)])
 
 
-# --- the benchmarks ---
-
-_JOINERS: Entrants = {"pvio_lab": ("pvio_lab joins",), "ffmpeg": ("ffmpeg joins",)}
+_ENCODERS: Entrants = {
+    "pvio_lab": ("pvio_lab",),
+    "ffmpeg fed by hand": ("ffmpeg",),
+    "imageio": ("imageio",),
+    "PyAV": ("pyav",),
+}
 SPEED = {
     preset: Benchmark(
-        f"300 frames of 1280x720 to H.264, preset {preset}",
-        {
-            "pvio_lab": ("pvio_lab",),
-            "ffmpeg fed by hand": ("ffmpeg",),
-            "imageio": ("imageio",),
-            "PyAV": ("pyav",),
-        },
-        partial(speed, preset=preset),
+        f"300 frames of 1280x720 to H.264, preset {preset}", _ENCODERS, partial(_speed, preset=preset)
     )
     for preset in ("ultrafast", "veryfast", "medium")
 }
 JOINING = {
     (count, sound): Benchmark(
         f"joining {count} files of {seconds} s, {size}{', with sound' if sound else ''}",
-        _JOINERS,
-        partial(joining, count=count, seconds=seconds, size=size, sound=sound),
+        {"pvio_lab": ("pvio_lab joins",), "ffmpeg": ("ffmpeg joins",)},
+        partial(_joining, count=count, seconds=seconds, size=size, sound=sound),
     )
     for count, seconds, size in ((100, 2, "320x240"), (500, 1, "160x120"), (4, 120, "640x360"))
     for sound in (False, True)
 }
-MEMORY = Benchmark("memory for 5,000 frames of 1280x720", {"pvio_lab": ("memory",)}, memory)
+MEMORY = Benchmark(
+    "memory for 5,000 frames of 1280x720",
+    {"pvio_lab": ("memory",)},
+    partial(_once, task="write_many", full=5000, quick=200, units=["MB more", "MB of ffmpeg"]),
+)
+_TIMES = ["frames dropped", "ms", "ms, 99%", "ms, longest"]
 RECORDING = Benchmark(
     "three cameras of 640x480 at 30/s for 60 s",
     {"ultrafast": ("recorder", "ultrafast"), "default preset": ("recorder", None)},
-    recording,
+    partial(_once, task="record", full=60, quick=3, units=_TIMES),
 )
 BENCHMARKS = [*SPEED.values(), *JOINING.values(), MEMORY, RECORDING]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from fake_peers import moving_frames
 
-from pvio_lab.measure.likeness import GOOD_COLOURS_DB, Truth, print_of
+from pvio_lab.measure.pieces import print_of
+from pvio_lab.measure.truth import GOOD_COLOURS_DB, Truth
 
 FRAMES = moving_frames(90)
 ASKED = np.arange(5, 85, 4)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from truth_frames import SAMPLES
 
 import pvio_lab as pv
-from pvio_lab.base import side_files
+from pvio_lab.base import reading
 from pvio_lab.marks.finding import read_notes
 from pvio_lab.read import recall, remember
 from pvio_lab.read.sidecar import _places
@@ -149,10 +149,10 @@ def test_the_size_is_bounded(tmp_path, monkeypatch):
     path = tmp_path / "a.json"
     path.write_text('{"frames": []}')
     with pytest.raises(ValueError, match="more than 5 bytes"):
-        side_files.read_json(path, 5)
-    monkeypatch.setattr(side_files, "_MOST_VALUES", 1)
+        reading.read_json(path, 5)
+    monkeypatch.setattr(reading, "_MOST_VALUES", 1)
     with pytest.raises(ValueError, match="more than 1 values"):
-        side_files.read_json(path)
+        reading.read_json(path)
 
 
 def test_many_labels_take_no_minutes(tmp_path):
