@@ -12,7 +12,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from truth_frames import SAMPLES, hard_clips, shuffled, true_frames
 
 from pvio_lab import VideoReader
-from pvio_lab.read import NO_FRAME, look_for
+from pvio_lab.read.decode import NO_FRAME, look_for
 from pvio_lab.read.decode.bitstream import NOT_A_START, PLAIN, UNKNOWN
 
 AVCC = b"\1\x64\0\x1f\xff"  # lengths of four bytes

@@ -33,7 +33,7 @@ from pvio_lab.errors import printable
 from pvio_lab.marks.annotations import read_notes
 from pvio_lab.marks.file import MarksFile
 from pvio_lab.marks.format import Contents
-from pvio_lab.read.decode.limits import ONE_VIDEO
+from pvio_lab.read.decode.container import ONE_VIDEO
 from pvio_lab.view.html import box
 
 pytestmark = pytest.mark.timeout(60)

@@ -13,7 +13,7 @@ from truth_frames import CLIPS, SAMPLES, TRUTH
 
 import pvio_lab
 from pvio_lab import VideoInfo, VideoReader, get_video_metadata
-from pvio_lab.read import sidecar as metadata
+from pvio_lab.read import info as metadata
 
 CLIP = SAMPLES / "gop2.mp4"
 
@@ -28,10 +28,10 @@ def clip(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_opening(monkeypatch):
-    """From now on no video may be opened."""
+    """Forbid, once it is called, to open any video."""
 
     def forbid():
-        monkeypatch.setattr(metadata, "open_file", lambda *_: pytest.fail("the video was opened"))
+        monkeypatch.setattr("pvio_lab.read.shortcuts.open_file", lambda *_: pytest.fail("the video was opened"))
 
     return forbid
 
@@ -332,12 +332,12 @@ WRITERS = """
 import sys
 from pathlib import Path
 from pvio_lab import get_video_metadata
-from pvio_lab.read import metadata
+from pvio_lab.read import recall
 clip, place = sys.argv[1], Path(sys.argv[1] + ".metadata.json")
 for _ in range(150):
     place.unlink(missing_ok=True)
     assert get_video_metadata(clip).num_frames == 60
-    assert (metadata.recall(clip) or get_video_metadata(clip)).num_frames == 60
+    assert (recall(clip) or get_video_metadata(clip)).num_frames == 60
 """
 
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..base import new_lock, survive_forks
 from ..read import (
     ROUNDING_SECONDS,
     Fetching,
-    ImageSequence,
-    VideoReader,
-    is_directory,
+    FrameReader,
+    ReaderPool,
     nearest_frames,
     open_video,
     outline,
     shown,
-    timeline,
 )
 from .arrow import pa
 
@@ -100,7 +96,8 @@ class VideoFrame:
             raise RuntimeError("this column is not to be decoded; use VideoFrame(decode=True)")
         import torch
 
-        frame = _READERS.frame(value["path"], value["timestamp"], self.tolerance_seconds, self._fetching)
+        reader = _READERS.get((value["path"], self._fetching))
+        frame = reader[_number_at(reader, value["path"], value["timestamp"], self.tolerance_seconds)]
         return torch.from_numpy(frame).movedim(-1, 0)
 
     def cast_storage(self, storage: Any) -> Any:
@@ -118,44 +115,14 @@ class VideoFrame:
         return self if self.decode else {"path": Value("string"), "timestamp": Value("float32")}
 
 
-class _Readers:
-    """The readers used lately, in each process its own."""
-
-    def __init__(self) -> None:
-        self._lock = new_lock()
-        self.after_fork()
-        survive_forks(self)
-
-    def after_fork(self) -> None:
-        """A child opens its own."""
-        self._readers: OrderedDict[tuple[str, Fetching | None], VideoReader | ImageSequence] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._readers)
-
-    def frame(
-        self, path: str, seconds: float, tolerance: float | None, fetching: Fetching | None = None
-    ) -> Any:
-        """The frame of a video nearest to a time."""
-        with self._lock:
-            reader = self._reader(path, fetching)
-            return reader[_number_at(reader, path, seconds, tolerance)]
-
-    def _reader(self, path: str, fetching: Fetching | None) -> VideoReader | ImageSequence:
-        key = path, fetching
-        if key not in self._readers:
-            only_video = {"num_threads": 1, "cache_bytes": _CACHE_BYTES}
-            options = {} if is_directory(path, fetching) else only_video
-            self._readers[key] = open_video(path, fetching=fetching, **options)
-        self._readers.move_to_end(key)
-        if len(self._readers) > _MOST_READERS:
-            self._readers.popitem(last=False)[1].close()
-        return self._readers[key]
+def _open(key: tuple[str, Fetching | None]) -> FrameReader:
+    path, fetching = key
+    return open_video(path, fetching=fetching, num_threads=1, cache_bytes=_CACHE_BYTES)
 
 
-def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) -> int:
+def _number_at(reader: FrameReader, path: str, seconds: float, tolerance: float | None) -> int:
     """The frame nearest to a time that was stored in 32 bits: 1800.1 s is a tenth of a millisecond off."""
-    pts, _ = timeline(reader)
+    pts, _ = reader.times
     if tolerance is None:
         tolerance = 0.5 / reader.fps + ROUNDING_SECONDS
     rounding = float(np.spacing(np.float32(abs(seconds))))
@@ -174,5 +141,5 @@ def _register() -> bool:
     return True
 
 
-_READERS = _Readers()
+_READERS = ReaderPool(_open, _MOST_READERS)
 _IS_REGISTERED = _register()

@@ -21,7 +21,6 @@ from ...marks import FrameNotes, find_notes
 from ...read import (
     Fetching,
     check_may_be_local,
-    is_directory,
     open_video,
     public_name,
     shown,
@@ -207,8 +206,7 @@ def _sample(work: _Work, job: Job, *, waits: bool = True) -> tuple[SampleRow, Ex
 def _steps(work: _Work, job: Job, *, waits: bool) -> Generator[dict[str, Any]]:
     """Does the work; after each step, what is known for the report."""
     fetching = work.plan.fetching
-    options: dict[str, Any] = {} if is_directory(job.source, fetching) else {"num_threads": work.threads}
-    with open_video(job.source, fetching=fetching, **options) as reader:
+    with open_video(job.source, fetching=fetching, num_threads=work.threads) as reader:
         notes = _find_notes(job, work.plan, reader)
         yield {"num_frames": len(reader)}
         (notes or FrameNotes()).check(len(reader))  # first: what they say may be endless
