@@ -31,7 +31,8 @@ def no_opening(monkeypatch):
     """Forbid, once it is called, to open any video."""
 
     def forbid():
-        monkeypatch.setattr("pvio_lab.read.shortcuts.open_file", lambda *_: pytest.fail("the video was opened"))
+        opener = "pvio_lab.read.shortcuts.open_file"
+        monkeypatch.setattr(opener, lambda *_: pytest.fail("the video was opened"))
 
     return forbid
 

@@ -49,6 +49,7 @@ def stream(**facts):
         "rates": (25.0,),
         "keyframe_table": (),
         "num_videos": 1,
+        "has_size": True,
         "audio": None,
     }
     names = StreamFacts.__dataclass_fields__

@@ -169,7 +169,7 @@ class FrameReader(ABC):
     @property
     @abstractmethod
     def times(self) -> Times:
-        """When each frame appears, and how long it stays on screen."""
+        """The times at which frames appear, and for which they stay on screen."""
 
     @property
     def fps(self) -> float:

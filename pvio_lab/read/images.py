@@ -103,7 +103,7 @@ class ImageSequence(FrameReader):
 
     @property
     def times(self) -> Times:
-        """When each frame appears, and how long it stays on screen."""
+        """The times at which frames appear, and for which they stay on screen."""
         return Times.steady(len(self), self.fps)
 
     def _describe(self) -> VideoInfo:

@@ -97,12 +97,12 @@ class VideoReader(FrameReader):
 
     @property
     def index(self) -> FrameIndex:
-        """When each frame is shown, and how it is reached."""
+        """The index: when each frame is shown, and how it is reached."""
         return self._file.index
 
     @property
     def times(self) -> Times:
-        """When each frame appears, and how long it stays on screen."""
+        """The times at which frames appear, and for which they stay on screen."""
         return Times(self.index.pts_seconds, self.index.duration_seconds)
 
     @property

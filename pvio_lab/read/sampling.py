@@ -114,7 +114,7 @@ def _marked(span: Numbers, only: Iterable[int], length: int) -> Numbers:
 
 
 def _spread(span: Numbers, count: int) -> Numbers:
-    """Return evenly spaced frames, rounded in whole numbers so that none comes twice."""
+    """Return evenly spaced frames, rounded in whole numbers, so none comes twice."""
     if count >= span.size:
         return span
     if count == 1:

@@ -20,9 +20,9 @@ class Times(NamedTuple):
     """The times of all frames of a video, in display order."""
 
     pts_seconds: NDArray[np.float64]
-    """When each frame appears."""
+    """Time at which each frame appears."""
     duration_seconds: NDArray[np.float64]
-    """How long each frame stays on screen."""
+    """Time for which each frame stays on screen."""
 
     @classmethod
     def steady(cls, num_frames: int, fps: float) -> Times:

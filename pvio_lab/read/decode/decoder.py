@@ -85,8 +85,9 @@ class Decoder:
         container: InputContainer | None = None,
     ):
         self._mark, self._facts, self._packets = mark, stream, packets
+        self._num_packets = len(packets)
         self.threads, self._is_tolerant = threads, is_tolerant
-        self.next_packet = len(packets)
+        self.next_packet = self._num_packets
         self.ended = True
         self.damaged: set[int] = set()
         # A palette comes only once, with the first packet.
@@ -204,7 +205,7 @@ class Decoder:
         if packet is None:
             return None
         number = self.next_packet
-        if number >= len(self._packets) or packet.size != self._packets.size[number]:
+        if number >= self._num_packets or packet.size != self._packets.size[number]:
             self._seekable = False
             raise Lost
         self.next_packet += 1

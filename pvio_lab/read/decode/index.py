@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .bitstream import NOT_A_START, UNKNOWN
 from .decoder import FileMark
-from .order import Order, is_known
+from .order import Order, is_known, learn_order
 from .packets import NO_TIME, Packets, StreamFacts
 
 Numbers = NDArray[np.int64]
@@ -28,9 +28,9 @@ class FrameIndex:
     path: str
     """The file."""
     pts_seconds: NDArray[np.float64]
-    """When each frame appears."""
+    """Time at which each frame appears."""
     duration_seconds: NDArray[np.float64]
-    """How long each frame stays on screen."""
+    """Time for which each frame stays on screen."""
     keyframes: Numbers
     """The numbers of the keyframes: decoding can begin there."""
     frame_bytes: Numbers
@@ -38,13 +38,13 @@ class FrameIndex:
     frame_types: NDArray[np.str_]
     """"I" for keyframes, "B" for frames shown before one that was decoded earlier, "P" for all others."""
     engine: Literal["decord", "pyav"]
-    """What random access uses."""
+    """The engine for random access."""
     reason: str
     """Why that engine, and why it is exact for this file."""
     decord_refusal: str | None
     """Why decord would not be exact here; None if it is."""
     order_reason: str | None
-    """Why the order of the frames had to be learnt by decoding; None if the file tells it."""
+    """The reason why the order of the frames had to be learnt by decoding; None if the packets show it."""
     _layout: Layout = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class FrameIndex:
 
     @property
     def gop_lengths(self) -> Numbers:
-        """How many frames there are from each keyframe to the next, and before the first keyframe."""
+        """Number of frames from each keyframe to the next, and before the first keyframe."""
         begins = np.union1d(self.keyframes, [0]) if len(self) else self.keyframes
         return np.diff(np.append(begins, len(self)))
 
@@ -102,8 +102,9 @@ class Layout:
     """Unwanted frames may be left out of the decoding."""
 
     @classmethod
-    def of(cls, mark: FileMark, stream: StreamFacts, packets: Packets, order: Order) -> Layout:
-        """Work out where decoding has to begin for each frame."""
+    def of(cls, mark: FileMark, stream: StreamFacts, packets: Packets, threads: int) -> Layout:
+        """Work out the order of the frames, and where decoding has to begin for each."""
+        order = learn_order(mark, packets, stream, threads)
         number_of = np.full(len(packets), -1)
         number_of[order.packet_of] = np.arange(order.packet_of.size)
         starts = _starts(packets, stream, order)
@@ -112,42 +113,18 @@ class Layout:
         return cls(mark, stream, packets, order, number_of, starts, entry, may_skip)
 
     @property
-    def keyframes(self) -> Numbers:
-        """The numbers of the frames at which decoding can begin."""
-        numbers = self.number_of[self.starts[self.packets.is_key[self.starts]]]
-        return np.sort(numbers[numbers >= 0])
-
-    @property
     def has_leading_frames(self) -> bool:
         """Frames before a keyframe are stored after it."""
         last_start = self.starts[np.searchsorted(self.starts, self.order.packet_of, side="right") - 1]
         return bool((last_start != self.entry).any())
 
-    def frame_types(self) -> NDArray[np.str_]:
-        """Return I, P or B for each frame, judging by keyframes and order."""
-        packet_of = self.order.packet_of
-        types = np.full(packet_of.size, "P")
-        later_shown = np.minimum.accumulate(packet_of[::-1])[::-1]
-        types[later_shown < packet_of] = "B"
-        types[self.keyframes] = "I"
-        return types
-
     def runs(self, numbers: Numbers) -> list[Run]:
         """Return one run for each place where decoding has to begin to get these frames."""
         return plan_runs(numbers, self.entry, self.order.packet_of)
 
-    def number_at(self, packet: int) -> int:
-        """Return the frame of this packet, -1 for none."""
-        return int(self.number_of[packet]) if 0 <= packet < len(self.number_of) else -1
-
-    def earlier_entry(self, entry: int, packets_before: int) -> int:
-        """Return a place to begin that is this many packets before another one, or the first place."""
-        at = int(np.searchsorted(self.starts, max(entry - packets_before, 0), side="right")) - 1
-        return int(self.starts[max(at, 0)])
-
 
 def plan_runs(numbers: Numbers, entry: Numbers, packet_of: Numbers) -> list[Run]:
-    """Return one run for each place where decoding has to begin, in whatever order the numbers are.
+    """Return one run for each place where decoding has to begin, in any order of the numbers.
 
     >>> entry, packets = np.array([0, 0, 0, 3, 3, 3]), np.arange(6)
     >>> plan_runs(np.array([5, 1, 3, 1]), entry, packets)
@@ -171,7 +148,38 @@ def _run(numbers: Numbers, entry: Numbers, packet_of: Numbers) -> Run:
     return Run(first, tuple(numbers.tolist()), last - first + 1 + SEEK_COST)
 
 
-def frame_times(layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def make_index(
+    layout: Layout, engine: Literal["decord", "pyav"], reason: str, decord_refusal: str | None
+) -> FrameIndex:
+    """Return the index of a video."""
+    pts, durations = _frame_times(layout)
+    keyframes = layout.number_of[layout.starts[layout.packets.is_key[layout.starts]]]
+    keyframes = np.sort(keyframes[keyframes >= 0])
+    return FrameIndex(
+        path=layout.mark.path,
+        pts_seconds=pts,
+        duration_seconds=durations,
+        keyframes=keyframes,
+        frame_bytes=layout.packets.size[layout.order.packet_of],
+        frame_types=_frame_types(layout.order.packet_of, keyframes),
+        engine=engine,
+        reason=reason,
+        decord_refusal=decord_refusal,
+        order_reason=layout.order.why,
+        _layout=layout,
+    )
+
+
+def _frame_types(packet_of: Numbers, keyframes: Numbers) -> NDArray[np.str_]:
+    """Return I, P or B for each frame, judging by keyframes and order."""
+    types = np.full(packet_of.size, "P")
+    later_shown = np.minimum.accumulate(packet_of[::-1])[::-1]
+    types[later_shown < packet_of] = "B"
+    types[keyframes] = "I"
+    return types
+
+
+def _frame_times(layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return when each frame appears and how long it stays, in seconds; made up if the file is silent."""
     packets, order, facts = layout.packets, layout.order, layout.stream
     ticks = _ticks_in_order(packets, order)

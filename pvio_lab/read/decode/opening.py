@@ -7,21 +7,17 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...errors import DecodeError, OpenError, printable
 from ..info import VideoInfo
-from .bitstream import look_for
 from .container import MAX_PIXELS_VARIABLE, max_pixels, open_container
 from .decoder import FileMark
 from .decord import DecordEngine, decord_refusal
-from .index import FrameIndex, Layout, Numbers, frame_times
-from .order import learn_order
-from .packets import HeaderCheck, check_header, pick_stream, read_streams, stream_facts
-from .pyav import PyAVEngine
+from .index import FrameIndex, Layout, Numbers, make_index
+from .packets import HeaderCheck, check_header, read_video
+from .pyav import Engine, PyAVEngine
 from .random_access import FrameDecoder, Frames, RandomAccess
 from .rgb import Converter, Turn, displayed_size
 
@@ -39,7 +35,7 @@ def open_file(path: str, threads: int, engine: EngineName = "auto") -> OpenFile:
     Args:
         path: A video file.
         threads: How many threads decode.
-        engine: What random access uses; see `VideoReader`.
+        engine: The engine for random access; see `VideoReader`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -48,7 +44,7 @@ def open_file(path: str, threads: int, engine: EngineName = "auto") -> OpenFile:
     """
     container = open_container(path)
     try:
-        layout, size_hint = _understand(FileMark.of(path), container, threads)
+        layout = Layout.of(FileMark.of(path), *read_video(container, path), threads)
     except BaseException:
         container.close()
         raise
@@ -56,7 +52,8 @@ def open_file(path: str, threads: int, engine: EngineName = "auto") -> OpenFile:
     try:
         found = _first_frame(decoding) if layout.order.packet_of.size else None
         if found is None:
-            raise OpenError(f"no frame of {printable(path)} can be decoded{size_hint}")
+            hint = "" if layout.stream.has_size else _too_large()
+            raise OpenError(f"no frame of {printable(path)} can be decoded{hint}")
         return OpenFile(layout, threads, engine, decoding, *found)
     except BaseException:
         decoding.close()
@@ -81,37 +78,39 @@ class OpenFile:
         first: VideoFrame,
     ):
         self._layout, self._threads, self._turn = layout, threads, Turn.of(first)
-        self.index = _make_index(layout, engine, decord_refusal(layout, first))
+        refusal = decord_refusal(layout, first)
+        self.index = make_index(layout, *_choose(engine, refusal, layout), refusal)
         self.info = _describe(layout, self.index, first)
         self._decoding: PyAVEngine | None = decoding
         self._first: tuple[int, VideoFrame] | None = (first_number, first)
 
     def random_access(self, size: tuple[int, int], cache_bytes: int) -> RandomAccess:
-        """Return access to any frames, in this width and height, by the engine that the index names."""
-        first, make_decoder = self._first, partial(self.decoder, size)
+        """Return access to any frames, in this width and height."""
+        first = self._first
         if self.index.engine == "decord":
-            self.close()
+            first = None
             if size != (self.info.width, self.info.height):
                 raise ValueError(
                     "engine='decord' would not be exact with width= or height=; leave engine out"
                 )
-            first, make_decoder = None, partial(_decord_decoder, self._layout, Converter(size, self._turn))
-        access = RandomAccess(self._layout, size, make_decoder, self._threads, cache_bytes)
+        access = RandomAccess(self._layout, size, partial(self.decoder, size), self._threads, cache_bytes)
         if first is not None:
             access.cache.put(*first)
         return access
 
     def decoder(self, size: tuple[int, int], threads: int) -> FrameDecoder:
         """Return a decoder of frames in this width and height; the first one goes on from the first frame."""
-        engine, self._decoding, self._first = self._decoding, None, None
-        if engine is not None and threads != self._threads:
-            engine.close()
+        opened, self._decoding, self._first = self._decoding, None, None
+        engine: Engine | None = opened
+        if opened is not None and (self.index.engine != "pyav" or threads != self._threads):
+            opened.close()
             engine = None
-        return FrameDecoder(engine or PyAVEngine(self._layout, threads), Converter(size, self._turn))
+        make_engine = PyAVEngine if self.index.engine == "pyav" else DecordEngine
+        return FrameDecoder(engine or make_engine(self._layout, threads), Converter(size, self._turn))
 
     def stream(self, numbers: Numbers, size: tuple[int, int]) -> Generator[Frames]:
         """Yield frames in ascending order, each decoded when it is asked for, by a decoder of their own."""
-        # A few threads more than processors, so that none is idle while this one converts.
+        # A few threads more than processors, which are busy even while this thread converts.
         threads = self._threads + 2 if self._threads > 1 else 1
         decoder = FrameDecoder(PyAVEngine(self._layout, threads), Converter(size, self._turn))
         asked = numbers.tolist()
@@ -143,26 +142,8 @@ class OpenFile:
             engine.close()
 
 
-def _decord_decoder(layout: Layout, converter: Converter, threads: int) -> FrameDecoder:
-    return FrameDecoder(DecordEngine(layout, threads), converter)
-
-
-def _understand(mark: FileMark, container: InputContainer, threads: int) -> tuple[Layout, str]:
-    """Return the layout of a file, and a likely reason should none of its frames be decodable."""
-    stream = pick_stream(container, mark.path)
-    facts = stream_facts(container, stream)
-    packets = read_streams(container, {stream.index: look_for(facts.codec, facts.extradata)})[stream.index]
-    if not len(packets):
-        reason = f": {packets.trouble}" if packets.trouble else ""
-        raise OpenError(f"there are no frames in {printable(mark.path)}{reason}")
-    order = learn_order(mark, packets, facts, threads)
-    return Layout.of(mark, facts, packets, order), _size_hint(stream)
-
-
-def _size_hint(stream: VideoStream) -> str:
+def _too_large() -> str:
     """Name a likely reason: the decoder has refused a picture that is too large, and with it its size."""
-    if stream.codec_context.width:
-        return ""
     return (
         f"; perhaps they have more than {max_pixels()} pixels, the limit that {MAX_PIXELS_VARIABLE} can set"
     )
@@ -176,24 +157,6 @@ def _first_frame(engine: PyAVEngine) -> tuple[int, VideoFrame] | None:
         return next(engine.frames([0]))
     except DecodeError:
         return next(engine.all_frames(), None)
-
-
-def _make_index(layout: Layout, engine: EngineName, refusal: str | None) -> FrameIndex:
-    name, reason = _choose(engine, refusal, layout)
-    pts, durations = frame_times(layout)
-    return FrameIndex(
-        path=layout.mark.path,
-        pts_seconds=pts,
-        duration_seconds=durations,
-        keyframes=layout.keyframes,
-        frame_bytes=layout.packets.size[layout.order.packet_of],
-        frame_types=layout.frame_types(),
-        engine=name,
-        reason=reason,
-        decord_refusal=refusal,
-        order_reason=layout.order.why,
-        _layout=layout,
-    )
 
 
 def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Literal["decord", "pyav"], str]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import OpenError, printable
 from ..info import AudioInfo
-from .bitstream import Look
+from .bitstream import Look, look_for
 from .container import check_size, open_container, words_of
 
 # This many packets are never too many, no matter how small the file is.
@@ -64,6 +64,8 @@ class StreamFacts:
     """Keyframe or not, for each packet, from a table in the container; may be empty."""
     num_videos: int
     """Number of video streams in the file."""
+    has_size: bool
+    """The decoder has accepted the size of its pictures."""
     audio: AudioInfo | None
     """The sound of the file."""
 
@@ -73,11 +75,11 @@ class Packets:
     """One row for each packet of a stream, in the order of the file: mostly one frame each."""
 
     pts: NDArray[np.int64]
-    """When its frame is shown, in ticks of the stream."""
+    """Time at which its frame is shown, in ticks of the stream."""
     dts: NDArray[np.int64]
-    """When it is decoded, in ticks of the stream."""
+    """Time at which it is decoded, in ticks of the stream."""
     pos: NDArray[np.int64]
-    """Where it lies in the file."""
+    """Position in the file."""
     size: NDArray[np.int64]
     """Its length in bytes."""
     is_key: NDArray[np.bool_]
@@ -87,7 +89,7 @@ class Packets:
     is_corrupt: NDArray[np.bool_]
     """The demuxer knows that part of it is missing."""
     duration: NDArray[np.int64]
-    """How long its frame is shown, in ticks; 0 if unknown."""
+    """Time for which its frame is shown, in ticks; 0 if unknown."""
     notes: NDArray[np.int64]
     """The note that a look inside has made, from `bitstream`."""
     trouble: str | None
@@ -160,6 +162,7 @@ def stream_facts(container: InputContainer, stream: VideoStream) -> StreamFacts:
         rates=tuple(float(rate) for rate in rates if rate),
         keyframe_table=tuple(entry.is_keyframe for entry in stream.index_entries),
         num_videos=len(container.streams.video),
+        has_size=bool(context.width),
         audio=_audio(container),
     )
 
@@ -191,6 +194,21 @@ def _audio(container: InputContainer) -> AudioInfo | None:
         bit_depth=context.format.bits if context.format else None,
         channel_layout=context.layout.name if context.layout else None,
     )
+
+
+def read_video(container: InputContainer, path: str) -> tuple[StreamFacts, Packets]:
+    """Return the facts and the packets of the stream that the ffmpeg program picks.
+
+    Raises:
+        OpenError: There is no video, or there are no frames in it.
+    """
+    stream = pick_stream(container, path)
+    facts = stream_facts(container, stream)
+    packets = read_streams(container, {stream.index: look_for(facts.codec, facts.extradata)})[stream.index]
+    if not len(packets):
+        reason = f": {packets.trouble}" if packets.trouble else ""
+        raise OpenError(f"there are no frames in {printable(path)}{reason}")
+    return facts, packets
 
 
 def read_streams(container: InputContainer, looks: Mapping[int, Look | None]) -> dict[int, Packets]:

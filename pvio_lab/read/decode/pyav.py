@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
@@ -16,7 +17,7 @@ from .decoder import Damage, Decoder, Lost
 from .index import Layout
 from .rgb import Frame
 
-# In damaged files, decoding begins this many packets earlier, so that damage is concealed as ffmpeg does it.
+# In damaged files, decoding begins this many packets earlier, to conceal the damage as ffmpeg does.
 _BEFORE_DAMAGE = 1000
 
 
@@ -189,9 +190,9 @@ class PyAVEngine:
 
     def _step(self, needed: Container[int] | None) -> None:
         """Feed one packet, and queue the frames that come out."""
-        layout, decoder = self._layout, self._decoder_in_use()
+        decoder = self._decoder_in_use()
         packet = decoder.next_packet
-        skip = needed is not None and layout.number_at(packet) not in needed
+        skip = needed is not None and self._number_of(packet) not in needed
         if skip:
             self._skipped.add(packet)
         self._take(decoder.step(skip=skip))
@@ -201,7 +202,7 @@ class PyAVEngine:
         layout = self._layout
         for source, frame in frames:
             self.decoded += 1
-            number = self._counted if layout.order.is_counted else layout.number_at(source)
+            number = self._counted if layout.order.is_counted else self._number_of(source)
             self._counted += 1
             if 0 <= number < len(layout.entry) and self._is_reliable(number):
                 self._queue.append((number, frame))
@@ -211,8 +212,16 @@ class PyAVEngine:
         return self._is_careful or bool(self._layout.entry[number] >= self._begun_at)
 
     def _entry(self, number: int) -> int:
-        entry = int(self._layout.entry[number])
-        return self._layout.earlier_entry(entry, _BEFORE_DAMAGE) if self._is_careful else entry
+        entry, starts = int(self._layout.entry[number]), self._layout.starts
+        if not self._is_careful:
+            return entry
+        at = int(np.searchsorted(starts, max(entry - _BEFORE_DAMAGE, 0), side="right")) - 1
+        return int(starts[max(at, 0)])
+
+    def _number_of(self, packet: int) -> int:
+        """Return the frame of this packet, -1 for none."""
+        numbers = self._layout.number_of
+        return int(numbers[packet]) if 0 <= packet < len(numbers) else -1
 
     def _missing(self, number: int) -> Exception:
         if not self._is_careful:
