@@ -27,7 +27,7 @@ KINDS = ("OpenError: ", "DecodeError: ")
 
 @dataclass
 class Outcome:
-    """What became of the files: how many of each source gave frames, errors or findings."""
+    """The fate of the files: how many of each source gave frames, errors or findings."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ def fuzz(
 
 
 def _trouble(result: dict) -> str | None:
-    """What is wrong with an answer of the child, if anything."""
+    """Return what is wrong with an answer of the child, if anything."""
     if set(result) != {"frames", "errors", "leaked", "peak_bytes"}:
         return str(result)
     strange = [error for error in result["errors"] if not error.startswith(KINDS)]

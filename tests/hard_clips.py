@@ -303,7 +303,7 @@ def make_clip(clip: HardClip, folder: Path) -> Path:
 
 
 def depth(clip: HardClip, table: dict[str, HardClip]) -> int:
-    """How many clips must be made before this one, one after the other."""
+    """Return how many clips must be made before this one, one after the other."""
     return 1 + max((depth(table[name], table) for name in clip.after), default=0)
 
 

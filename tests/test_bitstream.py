@@ -149,7 +149,7 @@ def test_ffv1_keyframes_of_ffmpeg(tmp_path, level, coder):
     with av.open(path) as container:
         packets = [each for each in container.demux(video=0) if each.size]
     for number, each in enumerate(packets):
-        each.is_keyframe = True  # whatever the container says
+        each.is_keyframe = True  # as a container may say
         assert look(each) == (NOT_A_START if number % 12 else PLAIN)
     truth, asked = true_frames(path), shuffled(30, 20)
     with VideoReader(path) as reader:

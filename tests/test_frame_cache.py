@@ -59,7 +59,7 @@ def test_bytes_of_a_decoded_frame(kind, share):
 
 
 class Unlooked:
-    """Caches that nobody should go through."""
+    """Caches that must not be gone through."""
 
     def __iter__(self):
         raise AssertionError("went through all caches")

@@ -1,4 +1,4 @@
-"""What a file asks for beyond its own pixels is refused: other files, the network, memory without end."""
+"""Files that ask for more than their own pixels are refused: other files, the network, endless memory."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CLIP = SAMPLES / "gop2.mp4"
 
 @pytest.fixture
 def clip(tmp_path, monkeypatch):
-    """A clip in a folder of its own, and a cache folder of its own."""
+    """Return a clip in a folder of its own, with a cache folder of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "videos").mkdir()
     return Path(shutil.copy2(CLIP, tmp_path / "videos" / "clip.mp4"))
@@ -276,7 +276,7 @@ def test_a_moved_file_takes_its_facts_along(clip, tmp_path, no_opening):
 
 @pytest.fixture
 def read_only(clip, monkeypatch):
-    """Nothing can be written beside the clip, whoever asks: root may ignore permissions."""
+    """Let nobody write beside the clip, not even root, who may ignore permissions."""
     real = metadata.write_whole
 
     def refuse(path, contents, **options):

@@ -14,7 +14,7 @@ from pvio_lab.read.decode.packets import StreamFacts
 
 
 def table(pts, dts=None, keys=(0,), hidden=(), **columns):
-    """Packets with these times, of different sizes one behind the other."""
+    """Return packets with these times, of different sizes one behind the other."""
     count = len(pts)
     sizes = np.arange(100, 100 + count)
     flags = {name: np.isin(np.arange(count), rows) for name, rows in (("key", keys), ("hidden", hidden))}
@@ -57,7 +57,7 @@ def stream(**facts):
 
 
 class Decoding:
-    """Stands in for decoding; notes what it was asked for."""
+    """A stand-in for decoding that notes the ranges it was asked for."""
 
     def __init__(self, *shown):
         self.shown, self.asked = list(shown), []

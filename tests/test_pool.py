@@ -7,7 +7,7 @@ from pvio_lab.read.pool import Awake
 
 
 class Reader:
-    """Counts how often it was sent to rest or closed."""
+    """A reader that counts how often it was sent to rest."""
 
     def __init__(self, name, size=1):
         self.name, self.size, self.rests, self.is_closed = name, size, 0, False

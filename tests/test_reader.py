@@ -18,7 +18,7 @@ def truth(name):
 
 
 def numbers_in(name):
-    """The barcodes of a clip's frames, as truth.json has them."""
+    """Return the barcodes of a clip's frames, from truth.json."""
     return [number for first, count in TRUTH[name]["numbers"] for number in range(first, first + count)]
 
 
@@ -135,8 +135,8 @@ def test_frames_of_a_pass_are_kept_apart(reader):
     assert not wrong_frames(np.stack([first, second]), truth("gop2.mp4")[:2])
 
 
+# All kinds of wrong times are in test_times.
 def test_wrong_times(reader):
-    """All kinds of them are in test_times."""
     with pytest.raises(
         FrameTimestampError, match="no frame is on screen at 2 s: the video runs from 0 s up to"
     ):
@@ -345,7 +345,7 @@ def test_closed_at_the_end_of_with():
 
 
 def groups_touched(reader, asked):
-    """How many frames the groups have that hold these frames."""
+    """Return the number of frames in the groups that hold these frames."""
     begins = np.union1d(reader.index.keyframes, [0])
     which = np.searchsorted(begins, np.asarray(asked) % len(reader), side="right") - 1
     return int(reader.index.gop_lengths[np.unique(which)].sum())

@@ -1,4 +1,4 @@
-"""What the ffmpeg program puts out for a file: the truth that frames are compared with."""
+"""The output of the ffmpeg program for a file: the truth that frames are compared with."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SCRATCH = TemporaryDirectory(prefix="truth_frames_")
 
 @cache
 def hard_clips() -> dict[str, Path]:
-    """The clips of hard_clips.py, made once a session."""
+    """Return the clips of hard_clips.py, made once a session."""
     folder = Path(_SCRATCH.name, "hard")
     folder.mkdir()
     return make_hard_clips(folder)
@@ -37,7 +37,7 @@ def hard_clips() -> dict[str, Path]:
 
 @cache
 def true_frames(path: Path, *options: str) -> np.ndarray:
-    """All frames that ffmpeg puts out, `(n, H, W, 3)`; decoded once a session and kept on disk.
+    """Return all frames that ffmpeg puts out, `(n, H, W, 3)`; decoded once a session and kept on disk.
 
     Args:
         path: the file.
@@ -54,21 +54,21 @@ def true_frames(path: Path, *options: str) -> np.ndarray:
 
 
 def true_times(path: Path) -> np.ndarray:
-    """When ffmpeg shows each frame of a sample clip, in seconds, as truth.json has it."""
+    """Return when ffmpeg shows each frame of a sample clip, in seconds, from truth.json."""
     facts = TRUTH[path.name]
     even = facts["start_seconds"] + np.arange(facts["num_frames"]) / facts["fps"]
     return np.array(facts.get("times", even))
 
 
 def psnr(frame: np.ndarray, truth: np.ndarray) -> float:
-    """How much two pictures are alike, in dB; infinite for identical ones."""
+    """Return how much two pictures are alike, in dB; infinite for identical ones."""
     if np.array_equal(frame, truth):
         return float("inf")
     return 10 * np.log10(255**2 / np.square(np.subtract(frame, truth, dtype=np.float32)).mean())
 
 
 def wrong_frames(frames, truth: np.ndarray) -> list[tuple[int, float]]:
-    """The place and the PSNR of every frame that is not what it should be: identical or over 45 dB."""
+    """Return place and PSNR of every wrong frame: one that is neither identical nor over 45 dB."""
     assert frames.shape == truth.shape
     assert frames.dtype == np.uint8
     likeness = ((row, round(psnr(*pair), 1)) for row, pair in enumerate(zip(frames, truth, strict=True)))
@@ -76,5 +76,5 @@ def wrong_frames(frames, truth: np.ndarray) -> list[tuple[int, float]]:
 
 
 def shuffled(length: int, count: int, seed: int = 0) -> list[int]:
-    """Frame numbers in no order, some of them twice, some counted from the end."""
+    """Return frame numbers in no order, some of them twice, some counted from the end."""
     return np.random.default_rng(seed).integers(-length, length, count).tolist()

@@ -201,8 +201,8 @@ class FrameReader(ABC):
     def _stream(self, numbers: Numbers, size: tuple[int, int] | None) -> Iterator[Frames]:
         """Yield these frames, whose numbers ascend, in this width and height, else those of the reader."""
 
-    def _batches(self, parts: list[Numbers]) -> Batches:
-        """Yield these parts, whose numbers ascend, each with its frames."""
+    def _batches(self, parts: list[Numbers], *, is_ascending: bool) -> Batches:
+        """Yield these parts, each with its frames; the numbers of all together ascend, or descend."""
         return ((part, self._read(part)) for part in parts)
 
     @abstractmethod
@@ -253,7 +253,7 @@ class FrameReader(ABC):
         size = positive_integer(batch_size, "batch_size")
         numbers, _ = frame_numbers(slice(start, stop, step), len(self))
         parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
-        return self._batches(parts) if step > 0 else FrameReader._batches(self, parts)
+        return self._batches(parts, is_ascending=step > 0)
 
     def stream(self, indices: Any, *, size: tuple[int, int] | None = None) -> Iterator[Frames]:
         """Yield these frames one by one, each decoded when it is asked for, with flat memory.

@@ -195,11 +195,11 @@ class VideoReader(FrameReader):
         self._check_open()
         return (np.ascontiguousarray(frame) for frame in self._file.stream(numbers, size or self._size))
 
-    def _batches(self, parts: list[Numbers]) -> Batches:
+    def _batches(self, parts: list[Numbers], *, is_ascending: bool) -> Batches:
         self._check_open()
-        return self._filled(parts)
+        return self._pass(parts) if is_ascending else super()._batches(parts, is_ascending=False)
 
-    def _filled(self, parts: list[Numbers]) -> Batches:
+    def _pass(self, parts: list[Numbers]) -> Batches:
         numbers = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         memory = BatchMemory(frees_idle=True)
         with closing(self._file.stream(numbers, self._size)) as pixels:

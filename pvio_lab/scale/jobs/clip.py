@@ -144,7 +144,7 @@ def _results(row: Row, work: Work, clock: Clock, save: Any) -> Row:
         numbers = clip_numbers(reader, row, work.sampling)
         with clock.phase("decode"):
             frames = reader[numbers]
-        clock.move(getattr(reader, "convert_seconds", 0.0), "decode", "convert")
+        clock.move(reader.convert_seconds, "decode", "convert")
     times = timeline(reader)[0][numbers]
     facts |= {"frame_indices": numbers.tolist(), "frame_timestamps": times.tolist()}
     if work.function is not None:
