@@ -77,7 +77,7 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
 
     def read(self, path: Path) -> dict:
-        """Return the fate of a file: {"frames", "errors", "leaked", "peak_bytes"}, or {"crash"} or {"hang"}."""
+        """Return the fate of a file: {"frames", "errors", "leaked", "peak_bytes"}, {"crash"} or {"hang"}."""
         if self._process is None:
             self._start()
         self._process.stdin.write(json.dumps(str(path)) + "\n")

@@ -4,7 +4,6 @@ from .decode import BatchMemory as BatchMemory
 from .decode import Converter as Converter
 from .decode import FileMark as FileMark
 from .decode import FrameDecoder as FrameDecoder
-from .decode import FrameIndex as FrameIndex
 from .decode import Matrix as Matrix
 from .decode import OpenFile as OpenFile
 from .decode import Packets as Packets
@@ -34,7 +33,6 @@ from .frames import frame_size as frame_size
 from .frames import scaled_size as scaled_size
 from .images import ImageSequence as ImageSequence
 from .images import natural_key as natural_key
-from .info import AudioInfo as AudioInfo
 from .info import VideoInfo as VideoInfo
 from .info import recall as recall
 from .info import remember as remember
@@ -47,11 +45,9 @@ from .scan import VIDEO_EXTENSIONS as VIDEO_EXTENSIONS
 from .scan import ScanReport as ScanReport
 from .scan import scan_videos as scan_videos
 from .scan import videos_in as videos_in
-from .shortcuts import decode_video_frames as decode_video_frames
 from .shortcuts import get_video_metadata as get_video_metadata
 from .shortcuts import is_directory as is_directory
 from .shortcuts import open_video as open_video
-from .shortcuts import read_frames_from_video as read_frames_from_video
 from .sources.fetched import HeldSource as HeldSource
 from .sources.fetched import check_may_be_local as check_may_be_local
 from .sources.fetched import fetched as fetched

@@ -26,7 +26,6 @@ from .packets import pixel_format as pixel_format
 from .packets import read_streams as read_streams
 from .packets import stream_facts as stream_facts
 from .random_access import FrameDecoder as FrameDecoder
-from .random_access import RandomAccess as RandomAccess
 from .rgb import Converter as Converter
 from .rgb import Matrix as Matrix
 from .rgb import Turn as Turn
