@@ -50,9 +50,15 @@ class FrameIndex:
     def __post_init__(self) -> None:
         for name in ("pts_seconds", "duration_seconds", "keyframes", "frame_bytes", "frame_types"):
             getattr(self, name).setflags(write=False)
+        self.packets.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
+
+    @property
+    def packets(self) -> Numbers:
+        """The number of each frame's packet in the file: frames are decoded in the order of these."""
+        return self._layout.order.packet_of
 
     @property
     def gop_lengths(self) -> Numbers:
