@@ -140,7 +140,7 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
-        from . import reader  # noqa: F401  loads all that decodes, before the first limit counts
+        from . import shortcuts  # noqa: F401  loads all that decodes, before the first limit counts
 
         jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
