@@ -28,9 +28,9 @@ from .read.sampling import sample_indices as sample_indices
 from .read.scan import ScanReport as ScanReport
 from .read.scan import scan_videos as scan_videos
 from .read.shortcuts import decode_video_frames as decode_video_frames
+from .read.shortcuts import get_video_metadata as get_video_metadata
 from .read.shortcuts import open_video as open_video
 from .read.shortcuts import read_frames_from_video as read_frames_from_video
-from .read.sidecar import get_video_metadata as get_video_metadata
 from .read.sources.options import Fetching as Fetching
 from .scale.arrow import video_arrays as video_arrays
 from .scale.hf import VideoFrame as VideoFrame

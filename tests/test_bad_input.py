@@ -1,4 +1,4 @@
-"""Whatever a file holds or is called: frames, or one clear error; no crash, no hang, no file left open."""
+"""Any file under any name: frames, or one clear error; no crash, no hang, no file left open."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_errors_leave_no_file_open(tmp_path, data):
 
 @pytest.fixture(scope="module")
 def undecodable(tmp_path_factory):
-    """A sound container in which every picture is noise."""
+    """Make an intact container in which every picture is noise."""
     path = tmp_path_factory.mktemp("bad") / "noise.mp4"
     data = bytearray((SAMPLES / "av1.mp4").read_bytes())
     start = data.index(b"mdat") + 4
@@ -270,7 +270,7 @@ def test_a_file_without_a_single_good_frame_is_closed_again(undecodable):
 
 
 def test_a_stream_that_appears_on_the_way(tmp_path):
-    """The sound of this transport stream begins when the picture has run for long."""
+    """Read a transport stream whose sound begins long after the picture."""
     mute, loud, path = (tmp_path / f"{name}.ts" for name in ("mute", "loud", "both"))
     command = [
         get_ffmpeg_exe(),
@@ -293,7 +293,7 @@ def test_a_stream_that_appears_on_the_way(tmp_path):
         assert not wrong_frames(reader[::9], true_frames(path)[::9])
 
 
-@pytest.mark.parametrize(("name", "seed"), [("wrap.ts", 224)])  # a stream appears on the way
+@pytest.mark.parametrize(("name", "seed"), [("wrap.ts", 224)])  # a stream appears halfway
 def test_mutants_that_were_too_much_once(tmp_path, name, seed):
     path = write(tmp_path / name, mutate(hard_clips()[name].read_bytes(), seed))
     try:

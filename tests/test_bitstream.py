@@ -12,7 +12,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from truth_frames import SAMPLES, hard_clips, shuffled, true_frames
 
 from pvio_lab import VideoReader
-from pvio_lab.read import NO_FRAME, look_for
+from pvio_lab.read.decode import NO_FRAME, look_for
 from pvio_lab.read.decode.bitstream import NOT_A_START, PLAIN, UNKNOWN
 
 AVCC = b"\1\x64\0\x1f\xff"  # lengths of four bytes
@@ -149,7 +149,7 @@ def test_ffv1_keyframes_of_ffmpeg(tmp_path, level, coder):
     with av.open(path) as container:
         packets = [each for each in container.demux(video=0) if each.size]
     for number, each in enumerate(packets):
-        each.is_keyframe = True  # whatever the container says
+        each.is_keyframe = True  # as a container may say
         assert look(each) == (NOT_A_START if number % 12 else PLAIN)
     truth, asked = true_frames(path), shuffled(30, 20)
     with VideoReader(path) as reader:

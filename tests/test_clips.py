@@ -474,7 +474,7 @@ def test_readers_have_a_limit_and_close_without_the_garbage_collector(folder):
     gc.disable()
     try:
         for path in folder[:50]:
-            readers.read(readers.get(path, 1), np.array([0]))
+            readers.read(readers.get((path, 1)), np.array([0]))
         assert 5 < len(readers) <= 10
         assert len(os.listdir("/proc/self/fd")) <= before + 4
         readers.close()
@@ -485,9 +485,9 @@ def test_readers_have_a_limit_and_close_without_the_garbage_collector(folder):
 
 def test_a_reader_that_is_kept_is_the_same(folder):
     readers = Readers()
-    kept = [readers.get(path, 1) for path in folder[:9]]
-    assert [readers.get(path, 1) for path in folder[:9]] == kept
-    assert readers.get(folder[0], 2) is not kept[0]
+    kept = [readers.get((path, 1)) for path in folder[:9]]
+    assert [readers.get((path, 1)) for path in folder[:9]] == kept
+    assert readers.get((folder[0], 2)) is not kept[0]
     readers.close()
 
 
@@ -531,7 +531,7 @@ def threads_of(_):
     from torch.utils.data import get_worker_info
 
     info = get_worker_info()
-    return max(reader._threads for reader in info.dataset._readers._readers.values())
+    return max(reader._file._threads for reader in info.dataset._readers._readers.values())
 
 
 def test_a_source_may_be_what_a_reader_takes():

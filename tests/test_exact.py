@@ -22,7 +22,7 @@ LONG = 20_000
 
 @pytest.fixture
 def busy():
-    """Other processes want the processors, too."""
+    """Keep the processors busy with other processes."""
     command = [sys.executable, "-ISc", "while True: pass"]
     others = [subprocess.Popen(command) for _ in range(2 * (os.cpu_count() or 1))]
     yield
@@ -33,7 +33,7 @@ def busy():
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory):
-    """20,000 small frames with their number in 16 squares, in closed groups of 250."""
+    """Make 20,000 small frames with their number in 16 squares, in closed groups of 250."""
     path = tmp_path_factory.mktemp("long") / "long.mp4"
     bits = np.arange(LONG)[:, None] >> np.arange(16) & 1
     squares = (bits.reshape(-1, 4, 4) * 200 + 20).astype(np.uint8)
@@ -45,7 +45,7 @@ def long_clip(tmp_path_factory):
 
 
 def numbers_of(frames):
-    """The numbers in the squares of the frames of the long clip."""
+    """Return the numbers in the squares of frames of the long clip."""
     cells = np.asarray(frames, np.float32)[..., 1].reshape(-1, 4, 12, 4, 16).mean((2, 4)).reshape(-1, 16)
     return ((cells > 120) << np.arange(16)).sum(1).tolist()
 
@@ -123,7 +123,7 @@ def test_lost_frames_are_errors_and_all_others_are_right(path):
 
 
 def decord_exact_clips():
-    """Clips in which decord is exact, as far as the index knows, and that are intact."""
+    """Return intact clips in which decord is exact, as far as the index knows."""
     for path in [*(SAMPLES / name for name in CLIPS), *hard_clips().values()]:
         if path.name not in {"damaged.mp4", *LOSSY}:
             with VideoReader(path) as reader:

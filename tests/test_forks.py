@@ -94,8 +94,8 @@ def test_a_lock_that_the_forking_thread_holds_stays_its_own():
 def test_a_child_does_not_get_a_frame_that_another_thread_was_converting():
     with VideoReader(SHAPES) as reader:
         expected = reader[7]
-        graph = reader._fetcher._wide.converter._graph
-        graph.push(reader._fetcher.cache.get(0))
+        graph = reader._access._decoders[0].converter._graph
+        graph.push(reader._access.cache.get(0))
         assert works_in_a_child(lambda: (reader[7] == expected).all())
         graph.pull()
         assert (reader[7] == expected).all()

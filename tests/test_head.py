@@ -117,9 +117,9 @@ def test_it_stops_when_told_to(tmp_path):
 )
 def test_on_a_timeline_as_with_an_index(gaps, fps, count, start):
     pts = start + np.cumsum([0.0, *gaps])
-    index = SimpleNamespace(pts_seconds=pts, duration_seconds=np.append(gaps, 0.1))
+    times = pts, np.append(gaps, 0.1)
     policy = Policy.of({"fps": fps}, count)
-    wanted = policy.numbers(SimpleNamespace(index=index, num_frames=len(pts))).tolist()
+    wanted = policy.numbers(SimpleNamespace(times=times, num_frames=len(pts))).tolist()
     assume(pts[-1] > pts[0] + policy.last_seconds + 1e-5)
     frames = (Timed(number, seconds, None) for number, seconds in enumerate(pts.tolist()))
     assert [frame.number for frame in on_timeline(frames, policy)] == wanted

@@ -1,4 +1,4 @@
-"""What a file asks for beyond its own pixels is refused: other files, the network, memory without end."""
+"""Files that ask for more than their own pixels are refused: other files, the network, endless memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pvio_lab.errors import printable
 from pvio_lab.marks.contents import Contents
 from pvio_lab.marks.file import MarksFile
 from pvio_lab.marks.finding import read_notes
-from pvio_lab.read.decode.limits import ONE_VIDEO
+from pvio_lab.read.decode.container import ONE_VIDEO
 from pvio_lab.view.html import box
 
 pytestmark = pytest.mark.timeout(60)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from pvio_lab.errors import DecodeError, FrameTimestampError, OpenError
@@ -66,13 +65,6 @@ def test_one_frame_is_the_callers_own(directory):
     assert numbers(ImageSequence(directory)[-1]) == 11
 
 
-def test_torch_shares_the_memory_of_the_frames(directory):
-    frames = ImageSequence(directory).read([5, 1], as_torch=True)
-    assert (frames.shape, frames.dtype) == ((2, 3, HEIGHT, WIDTH), torch.uint8)
-    assert frames[:, 0, 0, 0].tolist() == [5, 1]
-    assert ImageSequence(directory).read(5, as_torch=True).shape == (3, HEIGHT, WIDTH)
-
-
 def test_time_follows_the_rate(directory):
     images = ImageSequence(directory, fps=2)
     assert numbers(images.at(0.5)) == 1
@@ -91,13 +83,6 @@ def test_batches(directory):
 
 def test_iterating_gives_every_frame(directory):
     assert [numbers(frame) for frame in ImageSequence(directory)] == list(range(12))
-
-
-def test_wrong_batch_sizes_are_told_at_once(directory):
-    with pytest.raises(ValueError, match="batch_size=0"):
-        ImageSequence(directory).batches(0)
-    with pytest.raises(TypeError, match=r"batch_size=2\.5"):
-        ImageSequence(directory).batches(2.5)
 
 
 def test_the_facts(directory):
@@ -232,14 +217,6 @@ def test_a_wrong_rate(directory, fps, error):
 def test_a_wrong_pattern(directory):
     with pytest.raises(TypeError, match="pattern=3"):
         ImageSequence(directory, pattern=3)
-
-
-@pytest.mark.parametrize(
-    ("key", "error"), [(12, IndexError), (1.0, TypeError), (True, TypeError), ("1", TypeError)]
-)
-def test_wrong_frame_numbers(directory, key, error):
-    with pytest.raises(error, match="frame"):
-        ImageSequence(directory)[key]
 
 
 def test_the_sample_directory_counts_up():

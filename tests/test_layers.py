@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,20 @@ MAY_IMPORT = {
     "scale": {"errors", "show", "base", "read", "write"},
     "measure": {"errors", "show", "base", "read", "write", "load"},
     "view": {"errors", "base", "read", "marks", "write", "load", "measure"},
+}
+# Of `read/decode`, these names are for all: open files, and frames. All others are for the modules below.
+FRAMES = {"BatchMemory", "FrameDecoder", "FrameIndex", "OpenFile", "SharedMemory", "open_file"}
+MORE_THAN_FRAMES = {
+    "read/": {"EngineName", "HeaderCheck", "MAX_PIXELS_VARIABLE", "check_size", "max_pixels"},
+    "write/join/": {  # copies packets
+        *("FileMark", "Matrix", "NO_FRAME", "NO_TIME", "Packets", "display_matrix", "doubt", "learn_order"),
+        *("look_for", "open_container", "pick_stream", "pixel_format", "read_streams", "stream_facts"),
+        *("unit_length", "units"),
+    },
+    "scale/head.py": {  # decodes a stream that is no file yet
+        *("Converter", "Turn", "codec_options", "displayed_size", "is_known", "open_options"),
+        *("pick_stream", "stream_facts"),
+    },
 }
 ONLY_IN = {
     "ipywidgets": "view/",
@@ -83,6 +98,15 @@ def is_allowed(name: str, room: str) -> bool:
     return home in ("errors", "show") or (len(rest) == 1 and rest[0] in open_to_others(home))
 
 
+def decode_names(source: str, package: str) -> Iterator[str]:
+    """The names of `read/decode` that a module imports; a whole path where it does not enter by the stub."""
+    known = set(LINE.findall((PACKAGE / "read/decode/__init__.pyi").read_text("utf-8")))
+    for name in imports(source, package):
+        path = name.removeprefix("pvio_lab.read.").removeprefix("decode.")
+        if name.startswith("pvio_lab.read.decode.") or (name.startswith("pvio_lab.read.") and path in known):
+            yield path
+
+
 def room_of(relative: str) -> str:
     return relative.split("/")[0].removesuffix(".py")
 
@@ -108,9 +132,12 @@ def test_every_module_belongs_to_a_room():
     assert [relative for relative in MODULES if room_of(relative) not in MAY_IMPORT] == []
 
 
-@pytest.mark.parametrize("room", [path.parent.name for path in PACKAGE.rglob("__init__.pyi")])
+@pytest.mark.parametrize(
+    "room",
+    [".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.rglob("__init__.pyi")],
+)
 def test_a_stub_names_what_is_there(room):
-    package = pvio_lab if room == "pvio_lab" else __import__(f"pvio_lab.{room}", fromlist=["x"])
+    package = import_module(room)
     stub = Path(package.__file__).with_name("__init__.pyi").read_text("utf-8")
     lines = [line for line in stub.splitlines() if line and not line.startswith("__version__")]
     assert [line for line in lines if not LINE.fullmatch(line)] == []
@@ -121,6 +148,31 @@ def test_a_stub_names_what_is_there(room):
 @pytest.mark.parametrize("relative", [name for name in MODULES if room_of(name) in MAY_IMPORT])
 def test_imports_go_one_way(relative):
     assert violations((PACKAGE / relative).read_text("utf-8"), relative) == []
+
+
+def seen_of_decode(relative: str, source: str) -> set[str]:
+    """The names of `read/decode` that a module imports without being allowed to."""
+    more = [names for place, names in MORE_THAN_FRAMES.items() if relative.startswith(place)]
+    package = ".".join(["pvio_lab", *Path(relative).parts[:-1]])
+    return set(decode_names(source, package)) - FRAMES.union(*more)
+
+
+@pytest.mark.parametrize("relative", [name for name in MODULES if not name.startswith("read/decode/")])
+def test_packets_and_engines_stay_in_decode(relative):
+    assert seen_of_decode(relative, (PACKAGE / relative).read_text("utf-8")) == set()
+
+
+@pytest.mark.parametrize(
+    ("relative", "source"),
+    [
+        ("load/files.py", "from ..read import Packets"),
+        ("read/reader.py", "from .decode.index import Layout"),
+        ("read/reader.py", "from .decode import open_container"),
+        ("scale/head.py", "from ..read import open_container"),
+    ],
+)
+def test_a_look_at_packets_is_seen(relative, source):
+    assert len(seen_of_decode(relative, source)) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Readers that are pickled, forked, shared, interrupted and used for long: nothing hangs, nothing grows."""
+"""Readers that are pickled, forked, shared, interrupted and used for a long time: none hangs or grows."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_forked_child_inherits_the_reader(name, engine, what):
 
 
 def begin_and_drop(name, engine):
-    """A reader, a pass and an iteration in the middle that nobody closes."""
+    """Leave a reader, a pass and an iteration unclosed in the middle."""
     reader = VideoReader(SAMPLES / name, engine=engine, num_threads=4)
     reader[[20, 3]]
     next(reader.batches(4))
@@ -236,14 +236,14 @@ def test_closing_while_another_thread_reads():
 
 
 def in_child(action, *arguments):
-    """Run a function in another process, because what fails here may crash it."""
+    """Run a function in another process, because a failure may crash it."""
     child = multiprocessing.get_context("spawn").Process(target=action, args=arguments)
     child.start()
     wait_for(child)
 
 
 def interrupt_again(dropped):
-    """Python drops an interrupt that arrives in a finalizer (decord's arrays have one): press again."""
+    """Interrupt until it works: Python drops an interrupt in a finalizer, and decord's arrays have one."""
     if isinstance(dropped.exc_value, KeyboardInterrupt):
         threading.Timer(0.001, _thread.interrupt_main).start()
     else:
@@ -251,7 +251,7 @@ def interrupt_again(dropped):
 
 
 def interrupt_later(engine, num_threads):
-    """One interrupt, by another thread, in the middle of many reads; after each all is as it was."""
+    """Interrupt many reads, each once, by another thread; after each all is as it was."""
     sys.unraisablehook = interrupt_again
     truth, asked = true_frames(SAMPLES / "shapes.mp4"), shuffled(300, 20)
     with VideoReader(SAMPLES / "shapes.mp4", engine=engine, num_threads=num_threads) as reader:
@@ -275,7 +275,7 @@ def test_an_interrupt_leaves_the_reader_usable(engine, num_threads):
 
 
 def interrupt_often(name, engine):
-    """Timers that go off anywhere, also while the reader cleans up."""
+    """Interrupt by timers that go off anywhere, even while the reader cleans up."""
     truth, chance = true_frames(SAMPLES / name), np.random.default_rng(0)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     with VideoReader(SAMPLES / name, engine=engine, cache_bytes=2 * MB, num_threads=3) as reader:
@@ -299,7 +299,7 @@ def test_many_interrupts_in_a_row(name, engine):
 
 @pytest.fixture(autouse=True)
 def timers_interrupt():
-    """A timer's signal acts like the stop button."""
+    """Interrupt by the signal of a timer, which acts like the stop button."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return
@@ -323,7 +323,7 @@ def test_an_interrupted_pass_can_be_begun_again(monkeypatch):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Small files enough that none of them is open for long."""
+    """Return so many small files that none is open for long."""
     folder, names = tmp_path_factory.mktemp("many"), [name for name in CLIPS if "shapes" not in name]
     names = [name for name in names if name not in {"damaged.mp4", "truncated.mp4"}]
     for number in range(300):
@@ -333,7 +333,7 @@ def folder(tmp_path_factory):
 
 
 def read_at_random(paths, count):
-    """Memory in the middle and at the end of so many reads; each reader stays open for some of them."""
+    """Return the memory in the middle and at the end of many reads; each reader serves some of them."""
     chance, readings = np.random.default_rng(0), []
     for number in range(count // 10):
         with VideoReader(paths[chance.integers(len(paths))], cache_bytes=16 * MB) as reader:
@@ -345,7 +345,7 @@ def read_at_random(paths, count):
 
 
 def levels_off(readings):
-    """The second half of the readings is not far above the first."""
+    """Return whether the second half of the readings is not far above the first."""
     half = len(readings) // 2
     return np.median(readings[half:]) - np.median(readings[1:half]) < 40 * MB
 
@@ -388,7 +388,7 @@ def test_decoded_frames_do_not_wait_for_the_garbage_collector(name):
 
 @pytest.fixture(scope="module")
 def large_clip(tmp_path_factory):
-    """250 large frames, which add up where they are not given back."""
+    """Make 250 large frames, which add up if they are not freed."""
     path = tmp_path_factory.mktemp("large") / "large.mp4"
     picture = "-v error -f lavfi -i testsrc2=s=1280x720:r=25 -frames:v 250".split()
     how = "-c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p".split()
@@ -483,7 +483,7 @@ def read_much_and_close():
 
 
 def test_closing_gives_memory_back():
-    # How much of what is freed an allocator keeps depends on what the process did before.
+    # How much freed memory an allocator keeps depends on the history of the process.
     in_child(read_much_and_close)
 
 

@@ -22,8 +22,8 @@ from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset, write_frames_to_video
 from pvio_lab.load.threads import Reservation
-from pvio_lab.read import PyAVEngine
 from pvio_lab.read.decode.decoder import Decoder
+from pvio_lab.read.decode.pyav import PyAVEngine
 
 pytestmark = pytest.mark.timeout(120)
 KINDS = [("thread", 0), ("thread", 2), ("process", 2)]

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read import NO_FRAME, NO_TIME, Packets, is_known
+from pvio_lab.read.decode import NO_FRAME, NO_TIME, Packets, is_known
 from pvio_lab.read.decode.bitstream import NOT_A_START, PLAIN, UNKNOWN
 from pvio_lab.read.decode.order import find_order
-from pvio_lab.read.info import Stream
+from pvio_lab.read.decode.packets import StreamFacts
 
 
 def table(pts, dts=None, keys=(0,), hidden=(), **columns):
-    """Packets with these times, of different sizes one behind the other."""
+    """Return packets with these times, of different sizes one behind the other."""
     count = len(pts)
     sizes = np.arange(100, 100 + count)
     flags = {name: np.isin(np.arange(count), rows) for name, rows in (("key", keys), ("hidden", hidden))}
@@ -37,25 +37,27 @@ def stream(**facts):
     known = {
         "index": 0,
         "codec": "h264",
-        "container": "mov,mp4",
+        "containers": ("mov", "mp4"),
         "pixel_format": "yuv420p",
         "extradata": None,
         "is_intra_only": False,
         "has_b_frames": True,
         "promised_frames": 0,
-        "has_duration": True,
+        "promised_seconds": 1.0,
+        "start_seconds": 0.0,
         "time_base": float(Fraction(1, 25)),
         "rates": (25.0,),
         "keyframe_table": (),
         "num_videos": 1,
+        "has_size": True,
         "audio": None,
     }
-    names = Stream.__dataclass_fields__
-    return Stream(**{name: value for name, value in (known | facts).items() if name in names})
+    names = StreamFacts.__dataclass_fields__
+    return StreamFacts(**{name: value for name, value in (known | facts).items() if name in names})
 
 
 class Decoding:
-    """Stands in for decoding; notes what it was asked for."""
+    """A stand-in for decoding that notes the ranges it was asked for."""
 
     def __init__(self, *shown):
         self.shown, self.asked = list(shown), []
@@ -95,7 +97,7 @@ DOUBTS = [
     (table([0, NO_TIME, 2]), {}, "no presentation time"),
     (table([0, 1, 1]), {}, "the same presentation time"),
     (table([0, 2, 1]), {"codec": "vp9"}, "go backwards"),
-    (table([0, 1, 2]), {"container": "avi"}, "stores no presentation times"),
+    (table([0, 1, 2]), {"containers": ("avi",)}, "stores no presentation times"),
     (table([0, 1, 2]), {"codec": "new"}, "not always one frame"),
     (table([0, 1, 2], notes=np.full(3, UNKNOWN)), {"codec": "mpeg4"}, "two frames, or none"),
     (table([0, 1, 2], is_corrupt=np.array([False, True, False])), {}, "parts of the file are missing"),

@@ -9,7 +9,6 @@ import torch
 from truth_frames import CLIPS, SAMPLES, TRUTH, read_number, shuffled, true_frames, true_times, wrong_frames
 
 from pvio_lab import FrameTimestampError, VideoReader, open_video, read_frames_from_video
-from pvio_lab.read import VideoReader as Reader
 
 WHOLE = [name for name in CLIPS if name != "damaged.mp4"]
 
@@ -19,7 +18,7 @@ def truth(name):
 
 
 def numbers_in(name):
-    """The barcodes of a clip's frames, as truth.json has them."""
+    """Return the barcodes of a clip's frames, from truth.json."""
     return [number for first, count in TRUTH[name]["numbers"] for number in range(first, first + count)]
 
 
@@ -87,51 +86,38 @@ def test_first_frame_is_when_ffmpeg_shows_it(name):
         assert reader.info.start_seconds == reader.index.pts_seconds[0]
 
 
-SLICES = [
-    slice(None),
-    slice(5, 9),
-    slice(None, None, 7),
-    slice(None, None, -1),
-    slice(50, 10, -3),
-    slice(-5, None),
-    slice(None, -55),
-    slice(-1, -10, -2),
-    slice(10, 1000),
-    slice(-1000, 3),
-]
+# All kinds of keys, and wrong ones, are in test_frames.
+KEYS = [slice(50, 10, -3), slice(-5, None), [7, 3, 3, -1], torch.tensor([7, 3, -1]), np.arange(60) % 20 == 3]
 
 
-@pytest.mark.parametrize("key", SLICES, ids=str)
-def test_slices(reader, key):
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_keys_mean_what_they_mean_in_numpy(reader, key):
     assert not wrong_frames(reader[key], truth("gop2.mp4")[key])
 
 
-@pytest.mark.parametrize(
-    "key", [slice(3, 3), slice(9, 3), slice(99, 200), [], np.zeros(0, int), range(0)], ids=str
-)
+@pytest.mark.parametrize("key", [slice(9, 3), []], ids=str)
 def test_nothing_asked_keeps_the_shape(reader, key):
     assert reader[key].shape == (0, 240, 320, 3)
     assert reader.read(key, as_torch=True).shape == (0, 3, 240, 320)
 
 
-KEYS = [
-    [7, 3, 3, -1],
-    np.array([7, 3, 3, -1]),
-    torch.tensor([7, 3, 3, -1]),
-    (7, 3, 3, 59),
-    np.uint8([7, 3, 3, 59]),
-]
-
-
-@pytest.mark.parametrize("key", KEYS, ids=lambda key: type(key).__name__)
-def test_lists_and_arrays(reader, key):
-    assert not wrong_frames(reader[key], truth("gop2.mp4")[[7, 3, 3, -1]])
-
-
-@pytest.mark.parametrize("number", [4, np.int64(4), np.uint8(4), -56, torch.tensor(4)], ids=repr)
+@pytest.mark.parametrize("number", [4, np.uint8(4), -56])
 def test_one_number_is_one_frame(reader, number):
     assert reader[number].shape == (240, 320, 3)
     assert not wrong_frames(reader[number][None], truth("gop2.mp4")[4:5])
+
+
+@pytest.mark.parametrize(
+    ("key", "error", "words"),
+    [
+        (2.5, TypeError, "frame numbers must be an integer, a slice, a list"),
+        ([0, 60], IndexError, "frame 60 is out of range: there are 60 frames, numbered 0 to 59"),
+        (np.ones(3, bool), TypeError, "must have 60 entries, one a frame, not 3"),
+    ],
+)
+def test_wrong_keys(reader, key, error, words):
+    with pytest.raises(error, match=words):
+        reader[key]
 
 
 def test_frames_belong_to_the_caller(reader):
@@ -149,41 +135,14 @@ def test_frames_of_a_pass_are_kept_apart(reader):
     assert not wrong_frames(np.stack([first, second]), truth("gop2.mp4")[:2])
 
 
-@pytest.mark.parametrize(
-    "key", [1.0, 2.5, True, None, "3", [1.5, 2], [True, False], np.array([1.0]), {1}, [[1]], 1j]
-)
-def test_numbers_of_another_kind(reader, key):
-    with pytest.raises(TypeError, match="frame numbers must be an integer, a slice, a list"):
-        reader[key]
-
-
-@pytest.mark.parametrize("key", [60, -61, 10**30, [0, 60], [-61], np.array([3, 99])], ids=str)
-def test_numbers_out_of_range(reader, key):
+# All kinds of wrong times are in test_times.
+def test_wrong_times(reader):
     with pytest.raises(
-        IndexError, match=r"frame -?\d+ is out of range: there are 60 frames, numbered 0 to 59"
+        FrameTimestampError, match="no frame is on screen at 2 s: the video runs from 0 s up to"
     ):
-        reader[key]
-
-
-def test_a_mask(reader):
-    mask = np.arange(60) % 20 == 3
-    assert not wrong_frames(reader[mask], truth("gop2.mp4")[[3, 23, 43]])
-    with pytest.raises(TypeError, match="must have 60 entries, one a frame, not 3"):
-        reader[np.array([True, False, True])]
-
-
-@pytest.mark.parametrize("time", [-0.1, 2.0, 1e9, float("nan"), float("inf"), [0.1, float("nan")]])
-def test_times_outside(reader, time):
-    with pytest.raises(
-        FrameTimestampError, match=r"no frame is on screen at .* the video runs from 0 s up to"
-    ):
-        reader.at(time)
-
-
-@pytest.mark.parametrize("time", ["1", None, [None], True])
-def test_times_of_another_kind(reader, time):
+        reader.at([0.1, 2.0])
     with pytest.raises(TypeError, match="a time must be a number of seconds"):
-        reader.at(time)
+        reader.at("1")
 
 
 def test_times_in_arrays(reader):
@@ -237,15 +196,9 @@ def test_batches(name, size, options):
         assert not wrong_frames(frames, truth(name)[numbers])
 
 
-@pytest.mark.parametrize("size", [0, -1])
-def test_batch_size_must_be_positive(reader, size):
-    with pytest.raises(ValueError, match=f"batch_size={size} must be 1 or more"):
-        reader.batches(size)
-
-
-@pytest.mark.parametrize("size", [1.5, True, None, "2"])
-def test_batch_size_must_be_an_integer(reader, size):
-    with pytest.raises(TypeError, match=f"batch_size={size!r} must be an integer"):
+@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_wrong_sizes_of_batches(reader, size, error):
+    with pytest.raises(error, match=f"batch_size={size} must be"):
         reader.batches(size)
 
 
@@ -267,7 +220,7 @@ def test_random_reads_between_batches(reader):
 
 def test_a_tensor_shares_memory(reader, monkeypatch):
     frames = reader[:4]
-    monkeypatch.setattr(Reader, "__getitem__", lambda self, key: frames)
+    monkeypatch.setattr(VideoReader, "__getitem__", lambda self, key: frames)
     tensor = reader.read(slice(4), as_torch=True)
     assert (tensor.shape, tensor.dtype) == ((4, 3, 240, 320), torch.uint8)
     assert tensor.data_ptr() == frames.ctypes.data
@@ -312,26 +265,19 @@ def test_one_side_follows_the_other(name, option, size):
         assert (reader.info.height, reader.info.width) == truth(name).shape[1:3]
 
 
-@pytest.mark.parametrize("name", ["width", "height", "num_threads", "cache_bytes"])
-@pytest.mark.parametrize("value", [1.5, "9", True])
-def test_options_must_be_integers(name, value):
-    with pytest.raises(TypeError, match=f"{name}={value!r} must be an integer"):
-        VideoReader(SAMPLES / "gop2.mp4", **{name: value})
-
-
 @pytest.mark.parametrize(
-    "option", [{"width": 0}, {"height": -2}, {"num_threads": 0}, {"cache_bytes": -1}], ids=str
+    ("name", "small"), [("width", 0), ("height", -2), ("num_threads", 0), ("cache_bytes", -1)]
 )
-def test_options_out_of_range(option):
-    (name, value), *_ = option.items()
-    with pytest.raises(ValueError, match=f"{name}={value} must be [01] or more"):
-        VideoReader(SAMPLES / "gop2.mp4", **option)
+def test_wrong_numbers_as_options(name, small):
+    with pytest.raises(TypeError, match=f"{name}=1.5 must be an integer"):
+        VideoReader(SAMPLES / "gop2.mp4", **{name: 1.5})
+    with pytest.raises(ValueError, match=f"{name}={small} must be [01] or more"):
+        VideoReader(SAMPLES / "gop2.mp4", **{name: small})
 
 
-@pytest.mark.parametrize("engine", ["", "ffmpeg", None, 3])
-def test_an_unknown_engine(engine):
-    with pytest.raises(ValueError, match=rf"engine={engine!r} must be one of 'auto', 'decord', 'pyav'"):
-        VideoReader(SAMPLES / "gop2.mp4", engine=engine)
+def test_an_unknown_engine():
+    with pytest.raises(ValueError, match="engine='ffmpeg' must be one of 'auto', 'decord', 'pyav'"):
+        VideoReader(SAMPLES / "gop2.mp4", engine="ffmpeg")
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -399,7 +345,7 @@ def test_closed_at_the_end_of_with():
 
 
 def groups_touched(reader, asked):
-    """How many frames the groups have that hold these frames."""
+    """Return the number of frames in the groups that hold these frames."""
     begins = np.union1d(reader.index.keyframes, [0])
     which = np.searchsorted(begins, np.asarray(asked) % len(reader), side="right") - 1
     return int(reader.index.gop_lengths[np.unique(which)].sum())

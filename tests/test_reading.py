@@ -16,7 +16,7 @@ import pvio_lab as pv
 from pvio_lab.base import reading
 from pvio_lab.marks.finding import read_notes
 from pvio_lab.read import recall, remember
-from pvio_lab.read.sidecar import _places
+from pvio_lab.read.info import _places
 from pvio_lab.write.sample.manifest import Origin, known_manifest
 from pvio_lab.write.sample.plan import stem_for
 

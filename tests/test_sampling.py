@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read import sample_indices
+from pvio_lab.read import Times, sample_indices
 
 
 def video(length, fps=25.0):
@@ -22,10 +22,10 @@ class Reader:
     def __init__(self, durations, start=0.0):
         durations = np.array(durations, float)
         pts = start + np.cumsum(durations) - durations
-        self.index = SimpleNamespace(pts_seconds=pts, duration_seconds=durations)
+        self.times = Times(pts, durations)
 
     def __len__(self):
-        return len(self.index.pts_seconds)
+        return len(self.times.pts_seconds)
 
 
 lengths = st.integers(0, 60)
@@ -80,9 +80,9 @@ def test_the_timeline_of_a_reader_is_its_own(durations, fps, start):
     reader = Reader(durations, start)
     taken = sample_indices(reader, fps=fps)
     ticks = start + np.arange(len(taken)) / fps
-    pts = reader.index.pts_seconds
+    pts = reader.times.pts_seconds
     assert (pts[taken] <= ticks + 1e-5).all()
-    assert (ticks <= pts[taken] + reader.index.duration_seconds[taken] + 1e-5).all()
+    assert (ticks <= pts[taken] + reader.times.duration_seconds[taken] + 1e-5).all()
     assert ticks[-1] + 1 / fps >= pts[-1] + durations[-1] - 1e-5
 
 

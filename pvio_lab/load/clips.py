@@ -225,7 +225,7 @@ class ClipDataset(Dataset[Clip]):
     def _read_exactly(self, item: int, epoch: int, threads: int | None) -> _Piece:
         video = item // self.clips_per_video
         path, name, _ = self._sources[video]
-        reader = self._readers.get(path, threads)
+        reader = self._readers.get((path, threads))
         numbers, seconds = self._plan(reader, name, item, epoch)
         return _Piece(name, numbers, seconds, self._readers.read(reader, numbers))
 

@@ -7,16 +7,12 @@ from typing import NamedTuple
 
 from ..base import new_rlock
 from ..read import (
-    Converter,
+    FrameDecoder,
     Frames,
     HeldSource,
     ImageSequence,
-    Layout,
-    Opened,
-    PyAVEngine,
-    Turn,
+    OpenFile,
     VideoInfo,
-    describe,
     fetched,
     is_directory,
     open_file,
@@ -61,10 +57,8 @@ class VideoFile:
         self._source, self._wanted, self._threads = source, wanted, threads
         self._lock = new_rlock()
         self._info: VideoInfo | None = None
-        self._layout: Layout | None = None
-        self._turn: Turn | None = None
-        self._engine: PyAVEngine | None = None
-        self._held: HeldSource | None = None  # as long as the layout, which is of this very file
+        self._file: OpenFile | None = None
+        self._held: HeldSource | None = None  # as long as its index, which is of this very file
 
     def facts(self) -> Facts:
         """Return its facts: remembered ones where there are any."""
@@ -80,60 +74,44 @@ class VideoFile:
     def borders(self) -> list[int]:
         """Return the frames at which decoding can begin."""
         self.open()
-        assert self._layout
-        borders: list[int] = self._layout.keyframes.tolist()
+        assert self._file
+        borders: list[int] = self._file.index.keyframes.tolist()
         return borders
 
     def open(self) -> None:
         """Learn all that there is to know of the file now."""
         with self._lock:
-            if self._layout is None:
+            if self._file is None:
                 held = HeldSource(self._source.path, self._source.fetching)
-                self._keep(open_file(held.path, self._threads))
+                self._file = open_file(held.path, self._threads)
                 self._held = held
+                if self._info is None:
+                    self._info = self._file.info
+                    remember(held.path, self._info)
 
     def decoder(self, threads: int) -> VideoDecoder:
         """Return a new decoder with this many threads, for one worker."""
         self.open()
         size = self.facts().size
         with self._lock:
-            assert self._layout
-            assert self._turn is not None
-            engine, self._engine = self._engine, None
-            if engine is not None and threads != self._threads:
-                engine.close()
-                engine = None
-            engine = engine or PyAVEngine(self._layout, threads)
-            return VideoDecoder(
-                engine, Converter(size[::-1], self._turn), self._layout.entry.size, self._held
-            )
+            assert self._file
+            return VideoDecoder(self._file.decoder(size[::-1], threads), len(self._file.index), self._held)
 
     def close(self) -> None:
         """Close what is kept open for the first decoder."""
         with self._lock:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
+            if self._file is not None:
+                self._file.close()
 
     def __reduce__(self) -> tuple[type, tuple[int, Source, Wanted, int]]:
         return VideoFile, (self.number, self._source, self._wanted, 1)
-
-    def _keep(self, opened: Opened) -> None:
-        try:
-            if self._info is None:
-                self._info = describe(opened)
-                remember(opened.index.path, self._info)
-        except BaseException:
-            opened.engine.close()
-            raise
-        self._layout, self._turn, self._engine = opened.index.layout, Turn.of(opened.first), opened.engine
 
 
 class VideoDecoder:
     """A decoder of a video, which continues from where it stands."""
 
-    def __init__(self, engine: PyAVEngine, converter: Converter, num_frames: int, held: HeldSource | None):
-        self._engine, self._converter, self._num_frames = engine, converter, num_frames
+    def __init__(self, decoder: FrameDecoder, num_frames: int, held: HeldSource | None):
+        self._decoder, self._num_frames = decoder, num_frames
         self._held = held  # it may have to be opened again
 
     def frames(self, numbers: range, check: Check) -> Iterator[Frames]:
@@ -143,19 +121,11 @@ class VideoDecoder:
             DecodeError: The next one cannot be decoded; those after it may be asked for.
         """
         # Those after them will be asked for next, so they must not be left out of the decoding.
-        needed = range(numbers[0], self._num_frames, numbers.step)
-        wanted = iter(numbers)
-        next_one = next(wanted, None)
-        for number, frame in self._engine.frames(numbers, needed):
-            check()
-            if number == next_one:
-                yield self._converter.convert(frame)
-                next_one = next(wanted, None)
+        return self._decoder.frames(numbers, range(numbers[0], self._num_frames, numbers.step), check)
 
     def close(self) -> None:
         """Close the decoder and the file."""
-        self._engine.close()
-        self._converter.rest()
+        self._decoder.close()
 
 
 class ImageFolder:

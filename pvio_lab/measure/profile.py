@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -15,18 +15,13 @@ from numpy.typing import NDArray
 from .. import show
 from ..base import Drawn, text_table
 from ..read import (
-    Converter,
     Fetching,
     HeldSource,
     ImageSequence,
-    Opened,
-    Turn,
-    displayed_size,
+    VideoReader,
     frame_numbers,
     is_directory,
-    open_file,
     open_video,
-    plan_runs,
     public_name,
 )
 from .pieces import Pattern
@@ -170,7 +165,7 @@ def profile_reads(
 ) -> ReadProfile:
     """Read frames one by one, in the order given, in one thread, and show where the time goes.
 
-    It does what `reader[i]` does in a new reader that remembers no frames.
+    The reader is a new one that remembers no frames.
 
     >>> profile = profile_reads("data_samples/shapes.mp4", [200, 100])
     >>> profile.num_frames, profile.keyframe_spacing_max
@@ -232,44 +227,27 @@ class Clock:
 def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching | None) -> ReadProfile:
     held, clock = HeldSource(source, fetching), Clock()
     with clock.phase("open"):
-        opened = open_file(held.path, threads=1)
-    try:
-        numbers = _checked_numbers(indices, len(opened.index))
-        decoded_before = opened.engine.decoded
-        _read_one_by_one(opened, numbers.tolist(), clock)
-        fields, decoded = clock.fields(), opened.engine.decoded - decoded_before
-    finally:
-        opened.engine.close()
-    layout = opened.index.layout
-    runs = plan_runs(numbers, layout.entry, layout.order.packet_of)
+        reader = VideoReader(held.path, num_threads=1, cache_bytes=0)
+    with reader:
+        numbers = _checked_numbers(indices, len(reader))
+        decoded, spent = reader.num_decoded, reader.spent_seconds
+        with clock.phase("decode"):
+            for number in numbers.tolist():
+                _ = reader[number]
+        fields, decoded = clock.fields(), reader.num_decoded - decoded
+        for name, seconds in reader.spent_seconds.items():
+            fields[f"{name}_seconds"] = seconds - spent[name]
+            fields["decode_seconds"] -= seconds - spent[name]
     return _profile(
         source,
         fields,
-        opened.index.gop_lengths,
+        reader.index.gop_lengths,
         decoded,
         num_frames=len(numbers),
-        batch_per_frame=sum(run.cost for run in runs) / len(numbers),
+        batch_per_frame=reader.index.decode_cost(numbers) / len(numbers),
         is_in_order=bool((np.diff(numbers) == 1).all()),
-        order_reason=layout.order.why,
+        order_reason=reader.index.order_reason,
     )
-
-
-def _read_one_by_one(opened: Opened, numbers: Iterable[int], clock: Clock) -> None:
-    """Do what a reader does for `reader[i]`, with a clock beside it."""
-    engine, total = opened.engine, len(opened.index)
-    converter = Converter(displayed_size(opened.first), Turn.of(opened.first))
-    seeking = engine.seek_seconds
-    for number in numbers:
-        with clock.phase("decode"):
-            for _, decoded in engine.frames([number], range(number, total)):
-                frame = decoded  # the last one is the one asked for
-        with clock.phase("convert"):
-            pixels = converter.convert(frame)
-        with clock.phase("copy"):
-            np.empty(pixels.shape, np.uint8)[:] = pixels
-    seeking = engine.seek_seconds - seeking
-    clock.seconds["seek"] += seeking
-    clock.seconds["decode"] -= seeking
 
 
 def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:

@@ -1,29 +1,35 @@
-"""What every reader of frames has in common: asking for them by number."""
+"""Frames by number: what every reader of frames has in common, and the keys by which they are asked for."""
 
 from __future__ import annotations
 
 import operator
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import show
 from ..base import positive_integer
-from .decode.limits import MAX_PIXELS_VARIABLE, max_pixels
+from .decode import MAX_PIXELS_VARIABLE, max_pixels
+from .info import VideoInfo
+from .times import Times, frames_at
 
 if TYPE_CHECKING:
     import torch
 
+Numbers = NDArray[np.int64]
+Frames = NDArray[np.uint8]
+Batches = Iterator[tuple[Numbers, Frames]]
+Reader = TypeVar("Reader", bound="FrameReader")
 
 _ALLOWED = "an integer, a slice, a list or 1-D array of integers, or a boolean array with one entry a frame"
 
 
-def frame_numbers(key: Any, length: int) -> tuple[NDArray[np.int64], bool]:
-    """The frames that a key asks for, in its order, and whether it asks for a single one.
+def frame_numbers(key: Any, length: int) -> tuple[Numbers, bool]:
+    """Return the frames that a key asks for, in its order, and whether it asks for a single one.
 
     >>> frame_numbers([7, 3, 3, -1], 10)
     (array([7, 3, 3, 9]), False)
@@ -57,8 +63,8 @@ def frame_numbers(key: Any, length: int) -> tuple[NDArray[np.int64], bool]:
     return np.where(numbers < 0, numbers + length, numbers), array.ndim == 0
 
 
-def ascending(key: Any, length: int) -> NDArray[np.int64]:
-    """The frames that a key asks for, where they have to come in order, each once.
+def ascending(key: Any, length: int) -> Numbers:
+    """Return the frames that a key asks for, which must ascend, each once.
 
     >>> ascending([2, 3, -1], 10)
     array([2, 3, 9])
@@ -89,7 +95,7 @@ def _as_array(key: Any) -> NDArray[Any]:
     return array
 
 
-def _mask_numbers(mask: NDArray[np.bool_], key: Any, length: int) -> NDArray[np.int64]:
+def _mask_numbers(mask: NDArray[np.bool_], key: Any, length: int) -> Numbers:
     if mask.ndim != 1:
         raise _not_allowed(key)
     if mask.size != length:
@@ -98,7 +104,7 @@ def _mask_numbers(mask: NDArray[np.bool_], key: Any, length: int) -> NDArray[np.
 
 
 def _all_integers(array: NDArray[Any]) -> bool:
-    """True for the object arrays that numpy makes of integers beyond 64 bits."""
+    """Return True for the object arrays that numpy makes of integers beyond 64 bits."""
     return array.dtype.kind == "O" and all(isinstance(number, int) for number in array.flat)
 
 
@@ -116,7 +122,7 @@ def _out_of_range(number: Any, length: int) -> str:
 
 
 def frame_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height, looked at.
+    """Return width and height, checked.
 
     >>> frame_size((64, 0))
     Traceback (most recent call last):
@@ -127,7 +133,7 @@ def frame_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def scaled_size(own: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
-    """Width and height of frames that are made to fit; what is not given follows from their own shape.
+    """Return width and height of scaled frames; one that is not given follows from their own shape.
 
     >>> scaled_size((640, 360), None, 180)
     (320, 180)
@@ -150,23 +156,62 @@ def _not_too_large(size: tuple[int, int]) -> tuple[int, int]:
     return size
 
 
-Frames = NDArray[np.uint8]
-Reader = TypeVar("Reader", bound="FrameReader")
-
-
 class FrameReader(ABC):
     """Frames by number, as from an array that is decoded piece by piece."""
+
+    _size: tuple[int, int]
+
+    @property
+    @abstractmethod
+    def info(self) -> VideoInfo:
+        """The facts of the video."""
+
+    @property
+    @abstractmethod
+    def times(self) -> Times:
+        """The times at which frames appear, and for which they stay on screen."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, on average."""
+        return self.info.fps
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Number of frames, height, width, 3."""
+        width, height = self._size
+        return len(self), height, width, 3
+
+    @property
+    def convert_seconds(self) -> float:
+        """Time spent so far to convert frames asked for at random to RGB, where that is a step of its own."""
+        return 0.0
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def _read(self, numbers: NDArray[np.int64]) -> Frames:
-        """These frames, whose numbers are all in range, in a new array."""
+    def __iter__(self) -> Iterator[Frames]: ...
+
+    @abstractmethod
+    def _read(self, numbers: Numbers) -> Frames:
+        """Return these frames, whose numbers are all in range, in a new array."""
+
+    @abstractmethod
+    def _stream(self, numbers: Numbers, size: tuple[int, int] | None) -> Iterator[Frames]:
+        """Yield these frames, whose numbers ascend, in this width and height, else those of the reader."""
+
+    def _batches(self, parts: list[Numbers], *, is_ascending: bool) -> Batches:
+        """Yield these parts, each with its frames; the numbers of all together ascend, or descend."""
+        return ((part, self._read(part)) for part in parts)
 
     @abstractmethod
     def close(self) -> None:
-        """Gives everything back."""
+        """Free memory, threads and files."""
+
+    @abstractmethod
+    def rest(self) -> None:
+        """Free threads and files until the next read."""
 
     def __getitem__(self, key: Any) -> Frames:
         numbers, is_scalar = frame_numbers(key, len(self))
@@ -180,13 +225,45 @@ class FrameReader(ABC):
     @overload
     def read(self, indices: Any, *, as_torch: bool) -> Frames | torch.Tensor: ...
     def read(self, indices: Any, *, as_torch: bool = False) -> Frames | torch.Tensor:
-        """The same as `reader[indices]`; as a torch tensor `(n, C, H, W)`, without a copy, when asked."""
+        """Return the same as `reader[indices]`, or as a torch tensor `(n, C, H, W)`, without a copy."""
         frames = self[indices]
         if not as_torch:
             return frames
         import torch
 
         return torch.from_numpy(frames).movedim(-1, -3)
+
+    def at(self, seconds: ArrayLike) -> Frames:
+        """Return the frame on screen at this time, or the frames at these times.
+
+        Raises:
+            FrameTimestampError: A time is outside the video.
+        """
+        return self[frames_at(*self.times, seconds)]
+
+    def batches(self, batch_size: int, *, start: int = 0, stop: int | None = None, step: int = 1) -> Batches:
+        """Yield pairs of `(numbers, frames)`, `batch_size` at a time, each decoded when it is asked for.
+
+        Args:
+            batch_size: How many frames each batch has; the last one may have fewer.
+            start: The first frame; negative counts from the end, as in a slice.
+            stop: One past the last frame, or None for all; as in a slice.
+            step: Take every `step`-th frame; negative goes backwards.
+        """
+        size = positive_integer(batch_size, "batch_size")
+        numbers, _ = frame_numbers(slice(start, stop, step), len(self))
+        parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
+        return self._batches(parts, is_ascending=step > 0)
+
+    def stream(self, indices: Any, *, size: tuple[int, int] | None = None) -> Iterator[Frames]:
+        """Yield these frames one by one, each decoded when it is asked for, with flat memory.
+
+        Args:
+            indices: Their numbers, which must ascend; otherwise as in `reader[indices]`.
+            size: Width and height of the frames, if not those of the reader.
+        """
+        numbers = ascending(indices, len(self))
+        return self._stream(numbers, None if size is None else frame_size(size))
 
     def __enter__(self: Reader) -> Reader:
         return self

@@ -1,4 +1,4 @@
-"""A directory of images as one video: the reading interface of `VideoReader` over image files."""
+"""`ImageSequence`: a directory of images with the reading interface of `VideoReader`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from ..base import num_cpus, open_regular, positive_integer
+from ..base import checked_size, num_cpus, open_regular
 from ..errors import DecodeError, OpenError, printable
-from .decode.limits import check_size, max_pixels
-from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, scaled_size
+from .decode import check_size, max_pixels
+from .frames import FrameReader, Frames, Numbers, scaled_size
 from .info import VideoInfo
-from .sampling import timeline
-from .times import frame_rate, frames_at
+from .times import Times, frame_rate
 
-# What the ffmpeg program assumes for image files.
+# The rate that the ffmpeg program assumes for image files.
 DEFAULT_FPS = 25.0
-# Formats that Pillow recognises by their extension and cannot decode by itself.
+# Formats that Pillow recognises by their extension but cannot decode by itself.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Pillow's decoders raise all of these for a damaged file.
 _DAMAGE = (
@@ -42,9 +41,9 @@ class ImageSequence(FrameReader):
     """Frame-exact random access to a directory of images, in natural order: `2.png` before `10.png`.
 
     Frames are RGB: a palette is applied, gray becomes three equal channels, 16 bits become 8, transparency
-    is dropped, and an EXIF orientation is followed. All images must have one size, unless both `width` and
-    `height` are given. Images have no times of
-    their own, so they follow each other at `fps`. Nothing is kept open, so there is nothing to close.
+    is dropped, and an EXIF orientation is applied. All images must have one size, unless both `width` and
+    `height` are given. Images have no times of their own, so they follow each other at `fps`. No file stays
+    open, so there is nothing to close.
 
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
@@ -58,12 +57,12 @@ class ImageSequence(FrameReader):
     array([11,  2], dtype=uint8)
 
     Args:
-        directory: Where the images are.
-        pattern: Which of its files to take, such as `"*.png"` or `"left_*"`; `"**/*.png"` looks into folders
-            too. Without one, all that Pillow can open, told by extension. Hidden files are skipped.
+        directory: The directory of the images.
+        pattern: A pattern for the files to take, such as `"*.png"` or `"left_*"`; `"**/*.png"` looks into
+            folders, too. Without one, all that Pillow can open, by their extension. Hidden files are skipped.
         fps: Frames a second; 25, as the ffmpeg program assumes for images, when left out.
-        width: The width of the frames; that of the images, or as `height` demands, when left out.
-        height: The height of the frames; that of the images, or as `width` demands, when left out.
+        width: The width of the frames; when left out, that of the images, or the one that fits `height`.
+        height: The height of the frames; when left out, that of the images, or the one that fits `width`.
 
     Raises:
         DecodeError: None of the images can be opened.
@@ -81,10 +80,7 @@ class ImageSequence(FrameReader):
         width: int | None = None,
         height: int | None = None,
     ):
-        wanted = [
-            None if each is None else positive_integer(each, name)
-            for name, each in (("width", width), ("height", height))
-        ]
+        wanted = checked_size(width, "width"), checked_size(height, "height")
         self._directory = Path(directory)
         self._fps = DEFAULT_FPS if fps is None else frame_rate(fps)
         self.paths = _find_images(self._directory, pattern)
@@ -99,16 +95,16 @@ class ImageSequence(FrameReader):
         return self._fps
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Number of frames, height, width, 3."""
-        return len(self), self._size[1], self._size[0], 3
-
-    @property
     def info(self) -> VideoInfo:
-        """The facts that a video file would have, as they were when they were asked for first."""
+        """The facts that a video file would have, as they were when first asked for."""
         if self._info is None:  # every image has to be looked at
             self._info = self._describe()
         return self._info
+
+    @property
+    def times(self) -> Times:
+        """The times at which frames appear, and for which they stay on screen."""
+        return Times.steady(len(self), self.fps)
 
     def _describe(self) -> VideoInfo:
         size, seconds = sum(path.stat().st_size for path in self.paths), len(self) / self.fps
@@ -142,35 +138,17 @@ class ImageSequence(FrameReader):
         for _, frames in self.batches(num_cpus()):
             yield from frames
 
-    def at(self, seconds: ArrayLike) -> Frames:
-        """The frame on screen at this time, or the frames at these times."""
-        return self[frames_at(*timeline(self), seconds)]
-
-    def batches(
-        self, batch_size: int, *, start: int = 0, stop: int | None = None, step: int = 1
-    ) -> Iterator[tuple[NDArray[np.int64], Frames]]:
-        """Pairs of `(numbers, frames)`, `batch_size` at a time, each read when it is asked for."""
-        size = positive_integer(batch_size, "batch_size")
-        numbers, _ = frame_numbers(slice(start, stop, step), len(self))
-        parts = (numbers[i : i + size] for i in range(0, len(numbers), size))
-        return ((part, self._read(part)) for part in parts)
-
-    def stream(self, indices: Any, *, size: tuple[int, int] | None = None) -> Iterator[Frames]:
-        """These frames one by one, each read when it is asked for.
-
-        Args:
-            indices: Their numbers, which must ascend.
-            size: Width and height of the frames, if not those of the reader.
-        """
-        numbers = ascending(indices, len(self)).tolist()
-        wanted = None if size is None else frame_size(size)
-        return (np.array(self.load(number, wanted)) for number in numbers)
-
     def close(self) -> None:
-        """Does nothing: no file stays open. Here because every reader has it."""
+        """Do nothing, as no file stays open; every reader has this."""
 
-    def _read(self, numbers: NDArray[np.int64]) -> Frames:
-        """Each image is decoded once, straight into its place in the result."""
+    def rest(self) -> None:
+        """Do nothing, as no file stays open; every reader has this."""
+
+    def _stream(self, numbers: Numbers, size: tuple[int, int] | None) -> Iterator[Frames]:
+        return (np.array(self.load(number, size)) for number in numbers.tolist())
+
+    def _read(self, numbers: Numbers) -> Frames:
+        """Decode each image once, straight into its place in the result."""
         frames = np.empty((len(numbers), *self.shape[1:]), np.uint8)
         unique, places, inverse = np.unique(numbers, return_index=True, return_inverse=True)
 
@@ -188,7 +166,7 @@ class ImageSequence(FrameReader):
         return frames
 
     def load(self, number: int, size: tuple[int, int] | None = None) -> Frames:
-        """One image, of this size if it is given, read by the calling thread; the others are not touched."""
+        """Return one image, in this size if it is given, read by the calling thread; no other is touched."""
         path = self.paths[number]
         try:
             with _opened(path) as image:
@@ -220,7 +198,7 @@ class _Header(NamedTuple):
 
 
 def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
-    max_pixels()  # what is wrong with the variable must not be blamed on an image
+    max_pixels()  # a wrong value of the variable must not be blamed on an image
     if not directory.exists():
         raise FileNotFoundError(f"there is no directory {printable(directory)}")
     if not directory.is_dir():
@@ -249,7 +227,7 @@ def _extensions() -> set[str]:
 
 
 def natural_key(name: str) -> list[str | int]:
-    """Numbers compare as numbers: 'Shot2_10.PNG' -> ['shot', 2, '_', 10, '.png'].
+    """Return a key that sorts numbers as numbers: 'Shot2_10.PNG' -> ['shot', 2, '_', 10, '.png'].
 
     >>> sorted(["10.png", "9.png", "B1.png", "a1.png"], key=natural_key)
     ['9.png', '10.png', 'a1.png', 'B1.png']
@@ -258,7 +236,7 @@ def natural_key(name: str) -> list[str | int]:
 
 
 def _first_header(paths: tuple[Path, ...]) -> _Header:
-    """What the first image that can be opened says; the size that all others must have."""
+    """Return the header of the first image that can be opened: all others must have its size."""
     reason: Exception | None = None
     for path in paths:
         try:
@@ -272,8 +250,8 @@ def _first_header(paths: tuple[Path, ...]) -> _Header:
 
 def _read_header(path: Path) -> _Header:
     with _opened(path) as image:
-        lies_on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        height, width = image.size if lies_on_its_side else image.size[::-1]
+        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        height, width = image.size if is_turned else image.size[::-1]
         format = (
             "gray16" if image.mode.startswith("I") else _PIXEL_FORMATS.get(image.mode, image.mode.lower())
         )
@@ -282,7 +260,7 @@ def _read_header(path: Path) -> _Header:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image, if it is no larger than a frame may be; nothing is decoded yet."""
+    """Open an image, unless it is larger than a frame may be; nothing is decoded yet."""
     with open_regular(path) as file, Image.open(file) as image:
         check_size(*image.size, path)
         yield image
@@ -302,7 +280,7 @@ def _to_rgb(image: Image.Image) -> Frames:
 
 
 def _sixteen_bits(image: Image.Image) -> NDArray[Any]:
-    """Gray pixels from 0 to 65535; Pillow also has them as 32-bit integers."""
+    """Return gray pixels from 0 to 65535; Pillow may hold them as 32-bit integers."""
     pixels = np.asarray(image)
     if pixels.itemsize > 2 and (
         image.format not in ("PNG", "PPM") or pixels.min() < 0 or pixels.max() > 65535

@@ -1,14 +1,36 @@
-"""What is known about a video: for users, and for the parts that read it."""
+"""The facts of a video, and the file beside it that remembers them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from av.container import InputContainer
-from av.video.codeccontext import VideoCodecContext
-from av.video.stream import VideoStream
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
 from .. import show
+from ..base import clear_partials, identity_of_file, parsed_json, read_content, write_whole
+from ..errors import printable
+from .sources.options import user_cache_folder
+
+_CACHE_VERSION = 1
+# Facts take less than 1,000 bytes, and all of their numbers are smaller than these.
+_MOST_BYTES, _MOST, _MOST_PIXELS = 2**16, 2**50, 2**30
+_NUMBERS = ("num_frames", "width", "height", "fps", "duration_seconds", "rotation_degrees", "size_bytes")
+_SUFFIX = ".metadata.json"
+_BEGINNING = b'{\n "key": ['
+# The folders that this process has already cleared of files left by killed processes.
+_cleared: set[Path] = set()
+_ALLOWED: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "int | None": (int, type(None)),
+    "str | None": (str, type(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -16,7 +38,7 @@ class AudioInfo:
     """The facts of the sound of a video."""
 
     channels: int
-    """How many channels."""
+    """Number of channels."""
     codec: str
     """The codec, as ffmpeg calls it."""
     sample_rate: int
@@ -36,7 +58,7 @@ class VideoInfo:
     path: str
     """The file."""
     num_frames: int
-    """How many frames are shown."""
+    """Number of frames that are shown."""
     height: int
     """Pixels, as displayed: after turning."""
     width: int
@@ -54,7 +76,7 @@ class VideoInfo:
     container: str
     """The container, as ffmpeg calls it."""
     rotation_degrees: int
-    """How far the pictures are turned counter-clockwise for display, as the file asks for."""
+    """Degrees by which the pictures are turned counter-clockwise for display."""
     is_variable_rate: bool
     """Frames stay on screen for different times."""
     bit_rate: int
@@ -68,82 +90,95 @@ class VideoInfo:
         return show.html("info", self)
 
 
-@dataclass(frozen=True)
-class Stream:
-    """What container and codec say about a video stream, before anything is decoded."""
-
-    index: int
-    """Its place in the file."""
-    codec: str
-    """The codec, as ffmpeg calls it."""
-    container: str
-    """The container, as ffmpeg calls it: a list of names."""
-    pixel_format: str | None
-    """If it is known already."""
-    extradata: bytes | None
-    """The codec's own header."""
-    is_intra_only: bool
-    """Every frame of this codec is complete in itself."""
-    has_b_frames: bool
-    """Frames may be shown in another order than they are stored in."""
-    promised_frames: int
-    """How many frames the header promises; 0 for unknown."""
-    has_duration: bool
-    """The container says how long it is."""
-    time_base: float
-    """Seconds in a tick."""
-    rates: tuple[float, ...]
-    """Frames a second, as container and codec have it; the most trusted first."""
-    keyframe_table: tuple[bool, ...]
-    """Which packets are keyframes, as a table in the container says; may be empty."""
-    num_videos: int
-    """How many video streams the file has."""
-    audio: AudioInfo | None
-    """The sound of the file."""
-
-    @property
-    def containers(self) -> frozenset[str]:
-        """The names of the container."""
-        return frozenset(self.container.split(","))
+def recall(path: str) -> VideoInfo | None:
+    """Return the facts remembered about a file, if it still is the same file and they are sound."""
+    for place in _places(path):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            facts = parsed_json(_content(place))
+            if facts.pop("key") == _key(path):
+                return _info_from(facts["info"], path)
+    return None
 
 
-def stream_facts(container: InputContainer, stream: VideoStream) -> Stream:
-    """Collects what container and codec say."""
-    context = stream.codec_context
-    rates = (context.framerate, stream.guessed_rate, stream.average_rate)
-    return Stream(
-        index=stream.index,
-        codec=context.codec.canonical_name,
-        container=container.format.name,
-        pixel_format=pixel_format(context),
-        extradata=context.extradata,
-        is_intra_only=bool(context.codec.intra_only),
-        has_b_frames=bool(context.has_b_frames),
-        promised_frames=stream.frames,
-        has_duration=container.duration is not None,
-        time_base=float(stream.time_base or 1),
-        rates=tuple(float(rate) for rate in rates if rate),
-        keyframe_table=tuple(entry.is_keyframe for entry in stream.index_entries),
-        num_videos=len(container.streams.video),
-        audio=_audio(container),
+def remember(path: str, info: VideoInfo) -> None:
+    """Remember facts beside the file, or in the cache folder; files that pvio_lab did not write stay."""
+    text = json.dumps({"key": _key(path), "info": asdict(info)}, indent=1)
+    for place in _places(path):
+        with suppress(OSError, ValueError):  # it cannot be written there, or something else has that name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if place.parent not in _cleared:
+                _cleared.add(place.parent)
+                clear_partials(place.parent, "", is_prefix=True, suffix=_SUFFIX)
+            if _is_written(place, text):
+                return
+
+
+def _is_written(place: Path, text: str) -> bool:
+    """Write facts if there are none or older ones; return False if there is something else."""
+    while not place.is_symlink():
+        with suppress(FileExistsError):
+            write_whole(place, text, overwrite=False, clear=False)
+            return True
+        with suppress(FileNotFoundError):  # somebody has removed it in the meantime
+            found = _content(place)
+            if found != text.encode() and _is_ours(found):
+                write_whole(place, text, clear=False)
+                return True
+            return found == text.encode()
+    return False
+
+
+def _content(place: Path) -> bytes:
+    """Return the content of a file of facts; a link to one is not followed."""
+    if place.is_symlink():
+        raise ValueError(f"{printable(place)} is a link")
+    return read_content(place, _MOST_BYTES)
+
+
+def _is_ours(content: bytes) -> bool:
+    """Return whether any version of pvio_lab wrote these facts, even if only their beginning is left."""
+    try:
+        facts = parsed_json(content)
+    except ValueError:
+        return content[: len(_BEGINNING)] == _BEGINNING[: len(content)]
+    return (
+        isinstance(facts, dict)
+        and set(facts) == {"key", "info"}
+        and isinstance(facts["key"], list)
+        and isinstance(facts["info"], dict)
     )
 
 
-def pixel_format(context: VideoCodecContext) -> str | None:
-    """Return the pixel format, if it is known: where it is not, PyAV 17 crashes on `context.pix_fmt`."""
-    return context.format.name if context.format else None
+def _places(path: str) -> tuple[Path, Path]:
+    """Return two places for facts: beside the file, and a unique name in the user's cache folder."""
+    absolute = os.path.abspath(path)
+    name = hashlib.sha256(os.fsencode(absolute)).hexdigest()
+    return Path(f"{absolute}{_SUFFIX}"), user_cache_folder() / f"{name}{_SUFFIX}"
 
 
-def _audio(container: InputContainer) -> AudioInfo | None:
-    stream = next(iter(container.streams.audio), None)
-    if stream is None or stream.codec_context is None:
-        return None
-    context = stream.codec_context
-    return AudioInfo(
-        channels=context.channels,
-        codec=context.codec.canonical_name,
-        sample_rate=context.sample_rate,
-        bit_rate=context.bit_rate or None,
-        bit_depth=context.format.bits if context.format else None,
-        channel_layout=context.layout.name if context.layout else None,
-    )
+def _key(path: str) -> list[Any]:
+    """Return the identity of a file: another one of the same size and time has another identity."""
+    identity = identity_of_file(path)
+    return [_CACHE_VERSION, identity.size_bytes, os.stat(path).st_mtime_ns, identity.sample_sha256]
+
+
+def _info_from(facts: dict[str, Any], path: str) -> VideoInfo:
+    """Return sound facts; raise ValueError, KeyError or TypeError if anything is missing or wrong."""
+    audio = facts["audio"]
+    sound = None if audio is None else AudioInfo(**_checked(AudioInfo, audio))
+    facts = _checked(VideoInfo, facts)
+    numbers = [facts[name] for name in _NUMBERS] + [facts["start_seconds"] + _MOST / 2]
+    if not all(0 <= number < _MOST for number in numbers):
+        raise ValueError("a number is out of range")
+    if facts["num_frames"] > facts["size_bytes"] or facts["width"] * facts["height"] > _MOST_PIXELS:
+        raise ValueError("so many frames, or so large ones, are not in this file")
+    return VideoInfo(**{**facts, "path": path, "audio": sound})
+
+
+def _checked(kind: type[AudioInfo | VideoInfo], facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the values for the fields of a dataclass, each of its type."""
+    for each in fields(kind):
+        value, allowed = facts[each.name], _ALLOWED.get(str(each.type))
+        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
+            raise ValueError(f"{each.name} is {value!r}")
+    return {each.name: facts[each.name] for each in fields(kind)}

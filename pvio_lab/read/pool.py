@@ -1,59 +1,126 @@
-"""Of many readers, only those used lately keep decoders and files open; the others open them when used."""
+"""Readers used lately: only some are kept, and only a few of them keep decoders and files open."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
-import threading
-from typing import Protocol
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from ..base import new_lock
+from ..base import new_lock, survive_forks
+from .frames import FrameReader
 
-# Decoders of more readers than this are not kept: each costs memory, threads and open files.
-MAX_AWAKE = 32
-# Freed memory stays with the allocator, and this process, until it is asked to give it back.
+# More readers than this keep no decoders in a process: each takes memory, threads and open files.
+_MAX_AWAKE = 32
+# Freed memory stays with the allocator, and this process, until a trim returns it to the system.
 _TRIM_BYTES = 8 * 2**20
 
-_lock = new_lock()
-_freed = 0
+Key = TypeVar("Key", bound=Hashable)
+Reader = TypeVar("Reader", bound=FrameReader)
 
 
 class Sleeper(Protocol):
-    """Something with open decoders that it can do without for a while."""
-
-    lock: threading.RLock
+    """Something with open decoders that can do without them for a while."""
 
     def rest(self) -> None:
-        """Closes them until they are needed."""
+        """Close them until they are needed, unless they are in use."""
 
 
-# In the order in which they were used.
-_awake: WeakKeyDictionary[Sleeper, None] = WeakKeyDictionary()
+class Awake:
+    """The sleepers that keep their decoders open: those used lately.
+
+    Args:
+        limit: How many there may be.
+    """
+
+    def __init__(self, limit: int):
+        self._limit, self._lock = limit, new_lock()
+        self._order: WeakKeyDictionary[Sleeper, None] = WeakKeyDictionary()
+
+    def touch(self, sleeper: Sleeper) -> None:
+        """Note that it is in use now, and send those to rest that were not used for longest."""
+        with self._lock:
+            self._order.pop(sleeper, None)
+            self._order[sleeper] = None
+            tired = list(self._order)[: -self._limit] if len(self._order) > self._limit else []
+            for other in tired:
+                del self._order[other]
+        for other in tired:
+            other.rest()
 
 
-def is_used(sleeper: Sleeper) -> None:
-    """It was used just now; those that were not for longest are sent to rest, unless they are busy."""
-    with _lock:
-        _awake.pop(sleeper, None)
-        _awake[sleeper] = None
-        tired = list(_awake)[:-MAX_AWAKE] if len(_awake) > MAX_AWAKE else []
-    for other in tired:
-        if other.lock.acquire(blocking=False):
-            try:
-                other.rest()
-                _forget(other)
-            finally:
-                other.lock.release()
+touch = Awake(_MAX_AWAKE).touch
+"""Note that decoders are in use now; see `Awake`."""
 
 
-def _forget(sleeper: Sleeper) -> None:
-    with _lock:
-        _awake.pop(sleeper, None)
+class ReaderPool(Generic[Key, Reader]):
+    """Readers that are opened when they are asked for; those used lately are kept, in each process its own.
+
+    Readers that have to go are let go, not closed: another thread may be reading.
+
+    Args:
+        open_reader: Opens the reader of a key.
+        limit: How much the kept readers may cost together; the last one is always kept.
+        cost: The cost of one reader.
+        max_awake: How many of them keep decoders and files open.
+    """
+
+    def __init__(
+        self,
+        open_reader: Callable[[Key], Reader],
+        limit: int,
+        cost: Callable[[Reader], int] = lambda _: 1,
+        max_awake: int = _MAX_AWAKE,
+    ):
+        self._open_reader, self.limit, self._cost, self._max_awake = open_reader, limit, cost, max_awake
+        self._lock = new_lock()
+        self.after_fork()
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """Begin with none: readers of the parent may use more threads than a child should."""
+        self._readers: OrderedDict[Key, Reader] = OrderedDict()
+        self._total, self._awake = 0, Awake(self._max_awake)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def get(self, key: Key) -> Reader:
+        """Return the reader of this key; call `touch` after reading from it."""
+        with self._lock:
+            if key in self._readers:
+                self._readers.move_to_end(key)
+                return self._readers[key]
+        reader = self._open_reader(key)
+        with self._lock:
+            if key in self._readers:  # by another thread, meanwhile
+                return self._readers[key]
+            self._readers[key] = reader
+            self._total += self._cost(reader)
+            while self._total > self.limit and len(self._readers) > 1:
+                self._total -= self._cost(self._readers.popitem(last=False)[1])
+        return reader
+
+    def touch(self, reader: Reader) -> None:
+        """Note that a reader was used; see `Awake`."""
+        self._awake.touch(reader)
+
+    def close(self) -> None:
+        """Close all readers; those asked for again are opened anew."""
+        with self._lock:
+            readers = list(self._readers.values())
+            self.after_fork()
+        for reader in readers:
+            reader.close()
 
 
-def give_back(num_bytes: int) -> None:
-    """So much memory was freed: returns it to the system once it is worth the while."""
+_freed = 0
+
+
+def trim_memory(num_bytes: int) -> None:
+    """Note that this much memory was freed; return it to the system once it is worth the time."""
     global _freed
     _freed += num_bytes
     if _freed >= _TRIM_BYTES and sys.platform == "linux":

@@ -9,24 +9,15 @@ from os import PathLike
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from ..base import not_negative_integer, num_cpus, positive_integer
-from .decode.buffers import Recycler
-from .decode.decoder import FileMark
-from .decode.decord import DecordEngine
-from .decode.index import FrameIndex
-from .decode.opening import EngineName, open_file
-from .decode.pyav import PyAVEngine
-from .decode.random_access import Fetcher, Geometry, stream
-from .decode.rgb import Turn
-from .frames import FrameReader, Frames, ascending, frame_numbers, frame_size, scaled_size
+from ..base import checked_size, not_negative_integer, num_cpus, one_of, positive_integer
+from .decode import BatchMemory, EngineName, FrameIndex, HeaderCheck, open_file
+from .frames import Batches, FrameReader, Frames, Numbers, scaled_size
 from .info import VideoInfo
-from .sidecar import describe
 from .sources.fetch import HeldSource
 from .sources.options import Fetching
 from .sources.urls import has_secrets, is_url, shown
-from .times import frames_at
+from .times import Times
 
 
 class VideoReader(FrameReader):
@@ -46,12 +37,12 @@ class VideoReader(FrameReader):
 
     Args:
         source: A video file, or its URL.
-        width: The width of the frames; the video's own, or as `height` demands, when left out.
-        height: The height of the frames; the video's own, or as `width` demands, when left out.
+        width: The width of the frames; when left out, the video's own, or the one that fits `height`.
+        height: The height of the frames; when left out, the video's own, or the one that fits `width`.
         num_threads: How many threads decode; one for each processor this process may use when left out.
         cache_bytes: How much memory recently decoded frames may take.
-        engine: What random access uses: "decord", "pyav", or "auto" for what is exact and fastest. Passes in
-            order (`batches`, iteration) always use PyAV, which does not work ahead.
+        engine: The engine for random access: "decord", "pyav", or "auto" for the fastest that is exact.
+            Passes in order (`batches`, iteration) always use PyAV, which does not work ahead.
         fetching: How a URL is fetched, what may be opened, and where downloads are kept; see `Fetching`. The
             reader keeps its own from being removed there until it is closed.
 
@@ -75,58 +66,66 @@ class VideoReader(FrameReader):
     ):
         self._source = source
         self._options: dict[str, Any] = {
-            "width": None if width is None else positive_integer(width, "width"),
-            "height": None if height is None else positive_integer(height, "height"),
+            "width": checked_size(width, "width"),
+            "height": checked_size(height, "height"),
             "num_threads": None if num_threads is None else positive_integer(num_threads, "num_threads"),
             "cache_bytes": not_negative_integer(cache_bytes, "cache_bytes"),
-            "engine": _one_of(engine, get_args(EngineName), "engine"),
+            "engine": one_of(engine, get_args(EngineName), "engine"),
             "fetching": fetching,
         }
-        self._threads = num_threads or num_cpus()
-        self._held = HeldSource(source, fetching)
-        opened = open_file(self._held.path, self._threads, engine)
+        self._open()
+
+    def _open(self) -> None:
+        """Open the file, or open it again if it is another one now."""
+        options = self._options
+        threads = options["num_threads"] or num_cpus()
+        held = HeldSource(self._source, options["fetching"])
+        file = open_file(held.path, threads, options["engine"])
         try:
-            self.index: FrameIndex = opened.index
-            self.info: VideoInfo = describe(opened)
-            self._geometry = Geometry(
-                scaled_size((self.info.width, self.info.height), width, height), Turn.of(opened.first)
-            )
-            self._fetcher = self._make_fetcher(cache_bytes)
+            own_size = (file.info.width, file.info.height)
+            size = scaled_size(own_size, options["width"], options["height"])
+            access = file.random_access(size, options["cache_bytes"])
         except BaseException:
-            opened.engine.close()
+            file.close()
             raise
-        if self.index.engine == "pyav":
-            self._fetcher.adopt(opened.engine)
-            self._fetcher.cache.put(opened.first_number, opened.first)
-        else:
-            opened.engine.close()
+        self._held, self._file, self._access, self._size = held, file, access, size
         self._is_closed = False
 
+    @property
     @property
     def source(self) -> str | PathLike[str]:
         """The path or URL that was opened, as it was given."""
         return self._source
 
     @property
-    def fps(self) -> float:
-        """Frames a second, on average."""
-        return self.info.fps
+    def info(self) -> VideoInfo:
+        """The facts of the video."""
+        return self._file.info
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Number of frames, height, width, 3."""
-        width, height = self._geometry.size
-        return len(self), height, width, 3
+    def index(self) -> FrameIndex:
+        """The index: when each frame is shown, and how it is reached."""
+        return self._file.index
+
+    @property
+    def times(self) -> Times:
+        """The times at which frames appear, and for which they stay on screen."""
+        return Times(self.index.pts_seconds, self.index.duration_seconds)
 
     @property
     def num_decoded(self) -> int:
-        """How many frames were decoded so far to get the ones asked for at random."""
-        return self._fetcher.num_decoded
+        """Number of frames decoded so far to get those asked for at random."""
+        return self._access.num_decoded
 
     @property
     def convert_seconds(self) -> float:
-        """How long it took so far to turn frames asked for at random into RGB, added up over threads."""
-        return self._fetcher.convert_seconds
+        """Time spent so far to convert frames asked for at random to RGB, added up over threads."""
+        return self.spent_seconds["convert"]
+
+    @property
+    def spent_seconds(self) -> dict[str, float]:
+        """Seconds spent to "seek", "convert" and "copy" frames asked for at random, added up over threads."""
+        return self._access.seconds
 
     def __len__(self) -> int:
         return len(self.index)
@@ -137,84 +136,45 @@ class VideoReader(FrameReader):
         return f"VideoReader({shown(self._source)!r}: {facts}, by {self.index.engine})"
 
     def __iter__(self) -> Iterator[Frames]:
-        self._check_open()
-        pixels = stream(self.index.layout, self._geometry, self._threads, np.arange(len(self)))
-        return (np.ascontiguousarray(frame) for frame in pixels)
-
-    def at(self, seconds: ArrayLike) -> Frames:
-        """The frame on screen at this time, or the frames at these times.
-
-        Raises:
-            FrameTimestampError: A time is outside the video.
-        """
-        return self[frames_at(self.index.pts_seconds, self.index.duration_seconds, seconds)]
-
-    def batches(
-        self, batch_size: int, *, start: int = 0, stop: int | None = None, step: int = 1
-    ) -> Iterator[tuple[NDArray[np.int64], Frames]]:
-        """Pairs of `(numbers, frames)`, `batch_size` at a time, each decoded when it is asked for.
-
-        Args:
-            batch_size: How many frames each batch has; the last one may have fewer.
-            start: The first frame; negative counts from the end, as in a slice.
-            stop: One past the last frame, or None for all; as in a slice.
-            step: Take every `step`-th frame; negative goes backwards.
-        """
-        size = positive_integer(batch_size, "batch_size")
-        numbers, _ = frame_numbers(slice(start, stop, step), len(self))
-        self._check_open()
-        parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
-        return self._batches(parts) if step > 0 else ((part, self._read(part)) for part in parts)
-
-    def stream(self, indices: Any, *, size: tuple[int, int] | None = None) -> Iterator[Frames]:
-        """These frames one by one, each decoded when it is asked for, with flat memory.
-
-        Args:
-            indices: Their numbers, which must ascend; otherwise as in `reader[indices]`.
-            size: Width and height of the frames, if not those of the reader.
-        """
-        numbers = ascending(indices, len(self))
-        self._check_open()
-        geometry = self._geometry if size is None else self._geometry._replace(size=frame_size(size))
-        pixels = stream(self.index.layout, geometry, self._threads, numbers)
-        return (np.ascontiguousarray(frame) for frame in pixels)
+        return self._stream(np.arange(len(self)))
 
     def rest(self) -> None:
-        """Gives threads and the file back until the next read, unless another thread reads just now.
+        """Free threads and the file until the next read, unless another thread reads just now.
 
         A cache may remove a download meanwhile; then the next read fetches it again.
         """
-        if self._fetcher.lock.acquire(blocking=False):
+        if self._access.lock.acquire(blocking=False):
             try:
-                self._fetcher.rest()
+                self._access.rest()
                 self._held.release()
             finally:
-                self._fetcher.lock.release()
+                self._access.lock.release()
 
     def close(self) -> None:
-        """Gives memory, threads and the file back. The facts and the index stay."""
-        with self._fetcher.lock:
+        """Free memory, threads and the file. The facts and the index stay."""
+        with self._access.lock:
             self._is_closed = True
-            self._fetcher.close()
+            self._access.close()
             self._held.release()
 
+    def decode_all(self) -> Iterator[tuple[int, bool]]:
+        """Decode the whole file; yield the number of each frame that comes out, and whether it is damaged."""
+        return self._file.decode_all()
+
+    def check_header(self) -> HeaderCheck:
+        """Compare the promises of the file's header with the packets that are there."""
+        return self._file.check_header()
+
     def __getstate__(self) -> dict[str, Any]:
-        # A pickle may go anywhere, so that it tells no secrets: who reads it finds the download here.
+        # A pickle may go anywhere, so it holds no secrets: where it is loaded, the download is found here.
         fetching = self._options["fetching"]
         if has_secrets(self._source) or (fetching is not None and fetching.headers):
             return {"source": self.info.path, "options": self._options | {"fetching": None}}
         return {"source": self._source, "options": self._options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        VideoReader.__init__(self, state["source"], **state["options"])
-
-    def decode_all(self) -> Iterator[tuple[int, bool]]:
-        """Decodes the whole file; for each frame that comes out its number, and whether it is damaged."""
-        engine = PyAVEngine(self.index.layout, self._threads)
-        try:
-            yield from ((number, bool(frame.is_corrupt)) for number, frame in engine.all_frames())
-        finally:
-            engine.close()
+        self._source, self._options = state["source"], state["options"]
+        self._open()
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -224,41 +184,36 @@ class VideoReader(FrameReader):
 
     def _wake(self) -> None:
         """Hold the file again. While it was at rest, the cache may have removed it, and fetched it anew."""
-        with self._fetcher.lock:
+        with self._access.lock:
             if self._is_closed or self._held.is_held:  # by another thread, meanwhile
                 return self._check_open()
             held = HeldSource(self._source, self._options["fetching"])
-            if is_url(os.fsdecode(self._source)) and FileMark.of(held.path) != self.index.layout.mark:
-                VideoReader.__init__(self, self._source, **self._options)
+            if is_url(os.fsdecode(self._source)) and not self._file.is_same(held.path):
+                self._open()
             else:
                 self._held = held
 
-    def _make_fetcher(self, cache_bytes: int) -> Fetcher:
-        if self.index.engine == "pyav":
-            return Fetcher(self.index.layout, self._geometry, self._threads, cache_bytes, PyAVEngine)
-        if self._geometry.size != (self.info.width, self.info.height):
-            raise ValueError("engine='decord' would not be exact with width= or height=; leave engine out")
-        return Fetcher(self.index.layout, self._geometry, self._threads, cache_bytes, DecordEngine)
-
-    def _read(self, numbers: NDArray[np.int64]) -> Frames:
-        with self._fetcher.lock:  # or another thread would send it to rest in between
+    def _read(self, numbers: Numbers) -> Frames:
+        with self._access.lock:  # or another thread would send it to rest in between
             self._check_open()
-            return self._fetcher.read(numbers)
+            return self._access.read(numbers)
 
-    def _batches(self, parts: list[NDArray[np.int64]]) -> Iterator[tuple[NDArray[np.int64], Frames]]:
+    def _stream(self, numbers: Numbers, size: tuple[int, int] | None = None) -> Iterator[Frames]:
+        self._check_open()
+        return (np.ascontiguousarray(frame) for frame in self._file.stream(numbers, size or self._size))
+
+    def _batches(self, parts: list[Numbers], *, is_ascending: bool) -> Batches:
+        self._check_open()
+        return self._pass(parts) if is_ascending else super()._batches(parts, is_ascending=False)
+
+    def _pass(self, parts: list[Numbers]) -> Batches:
         numbers = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-        pixels = stream(self.index.layout, self._geometry, self._threads, numbers)
-        memory = Recycler()
-        with closing(pixels):
+        memory = BatchMemory(frees_idle=True)
+        with closing(self._file.stream(numbers, self._size)) as pixels:
             for part in parts:
-                frames = memory.take((len(part), *self.shape[1:]))
+                frames = memory.take((len(part), *self.shape[1:]), np.uint8)
                 for row in frames:
                     row[:] = next(pixels)
-                yield part, memory.hand_over(frames)
+                memory.hand_over(frames)
+                yield part, frames
                 del frames
-
-
-def _one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
-    return value

@@ -1,20 +1,35 @@
-"""Sampling policies: which frames of a video to take. Pure: nothing is decoded."""
+"""Sampling policies: frames to take from a video. Pure: nothing is decoded."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import integer, positive_integer
-from .frames import frame_numbers
-from .times import ROUNDING_SECONDS, frame_rate, frames_at
+from .frames import FrameReader, Numbers, frame_numbers
+from .info import VideoInfo
+from .times import ROUNDING_SECONDS, Times, frame_rate, frames_at
 
-Numbers = NDArray[np.int64]
+
+class SamplingOptions(TypedDict, total=False):
+    """The options of `sample_indices`, for functions that pass them on.
+
+    Such a function is written `def f(..., **sampling: Unpack[SamplingOptions])`, where type checkers get
+    `Unpack` from `typing_extensions`, under `if TYPE_CHECKING`; Python itself never looks at it.
+    """
+
+    start: int
+    end: int | None
+    step: int
+    fps: float | None
+    num_frames: int | None
+    first: int | None
+    max_frames: int | None
+    only: Iterable[int] | None
 
 
 def sample_indices(
@@ -29,12 +44,12 @@ def sample_indices(
     max_frames: int | None = None,
     only: Iterable[int] | None = None,
 ) -> Numbers:
-    """The numbers of the frames that a sampling policy takes from a video.
+    """Return the numbers of the frames that a sampling policy takes from a video.
 
     Without another policy, every `step`-th frame from `start` up to, not including, `end`.
 
     >>> from types import SimpleNamespace
-    >>> info = SimpleNamespace(num_frames=100, fps=25.0)  # what get_video_metadata tells, in short
+    >>> info = SimpleNamespace(num_frames=100, fps=25.0)  # get_video_metadata returns more
     >>> sample_indices(info, start=90, step=3)
     array([90, 93, 96, 99])
     >>> sample_indices(info, num_frames=5)
@@ -54,7 +69,7 @@ def sample_indices(
             one; all where there are fewer.
         first: Take only this many, from the beginning, counted along `step`.
         max_frames: Keep at most this many of what a policy takes, from the beginning.
-        only: Take these marked frames, as far as they lie between `start` and `end`; sorted, each once.
+        only: Take these marked frames, if they lie between `start` and `end`; sorted, each once.
 
     Returns:
         Frame numbers, int64, in display order.
@@ -99,7 +114,7 @@ def _marked(span: Numbers, only: Iterable[int], length: int) -> Numbers:
 
 
 def _spread(span: Numbers, count: int) -> Numbers:
-    """Evenly spaced, rounded in whole numbers so that no frame is met twice."""
+    """Return evenly spaced frames, rounded in whole numbers, so none comes twice."""
     if count >= span.size:
         return span
     if count == 1:
@@ -108,7 +123,9 @@ def _spread(span: Numbers, count: int) -> Numbers:
     return span[(np.arange(count) * (span.size - 1) * 2 + gaps) // (gaps * 2)]
 
 
-def _on_timeline(span: Numbers, fps: float, info_or_reader: Any, cap: int | None) -> Numbers:
+def _on_timeline(
+    span: Numbers, fps: float, info_or_reader: VideoInfo | FrameReader, cap: int | None
+) -> Numbers:
     if not span.size:
         return span
     pts, durations = (times[span] for times in timeline(info_or_reader))
@@ -118,16 +135,15 @@ def _on_timeline(span: Numbers, fps: float, info_or_reader: Any, cap: int | None
     return span[frames_at(pts, durations, pts[0] + ticks)]
 
 
-def timeline(info_or_reader: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """When each frame appears and how long it stays: as the index says, or at a constant rate without one."""
-    index: Any = getattr(info_or_reader, "index", None)
-    if hasattr(index, "pts_seconds"):
-        return index.pts_seconds, index.duration_seconds
-    frames = np.arange(_length(info_or_reader))
+def timeline(info_or_reader: VideoInfo | FrameReader) -> Times:
+    """Return the times of a reader's frames, or with facts alone, times at their average rate."""
+    times: Times | None = getattr(info_or_reader, "times", None)
+    if times is not None:
+        return times
     rate = info_or_reader.fps
     if not rate or not math.isfinite(rate) or rate < 0:
         raise ValueError(f"fps= needs the rate of the video, which is given as {rate!r}; use step= instead")
-    return frames / rate, np.full(frames.size, 1 / rate)
+    return Times.steady(_length(info_or_reader), rate)
 
 
 def _length(info_or_reader: Any) -> int:
@@ -137,5 +153,5 @@ def _length(info_or_reader: Any) -> int:
         return len(info_or_reader)
     raise TypeError(
         f"sample_indices takes a VideoInfo or an open reader, not {type(info_or_reader).__name__}; "
-        "for a path, get_video_metadata(path) gives a VideoInfo"
+        "for a path, get_video_metadata(path) returns a VideoInfo"
     )

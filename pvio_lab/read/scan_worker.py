@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import Child, ChildError, new_lock
 from ..errors import VideoError, printable
-from .decode.header_check import read_promise
 
 if TYPE_CHECKING:
     from .reader import VideoReader
@@ -105,7 +104,7 @@ def _decode(path: str, num_threads: int, fetching: Fetching | None) -> dict[str,
         raise FileNotFoundError(f"there are no videos in the directory {printable(path)}")
     with VideoReader(path, num_threads=num_threads, fetching=fetching) as reader:
         intact, decoded, error = _decode_all(reader)
-        promise = read_promise(reader.index.path)
+        promise = reader.check_header()
         promised, error = max(promise.num_frames, len(reader)), error or promise.trouble
         damaged = sorted(set(range(promised)) - intact)
         return {

@@ -7,10 +7,13 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .decode import open_file
+from .frames import Frames
 from .images import ImageSequence
+from .info import VideoInfo, recall, remember
 from .reader import VideoReader
+from .sources.fetch import fetched
 from .sources.options import Fetching
 from .sources.urls import is_url, shown
 from .times import nearest_frames
@@ -18,11 +21,13 @@ from .times import nearest_frames
 if TYPE_CHECKING:
     import torch
 
+_FOR_VIDEO_FILES = {"num_threads", "cache_bytes", "engine"}
+
 
 def open_video(
     source: str | PathLike[str], *, fetching: Fetching | None = None, **options: Any
 ) -> VideoReader | ImageSequence:
-    """A `VideoReader`, or an `ImageSequence` for a directory; `options` are those of the one that fits.
+    """Open a `VideoReader`, or an `ImageSequence` for a directory.
 
     >>> with open_video("data_samples/numbered") as images:
     ...     images.shape
@@ -31,25 +36,54 @@ def open_video(
     Args:
         source: A video file, its URL, or a directory of images.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
-        **options: Those of `VideoReader`, or those of `ImageSequence`.
+        **options: Those of `VideoReader` or of `ImageSequence`. A directory of images does without
+            `num_threads`, `cache_bytes` and `engine`.
     """
     if is_directory(source, fetching):
-        return ImageSequence(source, **options)
+        return ImageSequence(source, **{k: v for k, v in options.items() if k not in _FOR_VIDEO_FILES})
     return VideoReader(source, fetching=fetching, **options)
 
 
 def is_directory(source: Any, fetching: Fetching | None = None) -> bool:
-    """Return whether a source is a directory; where no local path is allowed, nothing is looked for."""
+    """Return whether a source is a directory; where no local path is allowed, none is looked at."""
     if not isinstance(source, str | PathLike) or is_url(source):
         return False
     is_allowed = fetching is None or (fetching.allow_local and fetching.allow_private)
     return is_allowed and os.path.isdir(source)
 
 
+def get_video_metadata(
+    path: str | PathLike[str], *, cache: bool = True, fetching: Fetching | None = None
+) -> VideoInfo:
+    """Return the facts of one video, without decoding it, unless only that shows the order of its frames.
+
+    Args:
+        path: A video file, or its URL.
+        cache: Remember the facts in `<file name>.metadata.json` beside the file, or in the user's cache
+            folder if that place cannot be written to, or has a file of that name that pvio_lab did not
+            write; they count while the file is the same.
+        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OpenError: It is no video.
+        SourceError: The URL cannot be fetched.
+    """
+    with fetched(path, fetching) as local:
+        known = recall(local.path) if cache else None
+        if known is not None:
+            return known
+        file = open_file(local.path, 1)
+        file.close()
+        if cache:
+            remember(local.path, file.info)
+        return file.info
+
+
 def read_frames_from_video(
     path: str | PathLike[str], frame_indices: Any = None, *, fetching: Fetching | None = None
-) -> tuple[NDArray[np.uint8], float]:
-    """Frames of a video, and how many it has a second.
+) -> tuple[Frames, float]:
+    """Return frames of a video, and how many it has a second.
 
     >>> frames, fps = read_frames_from_video("data_samples/gop2.mp4", [0, 30])
     >>> frames.shape, fps
@@ -67,7 +101,7 @@ def read_frames_from_video(
 def decode_video_frames(
     path: str | PathLike[str], timestamps: Any, tolerance_s: float, *, fetching: Fetching | None = None
 ) -> torch.Tensor:
-    """For each time the nearest frame, as `(n, C, H, W)` float32 between 0 and 1.
+    """Return the nearest frame for each time, as `(n, C, H, W)` float32 between 0 and 1.
 
     >>> decode_video_frames("data_samples/gop2.mp4", [0.0, 1.0], tolerance_s=0.01).shape
     torch.Size([2, 3, 240, 320])

@@ -1,11 +1,11 @@
-"""Seconds to frame numbers. Pure: it knows arrays of times, not videos."""
+"""Times of frames, and frame numbers for times. Pure: it knows arrays of times, not videos."""
 
 from __future__ import annotations
 
 import reprlib
 from numbers import Real
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +16,22 @@ from ..errors import FrameTimestampError, printable
 ROUNDING_SECONDS = 1e-6
 
 
+class Times(NamedTuple):
+    """The times of all frames of a video, in display order."""
+
+    pts_seconds: NDArray[np.float64]
+    """Time at which each frame appears."""
+    duration_seconds: NDArray[np.float64]
+    """Time for which each frame stays on screen."""
+
+    @classmethod
+    def steady(cls, num_frames: int, fps: float) -> Times:
+        """Return the times of frames that follow each other at a constant rate, from 0 on."""
+        return cls(np.arange(num_frames) / fps, np.full(num_frames, 1 / fps))
+
+
 def frames_at(pts_seconds: ArrayLike, duration_seconds: ArrayLike, times: ArrayLike) -> NDArray[np.int64]:
-    """The frames on screen at these times.
+    """Return the frames on screen at these times.
 
     Frame i is on screen from its own time up to, not including, the time of frame i + 1; the last one for
     its duration. A time less than a microsecond before a frame counts as the time of that frame.
@@ -57,7 +71,7 @@ def frames_at(pts_seconds: ArrayLike, duration_seconds: ArrayLike, times: ArrayL
 def nearest_frames(
     pts_seconds: ArrayLike, times: ArrayLike, tolerance_s: float, path: str | PathLike[str]
 ) -> NDArray[np.int64]:
-    """The frames whose times are nearest to these; of two equally near ones the earlier.
+    """Return the frames whose times are nearest to these; of two equally near ones the earlier.
 
     >>> nearest_frames([0.0, 0.5, 1.0], [0.1, 0.9], 0.1, "clip.mp4")
     array([0, 2])
@@ -99,7 +113,7 @@ def nearest_frames(
 
 
 def frame_rate(fps: Any) -> float:
-    """An argument that must be a rate: a number of frames a second, above 0 and finite."""
+    """Return an argument that must be a rate: a number of frames a second, above 0 and finite."""
     if isinstance(fps, bool) or not isinstance(fps, Real):
         raise TypeError(f"fps={fps!r} must be a number of frames a second")
     if not 0 < float(fps) < np.inf:
@@ -115,11 +129,11 @@ def _as_seconds(times: ArrayLike, what: str) -> NDArray[np.float64]:
 
 
 def _all_numbers(array: NDArray[Any]) -> bool:
-    """True for object arrays of fractions, as PyAV gives them for times."""
+    """Return True for object arrays of fractions, which PyAV uses for times."""
     numbers = (isinstance(time, Real) and not isinstance(time, bool) for time in array.flat)
     return array.dtype.kind == "O" and all(numbers)
 
 
 def _text(seconds: float) -> str:
-    """Seconds to the microsecond, without trailing zeros: 2.500000 -> '2.5'."""
+    """Return seconds to the microsecond, without trailing zeros: 2.500000 -> '2.5'."""
     return f"{seconds:.6f}".rstrip("0").removesuffix(".")

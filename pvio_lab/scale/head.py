@@ -200,8 +200,8 @@ def select_from_front(front: Front, name: str, policy: Policy, threads: int) -> 
     except (av.error.FFmpegError, ValueError, OpenError) as error:
         raise NotStreamable(f"it does not open from the front: {error}") from error
     facts = stream_facts(container, stream)
-    if not (facts.containers & _CONTAINERS and is_known(facts)):
-        raise NotStreamable(f"{facts.codec} in {facts.container} is not always one frame a packet")
+    if _CONTAINERS.isdisjoint(facts.containers) or not is_known(facts):
+        raise NotStreamable(f"{facts.codec} in {','.join(facts.containers)} is not always one frame a packet")
     seconds = None if container.duration is None else container.duration / 1_000_000
     if policy.last_seconds is not None and (seconds is None or seconds <= policy.last_seconds):
         raise NotStreamable("all of it is needed")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,15 +12,16 @@ import numpy as np
 from ..read import (
     ROUNDING_SECONDS,
     Fetching,
+    FrameReader,
     ImageSequence,
+    ReaderPool,
     VideoReader,
     nearest_frames,
+    open_video,
     outline,
     shown,
-    timeline,
 )
 from .arrow import pa
-from .take import open_frugally
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,7 @@ class VideoFrame:
             raise RuntimeError("this column is not to be decoded; use VideoFrame(decode=True)")
         import torch
 
-        reader = _reader(value["path"], self._fetching)
+        reader = _READERS.get((value["path"], self._fetching))
         frame = reader[_number_at(reader, value["path"], value["timestamp"], self.tolerance_seconds)]
         return torch.from_numpy(frame).movedim(-1, 0)
 
@@ -118,15 +118,14 @@ class VideoFrame:
         return self if self.decode else {"path": Value("string"), "timestamp": Value("float32")}
 
 
-@lru_cache(maxsize=_MOST_READERS)
-def _reader(path: str, fetching: Fetching | None) -> VideoReader | ImageSequence:
-    """Open a video; threads share its reader, and a forked child goes on with it."""
-    return open_frugally(path, cache_bytes=_CACHE_BYTES, fetching=fetching)
+def _open(key: tuple[str, Fetching | None]) -> VideoReader | ImageSequence:
+    path, fetching = key
+    return open_video(path, fetching=fetching, num_threads=1, cache_bytes=_CACHE_BYTES)
 
 
-def _number_at(reader: Any, path: str, seconds: float, tolerance: float | None) -> int:
+def _number_at(reader: FrameReader, path: str, seconds: float, tolerance: float | None) -> int:
     """Find the frame nearest to a time that was stored in 32 bits: 1800.1 s is off by a tenth of 1 ms."""
-    pts, _ = timeline(reader)
+    pts, _ = reader.times
     if tolerance is None:
         tolerance = 0.5 / reader.fps + ROUNDING_SECONDS
     rounding = float(np.spacing(np.float32(abs(seconds))))
@@ -145,4 +144,5 @@ def _register() -> bool:
     return True
 
 
+_READERS = ReaderPool(_open, _MOST_READERS)
 _IS_REGISTERED = _register()

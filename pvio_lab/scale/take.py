@@ -15,7 +15,6 @@ from ..read import (
     Numbers,
     VideoReader,
     fetched,
-    is_directory,
     is_url,
     open_video,
     opened_stream,
@@ -92,21 +91,12 @@ def _comes_over_a_network(name: str) -> bool:
 
 def _from_file(path: str, recipe: Recipe, threads: int, check: Check, download: Any) -> Taken:
     check()
-    with open_frugally(path, num_threads=threads) as reader:
+    with open_video(path, num_threads=threads, cache_bytes=0) as reader:
         numbers = recipe.policy.numbers(reader)
         seconds = timeline(reader)[0][numbers]
         frames = zip(numbers.tolist(), seconds.tolist(), _decoded(reader, numbers, check), strict=True)
         selection = Selection(reader.fps, reader.info.duration_seconds, frames)
         return _taken(selection, recipe.form, download)
-
-
-def open_frugally(
-    source: str, *, num_threads: int = 1, cache_bytes: int = 0, **options: Any
-) -> VideoReader | ImageSequence:
-    """Open a source of which few frames are read, each once; `options` are those of `open_video`."""
-    if not is_directory(source, options.get("fetching")):
-        options |= {"num_threads": num_threads, "cache_bytes": cache_bytes}
-    return open_video(source, **options)
 
 
 def _decoded(reader: VideoReader | ImageSequence, numbers: Numbers, check: Check) -> Iterator[Pixels]:

@@ -1,1 +1,10 @@
-"""Packets become frames: what is in a file, in which order, and the engines that decode it."""
+"""Packets become frames: what is in a file, in which order, and the engines that decode it.
+
+The other rooms need little of it. `open_file` opens a local file; the `OpenFile` has its facts, its index,
+and ways to its frames. `BatchMemory` is memory for many of them. Only `write/join`, which copies packets and
+decodes nothing, sees packets; only `scale/head`, which decodes a stream that is no file yet, sees containers.
+"""
+
+from ...base import attach
+
+__getattr__, __dir__, __all__ = attach(__name__)

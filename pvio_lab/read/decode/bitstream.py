@@ -1,11 +1,12 @@
-"""A look into single packets: places where decoding cannot begin, packets without a frame, layers.
+"""Notes on single packets: places where decoding cannot begin, packets without a frame, layers.
 
-Only headers are read, and only of the packets that matter, so this costs little beside demuxing.
+Only headers are read, and only of the packets that matter, which costs little beside demuxing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -13,11 +14,11 @@ from av.video.stream import VideoStream
 PLAIN, NO_FRAME, NOT_A_START, UNKNOWN = 0, 1, 2, 3
 """Notes on a packet: nothing special, no frame, a keyframe where decoding cannot begin, not understood."""
 
-Look = Callable[["Packet[VideoStream]"], int]
+Look = Callable[["Packet[Any]"], int]
 
 
 def look_for(codec: str, extradata: bytes | None) -> Look | None:
-    """What to look at in each packet of this codec, if anything."""
+    """Return the function that makes a note on each packet of this codec, if one is needed."""
     length = unit_length(codec, extradata)
     if codec == "h264":
         return lambda packet: _h264_keyframe(packet, length)
@@ -27,7 +28,7 @@ def look_for(codec: str, extradata: bytes | None) -> Look | None:
 
 
 def unit_length(codec: str, extradata: bytes | None) -> int:
-    """How many bytes tell the length of each NAL unit; 0 where there are start codes."""
+    """Return how many bytes hold the length of each NAL unit; 0 if there are start codes."""
     at = {"h264": 4, "hevc": 21}.get(codec)
     if at is None or not extradata or len(extradata) <= at or extradata[0] != 1:
         return 0
@@ -35,7 +36,7 @@ def unit_length(codec: str, extradata: bytes | None) -> int:
 
 
 def _h264_keyframe(packet: Packet[VideoStream], length: int) -> int:
-    """Intra refresh: a "keyframe" from which the picture only recovers over the next frames is no start."""
+    """Find intra refresh: decoding cannot begin at a "keyframe" from which the picture only recovers."""
     if not packet.is_keyframe:
         return PLAIN
     for unit in units(memoryview(packet), length):
@@ -48,7 +49,7 @@ def _h264_keyframe(packet: Packet[VideoStream], length: int) -> int:
 
 
 def _hevc_layers(packet: Packet[VideoStream], length: int) -> int:
-    """Temporal layers: there "no reference" means none in its own layer, so nothing may be skipped."""
+    """Find temporal layers: there "no reference" means none in its own layer, so nothing may be skipped."""
     for unit in units(memoryview(packet), length):
         if len(unit) > 1 and unit[0] >> 1 & 63 < 32:
             return UNKNOWN if (unit[1] & 7) > 1 else PLAIN
@@ -60,13 +61,13 @@ def _vp8_hidden(packet: Packet[VideoStream]) -> int:
 
 
 def _ffv1_keyframe(packet: Packet[VideoStream]) -> int:
-    """The first bit of its arithmetic code says whether the frame is one, whatever the container says."""
+    """Find false keyframes: the first bit of the arithmetic code knows better than the container."""
     is_key = int.from_bytes(bytes(memoryview(packet)[:2]), "big") >= 0x7F80
     return PLAIN if is_key or not packet.is_keyframe else NOT_A_START
 
 
 def _mpeg4_packed(packet: Packet[VideoStream]) -> int:
-    """Two pictures in one packet, or one that repeats the last: the frames do not belong to these packets."""
+    """Find packets of two pictures, or of one that repeats the last: their frames belong elsewhere."""
     data = bytes(packet)
     if len(data) < 20 or data.count(b"\0\0\1\xb6") != 1:
         return UNKNOWN
@@ -74,7 +75,7 @@ def _mpeg4_packed(packet: Packet[VideoStream]) -> int:
 
 
 def units(data: memoryview, length: int) -> Iterator[memoryview]:
-    """The NAL units of a packet: after lengths of so many bytes, or (0) after start codes."""
+    """Yield the NAL units of a packet: each after its length of `length` bytes or, for 0, a start code."""
     at = 0
     if not length:
         text = bytes(data[: 1 << 16])
@@ -94,7 +95,7 @@ def units(data: memoryview, length: int) -> Iterator[memoryview]:
 
 
 def _recovery_frames(sei: bytes) -> int:
-    """How many frames a recovery point says it takes until the picture is right; 0 without one."""
+    """Return how many frames it takes until the picture is right, by a recovery point; 0 without one."""
     payload, at = sei.replace(b"\0\0\3", b"\0\0"), 0
     while at + 2 < len(payload) and payload[at] != 0x80:
         kind, at = _sum_of_bytes(payload, at)
@@ -106,7 +107,7 @@ def _recovery_frames(sei: bytes) -> int:
 
 
 def _sum_of_bytes(data: bytes, at: int) -> tuple[int, int]:
-    """The number coded as 255, 255, ..., rest; and where the next one begins."""
+    """Return the number coded as 255, 255, ..., rest, and where the next one begins."""
     total = 0
     while at < len(data) and data[at] == 255:
         total, at = total + 255, at + 1

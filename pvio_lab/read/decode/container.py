@@ -1,84 +1,92 @@
-"""A file becomes packets: opening it, picking the stream that ffmpeg picks, and one pass over its packets."""
+"""Containers, opened within limits: a few bytes may name other files, or claim what fills the memory."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+import struct
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.error
-import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Disposition
-from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from ...base import odd_kind, open_regular
 from ...errors import OpenError, printable
-from .limits import ONE_VIDEO, check_size, codec_options, has_too_many_samples, refusal
 
-Look = Callable[["Packet[Any]"], int]
-
-# The signs that have a meaning in the names of images.
+# Characters with a meaning in the names of image sequences.
 _PATTERN = re.compile(r"[%*?{\[]")
 
-# So many packets are never too many, whatever the file's size.
-_FEW_PACKETS = 100_000
+# FFmpeg's demuxers. Left out: lists of other files and addresses (hls, dash, concat, sdp, imf, rtsp,
+# webm_dash_manifest), demuxers that find their files themselves (image2, mlv, vobsub), scripts (avisynth,
+# vapoursynth, lavfi), drawings that may name pictures (svg_pipe), devices, and those that take any text for
+# a picture (tty, bin, adf, idf, xbin).
+_CONTAINERS = """
+    mov matroska avi flv live_flv kux mpegts mpegtsraw mpeg ogg asf asf_o mxf mxg nut wtv rm ivr dv gxf
+    gif apng avif cine dhav dxa filmstrip fits frm ifv lmlm4 luodat lxf mgsts mods moflex mtv nc nsv nuv
+    pdv pmp pva r3d ser smjpeg swf ty usm vividas vivo
+"""
+_RAW_STREAMS = """
+    apv av1 avs2 avs3 cavsvideo dirac dnxhd evc h261 h263 h264 hevc ingenient ipu ivf m4v mjpeg
+    mjpeg_2000 mpegvideo mpjpeg obu vc1 vc1test vvc yuv4mpegpipe
+"""
+_GAMES = """
+    3dostr 4xm anm avs bethsoftvid bfi bink bmv c93 cdg cdxl dsicin ea film_cpk flic gdv hnm idcin iff
+    ipmovie iss iv8 jv mm mv mvi paf psxstr rl2 roq rpl sdr2 sga siff smk smush thp tiertexseq tmv txd
+    vmd wc3movie wsvqa xmv yop
+"""
+_PICTURES = """
+    alias_pix bmp_pipe brender_pix cri_pipe dds_pipe dpx_pipe exr_pipe gem_pipe gif_pipe hdr_pipe ico
+    j2k_pipe jpeg_pipe jpegls_pipe jpegxl_anim jpegxl_pipe jpegxs_pipe pam_pipe pbm_pipe pcx_pipe
+    pfm_pipe pgm_pipe pgmyuv_pipe pgx_pipe phm_pipe photocd_pipe pictor_pipe png_pipe ppm_pipe psd_pipe
+    qdraw_pipe qoi_pipe sgi_pipe sunrast_pipe tiff_pipe vbn_pipe webp_pipe webp webp_anim xbm_pipe
+    xpm_pipe xwd_pipe
+"""
+# They may hold a cover picture; if not, the error can say what they are.
+_SOUND = "aac ac3 aiff amr ape au caf dts dtshd eac3 flac mlp mp3 oma tak truehd tta voc w64 wav wv"
 
-NO_TIME = np.iinfo(np.int64).min
-"""Stands for a missing time or place in the tables below."""
+ONE_VIDEO = ",".join(f"{_CONTAINERS} {_RAW_STREAMS} {_GAMES} {_PICTURES} {_SOUND}".split())
+"""The demuxers that may be used, as a value of FFmpeg's `format_whitelist`."""
 
+# Signs by which lists of other files are recognised.
+_LISTS = {
+    b"#EXTM3U": "an HLS or M3U playlist",
+    b"ffconcat version": "an ffconcat list",
+    b"<MPD": "a DASH manifest",
+    b"<SmoothStreamingMedia": "a Smooth Streaming manifest",
+    b"<CompositionPlaylist": "an IMF playlist",
+    b"<AssetMap": "an IMF asset map",
+    b"c=IN IP": "an SDP description of a network stream",
+    b"[playlist]": "a PLS playlist",
+    b"[Reference]": "an ASX playlist",
+    b"<asx": "an ASX playlist",
+    b"<smil": "a SMIL playlist",
+    b"rtsp://": "a list of network streams",
+}
+_HEAD_BYTES = 4096
 
-@dataclass(frozen=True)
-class Packets:
-    """One row for each packet of a video stream, in the order of the file: mostly one frame each."""
+MAX_PIXELS_VARIABLE = "PVIO_LAB_MAX_PIXELS"
+# 16384x8192: more than any camera has.
+_MAX_PIXELS = 2**27
+_ROUNDING_PIXELS = 64 * 2**16
 
-    pts: NDArray[np.int64]
-    """When its frame is shown, in ticks of the stream."""
-    dts: NDArray[np.int64]
-    """When it is decoded, in ticks of the stream."""
-    pos: NDArray[np.int64]
-    """Where it lies in the file."""
-    size: NDArray[np.int64]
-    """Its length in bytes."""
-    is_key: NDArray[np.bool_]
-    """The container or the parser calls it a keyframe."""
-    is_discarded: NDArray[np.bool_]
-    """Decoded and not shown: an edit list says so."""
-    is_corrupt: NDArray[np.bool_]
-    """The demuxer knows that part of it is missing."""
-    duration: NDArray[np.int64]
-    """How long its frame is shown, in ticks; 0 where that is not known."""
-    notes: NDArray[np.int64]
-    """What a look into it found, as the caller of `read_packets` counts."""
-    trouble: str | None
-    """Why the demuxer stopped before the end."""
-
-    def __len__(self) -> int:
-        return len(self.pts)
-
-    def find(self, packet: Packet[VideoStream]) -> int | None:
-        """The row of a packet that was just demuxed, or None where that is not certain."""
-        size = self.size == packet.size
-        if packet.pos is not None and packet.pos >= 0:
-            rows = np.flatnonzero((self.pos == packet.pos) & size)
-            if rows.size == 1:
-                return int(rows[0])
-        if packet.dts is None and packet.pts is None:
-            return None
-        same_time = (self.dts == _ticks(packet.dts)) & (self.pts == _ticks(packet.pts))
-        rows = np.flatnonzero(same_time & size)
-        return int(rows[0]) if rows.size == 1 else None
+# Larger files pass: FFmpeg's own limit of 2 GB a table is no more than they may ask for.
+_LARGE_BYTES = 2**26
+# Old QuickTime sound counts the samples inside its packets: up to six a byte.
+_SAMPLES_PER_BYTE = 16
+# This many are never too many.
+_FEW_SAMPLES = 2_000_000
+_MOST_BOXES = 100_000
+_BEGINNINGS = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx"}
+_WITH_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex"}
+# Offset of the number of entries in a box.
+_COUNTS = {b"stsz": 16, b"stz2": 16, b"trun": 12, b"elst": 12}
 
 
 def open_container(path: str) -> InputContainer:
-    """Open a local file, whatever its name looks like; no other file and no address that it names.
+    """Open a local file, no matter what its name looks like, but no other file or address that it names.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -93,7 +101,7 @@ def open_container(path: str) -> InputContainer:
         container: InputContainer = av.open(f"file:{os.path.abspath(path)}", **options)
         return container
     except (av.error.FFmpegError, ValueError) as error:
-        found = refusal(path)
+        found = _list_clause(path)
         if found is None and (isinstance(error, av.error.ArgumentError) or _PATTERN.search(path)):
             with suppress(av.error.FFmpegError, ValueError):
                 return _open_without_name(path)
@@ -101,7 +109,7 @@ def open_container(path: str) -> InputContainer:
 
 
 def open_options(protocol: str) -> dict[str, Any]:
-    """Return the arguments of `av.open` under which FFmpeg reads one file, and none that this one names.
+    """Return the arguments of `av.open` under which FFmpeg reads one file, and none that it names.
 
     Args:
         protocol: How FFmpeg gets at its bytes: "file", say.
@@ -131,7 +139,7 @@ def _check_file(path: str, name: str) -> None:
         raise OpenError(f"{name} is empty: 0 bytes")
     try:
         with open_regular(path) as file:
-            if has_too_many_samples(file, size):
+            if _has_too_many_samples(file, size):
                 raise OpenError(
                     f"{name} claims more samples than {size} bytes can hold: its tables are wrong"
                 )
@@ -142,11 +150,11 @@ def _check_file(path: str, name: str) -> None:
 def _why_not(error: Exception) -> str:
     if isinstance(error, av.error.ArgumentError):  # what FFmpeg says to a kind of file that is not allowed
         return "cannot be opened as a video: FFmpeg takes it for a text, a list of other files, or the like"
-    return f"cannot be opened as a video: {_words(error)}"
+    return f"cannot be opened as a video: {words_of(error)}"
 
 
 def _open_without_name(path: str) -> InputContainer:
-    """Open what FFmpeg takes for one of many images because of its name, or for a pattern that means many."""
+    """Open a file whose name FFmpeg takes for one of many images, or for a pattern that means many."""
     with open_regular(path) as file:
         options = open_options("fd")
         options["container_options"]["fd"] = str(file.fileno())
@@ -154,92 +162,115 @@ def _open_without_name(path: str) -> InputContainer:
         return container
 
 
-def pick_stream(container: InputContainer, path: str) -> VideoStream:
-    """The video stream that the ffmpeg program picks: a default one, the largest picture, the first."""
-    streams = [stream for stream in container.streams.video if isinstance(stream, VideoStream)]
-    if not streams:
-        kinds = sorted({stream.type for stream in container.streams})
-        found = f"only {' and '.join(kinds)}" if kinds else "no streams at all"
-        raise OpenError(f"there is no video stream in {printable(path)}: {found}")
-    best = max(streams, key=_score)
-    if best.codec_context is None:
-        raise OpenError(f"the video in {printable(path)} has a codec that is not known here")
-    check_size(best.codec_context.width, best.codec_context.height, path)
-    return best
+def words_of(error: Exception) -> str:
+    """Return the text of an error of FFmpeg."""
+    return getattr(error, "strerror", None) or str(error)
 
 
-def _score(stream: VideoStream) -> float:
-    disposition = stream.disposition
-    if disposition & Disposition.attached_pic:
-        return 1
-    area = (stream.codec_context.width * stream.codec_context.height) if stream.codec_context else 0
-    return area + 5e6 * bool(disposition & Disposition.default)
-
-
-def read_packets(container: InputContainer, stream: VideoStream, look: Look | None = None) -> Packets:
-    """One pass over the packets; `look` may note a number for each, from what is inside."""
-    return read_streams(container, {stream.index: look})[stream.index]
-
-
-def read_streams(container: InputContainer, looks: Mapping[int, Look | None]) -> dict[int, Packets]:
-    """The same for several streams, of any kind, by their numbers in the file.
-
-    Raises:
-        OpenError: There are more packets than bytes: the tables of a tiny file can claim billions.
-    """
-    rows: dict[int, list[tuple[int, ...]]] = {index: [] for index in looks}
-    trouble, most = None, max(container.size, _FEW_PACKETS)
-    try:
-        for number, packet in enumerate(container.demux(*(container.streams[index] for index in looks))):
-            if number > most:
-                name = printable(container.name.removeprefix("file:"))
-                raise OpenError(
-                    f"{name} claims more than {most} packets, and has {container.size} bytes: "
-                    "its tables are wrong"
-                )
-            if packet.size:
-                index, pts, dts, pos = packet.stream_index, packet.pts, packet.dts, packet.pos
-                look = looks[index]
-                rows[index].append(
-                    (
-                        NO_TIME if pts is None else pts,
-                        NO_TIME if dts is None else dts,
-                        NO_TIME if pos is None else pos,
-                        packet.size,
-                        packet.is_keyframe,
-                        packet.is_discard,
-                        packet.is_corrupt,
-                        packet.duration or 0,
-                        look(packet) if look else 0,
-                    )
-                )
-    except IndexError:
-        pass  # at the end, where a stream has appeared on the way, which PyAV does not know
-    except av.error.FFmpegError as error:
-        trouble = _words(error)
-    return {index: _table(each, trouble) for index, each in rows.items()}
-
-
-def _table(rows: list[tuple[int, ...]], trouble: str | None) -> Packets:
-    columns = np.array(rows, np.int64).reshape(-1, 9).T.copy()
-    marks = columns[4:7].astype(np.bool_)
-    return Packets(
-        pts=columns[0],
-        dts=columns[1],
-        pos=columns[2],
-        size=columns[3],
-        is_key=marks[0],
-        is_discarded=marks[1],
-        is_corrupt=marks[2],
-        duration=columns[7],
-        notes=columns[8],
-        trouble=trouble,
+def _list_clause(path: str) -> str | None:
+    """Return a clause about a file that is a list of others, or None if it seems to be something else."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+    name = next((words for sign, words in _LISTS.items() if sign in head), None)
+    if name is None:
+        return None
+    return (
+        f"is {name}: it names other files, and these are never opened; give the name of a video file itself"
     )
 
 
-def _ticks(time: int | None) -> int:
-    return NO_TIME if time is None else time
+def max_pixels() -> int:
+    """Return the largest number of pixels of a frame: `$PVIO_LAB_MAX_PIXELS`, or 134,217,728.
+
+    An environment variable reaches child processes and workers, too.
+
+    Raises:
+        ValueError: The variable is no number above 0.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE)
+    if not text:
+        return _MAX_PIXELS
+    if not re.fullmatch("[0-9]{1,18}", text) or not int(text):
+        raise ValueError(f"{MAX_PIXELS_VARIABLE}={text!r} must be a number of pixels, such as {_MAX_PIXELS}")
+    return int(text)
 
 
-def _words(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def codec_options() -> dict[str, str]:
+    """Return the options under which a decoder refuses frames that are too large, before it asks for memory.
+
+    FFmpeg counts rows rounded up to 64 pixels, so the limit is a little higher.
+    """
+    return {"max_pixels": str(max_pixels() + _ROUNDING_PIXELS)}
+
+
+def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:
+    """Refuse frames that are too large.
+
+    >>> check_size(16000, 16000, "bomb.gif")
+    Traceback (most recent call last):
+    pvio_lab.errors.OpenError: the frames of bomb.gif are 16000x16000, more than 134217728 pixels; \
+PVIO_LAB_MAX_PIXELS=256000000 in the environment allows them
+
+    Raises:
+        OpenError: They have more than `max_pixels()` pixels.
+    """
+    limit = max_pixels()
+    if width * height > limit:
+        raise OpenError(
+            f"the frames of {printable(path)} are {width}x{height}, more than {limit} pixels; "
+            f"{MAX_PIXELS_VARIABLE}={width * height} in the environment allows them"
+        )
+
+
+def _has_too_many_samples(file: BinaryIO, size: int) -> bool:
+    """Return whether the tables of a file claim more samples than a file of this size can have."""
+    if size >= _LARGE_BYTES:
+        return False
+    return _claimed_samples(file, size) > max(_SAMPLES_PER_BYTE * size, _FEW_SAMPLES)
+
+
+def _claimed_samples(file: BinaryIO, size: int) -> int:
+    total = place = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(place)
+        header = file.read(16)
+        length, kind = _box(header, 0, size - place)
+        if length < 8 or (place == 0 and kind not in _BEGINNINGS):
+            break
+        if kind in (b"moov", b"moof"):
+            file.seek(place)
+            total += _claims(file.read(length))
+        place += length
+    return total
+
+
+def _claims(boxes: bytes) -> int:
+    """Return the sum over all tracks of their samples, each counted once an edit.
+
+    Boxes fill the box they are in, so all of them lie one behind the other.
+    """
+    total = samples = edits = place = 0
+    while True:
+        length, kind = _box(boxes, place, len(boxes) - place)
+        if length < 8 or kind in (b"trak", b"traf"):
+            total += samples * max(edits, 1)
+            samples = edits = 0
+        if length < 8:
+            return total
+        if kind in _COUNTS and length >= _COUNTS[kind] + 4:
+            (count,) = struct.unpack_from(">I", boxes, place + _COUNTS[kind])
+            if kind == b"elst":
+                edits += count
+            else:
+                samples += count
+        place += 8 if kind in _WITH_BOXES else length
+
+
+def _box(data: bytes, place: int, rest: int) -> tuple[int, bytes]:
+    """Return length and kind of the box that begins here; a length of 0 if there is none."""
+    if len(data) < place + 8:
+        return 0, b""
+    length, kind = struct.unpack_from(">I4s", data, place)
+    if length == 1 and len(data) >= place + 16:
+        (length,) = struct.unpack_from(">Q", data, place + 8)
+    return min(length or rest, rest), kind

@@ -1,10 +1,11 @@
-"""Decoding with PyAV: every frame carries the number of its packet, so that none can pass for another."""
+"""One decoder of PyAV: every frame carries the number of its packet, so none can pass for another."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import av.error
 from av.codec.context import Flags
@@ -15,11 +16,10 @@ from av.video.stream import VideoStream
 
 from ...base import abandon, survive_forks
 from ...errors import DecodeError, OpenError, printable
-from ..info import Stream
-from .container import NO_TIME, Packets, open_container
-from .limits import codec_options
+from .container import codec_options, open_container
+from .packets import NO_TIME, Packets, StreamFacts
 
-# Containers in which only a place in the file leads to a packet for sure.
+# Containers in which only a position in the file is sure to lead to a packet.
 _SEEK_BY_PLACE = {"mpegts", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
 # Dropping this many packets is cheaper, and safer, than a seek.
 NEAR_PACKETS = 64
@@ -28,33 +28,33 @@ _MAX_STRANGERS = 64
 
 
 class Damage(Exception):
-    """The decoder met an error; with several threads it may have lost good frames with the bad one."""
+    """An error of the decoder; with several threads it may have lost good frames with the bad one."""
 
 
 class Lost(Exception):
-    """After a seek, packets come in another order than in the index; the decoder will not seek again."""
+    """Packets that come in another order after a seek than in the index; the decoder will not seek again."""
 
 
 @dataclass(frozen=True)
 class FileMark:
-    """What tells that a file is still the one that was indexed."""
+    """The identity of a file: whether it still is the one that was indexed."""
 
     path: str
-    """As the user named it."""
+    """Its name, as the user gave it."""
     absolute: str
-    """The same, whatever the current folder is."""
+    """The same, independent of the current folder."""
     inode: tuple[int, int]
     size: int
     mtime_ns: int
 
     @classmethod
     def of(cls, path: str) -> FileMark:
-        """The mark of the file as it is now."""
+        """Return the mark of the file as it is now."""
         stat = os.stat(path)
         return cls(path, os.path.abspath(path), (stat.st_dev, stat.st_ino), stat.st_size, stat.st_mtime_ns)
 
     def check(self) -> None:
-        """Raises OpenError if there is another file now, FileNotFoundError if there is none."""
+        """Raise OpenError if there is another file now, FileNotFoundError if there is none."""
         if not os.path.exists(self.absolute):
             raise FileNotFoundError(f"{printable(self.path)} is not there any more")
         now = FileMark.of(self.absolute)
@@ -70,14 +70,14 @@ class Decoder:
         stream: Which of its streams.
         packets: The table of its packets.
         threads: How many threads decode.
-        is_tolerant: Goes on after an error, and only notes it in `damaged`.
+        is_tolerant: Go on after an error, and only note it in `damaged`.
         container: The file, if it is open already; it is closed by this decoder.
     """
 
     def __init__(
         self,
         mark: FileMark,
-        stream: Stream,
+        stream: StreamFacts,
         packets: Packets,
         threads: int,
         *,
@@ -85,8 +85,9 @@ class Decoder:
         container: InputContainer | None = None,
     ):
         self._mark, self._facts, self._packets = mark, stream, packets
+        self._num_packets = len(packets)
         self.threads, self._is_tolerant = threads, is_tolerant
-        self.next_packet = len(packets)
+        self.next_packet = self._num_packets
         self.ended = True
         self.damaged: set[int] = set()
         # A palette comes only once, with the first packet.
@@ -97,7 +98,7 @@ class Decoder:
         survive_forks(self)
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Close the file and free the decoder."""
         self._source: Iterator[Packet[VideoStream]] = iter(())
         if self._container:
             self._container.close()
@@ -105,17 +106,17 @@ class Decoder:
         self.ended = True
 
     def __del__(self) -> None:
-        # Else the container would wait for the garbage collector, which may run in a forked child first:
-        # there, closing it hangs.
+        # Else the container would wait for the garbage collector, which may run first in a forked child,
+        # where closing it hangs.
         self.close()
 
     def after_fork(self) -> None:
-        """Its threads are not there, so whoever holds it, an error's traceback perhaps, must not free it."""
+        """Abandon it: its threads are missing here, so not even the traceback of an error may free it."""
         abandon(self, self._container, self._context, self._source)
 
     def go_to(self, packet: int) -> None:
-        """Decoding will begin with this packet; what the decoder holds is dropped."""
-        if self._colours() != self._first_colours:  # the decoder would keep those of where it was
+        """Make decoding begin with this packet, and drop what the decoder holds."""
+        if self._colours() != self._first_colours:  # the decoder would keep those it has now
             self._reopen()
         if not self.ended and 0 <= packet - self.next_packet <= NEAR_PACKETS and self._drop_until(packet):
             self._context.flush_buffers()
@@ -129,7 +130,7 @@ class Decoder:
         self.ended = False
 
     def step(self, *, skip: bool = False) -> list[tuple[int, VideoFrame]]:
-        """Feeds one packet and returns the frames that come out, each with the number of its packet.
+        """Feed one packet and return the frames that come out, each with the number of its packet.
 
         Args:
             skip: The frame of this packet may be left out, if no other frame needs it.
@@ -149,7 +150,7 @@ class Decoder:
         return self._decode(packet, number)
 
     def flush(self) -> list[tuple[int, VideoFrame]]:
-        """The frames that the decoder still holds, as if the file ended here."""
+        """Return the frames that the decoder still holds, as if the file ended here."""
         self.ended = True
         return self._decode(None, self.next_packet - 1)
 
@@ -199,12 +200,12 @@ class Decoder:
         self.next_packet = 0
 
     def _pull(self) -> Packet[VideoStream] | None:
-        """The next packet, or None at the end; it must be the one that the index has there."""
+        """Return the next packet, or None at the end; it must be the one that the index has there."""
         packet = self._demux()
         if packet is None:
             return None
         number = self.next_packet
-        if number >= len(self._packets) or packet.size != self._packets.size[number]:
+        if number >= self._num_packets or packet.size != self._packets.size[number]:
             self._seekable = False
             raise Lost
         self.next_packet += 1
@@ -213,7 +214,10 @@ class Decoder:
     def _demux(self) -> Packet[VideoStream] | None:
         try:
             return next((packet for packet in self._source if packet.size), None)
-        except (av.error.FFmpegError, IndexError):  # the index has met the same, and knows what is missing
+        except (
+            av.error.FFmpegError,
+            IndexError,
+        ):  # indexing met the same error, so the index knows what is missing
             return None
 
     def _drop_until(self, packet: int) -> bool:
@@ -229,10 +233,10 @@ class Decoder:
         return any(self._land(offset, packet, by_place) for offset, by_place in self._targets(packet))
 
     def _targets(self, packet: int) -> Iterator[tuple[int, bool]]:
-        """Where to seek to, the best first; in bytes, where the second is true, else in ticks."""
+        """Yield offsets to seek to, the best first: in bytes if the second value is true, else in ticks."""
         assert self._container
-        table, names = self._packets, self._facts.containers
-        if names & _SEEK_BY_PLACE and table.pos[packet] >= 0:
+        table = self._packets
+        if not _SEEK_BY_PLACE.isdisjoint(self._facts.containers) and table.pos[packet] >= 0:
             yield int(table.pos[packet]), True
         for back in (0, NEAR_PACKETS // 4, NEAR_PACKETS):
             row = max(packet - back, 0)
@@ -241,7 +245,7 @@ class Decoder:
                     yield time, False
 
     def _land(self, offset: int, packet: int, by_place: bool) -> bool:
-        """Seeks, and goes on to the packet; False if it lands after it or nobody knows where."""
+        """Seek, and go on to the packet; return False if it lands after it or at an unknown place."""
         assert self._container
         try:
             self._container.seek(offset, stream=self._stream, unsupported_byte_offset=by_place)
@@ -258,12 +262,7 @@ class Decoder:
         return False
 
     def _arrive(self, found: Packet[VideoStream], row: int, packet: int) -> bool:
-        """The first packet after a seek is known: goes on to the wanted one, which must not be lost."""
+        """Go on from the first known packet after a seek to the wanted one; return False if it is lost."""
         self.next_packet = row
-        self._source = _chain(found, self._source)
+        self._source = chain([found], self._source)
         return packet - row <= 40 * NEAR_PACKETS and self._drop_until(packet)
-
-
-def _chain(first: Packet[VideoStream], rest: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
-    yield first
-    yield from rest

@@ -1,4 +1,4 @@
-"""decord, with its rules of safe use."""
+"""decord, and the rules for using it: where it is exact, and how it has to be handled to be so."""
 
 from __future__ import annotations
 
@@ -8,15 +8,56 @@ from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from ...base import abandon, survive_forks
 from ...errors import DecodeError, OpenError
+from .bitstream import PLAIN
 from .index import Layout
+from .rgb import display_matrix
+
+# Where decord was found to seek exactly, if nothing else speaks against it.
+_CONTAINERS = {"mov", "matroska"}
+_CODECS = set("h264 vp8 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split())
+
+
+def decord_refusal(layout: Layout, first: VideoFrame) -> str | None:
+    """Return why decord would return wrong frames or none; None if it is exact."""
+    packets, facts, order = layout.packets, layout.stream, layout.order
+    checks = (
+        (
+            _CONTAINERS.isdisjoint(facts.containers),
+            f"it does not seek exactly in {','.join(facts.containers)}",
+        ),
+        (facts.codec not in _CODECS, f"it fails on some {facts.codec} streams"),
+        (order.why, order.why),
+        (facts.num_videos > 1, "the file has more than one video stream, and it may take another"),
+        (facts.promised_seconds is None, "the file does not say how long it is"),
+        (packets.is_discarded.any(), "an edit list hides frames, which it counts"),
+        (not packets.is_key[0], "the file does not begin with a keyframe"),
+        (packets.pts.min() != 0, "the first frame is not at time 0, and it seeks to the wrong place"),
+        ((packets.notes != PLAIN).any(), "some packets show no frame, or no start"),
+        (layout.has_leading_frames, "frames before a keyframe are stored after it (open groups)"),
+        (packets.trouble or packets.is_corrupt.any(), "the file is damaged"),
+        (_is_table_wrong(layout), "the container's table of keyframes is wrong"),
+        (display_matrix(first), "the picture has to be turned"),
+        (first.interlaced_frame, "the picture is interlaced"),
+        (
+            first.width < 1 or 192 * -(-first.width // 64) // first.width != 3,
+            "its pictures of this width are garbled",
+        ),
+    )
+    return next((str(words) for is_so, words in checks if is_so), None)
+
+
+def _is_table_wrong(layout: Layout) -> bool:
+    table, is_key = layout.stream.keyframe_table, layout.packets.is_key
+    return "mov" in layout.stream.containers and len(table) == is_key.size and list(table) != is_key.tolist()
 
 
 class DecordEngine:
-    """Seeks to a keyframe, takes the frames that follow one by one, and drops what decord has queued.
+    """An engine that seeks to a keyframe, takes the frames after it one by one, and empties decord's queue.
 
     Only so is decord exact in long files, and only so does it stop decoding ahead.
 
@@ -28,7 +69,7 @@ class DecordEngine:
     def __init__(self, layout: Layout, threads: int):
         self._layout, self._threads = layout, threads
         self._reader: Any = None
-        self.decoded = 0
+        self.decoded, self.seek_seconds = 0, 0.0
         survive_forks(self)
 
     def frames(
@@ -50,13 +91,13 @@ class DecordEngine:
         self._reader = None
 
     def after_fork(self) -> None:
-        """In the child, the file is opened anew."""
+        """Forget the reader of the parent: the child opens the file anew."""
         abandon(self._reader)
         self._reader = None
 
     def _run(self, begin: int, last: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         reader = self._opened()
-        reader.seek(begin)
+        self._seek(reader, begin)
         try:
             for number in range(begin, last + 1):
                 frame = _next(reader, begin, number)
@@ -71,11 +112,16 @@ class DecordEngine:
                 raise
             raise DecodeError(f"frame {number} of {self._layout.mark.path}: {_first_line(error)}") from error
         finally:
-            reader.seek(begin)
+            self._seek(reader, begin)
+
+    def _seek(self, reader: Any, begin: int) -> None:
+        start = time.perf_counter()
+        reader.seek(begin)
+        self.seek_seconds += time.perf_counter() - start
 
     def _opened(self) -> Any:
         if self._reader is None:
-            # Looked at when decord is loaded: else it gives up waiting for a frame on a busy machine.
+            # decord reads this when it is loaded: else it gives up waiting for a frame on a busy machine.
             os.environ.setdefault("DECORD_EOF_RETRY_MAX", str(2**31 - 1))
             import decord
 
@@ -94,7 +140,7 @@ class DecordEngine:
 
 
 def _next(reader: Any, begin: int, number: int) -> NDArray[np.uint8]:
-    """The next frame; where decord gives up, because its own threads are late, from `begin` again."""
+    """Return the next frame; where decord gives up, because its own threads are late, from `begin` again."""
     for pause in (0.01, 0.1, 1.0):
         try:
             return np.asarray(reader.next().asnumpy())

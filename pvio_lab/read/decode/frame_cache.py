@@ -1,4 +1,4 @@
-"""Recently decoded frames: within a number of bytes for each reader, and for all of a process together."""
+"""Recently decoded frames: within a limit of bytes for each reader, and for all of a process together."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _clock = itertools.count()
 
 
 class _Together:
-    """All caches of a process: how much they hold, and how much they may."""
+    """The caches of a process: how much they hold together, and how much they may."""
 
     def __init__(self) -> None:
-        # Reentrant: what is thrown away while it is held may close a reader, which asks for it again.
+        # Reentrant: a frame freed while it is held may close a reader, which acquires it again.
         self.lock = new_rlock()
         self.caches: WeakSet[FrameCache] = WeakSet()
         self.num_bytes = 0
@@ -38,7 +38,7 @@ class _Together:
                 del self.limits[cache.max_bytes]
 
     def after_fork(self) -> None:
-        """In the child, all begin anew: the frames belong to decoders of the parent."""
+        """Empty all caches in the child: the frames belong to decoders of the parent."""
         caches = list(self.caches)
         for cache in caches:
             cache.renew()
@@ -50,10 +50,10 @@ _together = _Together()
 
 
 class FrameCache:
-    """Forgets the frames that were not used for longest. Frames are kept as the codec has them: half of RGB.
+    """The frames used most recently. They are kept in the format of the codec, half as large as RGB.
 
     Args:
-        max_bytes: How much the frames may hold together; 0 keeps none. All caches together hold no more than
+        max_bytes: How much the frames may take together; 0 keeps none. All caches together hold no more than
             the largest of them may.
     """
 
@@ -66,7 +66,7 @@ class FrameCache:
         self._together.add(self)
 
     def get(self, number: int) -> Frame | None:
-        """The frame, if it is still here."""
+        """Return the frame, if it is still here."""
         with self._together.lock:
             self._used = next(_clock)
             found = self._frames.get(number)
@@ -76,7 +76,7 @@ class FrameCache:
             return found[0]
 
     def put(self, number: int, frame: Frame) -> None:
-        """Keeps a frame; others may have to go."""
+        """Keep a frame; others may have to go."""
         size = frame_bytes(frame)
         with self._together.lock:
             self._used = next(_clock)
@@ -88,18 +88,18 @@ class FrameCache:
                 self._count(-self._frames.popitem(last=False)[1][1])
 
     def clear(self) -> None:
-        """Forgets them all."""
+        """Forget all frames."""
         with self._together.lock:
             self._count(-self.num_bytes)
             self._frames.clear()
 
     def renew(self) -> None:
-        """Begin anew, and leave what it held as it is."""
+        """Begin anew, and never free the frames it held."""
         abandon(self._frames)
         self._frames, self.num_bytes = OrderedDict(), 0
 
     def share(self) -> None:
-        """If all caches together hold too much, those that were not used for longest forget everything."""
+        """Empty the caches not used for longest, if all together hold too much."""
         with self._together.lock:
             limit = max(self._together.limits)
             if self._together.num_bytes > limit:
@@ -117,5 +117,5 @@ class FrameCache:
 
 
 def frame_bytes(frame: Frame) -> int:
-    """How much memory the pixels of a decoded frame take."""
+    """Return how much memory the pixels of a decoded frame take."""
     return frame.nbytes if isinstance(frame, np.ndarray) else sum(plane.buffer_size for plane in frame.planes)

@@ -1,4 +1,4 @@
-"""What one pass over a file tells about its frames: times, keyframes, and where decoding has to begin."""
+"""The index of a video: when its frames are shown, where decoding has to begin, and runs of decoding."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..info import Stream
 from .bitstream import NOT_A_START, UNKNOWN
-from .container import NO_TIME, Packets
 from .decoder import FileMark
-from .order import Order, is_known
+from .order import Order, is_known, learn_order
+from .packets import NO_TIME, Packets, StreamFacts
 
-# Codecs in which frames that nobody asked for, and no other frame needs, may be left out of the decoding.
+Numbers = NDArray[np.int64]
+
+# Codecs in which unwanted frames that no other frame needs may be left out of the decoding.
 _SKIPPING = {"h264", "hevc", "mpeg1video", "mpeg2video"}
+# Beginning somewhere costs about as much as decoding this many frames.
+SEEK_COST = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,36 +28,47 @@ class FrameIndex:
     path: str
     """The file."""
     pts_seconds: NDArray[np.float64]
-    """When each frame appears."""
+    """Time at which each frame appears."""
     duration_seconds: NDArray[np.float64]
-    """How long each frame stays on screen."""
-    keyframes: NDArray[np.int64]
+    """Time for which each frame stays on screen."""
+    keyframes: Numbers
     """The numbers of the keyframes: decoding can begin there."""
-    frame_bytes: NDArray[np.int64]
+    frame_bytes: Numbers
     """The compressed size of each frame."""
     frame_types: NDArray[np.str_]
     """"I" for keyframes, "B" for frames shown before one that was decoded earlier, "P" for all others."""
     engine: Literal["decord", "pyav"]
-    """What random access uses."""
+    """The engine for random access."""
     reason: str
     """Why that engine, and why it is exact for this file."""
     decord_refusal: str | None
     """Why decord would not be exact here; None if it is."""
-    layout: Layout = field(repr=False)
-    """How frames and packets belong together."""
+    order_reason: str | None
+    """The reason why the order of the frames had to be learnt by decoding; None if the packets show it."""
+    _layout: Layout = field(repr=False)
 
     def __post_init__(self) -> None:
         for name in ("pts_seconds", "duration_seconds", "keyframes", "frame_bytes", "frame_types"):
             getattr(self, name).setflags(write=False)
+        self.packets.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
 
     @property
-    def gop_lengths(self) -> NDArray[np.int64]:
-        """How many frames there are from each keyframe to the next; before the first keyframe counts, too."""
+    def packets(self) -> Numbers:
+        """The number of each frame's packet in the file: frames are decoded in the order of these."""
+        return self._layout.order.packet_of
+
+    @property
+    def gop_lengths(self) -> Numbers:
+        """Number of frames from each keyframe to the next, and before the first keyframe."""
         begins = np.union1d(self.keyframes, [0]) if len(self) else self.keyframes
         return np.diff(np.append(begins, len(self)))
+
+    def decode_cost(self, numbers: ArrayLike) -> int:
+        """Return about how many frames must be decoded to read these frames in one call."""
+        return sum(run.cost for run in self._layout.runs(np.asarray(numbers, np.int64)))
 
     def __repr__(self) -> str:
         longest = int(self.gop_lengths.max(initial=0))
@@ -64,62 +78,116 @@ class FrameIndex:
         )
 
 
+@dataclass(frozen=True)
+class Run:
+    """Frames that are decoded together, from one place to begin."""
+
+    entry: int
+    """The packet at which decoding begins."""
+    numbers: tuple[int, ...]
+    """The frames to get, sorted."""
+    cost: int
+    """About how many frames have to be decoded."""
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the frames of a file are reached: what the engines need, and nobody else."""
+    """The packets of a file, and how they lead to its frames: what the engines need, and nobody else."""
 
     mark: FileMark
-    stream: Stream
+    stream: StreamFacts
     packets: Packets
     order: Order
-    number_of: NDArray[np.int64]
+    number_of: Numbers
     """The frame of each packet, -1 for none."""
-    starts: NDArray[np.int64]
+    starts: Numbers
     """The packets at which decoding can begin; the first one always counts."""
-    entry: NDArray[np.int64]
+    entry: Numbers
     """For each frame, the packet at which decoding has to begin."""
     may_skip: bool
-    """Frames that nobody asked for may be left out of the decoding."""
+    """Unwanted frames may be left out of the decoding."""
 
     @classmethod
-    def of(cls, mark: FileMark, stream: Stream, packets: Packets, order: Order) -> Layout:
-        """Works out where decoding has to begin for each frame."""
+    def of(cls, mark: FileMark, stream: StreamFacts, packets: Packets, threads: int) -> Layout:
+        """Work out the order of the frames, and where decoding has to begin for each."""
+        order = learn_order(mark, packets, stream, threads)
         number_of = np.full(len(packets), -1)
         number_of[order.packet_of] = np.arange(order.packet_of.size)
         starts = _starts(packets, stream, order)
-        entry = _entries(packets, stream, order, number_of, starts)
+        entry = _entries(packets, order, number_of, starts)
         may_skip = stream.codec in _SKIPPING and order.why is None and not (packets.notes == UNKNOWN).any()
         return cls(mark, stream, packets, order, number_of, starts, entry, may_skip)
 
     @property
-    def keyframes(self) -> NDArray[np.int64]:
-        """The numbers of the frames at which decoding can begin."""
-        numbers = self.number_of[self.starts[self.packets.is_key[self.starts]]]
-        return np.sort(numbers[numbers >= 0])
+    def has_leading_frames(self) -> bool:
+        """Frames before a keyframe are stored after it."""
+        last_start = self.starts[np.searchsorted(self.starts, self.order.packet_of, side="right") - 1]
+        return bool((last_start != self.entry).any())
 
-    def frame_types(self) -> NDArray[np.str_]:
-        """I, P or B, as told by keyframes and order."""
-        packet_of = self.order.packet_of
-        types = np.full(packet_of.size, "P")
-        later_shown = np.minimum.accumulate(packet_of[::-1])[::-1]
-        types[later_shown < packet_of] = "B"
-        types[self.keyframes] = "I"
-        return types
-
-    def number_at(self, packet: int) -> int:
-        """The frame of this packet, -1 for none."""
-        return int(self.number_of[packet]) if 0 <= packet < len(self.number_of) else -1
-
-    def earlier_entry(self, entry: int, packets_before: int) -> int:
-        """A place to begin well before this one, for files with damage: so many packets, or the first."""
-        at = int(np.searchsorted(self.starts, max(entry - packets_before, 0), side="right")) - 1
-        return int(self.starts[max(at, 0)])
+    def runs(self, numbers: Numbers) -> list[Run]:
+        """Return one run for each place where decoding has to begin to get these frames."""
+        return plan_runs(numbers, self.entry, self.order.packet_of)
 
 
-def frame_times(
-    packets: Packets, order: Order, facts: Stream
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """When each frame appears and how long it stays, in seconds; made up only where the file is silent."""
+def plan_runs(numbers: Numbers, entry: Numbers, packet_of: Numbers) -> list[Run]:
+    """Return one run for each place where decoding has to begin, in any order of the numbers.
+
+    >>> entry, packets = np.array([0, 0, 0, 3, 3, 3]), np.arange(6)
+    >>> plan_runs(np.array([5, 1, 3, 1]), entry, packets)
+    [Run(entry=0, numbers=(1,), cost=4), Run(entry=3, numbers=(3, 5), cost=5)]
+
+    Args:
+        numbers: The frames to get; in any order, duplicates allowed.
+        entry: For each frame of the video, the packet at which decoding begins.
+        packet_of: For each frame of the video, its packet.
+    """
+    wanted = np.unique(numbers)
+    if not wanted.size:
+        return []
+    by_entry = wanted[np.argsort(entry[wanted], kind="stable")]
+    edges = np.flatnonzero(np.diff(entry[by_entry])) + 1
+    return [_run(part, entry, packet_of) for part in np.split(by_entry, edges)]
+
+
+def _run(numbers: Numbers, entry: Numbers, packet_of: Numbers) -> Run:
+    first, last = int(entry[numbers[0]]), int(packet_of[numbers].max())
+    return Run(first, tuple(numbers.tolist()), last - first + 1 + SEEK_COST)
+
+
+def make_index(
+    layout: Layout, engine: Literal["decord", "pyav"], reason: str, decord_refusal: str | None
+) -> FrameIndex:
+    """Return the index of a video."""
+    pts, durations = _frame_times(layout)
+    keyframes = layout.number_of[layout.starts[layout.packets.is_key[layout.starts]]]
+    keyframes = np.sort(keyframes[keyframes >= 0])
+    return FrameIndex(
+        path=layout.mark.path,
+        pts_seconds=pts,
+        duration_seconds=durations,
+        keyframes=keyframes,
+        frame_bytes=layout.packets.size[layout.order.packet_of],
+        frame_types=_frame_types(layout.order.packet_of, keyframes),
+        engine=engine,
+        reason=reason,
+        decord_refusal=decord_refusal,
+        order_reason=layout.order.why,
+        _layout=layout,
+    )
+
+
+def _frame_types(packet_of: Numbers, keyframes: Numbers) -> NDArray[np.str_]:
+    """Return I, P or B for each frame, judging by keyframes and order."""
+    types = np.full(packet_of.size, "P")
+    later_shown = np.minimum.accumulate(packet_of[::-1])[::-1]
+    types[later_shown < packet_of] = "B"
+    types[keyframes] = "I"
+    return types
+
+
+def _frame_times(layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return when each frame appears and how long it stays, in seconds; made up if the file is silent."""
+    packets, order, facts = layout.packets, layout.order, layout.stream
     ticks = _ticks_in_order(packets, order)
     if ticks is None:
         count, rate = order.packet_of.size, next(iter(facts.rates), 25.0)
@@ -129,8 +197,8 @@ def frame_times(
     return pts, np.append(np.diff(pts), last)
 
 
-def _ticks_in_order(packets: Packets, order: Order) -> NDArray[np.int64] | None:
-    """The best times of the frames: their own, or as many sorted ones; None if there are none."""
+def _ticks_in_order(packets: Packets, order: Order) -> Numbers | None:
+    """Return the best times of the frames: their own, or as many sorted ones; None if there are none."""
     own = packets.pts[order.packet_of]
     if own.size and (own != NO_TIME).all() and (np.diff(own) >= 0).all():
         return own
@@ -140,14 +208,14 @@ def _ticks_in_order(packets: Packets, order: Order) -> NDArray[np.int64] | None:
     return None
 
 
-def _last_duration(packets: Packets, order: Order, ticks: NDArray[np.int64]) -> float:
-    """How long the last frame stays: as its packet says, if that is near to what the others do."""
+def _last_duration(packets: Packets, order: Order, ticks: Numbers) -> float:
+    """Return how long the last frame stays: as its packet says, else as long as the others do."""
     own = int(packets.duration[order.packet_of[-1]])
     usual = float(np.median(np.diff(ticks))) if ticks.size > 1 else 0.0
     return own if own > 0 else usual
 
 
-def _starts(packets: Packets, stream: Stream, order: Order) -> NDArray[np.int64]:
+def _starts(packets: Packets, stream: StreamFacts, order: Order) -> Numbers:
     is_packed = stream.codec == "mpeg4" and (packets.notes == UNKNOWN).any()
     has_palette = stream.pixel_format == "pal8"  # which only the first packet carries
     is_trusted = is_known(stream) and not (is_packed or has_palette or order.is_counted)
@@ -155,10 +223,8 @@ def _starts(packets: Packets, stream: Stream, order: Order) -> NDArray[np.int64]
     return np.union1d(keys, [0]).astype(np.int64)
 
 
-def _entries(
-    packets: Packets, stream: Stream, order: Order, number_of: NDArray[np.int64], starts: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The last start before each frame, or the one before that for frames that are shown before theirs."""
+def _entries(packets: Packets, order: Order, number_of: Numbers, starts: Numbers) -> Numbers:
+    """Return the last start before each frame, or the one before that for frames shown before theirs."""
     packet_of = order.packet_of
     which = np.searchsorted(starts, packet_of, side="right") - 1
     begin = starts[which]

@@ -1,125 +1,149 @@
-"""A path becomes an index, the facts, and an engine that stands behind the first frame."""
+"""A path becomes an open file: understood, with its facts and its index, and ways to its frames."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Literal
 
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from ...errors import DecodeError, OpenError, printable
-from ..info import Stream, stream_facts
-from .bitstream import PLAIN, look_for
-from .container import Packets, open_container, pick_stream, read_packets
-from .decoder import Decoder, FileMark
-from .index import FrameIndex, Layout, frame_times
-from .limits import MAX_PIXELS_VARIABLE, max_pixels
-from .order import Order, decode_order, find_order
-from .pyav import PyAVEngine
-from .rgb import display_matrix
+from ..info import VideoInfo
+from .container import MAX_PIXELS_VARIABLE, max_pixels, open_container
+from .decoder import FileMark
+from .decord import DecordEngine, decord_refusal
+from .index import FrameIndex, Layout, Numbers, make_index
+from .packets import HeaderCheck, check_header, read_video
+from .pyav import Engine, PyAVEngine
+from .random_access import FrameDecoder, Frames, RandomAccess
+from .rgb import Converter, Turn, displayed_size
 
+Seconds = NDArray[np.float64]
 EngineName = Literal["auto", "decord", "pyav"]
 
-# Where decord was found to seek exactly, if nothing else speaks against it.
-_DECORD_CONTAINERS = {"mov", "matroska"}
-_DECORD_CODECS = set("h264 vp8 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split())
 _BY_NUMBER = "each frame carries the number of its packet"
+# The last frames of a file that was cut have gaps between them.
+_CUT_FRAMES = 16
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A video file that was opened and understood."""
+def open_file(path: str, threads: int, engine: EngineName = "auto") -> OpenFile:
+    """Read the packets of a local file once, and decode its first frame.
 
-    index: FrameIndex
-    engine: PyAVEngine
-    """Owns the container, and stands behind the first frame."""
-    first: VideoFrame
-    """The first frame that can be decoded."""
-    first_number: int
-    """Which one that is."""
-
-
-def open_file(path: str, threads: int, engine: EngineName = "auto") -> Opened:
-    """Reads the packets of a file once, and decodes its first frame.
+    Args:
+        path: A video file.
+        threads: How many threads decode.
+        engine: The engine for random access; see `VideoReader`.
 
     Raises:
+        FileNotFoundError: There is no such file.
         OpenError: It is no video, or nothing in it can be decoded.
         ValueError: decord was asked for, and would not be exact.
     """
     container = open_container(path)
     try:
-        return _understand(FileMark.of(path), container, threads, engine)
+        layout = Layout.of(FileMark.of(path), *read_video(container, path), threads)
     except BaseException:
         container.close()
         raise
-
-
-def _understand(mark: FileMark, container: InputContainer, threads: int, engine: EngineName) -> Opened:
-    stream = pick_stream(container, mark.path)
-    facts = stream_facts(container, stream)
-    packets = read_packets(container, stream, look_for(facts.codec, facts.extradata))
-    if not len(packets):
-        reason = f": {packets.trouble}" if packets.trouble else ""
-        raise OpenError(f"there are no frames in {printable(mark.path)}{reason}")
-    nothing = OpenError(f"no frame of {printable(mark.path)} can be decoded{_size_hint(stream)}")
-    order = learn_order(mark, packets, facts, threads)
-    if not order.packet_of.size:
-        raise nothing
-    layout = Layout.of(mark, facts, packets, order)
     decoding = PyAVEngine(layout, threads, container)
     try:
-        found = _first_frame(decoding)
+        found = _first_frame(decoding) if layout.order.packet_of.size else None
         if found is None:
-            raise nothing
-        first_number, first = found
-        index = _make_index(layout, engine, _decord_refusal(layout, first))
+            hint = "" if layout.stream.has_size else _too_large()
+            raise OpenError(f"no frame of {printable(path)} can be decoded{hint}")
+        return OpenFile(layout, threads, engine, decoding, *found)
     except BaseException:
         decoding.close()
         raise
-    return Opened(index, decoding, first, first_number)
 
 
-def _make_index(layout: Layout, engine: EngineName, refusal: str | None) -> FrameIndex:
-    name, reason = _choose(engine, refusal, layout)
-    packets, order = layout.packets, layout.order
-    pts, durations = frame_times(packets, order, layout.stream)
-    return FrameIndex(
-        path=layout.mark.path,
-        pts_seconds=pts,
-        duration_seconds=durations,
-        keyframes=layout.keyframes,
-        frame_bytes=packets.size[order.packet_of],
-        frame_types=layout.frame_types(),
-        engine=name,
-        reason=reason,
-        decord_refusal=refusal,
-        layout=layout,
-    )
+class OpenFile:
+    """A video file that was opened and understood. It keeps the decoder that has decoded the first frame.
 
+    Attributes:
+        index: When its frames are shown, and how they are reached.
+        info: Its facts.
+    """
 
-def learn_order(mark: FileMark, packets: Packets, facts: Stream, threads: int) -> Order:
-    """Which packets become frames, in which order; decodes only where the packets leave it open."""
+    def __init__(
+        self,
+        layout: Layout,
+        threads: int,
+        engine: EngineName,
+        decoding: PyAVEngine,
+        first_number: int,
+        first: VideoFrame,
+    ):
+        self._layout, self._threads, self._turn = layout, threads, Turn.of(first)
+        refusal = decord_refusal(layout, first)
+        self.index = make_index(layout, *_choose(engine, refusal, layout), refusal)
+        self.info = _describe(layout, self.index, first)
+        self._decoding: PyAVEngine | None = decoding
+        self._first: tuple[int, VideoFrame] | None = (first_number, first)
 
-    def careful() -> Decoder:
-        return Decoder(mark, facts, packets, 1, is_tolerant=True)
+    def random_access(self, size: tuple[int, int], cache_bytes: int) -> RandomAccess:
+        """Return access to any frames, in this width and height."""
+        first = self._first
+        if self.index.engine == "decord":
+            first = None
+            if size != (self.info.width, self.info.height):
+                raise ValueError(
+                    "engine='decord' would not be exact with width= or height=; leave engine out"
+                )
+        access = RandomAccess(self._layout, size, partial(self.decoder, size), self._threads, cache_bytes)
+        if first is not None:
+            access.cache.put(*first)
+        return access
 
-    def decode(first: int, last: int) -> list[int]:
-        decoder = Decoder(mark, facts, packets, threads)
+    def decoder(self, size: tuple[int, int], threads: int) -> FrameDecoder:
+        """Return a decoder of frames in this width and height; the first one goes on from the first frame."""
+        opened, self._decoding, self._first = self._decoding, None, None
+        engine: Engine | None = opened
+        if opened is not None and (self.index.engine != "pyav" or threads != self._threads):
+            opened.close()
+            engine = None
+        make_engine = PyAVEngine if self.index.engine == "pyav" else DecordEngine
+        return FrameDecoder(engine or make_engine(self._layout, threads), Converter(size, self._turn))
+
+    def stream(self, numbers: Numbers, size: tuple[int, int]) -> Generator[Frames]:
+        """Yield frames in ascending order, each decoded when it is asked for, by a decoder of their own."""
+        # A few threads more than processors, which are busy even while this thread converts.
+        threads = self._threads + 2 if self._threads > 1 else 1
+        decoder = FrameDecoder(PyAVEngine(self._layout, threads), Converter(size, self._turn))
+        asked = numbers.tolist()
         try:
-            return decode_order(decoder, careful, first, last)
+            yield from decoder.frames(asked, frozenset(asked))
         finally:
             decoder.close()
 
-    return find_order(packets, facts, decode)
+    def decode_all(self) -> Iterator[tuple[int, bool]]:
+        """Decode the whole file; yield the number of each frame that comes out, and whether it is damaged."""
+        engine = PyAVEngine(self._layout, self._threads)
+        try:
+            yield from ((number, bool(frame.is_corrupt)) for number, frame in engine.all_frames())
+        finally:
+            engine.close()
+
+    def check_header(self) -> HeaderCheck:
+        """Compare the promises of the header with the packets that are there."""
+        return check_header(self._layout.mark.absolute, self._layout.stream, self._layout.packets)
+
+    def is_same(self, path: str) -> bool:
+        """Return whether another path leads to this very file."""
+        return FileMark.of(path) == self._layout.mark
+
+    def close(self) -> None:
+        """Close the decoder of the first frame, unless it is in use elsewhere."""
+        engine, self._decoding, self._first = self._decoding, None, None
+        if engine is not None:
+            engine.close()
 
 
-def _size_hint(stream: VideoStream) -> str:
+def _too_large() -> str:
     """Name a likely reason: the decoder has refused a picture that is too large, and with it its size."""
-    if stream.codec_context.width:
-        return ""
     return (
         f"; perhaps they have more than {max_pixels()} pixels, the limit that {MAX_PIXELS_VARIABLE} can set"
     )
@@ -157,37 +181,47 @@ def _choose(engine: EngineName, refusal: str | None, layout: Layout) -> tuple[Li
     )
 
 
-def _decord_refusal(layout: Layout, first: VideoFrame) -> str | None:
-    """Why decord would return wrong frames, or none; None if it is exact."""
-    packets, facts, order = layout.packets, layout.stream, layout.order
-    checks = (
-        (not facts.containers & _DECORD_CONTAINERS, f"it does not seek exactly in {facts.container}"),
-        (facts.codec not in _DECORD_CODECS, f"it fails on some {facts.codec} streams"),
-        (order.why, order.why),
-        (facts.num_videos > 1, "the file has more than one video stream, and it may take another"),
-        (not facts.has_duration, "the file does not say how long it is"),
-        (packets.is_discarded.any(), "an edit list hides frames, which it counts"),
-        (not packets.is_key[0], "the file does not begin with a keyframe"),
-        (packets.pts.min() != 0, "the first frame is not at time 0, and it seeks to the wrong place"),
-        ((packets.notes != PLAIN).any(), "some packets show no frame, or no start"),
-        (_has_leading(layout), "frames before a keyframe are stored after it (open groups)"),
-        (packets.trouble or packets.is_corrupt.any(), "the file is damaged"),
-        (_table_lies(packets, facts), "the container's table of keyframes is wrong"),
-        (display_matrix(first), "the picture has to be turned"),
-        (first.interlaced_frame, "the picture is interlaced"),
-        (
-            first.width < 1 or 192 * -(-first.width // 64) // first.width != 3,
-            "of this width it gives garbled pictures",
-        ),
+def _describe(layout: Layout, index: FrameIndex, first: VideoFrame) -> VideoInfo:
+    facts, pts, durations = layout.stream, index.pts_seconds, index.duration_seconds
+    seconds = float(pts[-1] + durations[-1] - pts[0])
+    fps, is_variable = _rate(layout, pts, durations)
+    width, height = displayed_size(first)
+    bits = int(layout.packets.size.sum()) * 8
+    return VideoInfo(
+        path=layout.mark.path,
+        num_frames=pts.size,
+        height=height,
+        width=width,
+        fps=fps,
+        duration_seconds=seconds,
+        start_seconds=float(pts[0]),
+        codec=facts.codec,
+        pixel_format=facts.pixel_format or first.format.name,
+        container=",".join(facts.containers),
+        rotation_degrees=first.rotation % 360,
+        is_variable_rate=is_variable,
+        bit_rate=round(bits / seconds) if seconds > 0 else 0,
+        size_bytes=layout.mark.size,
+        audio=facts.audio,
     )
-    return next((str(words) for is_so, words in checks if is_so), None)
 
 
-def _has_leading(layout: Layout) -> bool:
-    last_start = layout.starts[np.searchsorted(layout.starts, layout.order.packet_of, side="right") - 1]
-    return bool((last_start != layout.entry).any())
+def _rate(layout: Layout, pts: Seconds, durations: Seconds) -> tuple[float, bool]:
+    """Return frames a second on average, and whether they vary by more than rounding to ticks explains."""
+    facts, packets, count = layout.stream, layout.packets, pts.size
+    if packets.trouble or facts.promised_frames > packets.size.size:
+        pts = pts[: max(count - _CUT_FRAMES, 2)]
+    seconds = float(durations.sum())
+    average = count / seconds if seconds > 0 else next(iter(facts.rates), 0.0)
+    if len(pts) < 3:
+        return _snapped(average, facts.rates, 0.01 * average), False
+    if np.ptp(np.diff(pts)) > 1.01 * facts.time_base + 1e-9:
+        return average, True
+    # Times rounded to ticks cannot distinguish 29.97 from 29.9701; the rates in the header can.
+    span = float(pts[-1] - pts[0])
+    steady = (len(pts) - 1) / span if span > 0 else average
+    return _snapped(steady, facts.rates, steady * 2 * facts.time_base / max(span, 1e-9) + 1e-9), False
 
 
-def _table_lies(packets: Packets, facts: Stream) -> bool:
-    table = facts.keyframe_table
-    return "mov" in facts.containers and len(table) == len(packets) and list(table) != packets.is_key.tolist()
+def _snapped(rate: float, nominal: tuple[float, ...], room: float) -> float:
+    return next((each for each in nominal if abs(each - rate) <= room), rate)

@@ -1,40 +1,26 @@
-"""Which packets become frames, in which order: by their times if these can be trusted, else by decoding."""
+"""The display order of frames: by the times of packets if these can be trusted, else by decoding."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import numpy as np
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from ..info import Stream
 from .bitstream import NO_FRAME, NOT_A_START, UNKNOWN
-from .container import NO_TIME, Packets
-from .decoder import Damage, Decoder, Lost
+from .decoder import Damage, Decoder, FileMark, Lost
+from .packets import NO_TIME, Packets, StreamFacts
 
-# Codecs of which each packet is one frame, and decoding can begin at whatever is marked as a keyframe.
-_NO_REORDERING = {
-    "vp8",
-    "vp9",
-    "av1",
-    "theora",
-    "ffv1",
-    "flv1",
-    "msmpeg4v1",
-    "msmpeg4v2",
-    "msmpeg4v3",
-    "wmv1",
-    "wmv2",
-}
+# Codecs of which each packet is one frame, and decoding can begin at each keyframe.
+_NO_REORDERING = set("vp8 vp9 av1 theora ffv1 flv1 msmpeg4v1 msmpeg4v2 msmpeg4v3 wmv1 wmv2".split())
 _REORDERING = {"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"}
-# Of these, frames that refer to what was before the first keyframe are not shown.
+# Of these, frames that refer to frames before the first keyframe are not shown.
 _WAIT_FOR_KEYFRAME = {"h264", "hevc", "mpeg1video", "mpeg2video"}
-# Containers that store no time of presentation; what the demuxer tells is made up.
+# Containers that store no presentation times; those of the demuxer are made up.
 _TIMELESS = {"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
-# Files up to this length are rather decoded whole than in part, to learn about their ends.
+# To learn about the ends of files up to this length, all of it is decoded.
 _SHORT = 300
 
 
@@ -45,27 +31,27 @@ class Order:
     packet_of: NDArray[np.int64]
     """The packet of each frame, in display order."""
     why: str | None = None
-    """Why the order had to be learnt by decoding; None where the times told it."""
+    """Why the order had to be learnt by decoding; None if the times were enough."""
     is_counted: bool = False
-    """Frames cannot be told by their packets: they are counted from the start of the file."""
+    """Frames cannot be identified by their packets: they are counted from the start of the file."""
 
 
-def is_known(stream: Stream) -> bool:
-    """Each packet of the codec is one frame, and keyframes are what they say."""
+def is_known(stream: StreamFacts) -> bool:
+    """Return whether each packet of the codec is one frame, and keyframes can be trusted."""
     return stream.is_intra_only or stream.codec in _NO_REORDERING | _REORDERING
 
 
-def _may_reorder(stream: Stream) -> bool:
+def _may_reorder(stream: StreamFacts) -> bool:
     return not stream.is_intra_only and stream.codec not in _NO_REORDERING
 
 
-def find_order(packets: Packets, stream: Stream, decode: Callable[[int, int], list[int]]) -> Order:
-    """The display order of a video.
+def find_order(packets: Packets, stream: StreamFacts, decode: Callable[[int, int], list[int]]) -> Order:
+    """Find the display order of a video.
 
     Args:
         packets: Its packets.
         stream: What is known about it.
-        decode: Decodes from one packet up to, not including, another, and tells the packets of the frames
+        decode: Decodes from one packet up to, not including, another, and returns the packets of the frames
             that come out; called only where the times cannot be trusted.
     """
     why = doubt(packets, stream)
@@ -82,36 +68,32 @@ def find_order(packets: Packets, stream: Stream, decode: Callable[[int, int], li
     return Order(rows[np.argsort(packets.pts[rows], kind="stable")])
 
 
-def decode_order(decoder: Decoder, careful: Callable[[], Decoder], first: int, last: int) -> list[int]:
-    """The packets of the frames that come out when packets `first` to `last` are decoded."""
-    with suppress(Damage):
-        shown = _decode_range(decoder, first, last)
-        if decoder.threads == 1 or len(shown) >= last - first:
-            return shown  # several threads may lose good frames at the end with a bad one, and not say so
-    with_one_thread = careful()
-    try:
-        return _decode_range(with_one_thread, first, last)
-    finally:
-        with_one_thread.close()
+def learn_order(mark: FileMark, packets: Packets, facts: StreamFacts, threads: int) -> Order:
+    """Find the display order of a video file; decodes only where the packets leave it open."""
+
+    def decode(first: int, last: int) -> list[int]:
+        with suppress(Damage), closing(Decoder(mark, facts, packets, threads)) as decoder:
+            shown = _decode_range(decoder, first, last)
+            if threads == 1 or len(shown) >= last - first:
+                return shown  # several threads may silently lose good frames at the end with a bad one
+        with closing(Decoder(mark, facts, packets, 1, is_tolerant=True)) as decoder:
+            return _decode_range(decoder, first, last)
+
+    return find_order(packets, facts, decode)
 
 
 def _decode_range(decoder: Decoder, first: int, last: int) -> list[int]:
+    """Return the packets of the frames that come out when packets `first` to `last` are decoded."""
     shown: list[int] = []
-
-    def note(frames: Sequence[tuple[int, VideoFrame]]) -> None:
-        shown.extend(number for number, _ in frames)
-
     for _ in range(2):
-        try:
+        with suppress(Lost):
             shown.clear()
             decoder.go_to(first)
             while decoder.next_packet < last and not decoder.ended:
-                note(decoder.step())
+                shown += (number for number, _ in decoder.step())
             if not decoder.ended:
-                note(decoder.flush())
+                shown += (number for number, _ in decoder.flush())
             break
-        except Lost:
-            continue
     return shown
 
 
@@ -122,13 +104,13 @@ def _by_decoding(packets: Packets, decode: Callable[[int, int], list[int]], why:
     return Order(np.minimum(np.maximum(rows, 0), len(packets) - 1), why, is_counted)
 
 
-def doubt(packets: Packets, stream: Stream) -> str | None:
-    """Why the times do not tell the order of the frames; None if they do."""
+def doubt(packets: Packets, stream: StreamFacts) -> str | None:
+    """Return why the times do not determine the order of the frames; None if they do."""
     shown = ~packets.is_discarded & (packets.notes != NO_FRAME)
     times = packets.pts[shown]
     if not is_known(stream):
         return f"packets of the codec {stream.codec} are not always one frame"
-    if stream.containers & _TIMELESS and _may_reorder(stream):
+    if not _TIMELESS.isdisjoint(stream.containers) and _may_reorder(stream):
         return "the container stores no presentation times"
     if (times == NO_TIME).any():
         return "some frames have no presentation time"
@@ -146,7 +128,7 @@ def doubt(packets: Packets, stream: Stream) -> str | None:
 
 
 def _doubt_of_edits(packets: Packets, times: NDArray[np.int64]) -> str | None:
-    """An edit list that hides only a beginning and an end keeps the order; others may not."""
+    """Return why an edit list may change the order: one that hides only a beginning and an end does not."""
     hidden = packets.pts[packets.is_discarded]
     if hidden.size and times.size and ((hidden > times.min()) & (hidden < times.max())).any():
         return "an edit list hides frames in the middle"
@@ -157,8 +139,8 @@ def _doubt_of_edits(packets: Packets, times: NDArray[np.int64]) -> str | None:
     return None
 
 
-def _doubtful_ends(packets: Packets, stream: Stream) -> list[tuple[int, int, str]]:
-    """Ranges of packets, at the beginning and the end, of which some may give no frame; and why."""
+def _doubtful_ends(packets: Packets, stream: StreamFacts) -> list[tuple[int, int, str]]:
+    """Return ranges of packets at the beginning and the end, some of which may give no frame, and why."""
     count = len(packets)
     starts = np.flatnonzero(packets.is_key & (packets.notes != NOT_A_START))
     ends = []
@@ -176,8 +158,8 @@ def _doubtful_ends(packets: Packets, stream: Stream) -> list[tuple[int, int, str
     return [(0, count, why) for *_, why in ends[:1]] if ends and count <= _SHORT else ends
 
 
-def _may_be_decoding_times(packets: Packets, stream: Stream) -> bool:
-    """Only the mov family stores both kinds of times, so that they cannot be mistaken for each other."""
+def _may_be_decoding_times(packets: Packets, stream: StreamFacts) -> bool:
+    """Return whether the two kinds of times may be mixed up; only the mov family stores both."""
     is_suspicious = _may_reorder(stream) and stream.has_b_frames and "mov" not in stream.containers
     return is_suspicious and bool((np.diff(packets.pts) > 0).all())
 

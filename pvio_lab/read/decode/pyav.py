@@ -1,4 +1,4 @@
-"""Frame numbers become frames: what an engine does, and the one over PyAV."""
+"""Engines, which turn frame numbers into decoded frames, and the one over PyAV."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
@@ -16,44 +17,46 @@ from .decoder import Damage, Decoder, Lost
 from .index import Layout
 from .rgb import Frame
 
-# In damaged files, decoding begins so many packets earlier, so that what conceals the damage is the same.
+# In damaged files, decoding begins this many packets earlier, to conceal the damage as ffmpeg does.
 _BEFORE_DAMAGE = 1000
 
 
 class Engine(Protocol):
-    """Decodes the frames of one file; one engine serves one thread at a time."""
+    """Something that decodes the frames of one file, for one thread at a time."""
 
     decoded: int
-    """How many frames it has decoded."""
+    """Number of frames it has decoded."""
+    seek_seconds: float
+    """Time it took to get to the places where decoding began."""
 
     def frames(
         self, numbers: Sequence[int], needed: Container[int] | None = None
     ) -> Iterator[tuple[int, Frame]]:
-        """These frames, whose numbers are sorted, and whatever comes out before and between them.
+        """Yield these frames, whose numbers are sorted, and all that come out before and between them.
 
         Args:
-            numbers: Which frames.
+            numbers: The frames.
             needed: All others may be left out of the decoding; None leaves out none.
 
         Raises:
-            DecodeError: One of them does not come.
+            DecodeError: One of them does not come out.
         """
 
     def reset(self) -> None:
-        """After an interruption: the next read begins anew."""
+        """Forget where decoding stands, after an interruption."""
 
     def close(self) -> None:
-        """Gives decoders and files back; the engine can be used again."""
+        """Close decoders and files; the engine can be used again."""
 
 
 class PyAVEngine:
-    """Goes on from where it stands, if that is nearer than the next place to begin.
+    """An engine that goes on from where it stands, if that is nearer than the next place to begin.
 
     Args:
         layout: How the frames of the file are reached.
         threads: How many threads decode.
         container: The file, if it is open already.
-        is_careful: For damaged parts: begins long before them, and puts up with errors as ffmpeg does.
+        is_careful: For damaged parts: begin long before them, and tolerate errors as ffmpeg does.
     """
 
     def __init__(
@@ -70,8 +73,7 @@ class PyAVEngine:
         self._decoder: Decoder | None = None
         self._careful: PyAVEngine | None = None
         self._damaged_entries: set[int] = set()
-        self.decoded = 0
-        self.seek_seconds = 0.0  # how long it took to get to the places where decoding began
+        self.decoded, self.seek_seconds = 0, 0.0
         self.reset()
         survive_forks(self)
 
@@ -92,7 +94,7 @@ class PyAVEngine:
             yield from self._careful_engine()._up_to(number, None)
 
     def peek(self, number: int) -> VideoFrame | None:
-        """A frame at which decoding can begin, decoded alone: the quickest way to one; None if it fails."""
+        """Return a frame at which decoding can begin, decoded alone, which is quickest; None if it fails."""
         entry = self._layout.entry[number]
         if self._layout.order.packet_of[number] != entry:
             return None
@@ -107,7 +109,7 @@ class PyAVEngine:
             self.reset()
 
     def all_frames(self) -> Iterator[tuple[int, VideoFrame]]:
-        """Every frame that comes out, from first to last, whatever is damaged."""
+        """Yield every frame that comes out, from first to last, despite all damage."""
         seen: set[int] = set()
         for engine in (self, self._careful_engine()):
             try:
@@ -142,13 +144,13 @@ class PyAVEngine:
         self.reset()
 
     def after_fork(self) -> None:
-        """In the child, everything is opened anew."""
+        """Abandon the decoders of the parent: the child opens its own."""
         abandon(self._decoder, self._careful, self._container, self._queue)
         self._decoder = self._careful = self._container = None
         self.reset()
 
     def _up_to(self, number: int, needed: Container[int] | None) -> Iterator[tuple[int, VideoFrame]]:
-        """The frames that come out until this one, which is the last."""
+        """Yield the frames that come out until this one, which is the last."""
         if not self._can_go_on_to(number):
             self._begin(self._entry(number))
         while self._newest < number:
@@ -164,7 +166,7 @@ class PyAVEngine:
             yield self._newest, frame
 
     def _has_lost_frames(self) -> bool:
-        """Frames that nobody skipped did not come: what refers to them is not to be trusted either."""
+        """Return whether frames that were not skipped are missing: those that refer to them may be wrong."""
         if self._is_careful or self._newest < 0:
             return False
         between = self._layout.order.packet_of[self._newest + 1 : self._queue[0][0]]
@@ -187,31 +189,39 @@ class PyAVEngine:
         self._begun_at, self._counted = entry, 0
 
     def _step(self, needed: Container[int] | None) -> None:
-        """Feeds one packet, and queues what comes out."""
-        layout, decoder = self._layout, self._decoder_in_use()
+        """Feed one packet, and queue the frames that come out."""
+        decoder = self._decoder_in_use()
         packet = decoder.next_packet
-        skip = needed is not None and layout.number_at(packet) not in needed
+        skip = needed is not None and self._number_of(packet) not in needed
         if skip:
             self._skipped.add(packet)
         self._take(decoder.step(skip=skip))
 
     def _take(self, frames: list[tuple[int, VideoFrame]]) -> None:
-        """Queues the frames that can be relied on, by their numbers."""
+        """Queue the frames that can be relied on, by their numbers."""
         layout = self._layout
         for source, frame in frames:
             self.decoded += 1
-            number = self._counted if layout.order.is_counted else layout.number_at(source)
+            number = self._counted if layout.order.is_counted else self._number_of(source)
             self._counted += 1
             if 0 <= number < len(layout.entry) and self._is_reliable(number):
                 self._queue.append((number, frame))
 
     def _is_reliable(self, number: int) -> bool:
-        """Not so are frames that follow the keyframe, and refer to what was before it."""
+        """Return False for frames that follow the keyframe and refer to frames before it."""
         return self._is_careful or bool(self._layout.entry[number] >= self._begun_at)
 
     def _entry(self, number: int) -> int:
-        entry = int(self._layout.entry[number])
-        return self._layout.earlier_entry(entry, _BEFORE_DAMAGE) if self._is_careful else entry
+        entry, starts = int(self._layout.entry[number]), self._layout.starts
+        if not self._is_careful:
+            return entry
+        at = int(np.searchsorted(starts, max(entry - _BEFORE_DAMAGE, 0), side="right")) - 1
+        return int(starts[max(at, 0)])
+
+    def _number_of(self, packet: int) -> int:
+        """Return the frame of this packet, -1 for none."""
+        numbers = self._layout.number_of
+        return int(numbers[packet]) if 0 <= packet < len(numbers) else -1
 
     def _missing(self, number: int) -> Exception:
         if not self._is_careful:

@@ -2,106 +2,136 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
-from collections.abc import Callable, Container, Generator
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...base import new_lock, new_rlock, waiting
-from ..frames import Frames
-from ..pool import give_back, is_used
+from ..pool import touch, trim_memory
 from .frame_cache import FrameCache
-from .index import Layout
-from .plan import Run, plan_runs, share_out
-from .pyav import Engine, PyAVEngine
-from .rgb import Converter, Turn
+from .index import Layout, Numbers, Run
+from .pyav import Engine
+from .rgb import Converter, Frame
 
-Numbers = NDArray[np.int64]
+Frames = NDArray[np.uint8]
 Rows = dict[int, list[int]]
 """For each frame asked for, the rows of the result it belongs to."""
 
 # Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
-FEW = 8
+_FEW = 8
 # After a jump into a part of the video, this many frames before it are remembered; after the second, all.
 _BEFORE_JUMP = 16
+# Many short runs are handed out in this many portions for each worker.
+_PORTIONS = 4
 
 
-class Lane:
-    """What one thread at a time needs to read frames."""
+class FrameDecoder:
+    """A decoder and a converter, for one thread at a time; it goes on from where it stands.
+
+    Args:
+        engine: Decodes.
+        converter: Converts to RGB.
+    """
 
     def __init__(self, engine: Engine, converter: Converter):
         self.engine, self.converter = engine, converter
-        # A thread that works for an interrupted call may still be about to end.
+        self.copy_seconds = 0.0
+        # A thread that works for an interrupted call may be just about to end.
         self.lock = new_lock()
 
+    def frames(
+        self,
+        numbers: Sequence[int],
+        needed: Container[int] | None,
+        check: Callable[[], None] | None = None,
+    ) -> Iterator[Frames]:
+        """Yield the pixels of these frames.
+
+        Args:
+            numbers: The frames, in ascending order.
+            needed: All others may be left out of the decoding; None leaves out none.
+            check: Called after each frame that is decoded; raises to stop.
+        """
+        wanted = iter(numbers)
+        next_one = next(wanted, None)
+        for number, frame in self.engine.frames(numbers, needed):
+            if check:
+                check()
+            if number == next_one:
+                yield self.converter.convert(frame)
+                next_one = next(wanted, None)
+
+    def write(self, frame: Frame, rows: list[int], frames: Frames) -> None:
+        """Convert a frame into rows of an array."""
+        pixels = self.converter.convert(frame)
+        begin = time.perf_counter()
+        for row in rows:
+            frames[row] = pixels
+        self.copy_seconds += time.perf_counter() - begin
+
     def reset(self) -> None:
-        """The next read begins anew."""
+        """Make the next read begin anew."""
         with self.lock:
             self.engine.reset()
 
     def close(self) -> None:
-        """Gives decoder and file back."""
+        """Close decoder and file until the next read."""
         with self.lock:
             self.engine.close()
             self.converter.rest()
 
 
-class Geometry(NamedTuple):
-    """What becomes of a decoded frame on its way to the result."""
-
-    size: tuple[int, int]
-    """Width and height of the result."""
-    turn: Turn
-    """How frames are turned that do not say it themselves."""
-
-
-class Fetcher:
-    """Reads frames of one file, for one thread after the other.
+class RandomAccess:
+    """Any frames of one file, for one thread after the other.
 
     Args:
         layout: How the frames are reached.
-        geometry: Size of the result, and how frames are turned.
+        size: Width and height of the frames.
+        make_decoder: Makes a decoder with this many threads, for frames of this size.
         threads: How many processors may be used.
         cache_bytes: How much recently decoded frames may take.
-        make_engine: Makes an engine that decodes with so many threads.
     """
 
     def __init__(
         self,
         layout: Layout,
-        geometry: Geometry,
+        size: tuple[int, int],
+        make_decoder: Callable[[int], FrameDecoder],
         threads: int,
         cache_bytes: int,
-        make_engine: Callable[[Layout, int], Engine],
     ):
-        self._layout, self._geometry, self._threads, self._make_engine = (
-            layout,
-            geometry,
-            threads,
-            make_engine,
-        )
-        self._cache_bytes, self.cache = cache_bytes, FrameCache(cache_bytes)
-        self._wide: Lane | None = None
-        self._narrow: list[Lane] = []
+        self._layout, self._size, self._threads = layout, size, threads
+        self._make_decoder = make_decoder
+        self.cache = FrameCache(cache_bytes)
+        # The first one has all threads; the others, one each, work side by side.
+        self._decoders = [make_decoder(threads)]
         self.lock = new_rlock()
         self._visited: set[int] = set()
+        touch(self)
 
     @property
     def num_decoded(self) -> int:
-        """How many frames were decoded so far."""
-        return sum(lane.engine.decoded for lane in self._lanes())
+        """Number of frames decoded so far."""
+        return sum(each.engine.decoded for each in self._decoders)
 
     @property
-    def convert_seconds(self) -> float:
-        """How long it took so far to turn decoded frames into RGB; threads side by side are added up."""
-        return sum(lane.converter.seconds for lane in self._lanes())
+    def seconds(self) -> dict[str, float]:
+        """Time spent so far to "seek", "convert" and "copy", added up over threads side by side."""
+        return {
+            "seek": sum(each.engine.seek_seconds for each in self._decoders),
+            "convert": sum(each.converter.seconds for each in self._decoders),
+            "copy": sum(each.copy_seconds for each in self._decoders),
+        }
 
     def read(self, numbers: Numbers) -> Frames:
-        """These frames, in this order, in a new array."""
-        width, height = self._geometry.size
+        """Return these frames, in this order, in a new array."""
+        width, height = self._size
         frames = np.empty((len(numbers), height, width, 3), np.uint8)
         rows: Rows = {}
         for row, number in enumerate(numbers.tolist()):
@@ -109,66 +139,60 @@ class Fetcher:
         with self.lock:
             try:
                 self._fill(rows, frames)
-            except BaseException:  # also an interruption, which may have lost frames that were just decoded
-                for lane in self._lanes():
-                    lane.reset()
+            except BaseException:  # such as an interruption, which may have lost frames just decoded
+                for decoder in self._decoders:
+                    decoder.reset()
                 raise
             finally:
                 self.cache.share()
-                is_used(self)
+                touch(self)
         return frames
 
-    def adopt(self, engine: Engine) -> None:
-        """Uses an engine that is open already."""
-        self._wide = Lane(engine, self._converter())
-        is_used(self)
-
     def rest(self) -> None:
-        """Gives decoders, threads and files back until the next call."""
-        for lane in self._lanes():
-            lane.close()
-        give_back(_frames_held(self._geometry) * len(self._lanes()))
+        """Close decoders, threads and files until the next call, unless another thread reads just now."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self._close_decoders()
+            finally:
+                self.lock.release()
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Close decoders, threads and files, and forget all frames."""
         with self.lock:
             freed = self.cache.num_bytes
             self.cache.clear()
-            self.rest()
-            give_back(freed)
+            self._close_decoders()
+            trim_memory(freed)
 
-    def _converter(self) -> Converter:
-        return Converter(self._geometry.size, self._geometry.turn)
-
-    def _lanes(self) -> list[Lane]:
-        return [*([self._wide] if self._wide else []), *self._narrow]
+    def _close_decoders(self) -> None:
+        for decoder in self._decoders:
+            decoder.close()
+        # Each holds about this much: some frames to refer to, and some being decoded.
+        trim_memory(16 * math.prod(self._size) * len(self._decoders))
 
     def _fill(self, rows: Rows, frames: Frames) -> None:
-        missing = dict(rows) if len(rows) > FEW else self._fill_from_cache(rows, frames)
-        wanted = np.array(sorted(missing), np.int64)
-        runs = plan_runs(wanted, self._layout.entry, self._layout.order.packet_of)
+        is_batch = len(rows) > _FEW
+        missing = rows if is_batch else self._fill_from_cache(rows, frames)
+        runs = self._layout.runs(np.array(list(missing), np.int64))
         if len(runs) > 1 and self._threads > 1:
             self._fill_side_by_side(runs, missing, frames)
-        elif runs:
-            if self._wide is None:
-                self._wide = Lane(self._make_engine(self._layout, self._threads), self._converter())
+        else:
             for run in runs:
-                self._fill_run(self._wide, run, missing, frames, remember=len(rows) <= FEW)
+                self._fill_run(self._decoders[0], run, missing, frames, remember=not is_batch)
 
     def _fill_from_cache(self, rows: Rows, frames: Frames) -> Rows:
         missing: Rows = {}
-        converter = self._wide.converter if self._wide else self._converter()
         for number, places in rows.items():
             frame = self.cache.get(number)
             if frame is None:
                 missing[number] = places
             else:
-                frames[places] = converter.convert(frame)
+                self._decoders[0].write(frame, places, frames)
         return missing
 
     def _fill_run(
         self,
-        lane: Lane,
+        decoder: FrameDecoder,
         run: Run,
         rows: Rows,
         frames: Frames,
@@ -177,20 +201,17 @@ class Fetcher:
         stop: threading.Event | None = None,
     ) -> None:
         needed = self._needed_for_steps(run) if remember else frozenset(run.numbers)
-        for number, frame in lane.engine.frames(run.numbers, needed):
+        for number, frame in decoder.engine.frames(run.numbers, needed):
             if stop is not None and stop.is_set():
                 return
             if remember:
                 self.cache.put(number, frame)
-            places = rows.get(number)
-            if places is not None:
-                pixels = lane.converter.convert(frame)
-                for place in places:
-                    frames[place] = pixels
+            if number in rows:
+                decoder.write(frame, rows[number], frames)
 
     def _needed_for_steps(self, run: Run) -> Container[int] | None:
-        """What to decode for a jump: at first what the next steps need, then everything for scrubbing."""
-        if not self._cache_bytes:
+        """Return what to decode for a jump: at first what the next steps need, then all, for scrubbing."""
+        if not self.cache.max_bytes:
             return range(run.numbers[0], len(self._layout.entry))
         if run.entry in self._visited:
             return None
@@ -198,28 +219,29 @@ class Fetcher:
         return range(run.numbers[0] - _BEFORE_JUMP, len(self._layout.entry))
 
     def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames) -> None:
-        """Each thread takes the next portion, until there are none or one of them fails."""
+        """Let each thread take the next portion, until none is left or one of them fails."""
         count = min(self._threads, len(runs))
-        while len(self._narrow) < count:
-            self._narrow.append(Lane(self._make_engine(self._layout, 1), self._converter()))
+        while len(self._decoders) <= count:
+            self._decoders.append(self._make_decoder(1))
         portions: queue.SimpleQueue[list[Run]] = queue.SimpleQueue()
         for portion in share_out(runs, count):
             portions.put(portion)
         stop, errors = threading.Event(), []
 
-        def work(lane: Lane) -> None:
+        def work(decoder: FrameDecoder) -> None:
             try:
-                with lane.lock:
+                with decoder.lock:
                     while not stop.is_set():
                         for run in portions.get_nowait():
-                            self._fill_run(lane, run, rows, frames, stop=stop)
+                            self._fill_run(decoder, run, rows, frames, stop=stop)
             except queue.Empty:
                 pass
             except BaseException as error:
                 errors.append(error)
                 stop.set()
 
-        threads = [threading.Thread(target=work, args=(lane,), daemon=True) for lane in self._narrow[:count]]
+        chosen = self._decoders[1 : count + 1]
+        threads = [threading.Thread(target=work, args=(decoder,), daemon=True) for decoder in chosen]
         try:
             waiting.start(threads)
             waiting.join(threads)
@@ -233,22 +255,13 @@ class Fetcher:
                 errors.clear()  # else error and traceback keep each other, and a decoder, alive
 
 
-def stream(layout: Layout, geometry: Geometry, threads: int, numbers: Numbers) -> Generator[Frames]:
-    """Frames in order, each decoded when it is asked for, with a decoder of its own."""
-    # Some threads more than processors, so that none is idle while this one converts.
-    engine = PyAVEngine(layout, threads + 2 if threads > 1 else 1)
-    converter = Converter(geometry.size, geometry.turn)
-    asked, last = numbers.tolist(), -1
-    wanted = frozenset(asked)
-    try:
-        for number, frame in engine.frames(asked, wanted):
-            if number in wanted and number > last:
-                last = number
-                yield converter.convert(frame)
-    finally:
-        engine.close()
-
-
-def _frames_held(geometry: Geometry) -> int:
-    """About how much memory a decoder holds: some frames to refer to, and some on their way."""
-    return 16 * geometry.size[0] * geometry.size[1]
+def share_out(runs: list[Run], num_workers: int) -> list[list[Run]]:
+    """Return portions for workers that take one after the other: neighbours together, costly ones first."""
+    most = num_workers * _PORTIONS
+    if len(runs) <= most:
+        portions = [[run] for run in runs]
+    else:
+        done = np.cumsum([run.cost for run in runs])
+        cuts = np.searchsorted(done, np.linspace(0, done[-1], most + 1)[1:-1])
+        portions = [runs[a:b] for a, b in pairwise([0, *cuts.tolist(), len(runs)]) if a < b]
+    return sorted(portions, key=lambda portion: -sum(run.cost for run in portion))

@@ -1,4 +1,4 @@
-"""Decoded frames become RGB as the ffmpeg program makes it: turned, scaled, and with its colours."""
+"""Decoded frames become RGB as the ffmpeg program converts them: turned, scaled, and with its colours."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from numpy.typing import NDArray
 from ...base import abandon, survive_forks
 
 Frame = VideoFrame | NDArray[np.uint8]
-"""A decoded frame: as the codec has it, or already RGB."""
+"""A decoded frame: in the format of the codec, or already RGB."""
 Matrix = tuple[int, ...]
 Filter = tuple[str, str]
 
 
 class Turn(NamedTuple):
-    """How frames have to be turned or mirrored to be looked at."""
+    """The way that frames have to be turned or mirrored for display."""
 
     rotation: int
-    """Degrees, as PyAV has it."""
+    """Degrees, as PyAV counts them."""
     matrix: Matrix | None
-    """The same and more, None for not at all."""
+    """The display matrix, which says the same and more; None for not at all."""
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Turn:
-        """How this frame has to be turned."""
+        """Return how this frame has to be turned."""
         return cls(frame.rotation, display_matrix(frame))
 
 
 class Converter:
-    """Converts the frames of one stream to RGB of one size; one for each thread.
+    """A converter of the frames of one stream to RGB of one size; each thread has its own.
 
-    ffmpeg's filters use the memory of their pictures again, which a plain converter leaves to the allocator.
+    ffmpeg's filters reuse the memory of their pictures, which a plain converter leaves to the allocator.
 
     Args:
         size: Width and height of the result.
-        turn: How the first frame is turned, and with it all that do not say otherwise.
+        turn: The turn of the first frame, and of all that do not say otherwise.
     """
 
     def __init__(self, size: tuple[int, int], turn: Turn):
         self._size, self._turn = size, turn
         self._graph: Graph | None = None
         self._graph_key: tuple[object, ...] | None = None
-        self.seconds = 0.0  # how long converting took so far
+        self.seconds = 0.0  # spent on converting so far
         survive_forks(self)
 
     def convert(self, frame: Frame) -> NDArray[np.uint8]:
-        """The RGB pixels; there may be a gap between rows."""
+        """Return the RGB pixels; there may be a gap between rows."""
         if isinstance(frame, np.ndarray):
             return frame
         begin = time.perf_counter()
@@ -65,17 +65,17 @@ class Converter:
         return rows[: rgb.height, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
 
     def _matrix_of(self, frame: VideoFrame) -> Matrix | None:
-        """Side data is looked at only if it must be: it keeps frames in memory until they are collected."""
+        """Read side data only if necessary: that keeps frames in memory until they are collected."""
         if frame.rotation in (0, self._turn.rotation):
             return self._turn.matrix
         return display_matrix(frame)
 
     def rest(self) -> None:
-        """Gives back what is only needed for the next frame."""
+        """Free what is only needed for the next frame."""
         self._graph = self._graph_key = None
 
     def after_fork(self) -> None:
-        """Another thread may have put a frame into the graph and not taken it out."""
+        """Abandon the graph: another thread may have put a frame into it and not taken it out."""
         abandon(self._graph)
         self.rest()
 
@@ -90,7 +90,7 @@ class Converter:
 
 
 def display_matrix(frame: VideoFrame) -> Matrix | None:
-    """How the frame has to be turned or mirrored to be looked at, if at all."""
+    """Return how the frame has to be turned or mirrored for display, if at all."""
     try:
         data: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # it carries data of a kind that PyAV has no name for
@@ -99,13 +99,13 @@ def display_matrix(frame: VideoFrame) -> Matrix | None:
 
 
 def displayed_size(frame: VideoFrame) -> tuple[int, int]:
-    """Width and height of a frame as it is displayed."""
+    """Return width and height of a frame as it is displayed."""
     is_turned = any(name == "transpose" for name, _ in rotation_filters(display_matrix(frame)))
     return (frame.height, frame.width) if is_turned else (frame.width, frame.height)
 
 
 def rotation_filters(matrix: Matrix | None) -> list[Filter]:
-    """The filters by which the ffmpeg program turns and mirrors frames with this display matrix."""
+    """Return the filters by which the ffmpeg program turns and mirrors frames with this display matrix."""
     if not matrix:
         return []
     angle = _clockwise_degrees(matrix)

@@ -17,13 +17,13 @@ from ...read import (
     Fetching,
     Numbers,
     fetched,
+    open_video,
     public_name,
     sample_indices,
     shown,
     timeline,
 )
 from ..arrow import pa, packed_array, packed_type
-from ..take import open_frugally
 
 Output = Literal["frames", "images", "info"]
 Row = dict[str, Any]
@@ -123,7 +123,7 @@ def _results(row: Row, work: Work, clock: Clock, save: Save | None) -> Row:
         with clock.phase("transport"):
             file = stack.enter_context(fetched(str(row["path"]), work.fetching))
         with clock.phase("open"):  # with one thread, as there is a worker for each processor
-            reader = open_frugally(file.path, width=work.width, height=work.height)
+            reader = open_video(file.path, width=work.width, height=work.height, num_threads=1, cache_bytes=0)
             stack.callback(reader.close)
         facts = {f"video_{name}": getattr(reader.info, name) for name in _FACTS}
         if work.output == "info":
@@ -131,7 +131,7 @@ def _results(row: Row, work: Work, clock: Clock, save: Save | None) -> Row:
         numbers = clip_numbers(reader, row, work.sampling)
         with clock.phase("decode"):
             frames = reader[numbers]
-        clock.move(getattr(reader, "convert_seconds", 0.0), "decode", "convert")
+        clock.move(reader.convert_seconds, "decode", "convert")
     times = timeline(reader)[0][numbers]
     facts |= {"frame_indices": numbers.tolist(), "frame_timestamps": times.tolist()}
     if work.function is not None:

@@ -17,7 +17,7 @@ from typing import Any
 from ...base import LockFile, clear_partials, in_words, num_cpus, waiting
 from ...errors import VideoError, printable
 from ...marks import FrameNotes, find_notes
-from ...read import is_directory, open_video, public_name, shown, timeline
+from ...read import open_video, public_name, shown, timeline
 from ..images import in_order, video_name
 from .manifest import Inventory, Origin, manifest_path
 from .plan import Job, Plan
@@ -131,9 +131,7 @@ class Run:
     def _sample(self, job: Job, facts: dict[str, Any], *, waits: bool) -> None:
         """Do the work, and put what the row says into `facts` as soon as it is known."""
         plan = self.plan
-        is_images = is_directory(job.source, plan.fetching)
-        options: dict[str, Any] = {} if is_images else {"num_threads": self.num_threads}
-        with open_video(job.source, fetching=plan.fetching, **options) as reader:
+        with open_video(job.source, fetching=plan.fetching, num_threads=self.num_threads) as reader:
             notes = find_notes(plan.annotations, job.source, folder=job.folder or "", reader=reader)
             if notes is None and job.folder is None and plan.only_annotated:
                 raise ValueError(

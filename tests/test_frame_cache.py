@@ -35,33 +35,6 @@ def test_the_same_frame_comes_back():
     assert cache.get(8) is None
 
 
-def test_a_frame_put_twice_counts_once():
-    cache = FrameCache(20)
-    for number in (0, 1, 1, 1):
-        cache.put(number, picture())
-    assert held(cache, range(2)) == [0, 1]
-
-
-def test_no_bytes_keep_nothing():
-    cache = FrameCache(0)
-    cache.put(0, picture())
-    assert cache.get(0) is None
-
-
-def test_a_frame_that_is_too_large_is_not_kept():
-    cache = FrameCache(10)
-    cache.put(0, picture(11))
-    assert cache.get(0) is None
-
-
-def test_clearing_makes_room():
-    cache = FrameCache(10)
-    cache.put(0, picture())
-    cache.clear()
-    cache.put(1, picture())
-    assert held(cache, range(2)) == [1]
-
-
 @given(st.integers(0, 50), st.lists(st.tuples(st.integers(0, 9), st.integers(1, 30)), max_size=40))
 def test_never_more_than_it_may_hold(limit, puts):
     cache = FrameCache(limit)
@@ -86,7 +59,7 @@ def test_bytes_of_a_decoded_frame(kind, share):
 
 
 class Unlooked:
-    """Caches that nobody should go through."""
+    """Caches that must not be gone through."""
 
     def __iter__(self):
         raise AssertionError("went through all caches")

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read import plan_runs
-from pvio_lab.read.decode.plan import SEEK_COST, Run, share_out
+from pvio_lab.read.decode.index import SEEK_COST, Run, plan_runs
+from pvio_lab.read.decode.random_access import share_out
 
 
 @st.composite
 def questions(draw):
-    """Frames asked for, and for each frame its entry and its packet: groups, reordered inside."""
+    """Draw frames to read, and the entry and the packet of each frame: groups, reordered inside."""
     lengths = draw(st.lists(st.integers(1, 8), min_size=1, max_size=12))
     starts = np.cumsum([0, *lengths])
     entry = np.repeat(starts[:-1], lengths)

@@ -13,14 +13,14 @@ from truth_frames import CLIPS, SAMPLES, TRUTH
 
 import pvio_lab
 from pvio_lab import VideoInfo, VideoReader, get_video_metadata
-from pvio_lab.read import sidecar as metadata
+from pvio_lab.read import info as metadata
 
 CLIP = SAMPLES / "gop2.mp4"
 
 
 @pytest.fixture
 def clip(tmp_path, monkeypatch):
-    """A clip in a folder of its own, and a cache folder of its own."""
+    """Return a clip in a folder of its own, with a cache folder of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "videos").mkdir()
     return Path(shutil.copy2(CLIP, tmp_path / "videos" / "clip.mp4"))
@@ -28,10 +28,11 @@ def clip(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_opening(monkeypatch):
-    """From now on no video may be opened."""
+    """Forbid, once it is called, to open any video."""
 
     def forbid():
-        monkeypatch.setattr(metadata, "open_file", lambda *_: pytest.fail("the video was opened"))
+        opener = "pvio_lab.read.shortcuts.open_file"
+        monkeypatch.setattr(opener, lambda *_: pytest.fail("the video was opened"))
 
     return forbid
 
@@ -275,7 +276,7 @@ def test_a_moved_file_takes_its_facts_along(clip, tmp_path, no_opening):
 
 @pytest.fixture
 def read_only(clip, monkeypatch):
-    """Nothing can be written beside the clip, whoever asks: root may ignore permissions."""
+    """Let nobody write beside the clip, not even root, who may ignore permissions."""
     real = metadata.write_whole
 
     def refuse(path, contents, **options):
@@ -332,12 +333,12 @@ WRITERS = """
 import sys
 from pathlib import Path
 from pvio_lab import get_video_metadata
-from pvio_lab.read import metadata
+from pvio_lab.read import recall
 clip, place = sys.argv[1], Path(sys.argv[1] + ".metadata.json")
 for _ in range(150):
     place.unlink(missing_ok=True)
     assert get_video_metadata(clip).num_frames == 60
-    assert (metadata.recall(clip) or get_video_metadata(clip)).num_frames == 60
+    assert (recall(clip) or get_video_metadata(clip)).num_frames == 60
 """
 
 
