@@ -159,9 +159,7 @@ class FrameBrowser(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the threads of this browser, and close the readers that it opened; can be called twice."""
-        if (
-            self._is_closed
-        ):  # ipywidgets calls it once more when the object is destroyed, which may be at any moment
+        if self._is_closed:  # ipywidgets closes it once more when the object is destroyed, at any moment
             return
         self._is_closed = True
         self.pause()
