@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from ..base import checked_size, in_words, integer, not_negative_integer, num_cpus, one_of, positive_integer
 from ..errors import OpenError, printable
-from ..read import Fetching, Frames, frame_rate, timeline
+from ..read import Fetching, Frames, frame_rate
 from .clip_plan import (
     ClipShape,
     Numbers,
@@ -282,7 +282,7 @@ def _threads_of_one() -> int | None:
 
 def _timeline_of(reader: Reader) -> Timeline:
     """Return the times at which the frames of a video are on screen."""
-    pts, durations = timeline(reader)
+    pts, durations = reader.times
     return Timeline(pts, float(pts[-1] + durations[-1]))
 
 

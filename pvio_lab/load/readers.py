@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..read import Fetching, Frames, ImageSequence, ReaderPool, VideoReader, open_video
-from .clip_plan import Numbers, Timeline
+from .clip_plan import Numbers
 
 Reader = VideoReader | ImageSequence
 
@@ -48,12 +48,6 @@ class Readers(ReaderPool[tuple[str, int | None], Reader]):
             return reader[numbers]
         finally:
             self.touch(reader)
-
-
-def timeline_of(reader: Reader) -> Timeline:
-    """When the frames of a video are on screen."""
-    pts, durations = reader.times
-    return Timeline(pts, float(pts[-1] + durations[-1]))
 
 
 def _num_bytes(reader: Reader) -> int:

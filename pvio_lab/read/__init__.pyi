@@ -40,7 +40,6 @@ from .pool import ReaderPool as ReaderPool
 from .reader import VideoReader as VideoReader
 from .sampling import SamplingOptions as SamplingOptions
 from .sampling import sample_indices as sample_indices
-from .sampling import timeline as timeline
 from .scan import VIDEO_EXTENSIONS as VIDEO_EXTENSIONS
 from .scan import ScanReport as ScanReport
 from .scan import scan_videos as scan_videos

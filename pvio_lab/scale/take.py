@@ -20,7 +20,6 @@ from ..read import (
     opened_stream,
     shown,
     source_name,
-    timeline,
 )
 from .head import Front, NotStreamable, Selection, select_from_front
 from .recipe import CacheMode, Form, Pixels, Recipe
@@ -93,7 +92,7 @@ def _from_file(path: str, recipe: Recipe, threads: int, check: Check, download: 
     check()
     with open_video(path, num_threads=threads, cache_bytes=0) as reader:
         numbers = recipe.policy.numbers(reader)
-        seconds = timeline(reader)[0][numbers]
+        seconds = reader.times[0][numbers]
         frames = zip(numbers.tolist(), seconds.tolist(), _decoded(reader, numbers, check), strict=True)
         selection = Selection(reader.fps, reader.info.duration_seconds, frames)
         return _taken(selection, recipe.form, download)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from ..read import Fetching, open_video, sample_indices, timeline
+from ..read import Fetching, open_video, sample_indices
 from .plots import WIDTH_INCHES, NotebookFigure
 
 Pixels = NDArray[np.uint8]
@@ -62,7 +62,7 @@ class Still:
 def stills(reader: Any, numbers: ArrayLike, max_size: tuple[int, int]) -> list[Still]:
     """Return frames of an open reader, scaled down to fit into `max_size` (width, height)."""
     numbers = np.asarray(numbers, np.int64)
-    frames, times = reader.read(numbers), timeline(reader)[0][numbers]
+    frames, times = reader.read(numbers), reader.times[0][numbers]
     return [
         Still(int(number), float(time), _scaled(frame, max_size))
         for number, time, frame in zip(numbers, times, frames, strict=True)

@@ -21,7 +21,6 @@ from ...read import (
     public_name,
     sample_indices,
     shown,
-    timeline,
 )
 from ..arrow import pa, packed_array, packed_type
 
@@ -132,7 +131,7 @@ def _results(row: Row, work: Work, clock: Clock, save: Save | None) -> Row:
         with clock.phase("decode"):
             frames = reader[numbers]
         clock.move(reader.convert_seconds, "decode", "convert")
-    times = timeline(reader)[0][numbers]
+    times = reader.times[0][numbers]
     facts |= {"frame_indices": numbers.tolist(), "frame_timestamps": times.tolist()}
     if work.function is not None:
         return facts | _called(work.function, frames, row | facts)
@@ -162,7 +161,7 @@ def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Numbers:
 
 def _frames_between(reader: Any, start: float | None, end: float | None) -> tuple[int, int]:
     """Return the frame on screen at the start, and the first one that appears at the end or later."""
-    pts, _ = timeline(reader)
+    pts, _ = reader.times
     if start is not None and start >= reader.info.start_seconds + reader.info.duration_seconds:
         return len(pts), len(pts)
     first = 0 if start is None else np.searchsorted(pts, start + ROUNDING_SECONDS, side="right") - 1

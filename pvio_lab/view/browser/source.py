@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...read import Fetching, frames_at, open_video, timeline
+from ...read import Fetching, frames_at, open_video
 from ..stills import Pixels, difference, jpeg, opened, png, spread, stills, to_jpeg
 
 _STRIP_TILES, _STRIP_SIZE = 12, (192, 48)
@@ -101,7 +101,7 @@ class Track:
         index = getattr(self.reader, "index", None)
         if not len(self.reader):
             raise ValueError(f"{self.reader!r} has no frames to look at")
-        self.times, self.durations = timeline(self.reader)
+        self.times, self.durations = self.reader.times
         self.keyframes = np.arange(len(self.reader)) if index is None else index.keyframes
         self.path = str(self.reader.info.path)
         self.name = os.path.basename(self.path.rstrip("/")) or self.path

@@ -17,7 +17,7 @@ from typing import Any
 from ...base import LockFile, clear_partials, in_words, num_cpus, waiting
 from ...errors import VideoError, printable
 from ...marks import FrameNotes, find_notes
-from ...read import open_video, public_name, shown, timeline
+from ...read import open_video, public_name, shown
 from ..images import in_order, video_name
 from .manifest import Inventory, Origin, manifest_path
 from .plan import Job, Plan
@@ -167,7 +167,7 @@ class Run:
         own = reader.shape[2], reader.shape[1]
         size = self.plan.image_size(*own)
         origin = Origin(video_name(job.source), reader.info.size_bytes, len(reader), own, size)
-        times, _ = timeline(reader)
+        times, _ = reader.times
         images = Inventory(job.directory, job.stem, job.source, origin, times, notes or FrameNotes())
         has_shares = self.plan.copy_annotations and notes is not None
         missing = images.missing(numbers, with_shares=has_shares)
