@@ -60,9 +60,9 @@ class Response:
     version: str | None = None
     """An identifier of the contents, which changes with them, if there is one."""
     has_ranges: bool = False
-    """Whether reading can begin anywhere."""
+    """Reading can begin anywhere."""
     is_known: bool = False
-    """Whether it still has the known version; then no bytes were sent."""
+    """It still has the known version; then no bytes were sent."""
     owner: Any = None
     """An object that must exist as long as the stream is read."""
 
@@ -253,7 +253,7 @@ class _Wire(io.RawIOBase):
         self._file = connected.makefile("rb", buffering=0)
         self._num_bytes = 0
         self.num_content = 0
-        """How many of the bytes were content so far; the reader of the content counts them."""
+        """The number of bytes that were content so far; the reader of the content counts them."""
 
     def readable(self) -> bool:
         return True

@@ -71,7 +71,7 @@ class Fetching:
     max_bytes: int | None = 10 * _GIB
     """A larger source is refused; the default is 10 GiB. None allows any size."""
     retries: int = 2
-    """How often a temporary fault is tried again: a time-out, a reset, 429, 5xx, a body cut short."""
+    """The number of further tries after a temporary fault: a time-out, a reset, 429, 5xx, a body cut short."""
     backoff_seconds: float = 0.5
     """The wait before the first retry, doubled each time; a server's Retry-After, up to a minute, takes
     precedence."""
@@ -83,9 +83,9 @@ class Fetching:
     """Sent with http(s) requests to the host that the URL names, such as `{"Authorization": "Bearer ..."}`.
     A redirect to another host, port or scheme does not receive them, and they are never shown."""
     cache_dir: str | PathLike[str] | None = None
-    """Where downloads are kept; None is `$PVIO_LAB_CACHE`, or a folder in the user's cache folder."""
+    """The folder of downloads; None is `$PVIO_LAB_CACHE`, or a folder in the user's cache folder."""
     cache_bytes: int | None = None
-    """How much space downloads may take; the least recently used are removed first.
+    """The space that downloads may take; the least recently used are removed first.
     None is `$PVIO_LAB_CACHE_BYTES`, or 10 GiB."""
     revalidate: bool = False
     """Ask the server each time if a kept file is still current, which costs a round trip."""

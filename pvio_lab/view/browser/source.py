@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...read import Fetching, frames_at, open_video
+from ...read import Fetching, FrameReader, frames_at, open_video
 from ..stills import Pixels, difference, jpeg, opened, png, spread, stills, to_jpeg
 
 _STRIP_TILES, _STRIP_SIZE = 12, (192, 48)
@@ -97,11 +97,12 @@ class Track:
 
     def __init__(self, source: Any, fetching: Fetching | None = None):
         self._is_mine = isinstance(source, str | PathLike)
-        self.reader: Any = open_video(source, fetching=fetching) if self._is_mine else source
+        self.reader: FrameReader = open_video(source, fetching=fetching) if self._is_mine else source
         index = getattr(self.reader, "index", None)
         if not len(self.reader):
             raise ValueError(f"{self.reader!r} has no frames to look at")
-        self.times, self.durations = self.reader.times
+        times = self.reader.times
+        self.times, self.durations = times.pts_seconds, times.duration_seconds
         self.keyframes = np.arange(len(self.reader)) if index is None else index.keyframes
         self.path = str(self.reader.info.path)
         self.name = os.path.basename(self.path.rstrip("/")) or self.path
