@@ -71,7 +71,7 @@ class Fetching:
     max_bytes: int | None = 10 * _GIB
     """A larger source is refused; the default is 10 GiB. None allows any size."""
     retries: int = 2
-    """The number of further tries after a temporary fault: a time-out, a reset, 429, 5xx, a body cut short."""
+    """Further tries after a temporary fault: a time-out, a reset, 429, 5xx, a body cut short."""
     backoff_seconds: float = 0.5
     """The wait before the first retry, doubled each time; a server's Retry-After, up to a minute, takes
     precedence."""
