@@ -92,7 +92,6 @@ class VideoReader(FrameReader):
         self._is_closed = False
 
     @property
-    @property
     def source(self) -> str | PathLike[str]:
         """The path or URL that was opened, as it was given."""
         return self._source
