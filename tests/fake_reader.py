@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.read import VideoInfo
+from pvio_lab.read import Times, VideoInfo
 
 
 class FakeReader:
@@ -48,6 +48,10 @@ class FakeReader:
 
     def __len__(self):
         return self.shape[0]
+
+    @property
+    def times(self):
+        return Times(self.index.pts_seconds, self.index.duration_seconds)
 
     def read(self, numbers):
         self.asked += list(numbers)
