@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
 from pvio_lab.marks import Marks
-from pvio_lab.marks.contents import CYCLE, Contents, FrameMark, RangeMark
+from pvio_lab.marks.colours import PALETTE
+from pvio_lab.marks.contents import Contents, FrameMark, RangeMark
 
 DATA = {
     "frames": [{"index": 12, "labels": ["a", "b"]}],
@@ -67,7 +68,7 @@ def test_the_same_mark_counts_once_and_is_no_step():
     assert not marks.add_frame(12)
     assert not marks.add_range(0, 40, "x")
     assert not marks.rename("a", "a")
-    assert not marks.recolour("a", CYCLE[0])
+    assert not marks.recolour("a", PALETTE[0])
     assert state(marks) == state(some_marks())
     marks.undo()
     assert marks.ranges == ()
@@ -139,14 +140,14 @@ def test_clearing_and_replacing_are_one_step_each():
 
 def test_new_labels_get_the_colours_that_the_fewest_others_have():
     marks = Marks()
-    for number in range(2 * len(CYCLE)):
+    for number in range(2 * len(PALETTE)):
         marks.add_frame(number, f"label {number}")
-    assert tuple(marks.colours.values()) == CYCLE + CYCLE
+    assert tuple(marks.colours.values()) == PALETTE + PALETTE
     few = some_marks()
-    few.recolour("a", CYCLE[3].lower())
+    few.recolour("a", PALETTE[3].lower())
     few.add_frame(1, "c")
     few.add_frame(1, "d")
-    assert list(few.colours.values()) == [CYCLE[3].lower(), CYCLE[1], CYCLE[2], CYCLE[0], CYCLE[4]]
+    assert list(few.colours.values()) == [PALETTE[3].lower(), PALETTE[1], PALETTE[2], PALETTE[0], PALETTE[4]]
 
 
 def marks_beyond():
@@ -208,7 +209,7 @@ STEP = st.one_of(
     st.tuples(st.just("remove_range"), st.just(3), st.integers(4, 6), LABELS),
     st.tuples(st.just("remove_label"), LABELS),
     st.tuples(st.just("rename"), LABELS, LABELS),
-    st.tuples(st.just("recolour"), LABELS, st.sampled_from(CYCLE)),
+    st.tuples(st.just("recolour"), LABELS, st.sampled_from(PALETTE)),
     st.tuples(st.just("clear")),
 )
 STEPS = st.lists(STEP, max_size=25)
@@ -327,12 +328,12 @@ def test_the_file_is_as_the_format_says(tmp_path):
 def test_colours_are_written_where_they_are_not_the_usual_ones(tmp_path):
     marks = some_marks()
     marks.recolour("b", "#123456")
-    colours = {"a": CYCLE[0], "b": "#123456", "x": CYCLE[2]}
+    colours = {"a": PALETTE[0], "b": "#123456", "x": PALETTE[2]}
     assert written(marks, tmp_path) == {**DATA, "colors": colours}
     spare = {**DATA, "colors": {"spare": "#0072b2", "b": "#abcdef"}}
     marks = loaded(spare, tmp_path)
     assert marks.labels == ("spare", "b", "a", "x")
-    assert CYCLE[4] not in (marks.colours["a"], marks.colours["x"])
+    assert PALETTE[4] not in (marks.colours["a"], marks.colours["x"])
     assert written(marks, tmp_path)["colors"] == marks.colours
 
 

@@ -7,7 +7,8 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
-from pvio_lab.scale.jobs.store import Store, watched  # noqa: E402
+from pvio_lab.scale.jobs.deaths import watched  # noqa: E402
+from pvio_lab.scale.jobs.store import Store  # noqa: E402
 
 pytestmark = pytest.mark.ray
 

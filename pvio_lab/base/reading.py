@@ -30,7 +30,7 @@ _KINDS = {
 # Annotations of a long film take some megabytes. The objects made of such a file stay below a gigabyte.
 MOST_BYTES = 64 * 2**20
 _MOST_VALUES = 8_000_000
-_MOST_WORDS = 400
+_MOST_CHARACTERS = 400
 # The bytes of the beginning, middle and end that tell files of one size apart.
 _SAMPLE_BYTES = 4096
 
@@ -117,7 +117,7 @@ def _text(content: bytes) -> str:
         raise ValueError(f"it is no UTF-8: {error}") from None
 
 
-def in_short(words: object, most: int = _MOST_WORDS) -> str:
+def in_short(words: object, most: int = _MOST_CHARACTERS) -> str:
     """Return the first characters of an error message, which may quote a whole file."""
     text = printable(str(words), keep="\n")
     return text if len(text) <= most else f"{text[:most]} ..."

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..base import Identity, not_negative_integer
-
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
-# which nobody can see on a dark page.
-CYCLE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+from .colours import with_colours
 
 _MOST_FRAMES = 2**31
 
@@ -148,23 +143,6 @@ def spans(frames: Iterable[int], ranges: Iterable[RangeMark]) -> list[range]:
     return joined
 
 
-def with_colours(known: Mapping[str, str], labels: Iterable[str]) -> dict[str, str]:
-    """Return the known colours, and a colour of `CYCLE` for each label that is new.
-
-    A new label gets the first colour that the fewest others have.
-
-    >>> with_colours({"a": "#56B4E9"}, ["b", "a", "c"])
-    {'a': '#56B4E9', 'b': '#E69F00', 'c': '#009E73'}
-    """
-    colours = dict(known)
-    taken = Counter(colour.upper() for colour in colours.values())
-    for label in labels:
-        if label not in colours:
-            colours[label] = min(CYCLE, key=taken.__getitem__)
-            taken[colours[label]] += 1
-    return colours
-
-
 def checked_label(label: Any) -> str:
     """Return a label, which is text with something in it."""
     if not isinstance(label, str):
@@ -172,15 +150,6 @@ def checked_label(label: Any) -> str:
     if not label.strip():
         raise ValueError(f"label={label!r} is empty: a label is a word or more")
     return label
-
-
-def checked_colour(colour: Any) -> str:
-    """Return a colour, which is text such as "#0072B2"."""
-    if not isinstance(colour, str):
-        raise TypeError(f'a colour must be text such as "#0072B2", not {colour!r}')
-    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
-        raise ValueError(f'a colour must be written like "#0072B2", not {colour!r}')
-    return colour
 
 
 def checked_index(index: Any, num_frames: int | None = None) -> int:

@@ -24,7 +24,8 @@ from ..base import (
     read_content,
 )
 from ..errors import printable
-from .contents import Contents, checked_colour, checked_index, checked_label, checked_range
+from .colours import checked_colour
+from .contents import Contents, checked_index, checked_label, checked_range
 from .merge import Keep, merge
 
 # A turn takes milliseconds.

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..base import Identity, integer, new_rlock, one_of
+from .colours import checked_colour
 from .contents import (
     Contents,
     FrameMark,
     RangeMark,
-    checked_colour,
     checked_index,
     checked_label,
     checked_range,

@@ -43,7 +43,7 @@ US = "pvio_lab"
 # A decoder that is measured alone uses at least this much of a core, if it gets it.
 _WHOLE_CORE = 0.8
 # An error that is longer is cut short in plain text; the row has all of it.
-_MOST_WORDS = 90
+_MOST_CHARACTERS = 90
 _STARVED = "careful: some readers did not get one whole core, as other programs were busy; measure again"
 THROUGHPUT_COLUMNS = (
     "pattern",
@@ -140,7 +140,7 @@ class ThroughputReport(Report[ThroughputRow]):
     def __repr__(self) -> str:
         parts = [f"ThroughputReport({len(self)} rows, {self.num_cores} cores)"]
         for source, rows in groupby(self.rows, key=lambda row: row.source):
-            lines = [(*cells, shorten(last, _MOST_WORDS)) for *cells, last in sparse_cells(rows)]
+            lines = [(*cells, shorten(last, _MOST_CHARACTERS)) for *cells, last in sparse_cells(rows)]
             table = text_table(THROUGHPUT_COLUMNS, lines, right=(3, 4, 5, 6))
             parts.append(f"{printable(os.path.basename(source) or source)}\n{table}")
         return "\n".join([*parts, *self.remarks])

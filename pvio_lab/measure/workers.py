@@ -339,15 +339,15 @@ def _choice(tallies: list[WorkerTally], cores: int) -> WorkerChoice:
 
 
 def _reason(best: WorkerTally, able: list[WorkerTally], cores: int) -> str:
-    """Return the others' rates: 'beside 3 threads 2,690 (0.99 of that); 2 processors may be used'."""
+    """Return the others' rates: 'compared with 3 threads 2,690 (99%); 2 processors may be used'."""
     others = {tally.setting: tally for tally in able if tally is not best}
     shown = [tally for setting, tally in others.items() if not setting.num_workers]
     shown += [tally for tally in others.values() if tally not in shown][:2]
     if best.setting.worker_kind == "thread":
         shown += [tally for setting, tally in others.items() if setting.worker_kind == "process"][:1]
     tried = ", ".join(
-        f"{tally.setting} {rate_text(_rate(tally))} ({_rate(tally) / _rate(best):.2f} of that)"
+        f"{tally.setting} {rate_text(_rate(tally))} ({_rate(tally) / _rate(best):.0%})"
         for tally in dict.fromkeys(shown)
     )
     processors = f"{cores} processor{'s' * (cores > 1)} may be used"
-    return f"beside {tried}; {processors}" if tried else processors
+    return f"compared with {tried}; {processors}" if tried else processors

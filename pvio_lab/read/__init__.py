@@ -1,8 +1,8 @@
 """A source becomes frames, exactly.
 
-`VideoReader` and `ImageSequence` are what users see. `decode/` turns packets into frames, and is the only
-room that knows of packets and engines; `sources/` fetches what is elsewhere. The other modules here are about
-frame numbers, times, facts and scanning.
+`VideoReader` and `ImageSequence` are what users see. `decode/` turns packets into frames, and keeps its
+engines to itself; `sources/` fetches sources that are not local files. The other modules here are about frame
+numbers, times, facts and scanning.
 """
 
 from ..base import attach

@@ -1,4 +1,4 @@
-"""Scanning: every frame of many files is decoded, in child processes that may crash or hang."""
+"""Scanning: a table of many files, of which every frame is decoded, each in a child process (`scan_worker`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One child process that decodes whole files, seen from both sides."""
+"""One child process that decodes whole files, seen from both sides: time limits, crashes, hangs."""
 
 from __future__ import annotations
 

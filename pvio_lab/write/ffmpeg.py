@@ -19,7 +19,7 @@ from ..errors import EncodeError
 
 # A pipe of Linux has 64 KiB; with more, the two processes wait for each other less often.
 _PIPE_BYTES = 2**20
-_MOST_WORDS = 2000
+_MOST_CHARACTERS = 2000
 # A process that is started and not yet known to `survive_forks` must not be inherited: nothing would close
 # its pipe.
 _starting = new_steady_lock()
@@ -109,7 +109,7 @@ class Feed:
         code = self._process.poll()
         self._process.kill()
         self._process.wait()  # both share the place in the file
-        self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - 4 * _MOST_WORDS))
+        self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - 4 * _MOST_CHARACTERS))
         words = self._words.read().decode(errors="replace").strip()
         self.kill()
         return EncodeError(f"ffmpeg could not {self._purpose}: {last_words(words, code)}")
@@ -174,8 +174,8 @@ def run(arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
 
 def last_words(words: str, code: int | None) -> str:
     """Return what ffmpeg said, or what its end says."""
-    if len(words) > _MOST_WORDS:
-        words = f"... {words[-_MOST_WORDS:]}"
+    if len(words) > _MOST_CHARACTERS:
+        words = f"... {words[-_MOST_CHARACTERS:]}"
     if code is None:
         return words or "it takes no more, says nothing and does not end"
     if code < 0:

@@ -2,7 +2,7 @@
 
 The other rooms need little of it. `open_file` opens a local file; the `OpenFile` has its facts, its index,
 and ways to its frames. `BatchMemory` is memory for many of them. Only `write/join`, which copies packets and
-decodes nothing, sees packets; only `scale/head`, which decodes a stream that is no file yet, sees containers.
+decodes nothing, sees packets; only `scale/head`, which decodes the beginning of a download, sees containers.
 """
 
 from ...base import attach

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, OrderedDict
+from collections.abc import Container
 from weakref import WeakSet
 
 import numpy as np
 
 from ...base import abandon, new_rlock, survive_forks
 from .rgb import Frame
+
+# Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
+FEW = 8
+# After a jump into a part of the video, this many frames before it are remembered; after the second, all.
+_BEFORE_JUMP = 16
 
 _clock = itertools.count()
 
@@ -60,6 +66,7 @@ class FrameCache:
     def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
         self._frames: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
+        self._visited: set[int] = set()
         self._used = 0
         self.num_bytes = 0
         self._together = _together
@@ -86,6 +93,21 @@ class FrameCache:
             self._count(size)
             while self.num_bytes > self.max_bytes:
                 self._count(-self._frames.popitem(last=False)[1][1])
+
+    def wanted(self, entry: int, number: int, num_frames: int) -> Container[int] | None:
+        """Return what to decode for a jump: first what the next steps need, then all (None), for scrubbing.
+
+        Args:
+            entry: Where decoding begins.
+            number: The frame that was asked for.
+            num_frames: How many frames there are.
+        """
+        if not self.max_bytes:
+            return range(number, num_frames)
+        if entry in self._visited:
+            return None
+        self._visited.add(entry)
+        return range(number - _BEFORE_JUMP, num_frames)
 
     def clear(self) -> None:
         """Forget all frames."""

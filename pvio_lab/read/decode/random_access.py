@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...base import new_lock, new_rlock, waiting
 from ..pool import touch, trim_memory
-from .frame_cache import FrameCache
+from .frame_cache import FEW, FrameCache
 from .index import Layout, Numbers, Run
 from .pyav import Engine
 from .rgb import Converter, Frame
@@ -23,10 +23,6 @@ Frames = NDArray[np.uint8]
 Rows = dict[int, list[int]]
 """For each frame asked for, the rows of the result it belongs to."""
 
-# Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
-_FEW = 8
-# After a jump into a part of the video, this many frames before it are remembered; after the second, all.
-_BEFORE_JUMP = 16
 # Many short runs are handed out in this many portions for each worker.
 _PORTIONS = 4
 
@@ -112,7 +108,6 @@ class RandomAccess:
         # The first one has all threads; the others, one each, work side by side.
         self._decoders = [make_decoder(threads)]
         self.lock = new_rlock()
-        self._visited: set[int] = set()
         touch(self)
 
     @property
@@ -171,7 +166,7 @@ class RandomAccess:
         trim_memory(16 * math.prod(self._size) * len(self._decoders))
 
     def _fill(self, rows: Rows, frames: Frames) -> None:
-        is_batch = len(rows) > _FEW
+        is_batch = len(rows) > FEW
         missing = rows if is_batch else self._fill_from_cache(rows, frames)
         runs = self._layout.runs(np.array(list(missing), np.int64))
         if len(runs) > 1 and self._threads > 1:
@@ -200,7 +195,9 @@ class RandomAccess:
         remember: bool = False,
         stop: threading.Event | None = None,
     ) -> None:
-        needed = self._needed_for_steps(run) if remember else frozenset(run.numbers)
+        needed: Container[int] | None = frozenset(run.numbers)
+        if remember:
+            needed = self.cache.wanted(run.entry, run.numbers[0], len(self._layout.entry))
         for number, frame in decoder.engine.frames(run.numbers, needed):
             if stop is not None and stop.is_set():
                 return
@@ -208,15 +205,6 @@ class RandomAccess:
                 self.cache.put(number, frame)
             if number in rows:
                 decoder.write(frame, rows[number], frames)
-
-    def _needed_for_steps(self, run: Run) -> Container[int] | None:
-        """Return what to decode for a jump: at first what the next steps need, then all, for scrubbing."""
-        if not self.cache.max_bytes:
-            return range(run.numbers[0], len(self._layout.entry))
-        if run.entry in self._visited:
-            return None
-        self._visited.add(run.entry)
-        return range(run.numbers[0] - _BEFORE_JUMP, len(self._layout.entry))
 
     def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames) -> None:
         """Let each thread take the next portion, until none is left or one of them fails."""

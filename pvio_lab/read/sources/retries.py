@@ -28,7 +28,7 @@ _LONGEST_WAIT_SECONDS = 60.0
 # The packages that fsspec uses; errors of their own kinds are about the connection.
 _TRANSPORTS = ("aiohttp", "botocore", "urllib3", "requests", "httpx")
 # How much of a foreign message is shown.
-_MOST_WORDS = 300
+_MOST_CHARACTERS = 300
 
 
 class Deadline:
@@ -155,7 +155,7 @@ def classify(error: BaseException, source: str, fetching: Fetching) -> FetchErro
     if isinstance(code, int) and code >= 400:
         return status_fault(code)
     said = without_secrets(f"{type(error).__name__}: {error}", source, fetching.headers)
-    said = in_short(printable(said.splitlines()[0]), _MOST_WORDS)
+    said = in_short(printable(said.splitlines()[0]), _MOST_CHARACTERS)
     for kind, words, is_temporary in _KINDS:
         if isinstance(error, kind):
             words = words.format(timeout=fetching.timeout_seconds)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ...base import positive_integer
 from ...read import Fetching
 from .clip import Function, Output, Row, Save, Work, column_types, packed, process_clip, results_table
+from .deaths import watched
 from .manifest import CLIP, Manifest, draw_rows, freeze_manifest
-from .store import JobReport, Store, watched
+from .store import JobReport, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

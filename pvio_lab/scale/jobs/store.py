@@ -10,8 +10,6 @@ import json
 import os
 import re
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -22,7 +20,7 @@ import numpy as np
 from ...base import clear_partials, write_whole
 from ...read import is_url
 from ..arrow import dataset, fs, pa
-from .clip import PHASES, Row
+from .clip import PHASES
 from .estimate import ClipCosts
 from .manifest import CLIP
 
@@ -34,7 +32,7 @@ _PART = re.compile(r"-\d+$")
 # The folder of the notes about dead workers. A worker may die of something else, as when a machine is taken
 # away, but hardly this often at one clip. Ray repeats a task three times: enough for one such clip a shard;
 # with several, the job ends, to be run again.
-_DEATHS, _MOST_DEATHS = "deaths", 2
+DEATHS = "deaths"
 # This many clips say what a clip costs.
 _MANY = 20_000
 
@@ -124,7 +122,7 @@ class Store:
         Ray's own clean-up leaves two cases: a worker that outlives its driver may commit clips that the next
         run does, too; and a task that is repeated after its commit may die while it writes its shard anew.
         """
-        for folder in ("", _DEATHS):
+        for folder in ("", DEATHS):
             self.clear(folder)
         markers = self.names("done")
         stems = {_stem(name) for name in markers}
@@ -222,34 +220,3 @@ class JobReport:
         before = f", {self.num_before:,} of them before" if self.num_before else ""
         done = f"{self.num_clips:,} clips{before}, {self.num_failed:,} failed"
         return f"JobReport({self.output!r}: {done}; {self.seconds:.3g} s on {self.num_cpus} cores)"
-
-
-def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) -> Iterator[Row]:
-    """Process rows; when this is repeated after the death of a worker, note before each which one it is.
-
-    Args:
-        rows: Rows of the manifest, which are done in one task.
-        store: Where the notes are.
-        process: Makes a result of a row.
-    """
-    name = f"{_DEATHS}/{rows[0][CLIP]}.json"
-    note = store.read_json(name)
-    deaths = Counter[str]() if note is None else Counter(note["deaths"])
-    if note is not None and note["at"] is not None:  # the clip at which the last try ended
-        deaths[note["at"]] += 1
-    store.make_folder(_DEATHS)
-
-    def write_note(at: str | None) -> None:
-        store.write(name, json.dumps({"at": at, "deaths": deaths}).encode())
-
-    write_note(None)
-    for row in rows:
-        clip = str(row[CLIP])
-        if deaths[clip] >= _MOST_DEATHS:
-            words = f"the worker died {_MOST_DEATHS} times while it was at this clip"
-            yield {"error_type": "WorkerDied", "error_message": words}
-            continue
-        if note is not None:
-            write_note(clip)
-        yield process(row)
-    store.filesystem.delete_file(store.path(name))

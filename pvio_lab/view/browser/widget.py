@@ -20,7 +20,7 @@ from .sender import Look, PictureSender
 from .source import FrameSource, Track
 
 _STATIC = Path(__file__).parent / "static"
-_SCRIPTS = ("parts.js", "pane.js", "line.js", "keep.js", "browser.js")
+_SCRIPTS = ("keys.js", "pane.js", "line.js", "keep.js", "browser.js")
 
 
 def browse(source_or_sources: Any, *, start: int = 0, fetching: Fetching | None = None) -> FrameBrowser:

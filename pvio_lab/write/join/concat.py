@@ -23,14 +23,14 @@ from ...errors import EncodeError, printable
 from ...read import Fetching, HeldSource, outline
 from ..codecs import MUXERS
 from ..ffmpeg import run
-from .clip import Clip, Room, carried, inspect_clip, table_of_differences
 from .frames import Refusal
+from .inputs import Clip, Room, carried, inspect_clip, table_of_differences
 from .tracks import Interval, OutputTrack, SoundTrack, SubtitleTrack, VideoTrack, verify
 
 _REMEDY = "re-encode them with write_frames_to_video first"
 _MOST_REFUSALS = 20
 _LISTEN_SECONDS = 20.0
-_KEPT_WORDS = ("language", "title", "handler_name")
+_KEPT_KEYS = ("language", "title", "handler_name")
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
 
 
@@ -145,9 +145,7 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
         others = [(clip.path, clip.properties) for clip in clips[1:]]
         table = table_of_differences(clips[0].properties, others)
         if table:
-            texts.append(
-                f"these files do not fit {printable(clips[0].path)}, the first file of the table:\n{table}"
-            )
+            texts.append(f"these files do not fit the first one, {printable(clips[0].path)}:\n{table}")
     if texts:
         words = "\n".join(texts)
         raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{words}")
@@ -214,7 +212,7 @@ def _make_tracks(
     except av.error.FFmpegError as error:
         words = _complaints(streams, output.format.name, clip) or error.strerror
         raise EncodeError(
-            f"a .{output.format.name} file cannot hold what is to be joined: {words}"
+            f"the container {output.format.name} cannot hold what is to be joined: {words}"
         ) from error
     has_lead = _has_lead(container.format.name, output.format.name)
     return [_make_track(output, news[stream.index], stream, has_lead) for stream in streams]
@@ -232,7 +230,7 @@ def _add_streams(
         if stream.type == "video":  # so that all programs pick the same one as before
             is_main = stream.index == clip.main
             new.disposition = (stream.disposition & ~Disposition.default) | (Disposition.default * is_main)
-        new.metadata.update({key: stream.metadata[key] for key in _KEPT_WORDS if key in stream.metadata})
+        new.metadata.update({key: stream.metadata[key] for key in _KEPT_KEYS if key in stream.metadata})
         if isinstance(stream, VideoStream) and isinstance(new, VideoStream):
             new.codec_context.framerate = clip.frames[stream.index].rate or Fraction(0)
             if stream.sample_aspect_ratio:

@@ -1,4 +1,4 @@
-// Parts of the frame browser: names, keys, and small helpers.
+// Keys, steps and speeds of the frame browser, and small helpers.
 
 const STEPS = [
   ["first", "|◂", "First frame (Home)", (v) => 0],
