@@ -27,7 +27,7 @@ LISTS = {
     ),
     "stream.sdp": (SDP, "SDP"),
     "hidden.mkv": ("\x1aE\xdf\xa3\n" + SDP, "SDP"),
-    "letter.txt": ("Dear reader,\nthis is no video.\n" * 50, "text"),
+    "letter.txt": ("Dear reader,\nthis is not a video.\n" * 50, "text"),
     "talk.json": ('{"captions":[{"duration":1000,"content":"a","startOfParagraph":true,"startTime":0}]}', ""),
 }
 

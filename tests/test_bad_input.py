@@ -80,7 +80,7 @@ def test_an_empty_file(tmp_path, opener):
         opener(write(tmp_path / "empty.mp4", b""))
 
 
-TEXTS = [b"Dear reader,\nthis is no video.\n" * 50, b"\0" * 9000, bytes(range(256)) * 40, b"\n", b"{}"]
+TEXTS = [b"Dear reader,\nthis is not a video.\n" * 50, b"\0" * 9000, bytes(range(256)) * 40, b"\n", b"{}"]
 
 
 @every_way

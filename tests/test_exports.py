@@ -251,7 +251,7 @@ def test_another_thread_may_cancel_and_the_reader_goes_on(reader, tmp_path):
         (5, 5, "a.mp4", ValueError, "no frame from 5 to 5: the video has 60 frames"),
         (9, 5, "a.mp4", ValueError, "no frame from 9 to 5"),
         (60, None, "a.mp4", ValueError, "no frame from 60 to None"),
-        (0, 5, "a.wmv", ValueError, r"ends in \.wmv, which is no kind of video file; there are \.mp4"),
+        (0, 5, "a.wmv", ValueError, r"ends in \.wmv, which is not a kind of video file; there are \.mp4"),
         (0, 5, "a.png", ValueError, "a slash at the end makes a directory"),
         (0, 5, "none/a.mp4", FileNotFoundError, "there is no folder .*none"),
         (0, 5, "none/a", FileNotFoundError, "there is no folder .*none"),

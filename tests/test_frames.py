@@ -92,7 +92,7 @@ def test_other_kinds_of_key(key):
 
 @pytest.mark.parametrize("size", [9, 11])
 def test_a_mask_of_another_length(size):
-    with pytest.raises(TypeError, match=f"10 entries, one a frame, not {size}"):
+    with pytest.raises(TypeError, match=f"10 entries, one per frame, not {size}"):
         frame_numbers(np.ones(size, bool), 10)
 
 

@@ -212,7 +212,7 @@ def test_a_fifo_is_never_waited_for(tmp_path):
     assert get_video_metadata(tmp_path / "clip.mp4").num_frames == 60
     assert [row.ok for row in scan_videos(tmp_path, progress=False)] == [True, False]
     assert len(ImageSequence(tmp_path)) == 1
-    with pytest.raises(ValueError, match=r"notes\.json is no file of annotations: it is a FIFO"):
+    with pytest.raises(ValueError, match=r"notes\.json is not a file of annotations: it is a FIFO"):
         read_notes(tmp_path / "notes.json")
 
 

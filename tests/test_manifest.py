@@ -76,14 +76,14 @@ def test_a_wrong_manifest_is_a_clear_error(tmp_path, manifest, error, words):
 
 def test_something_else_is_no_manifest(tmp_path):
     (tmp_path / "clips.txt").write_text("hello")
-    with pytest.raises(ValueError, match="is no manifest"):
+    with pytest.raises(ValueError, match="is not a manifest"):
         next(manifest_batches(tmp_path / "clips.txt"))
 
 
 @pytest.mark.parametrize("content", [b"path,n\na.mp4\n", b"path\n\xff\n", b"path,path\na,b\n", b""])
 def test_a_damaged_table_is_a_clear_error(tmp_path, content):
     (tmp_path / "clips.csv").write_bytes(content)
-    with pytest.raises(ValueError, match=r"is no manifest|must be text|twice"):
+    with pytest.raises(ValueError, match=r"is not a manifest|must be text|twice"):
         frozen(tmp_path / "clips.csv", tmp_path / "frozen")
 
 

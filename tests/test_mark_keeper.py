@@ -239,7 +239,7 @@ def test_marks_of_another_video_may_be_taken(clip, opened):
 def test_what_is_no_file_of_marks_stays(clip, opened, text):
     file_of(clip).write_text(text)
     browser = opened(clip)
-    assert "is no file of marks" in browser.text
+    assert "is not a file of marks" in browser.text
     assert browser.choices == ["rename"]
     browser.marks.add_frame(5)
     assert not browser.keeper.save()
@@ -420,7 +420,7 @@ def test_marks_that_were_not_read_are_not_replaced(tmp_path):
     assert path.read_bytes() == text
     assert list(Marks.load(new.save(path, keep="both"))) == [1, 2]
     path.write_text("{}")
-    with pytest.raises(ValueError, match="is no file of marks"):
+    with pytest.raises(ValueError, match="is not a file of marks"):
         new.save(path, keep="mine")
     assert path.read_text() == "{}"
 

@@ -387,7 +387,7 @@ def test_other_keys_are_kept(tmp_path):
     ],
 )
 def test_an_error_says_what_is_wrong_in_a_file(data, words, tmp_path):
-    with pytest.raises(ValueError, match=rf"(?s)marks\.json is no file of marks: .*({words})"):
+    with pytest.raises(ValueError, match=rf"(?s)marks\.json is not a file of marks: .*({words})"):
         loaded(data, tmp_path, num_frames=100)
 
 
@@ -396,7 +396,7 @@ def test_files_that_cannot_be_loaded_or_saved(tmp_path):
         loaded({"frames": "x" * 10_000}, tmp_path)
     assert len(str(error.value)) < 300 + len(str(tmp_path))
     (tmp_path / "clip.mp4").write_bytes(b"\x00\xff\xfe")
-    with pytest.raises(ValueError, match=r"clip\.mp4 is no file of marks"):
+    with pytest.raises(ValueError, match=r"clip\.mp4 is not a file of marks"):
         Marks.load(tmp_path / "clip.mp4")
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         Marks.load(tmp_path / "none.json")

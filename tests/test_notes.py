@@ -108,7 +108,7 @@ def test_tables(text, frames):
     ],
 )
 def test_wrong_tables(text, words, tmp_path):
-    with pytest.raises(ValueError, match=rf"table\.csv is no table of annotations: .*{words}"):
+    with pytest.raises(ValueError, match=rf"table\.csv is not a table of annotations: .*{words}"):
         read_notes(written(tmp_path / "table.csv", text))
 
 
@@ -208,7 +208,7 @@ def broken(change):
 )
 def test_wrong_video_annotations(data, words, tmp_path):
     with pytest.raises(
-        ValueError, match=rf"clip\.mp4\.json is no video annotation of Supervisely: .*{words}"
+        ValueError, match=rf"clip\.mp4\.json is not a video annotation of Supervisely: .*{words}"
     ):
         read_notes(written(tmp_path / "clip.mp4.json", data))
 
@@ -261,5 +261,5 @@ def test_a_missing_file():
 def test_other_files_are_no_annotations(text, tmp_path):
     path = tmp_path / "clip.mp4.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ValueError, match=r"clip\.mp4\.json is no file of"):
+    with pytest.raises(ValueError, match=r"clip\.mp4\.json is not a file of"):
         find_notes(None, tmp_path / "clip.mp4")

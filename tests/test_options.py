@@ -269,8 +269,8 @@ def test_an_unknown_codec_is_an_error_that_lists_all():
         ("h264", ".webm", "and '.webm' is none of them; .webm takes av1, vp9"),
         ("vp9", ".mov", "vp9 goes into .webm, .mp4, .mkv files, and '.mov' is"),
         ("h264", "", "and a name without a suffix is none of them"),
-        ("auto", ".txt", "'.txt' is no kind of video file; there are .mp4, .m4v, .mov"),
-        ("auto", "", "a name without a suffix is no kind of video file"),
+        ("auto", ".txt", "'.txt' is not a kind of video file; there are .mp4, .m4v, .mov"),
+        ("auto", "", "a name without a suffix is not a kind of video file"),
     ],
 )
 def test_a_suffix_that_does_not_fit(codec, suffix, message):
@@ -301,5 +301,5 @@ def test_auto_chooses_a_device_where_there_is_one(suffix):
 @settings(deadline=None)
 @given(WISHES, st.sampled_from(SUFFIXES))
 def test_auto_never_chooses_what_does_not_work(options, suffix):
-    with pytest.raises(ValueError, match=r"no encoder that works here writes|is no kind of video file"):
+    with pytest.raises(ValueError, match=r"no encoder that works here writes|is not a kind of video file"):
         choose_encoder(Options("auto", options.crf, options.preset), suffix, lambda name: False)

@@ -124,7 +124,7 @@ def test_a_step_that_does_not_fit_is_a_failure():
 
 
 def test_a_download_that_is_no_video_is_named_by_its_source(folder, server):
-    (folder / "text.mp4").write_text("This is no video.")
+    (folder / "text.mp4").write_text("This is not a video.")
     _, meta = one(server.url("plain/text.mp4"))
     assert meta["error_type"] == "OpenError"
     assert meta["error_message"].startswith(server.url("plain/text.mp4"))

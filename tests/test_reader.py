@@ -112,7 +112,7 @@ def test_one_number_is_one_frame(reader, number):
     [
         (2.5, TypeError, "frame numbers must be an integer, a slice, a list"),
         ([0, 60], IndexError, "frame 60 is out of range: there are 60 frames, numbered 0 to 59"),
-        (np.ones(3, bool), TypeError, "must have 60 entries, one a frame, not 3"),
+        (np.ones(3, bool), TypeError, "must have 60 entries, one per frame, not 3"),
     ],
 )
 def test_wrong_keys(reader, key, error, words):

@@ -163,7 +163,7 @@ def test_a_damaged_manifest_is_made_again(tmp_path, end):
 )
 def test_a_foreign_manifest_stays(tmp_path, text):
     (tmp_path / "gop2_frames.json").write_text(text)
-    with pytest.raises(FileExistsError, match=r"gop2_frames\.json is no list of sampled images"):
+    with pytest.raises(FileExistsError, match=r"gop2_frames\.json is not a list of sampled images"):
         sample(CLIP, tmp_path, step=30)
     assert (tmp_path / "gop2_frames.json").read_text() == text
     assert [path.name for path in tmp_path.iterdir()] == ["gop2_frames.json"]
@@ -643,12 +643,12 @@ def test_a_finished_manifest_is_not_written_again(tmp_path):
 
 
 def test_a_report():
-    broken = SampleRow("<b>.mp4", ok=False, error="OpenError: <b>.mp4 is no video")
+    broken = SampleRow("<b>.mp4", ok=False, error="OpenError: <b>.mp4 is not a video")
     good = SampleRow("a.mp4", ok=True, num_frames=9, num_images=3, num_kept=1)
     report = SampleReport((good, broken))
     assert repr(report).splitlines() == [
         "SampleReport(2 videos, 3 images, 1 bad)",
-        "  <b>.mp4: OpenError: <b>.mp4 is no video (0 images)",
+        "  <b>.mp4: OpenError: <b>.mp4 is not a video (0 images)",
     ]
     assert report.bad == (broken,)
     assert report.to_dicts()[0]["num_kept"] == 1

@@ -368,7 +368,7 @@ def test_what_is_written_before_damage_stays(write, tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"ext": "mp4"}, ValueError, "ext='mp4' is no kind of image"),
+        ({"ext": "mp4"}, ValueError, "ext='mp4' is not a kind of image"),
         ({"ext": "a/b"}, ValueError, "ext='a/b' must be the end"),
         ({"ext": None}, TypeError, "ext=None must be text"),
         ({"max_write_workers": 0}, ValueError, "max_write_workers=0 must be 1 or more"),

@@ -29,7 +29,7 @@ _SCRATCH = TemporaryDirectory(prefix="truth_frames_")
 
 @cache
 def hard_clips() -> dict[str, Path]:
-    """Return the clips of hard_clips.py, made once a session."""
+    """Return the clips of hard_clips.py, made once per session."""
     folder = Path(_SCRATCH.name, "hard")
     folder.mkdir()
     return make_hard_clips(folder)
@@ -37,7 +37,7 @@ def hard_clips() -> dict[str, Path]:
 
 @cache
 def true_frames(path: Path, *options: str) -> np.ndarray:
-    """Return all frames of ffmpeg's output, `(n, H, W, 3)`; decoded once a session and kept on disk.
+    """Return all frames of ffmpeg's output, `(n, H, W, 3)`; decoded once per session and kept on disk.
 
     Args:
         path: the file.

@@ -136,7 +136,7 @@ class Target:
         FileExistsError: There is a file, and it may not be replaced; or it is one of several hard links.
         FileNotFoundError: There is no folder for it.
         PermissionError: The file is read-only, or the folder may not be written to.
-        ValueError: There is something that is no regular file: a FIFO, a socket, a device.
+        ValueError: There is something that is not a regular file: a FIFO, a socket, a device.
     """
 
     def __init__(

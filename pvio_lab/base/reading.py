@@ -48,7 +48,7 @@ def open_regular(path: str | PathLike[str]) -> BinaryIO:
     """Open a file for reading, but no FIFO and no device: these may have no end, or nobody who writes.
 
     Raises:
-        OSError: It cannot be read, or is no regular file; links are followed.
+        OSError: It cannot be read, or is not a regular file; links are followed.
     """
     kind = odd_kind(os.stat(path).st_mode)
     if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # the system's own error for a directory is clear
@@ -66,7 +66,7 @@ def read_content(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> byt
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no regular file, or is too large.
+        ValueError: It is not a regular file, or is too large.
     """
     with open(path, "rb", opener=_open_at_once) as file:
         kind = odd_kind(os.fstat(file.fileno()).st_mode)
@@ -83,7 +83,7 @@ def read_side_file(path: str | PathLike[str]) -> str:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no regular file, is too large, or is not UTF-8.
+        ValueError: It is not a regular file, is too large, or is not UTF-8.
     """
     return _text(read_content(path))
 
@@ -93,7 +93,7 @@ def read_json(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no regular file, is too large, is not JSON, or has a key twice in one object.
+        ValueError: It is not a regular file, is too large, is not JSON, or has a key twice in one object.
     """
     return parsed_json(read_content(path, most_bytes))
 
@@ -103,7 +103,7 @@ def parsed_json(content: bytes) -> Any:
     try:
         return json.loads(_text(content), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON: {error}") from None
+        raise ValueError(f"it is not JSON: {error}") from None
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
@@ -114,7 +114,7 @@ def _text(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is no UTF-8: {error}") from None
+        raise ValueError(f"it is not UTF-8: {error}") from None
 
 
 def in_short(words: object, most: int = _MOST_CHARACTERS) -> str:

@@ -21,7 +21,7 @@ class Drawn:
 
 
 class Report(Drawn, Generic[Row]):
-    """A result with one dataclass a row; subclasses are dataclasses with a field `rows`."""
+    """A result with one dataclass per row; subclasses are dataclasses with a field `rows`."""
 
     rows: tuple[Row, ...]
 

@@ -85,7 +85,7 @@ class MarksFile:
         Raises:
             FileNotFoundError: There is no such file.
             OtherVideo: It has marks of another video.
-            ValueError: It is no file of marks.
+            ValueError: It is not a file of marks.
         """
         with self._lock:
             text = read_content(self.path)
@@ -195,12 +195,12 @@ def parsed_marks(content: bytes, path: Path, num_frames: int | None = None) -> C
         num_frames: How many frames the video has, where that is to be checked.
 
     Raises:
-        ValueError: It is no file of marks; the message names the file, the place in it, and what is wrong.
+        ValueError: It is not a file of marks; the message names the file, the place in it, and what is wrong.
     """
     try:
         return contents_of(parsed_json(content), num_frames)
     except (TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"{printable(path)} is no file of marks: {in_short(error)}") from error
+        raise ValueError(f"{printable(path)} is not a file of marks: {in_short(error)}") from error
 
 
 def contents_of(data: Any, num_frames: int | None = None) -> Contents:

@@ -202,7 +202,7 @@ def find_notes(
 
     Raises:
         FileNotFoundError: There is no such file or directory.
-        ValueError: A file is no annotation, or of another video, or two files are for the same video.
+        ValueError: A file is not an annotation, or of another video, or two files are for the same video.
     """
     if annotations is False:
         return None
@@ -225,7 +225,7 @@ def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no annotation; the message names the file and says what is wrong.
+        ValueError: It is not an annotation; the message names the file and says what is wrong.
     """
     file = Path(path)
     if file.suffix.lower() in (".csv", ".tsv"):
@@ -236,7 +236,7 @@ def read_notes(path: str | os.PathLike[str]) -> FrameNotes:
         kind = "video annotation of Supervisely" if is_supervisely(data) else "file of marks"
         return notes_of_supervisely(data) if is_supervisely(data) else notes_of_marks(contents_of(data))
     except (TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"{printable(file)} is no {kind}: {in_short(error)}") from error
+        raise ValueError(f"{printable(file)} is not a {kind}: {in_short(error)}") from error
 
 
 def _folders_beside(video: Path) -> tuple[Path, ...]:

@@ -256,7 +256,7 @@ class Marks:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no file of marks, or not of a video with so many frames; the message names the
+            ValueError: It is not a file of marks, or not for a video of this length; the message names the
                 file, the place in it, and what is wrong.
         """
         marks = cls(num_frames)

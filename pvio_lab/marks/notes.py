@@ -129,7 +129,7 @@ def read_label_table(path: Path) -> FrameNotes:
     try:
         return notes_of_table(read_side_file(path))
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"{printable(path)} is no table of annotations: {in_short(error)}") from error
+        raise ValueError(f"{printable(path)} is not a table of annotations: {in_short(error)}") from error
 
 
 def notes_of_table(text: str) -> FrameNotes:

@@ -66,7 +66,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _careful(detail: Callable[[Any], str], module: Any) -> str:
-    """Return the details, or why there are none: they change from version to version, so this is no error."""
+    """Return the details, or why there are none, which is not an error: they change with each version."""
     try:
         return detail(module)
     except Exception as error:

@@ -73,7 +73,7 @@ def measure_throughput(
 
     Raises:
         FileNotFoundError: There is no such file.
-        OpenError: It is no video.
+        OpenError: It is not a video.
         ValueError: An argument is out of range.
     """
     from tqdm.auto import tqdm

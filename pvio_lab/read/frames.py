@@ -25,7 +25,7 @@ Frames = NDArray[np.uint8]
 Batches = Iterator[tuple[Numbers, Frames]]
 Reader = TypeVar("Reader", bound="FrameReader")
 
-_ALLOWED = "an integer, a slice, a list or 1-D array of integers, or a boolean array with one entry a frame"
+_ALLOWED = "an integer, a slice, a list or 1-D array of integers, or a boolean array with one entry per frame"
 
 
 def frame_numbers(key: Any, length: int) -> tuple[Numbers, bool]:
@@ -99,7 +99,7 @@ def _mask_numbers(mask: NDArray[np.bool_], key: Any, length: int) -> Numbers:
     if mask.ndim != 1:
         raise _not_allowed(key)
     if mask.size != length:
-        raise TypeError(f"a boolean array must have {length} entries, one a frame, not {mask.size}")
+        raise TypeError(f"a boolean array must have {length} entries, one per frame, not {mask.size}")
     return np.flatnonzero(mask).astype(np.int64)
 
 

@@ -48,7 +48,7 @@ class VideoReader(FrameReader):
 
     Raises:
         FileNotFoundError: There is no such file.
-        OpenError: It is no video.
+        OpenError: It is not a video.
         SourceError: The URL cannot be fetched.
         ValueError: An option is out of range, or decord was asked for and would not be exact; it says why.
     """

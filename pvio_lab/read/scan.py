@@ -1,4 +1,4 @@
-"""Scanning: a table of many files, of which every frame is decoded, each in a child process (`scan_worker`)."""
+"""Scanning: a table of many files; each is decoded as a whole, in a child process (`scan_worker`)."""
 
 from __future__ import annotations
 

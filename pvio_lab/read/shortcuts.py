@@ -66,7 +66,7 @@ def get_video_metadata(
 
     Raises:
         FileNotFoundError: There is no such file.
-        OpenError: It is no video.
+        OpenError: It is not a video.
         SourceError: The URL cannot be fetched.
     """
     with fetched(path, fetching) as local:

@@ -34,7 +34,7 @@ from ..read import (
 )
 from .recipe import Pixels, Policy
 
-# Files that are made to be streamed begin with this much at most; more is no table of frames.
+# Files that are made to be streamed begin with this much at most; more is not a table of frames.
 _MOST_HEADER = 64 * 2**20
 _MATROSKA = b"\x1a\x45\xdf\xa3"
 _PIECE = 2**18
@@ -201,7 +201,9 @@ def select_from_front(front: Front, name: str, policy: Policy, threads: int) -> 
         raise NotStreamable(f"it does not open from the front: {error}") from error
     facts = stream_facts(container, stream)
     if _CONTAINERS.isdisjoint(facts.containers) or not is_known(facts):
-        raise NotStreamable(f"{facts.codec} in {','.join(facts.containers)} is not always one frame a packet")
+        raise NotStreamable(
+            f"{facts.codec} in {','.join(facts.containers)} is not always one frame per packet"
+        )
     seconds = None if container.duration is None else container.duration / 1_000_000
     if policy.last_seconds is not None and (seconds is None or seconds <= policy.last_seconds):
         raise NotStreamable("all of it is needed")

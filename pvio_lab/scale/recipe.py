@@ -47,7 +47,7 @@ class Policy:
         Policy(name='num_frames', value=8, max_frames=None)
 
         Raises:
-            ValueError: It is no dictionary with one known key and a value that fits.
+            ValueError: It is not a dictionary with one known key and a value that fits.
         """
         if not isinstance(sampling, Mapping) or len(sampling) != 1 or not set(sampling) <= set(_POLICIES):
             allowed = '{"fps": frames a second}, {"num_frames": the first n}, {"uniform": n spread evenly}'

@@ -63,7 +63,7 @@ def take(source: str | PathLike[str], recipe: Recipe, threads: int, check: Check
     Raises:
         FileNotFoundError: There is no such file.
         SourceError: It cannot be fetched.
-        VideoError: It is no video, or a frame cannot be decoded.
+        VideoError: It is not a video, or a frame cannot be decoded.
     """
     name = source_name(source)
     if not _comes_over_a_network(name) or recipe.keep_downloaded:

@@ -38,13 +38,13 @@ def info_table(info: Any) -> str:
 
 
 def scan_table(report: Any) -> str:
-    """Draw a scan, one row a file."""
+    """Draw a scan, one row per file."""
     heading = f"{len(report)} files scanned, {len(report.bad)} bad"
     return _file_table(heading, SCAN_COLUMNS, report, _scan_cells, right=())
 
 
 def sample_table(report: Any) -> str:
-    """Draw a report of sampled videos, one row a video."""
+    """Draw a report of sampled videos, one row per video."""
     heading = f"{len(report)} videos sampled, {report.num_images} images, {len(report.bad)} bad"
     return _file_table(heading, SAMPLE_COLUMNS, report, _sample_cells, right=range(2, len(SAMPLE_COLUMNS)))
 
@@ -52,7 +52,7 @@ def sample_table(report: Any) -> str:
 def _file_table(
     heading: str, columns: Sequence[str], report: Any, cells: Callable[[Any], Sequence[str]], right: Any
 ) -> str:
-    """Draw one row a file; of a long report the bad ones first, and not all of the good ones."""
+    """Draw one row per file; of a long report the bad ones first, and not all of the good ones."""
     rows = sorted(report, key=lambda row: row.ok) if len(report) > MAX_ROWS else list(report)
     table = table_html(columns, ((cells(row), not row.ok) for row in rows[:MAX_ROWS]), right=right)
     return box(heading, table, f"... and {len(rows) - MAX_ROWS} more" if len(rows) > MAX_ROWS else "")

@@ -23,7 +23,7 @@ WIDTH = 960
 
 
 def throughput_table(report: Any) -> str:
-    """Draw one table a file; readers whose frames are wrong, or that fail, are in the colour of errors."""
+    """Draw one table per file; readers whose frames are wrong, or that fail, are in the colour of errors."""
     parts, right = [], range(3, 7)
     for source, group in groupby(report, key=lambda row: row.source):
         rows = list(group)
@@ -43,7 +43,7 @@ def profile_table(profile: Any) -> str:
 
 
 def doctor_table(report: Any) -> str:
-    """Draw one line a part; a fault comes with its cure."""
+    """Draw one line per part; a fault comes with its cure."""
     rows = []
     for row in report:
         *cells, details = doctor_cells(row)

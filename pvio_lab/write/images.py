@@ -70,7 +70,7 @@ def image_suffix(ext: str) -> str:
     Image.init()
     if Image.registered_extensions().get(suffix.lower()) not in Image.SAVE:
         raise ValueError(
-            f"ext={ext!r} is no kind of image that can be written: png, jpg, webp, bmp, tiff and others are; "
+            f"ext={ext!r} is not a kind of image that can be written, such as png, jpg, webp, bmp, tiff; "
             "image_writer= writes what you like"
         )
     return suffix

@@ -37,7 +37,7 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     Fraction(2997, 100)
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
         ValueError: It is not above 0, or endless.
     """
     if isinstance(fps, (bool, str)) or not hasattr(fps, "__float__"):
@@ -119,7 +119,7 @@ def container_arguments(suffix: str, rate: Fraction) -> list[str]:
 
 def _choose_freely(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
     if suffix not in MUXERS:
-        raise ValueError(f"{_shown(suffix)} is no kind of video file; there are {_list(MUXERS)}")
+        raise ValueError(f"{_shown(suffix)} is not a kind of video file; there are {_list(MUXERS)}")
     fitting = [encoder for encoder in ENCODERS.values() if _fits(encoder, options, suffix)]
     for encoder in sorted(fitting, key=lambda each: _preference(each, suffix)):
         if works(encoder.name):

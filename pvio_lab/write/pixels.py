@@ -24,7 +24,7 @@ def rgb_pixels(frame: Any) -> Frames:
     (4, 6, 3)
 
     Raises:
-        TypeError: It is no picture, or has numbers of another kind.
+        TypeError: It is not a picture, or has numbers of another kind.
         ValueError: It has another shape, or numbers that are not between 0 and 1.
     """
     array, channels_first = as_picture(frame)
@@ -47,7 +47,7 @@ def as_picture(frame: Any) -> tuple[NDArray[Any], bool]:
     """Return the same numbers as an array of three dimensions, and whether channels come first.
 
     Raises:
-        TypeError: It is no picture, or has numbers of another kind.
+        TypeError: It is not a picture, or has numbers of another kind.
         ValueError: It has another shape.
     """
     array, is_tensor = _as_array(frame)

@@ -148,7 +148,7 @@ class StreamingVideoEncoder:
         Raises:
             EncodeError: The encoder of this camera has failed; the others go on.
             RuntimeError: No episode is running.
-            TypeError: It is no picture.
+            TypeError: It is not a picture.
             ValueError: There is no such camera, or the frame has another size or numbers out of range.
         """
         cameras = self._running()

@@ -67,7 +67,7 @@ def stream_video_frames(
     Raises:
         DecodeError: A frame cannot be decoded. It arrives in the loop, as the following errors do.
         FileNotFoundError: There is no such file.
-        OpenError: It is no video.
+        OpenError: It is not a video.
         ValueError: `queue_size` is less than 1.
     """
     make = partial(_frames, source, _range(start, end), fetching)
@@ -116,7 +116,7 @@ def stream_video_frames_to_dir(
         The paths, in the order of the frames.
 
     Raises:
-        FileExistsError: A file that is no image has the name of one.
+        FileExistsError: A file that is not an image has the name of one.
         ValueError: There are no such image files, or a number is less than 1.
     """
     paths = []

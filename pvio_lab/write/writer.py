@@ -106,7 +106,7 @@ class VideoWriter:
 
         Raises:
             EncodeError: ffmpeg has failed; with its own words. Nothing is left of the file.
-            TypeError: It is no picture.
+            TypeError: It is not a picture.
             ValueError: It has another size or shape, or numbers that are out of range; the writer goes on.
         """
         pixels = rgb_pixels(frame)

@@ -51,7 +51,7 @@ class BenchRow:
     reason: str = ""
     """The reason why there is no number."""
     is_relative: bool = True
-    """It is no time, and so has to hold on any machine."""
+    """It is not a time, and so has to hold on any machine."""
 
     @classmethod
     def of(cls, claim: Claim, figures: list[Figure]) -> BenchRow:

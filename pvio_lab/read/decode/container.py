@@ -74,7 +74,7 @@ _ROUNDING_PIXELS = 64 * 2**16
 
 # Larger files pass: FFmpeg's own limit of 2 GB a table is no more than they may ask for.
 _LARGE_BYTES = 2**26
-# Old QuickTime sound counts the samples inside its packets: up to six a byte.
+# Old QuickTime sound counts the samples inside its packets: up to six per byte.
 _SAMPLES_PER_BYTE = 16
 # This many are never too many.
 _FEW_SAMPLES = 2_000_000
@@ -91,7 +91,7 @@ def open_container(path: str) -> InputContainer:
     Raises:
         FileNotFoundError: There is no such file.
         IsADirectoryError: It is a directory.
-        OpenError: It is no media file, or one that names others, or no regular file.
+        OpenError: It is not a media file, or one that names others, or no regular file.
         PermissionError: It may not be read.
     """
     name = printable(path)
@@ -185,7 +185,7 @@ def max_pixels() -> int:
     An environment variable reaches child processes and workers, too.
 
     Raises:
-        ValueError: The variable is no number above 0.
+        ValueError: The variable is not a number above 0.
     """
     text = os.environ.get(MAX_PIXELS_VARIABLE)
     if not text:
@@ -245,7 +245,7 @@ def _claimed_samples(file: BinaryIO, size: int) -> int:
 
 
 def _claims(boxes: bytes) -> int:
-    """Return the sum over all tracks of their samples, each counted once an edit.
+    """Return the sum over all tracks of their samples, each counted once per edit.
 
     Boxes fill the box they are in, so all of them lie one behind the other.
     """

@@ -39,7 +39,7 @@ def open_file(path: str, threads: int, engine: EngineName = "auto") -> OpenFile:
 
     Raises:
         FileNotFoundError: There is no such file.
-        OpenError: It is no video, or nothing in it can be decoded.
+        OpenError: It is not a video, or nothing in it can be decoded.
         ValueError: decord was asked for, and would not be exact.
     """
     container = open_container(path)

@@ -34,7 +34,7 @@ def plain_seconds(paths: Sequence[str], num_threads: int, sampling: dict[str, An
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print, one line a run, with Ray and the plain loop in turns."""
+    """Measure and print, one line per run, with Ray and the plain loop in turns."""
     parser = argparse.ArgumentParser("python -m pvio_lab.scale.jobs.bench", description=__doc__)
     parser.add_argument("clip", help="it stands for all clips")
     parser.add_argument("--clips", type=int, nargs="+", default=[200], help="how many clips a run has")

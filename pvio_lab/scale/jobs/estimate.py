@@ -33,7 +33,7 @@ _CURES = {
 
 @dataclass(frozen=True, repr=False)
 class ClipCosts:
-    """The seconds that the clips of a run took, one entry a clip, in the order in which they began."""
+    """The seconds that the clips of a run took, one entry per clip, in the order in which they began."""
 
     transport_seconds: Seconds
     """Fetching the file to this machine."""

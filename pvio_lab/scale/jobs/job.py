@@ -234,7 +234,7 @@ def _task(store: Store, work: Work, schema: pa.Schema | None) -> Callable[[pa.Ta
 
 
 def _saver(store: Store) -> Save:
-    """Return what writes images, a thousand clips a folder: images/000012/12345_frame_000067.png."""
+    """Return what writes images, a thousand clips per folder: images/000012/12345_frame_000067.png."""
     ready: set[str] = set()
 
     def save(row: Row, number: int, frame: Any) -> str:

@@ -94,21 +94,23 @@ def _batches(name: str, found: dataset.Dataset) -> Iterator[pa.RecordBatch]:
     try:
         yield from (batch for batch in found.to_batches(batch_size=_ROWS) if batch.num_rows)
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise ValueError(f"{shown(name)} is no manifest: {in_short(error)}") from None
+        raise ValueError(f"{shown(name)} is not a manifest: {in_short(error)}") from None
 
 
 def _opened(name: str) -> dataset.Dataset:
     """Open a Parquet file, a folder of them, or a CSV file; also at a URL that pyarrow knows, as `s3://`."""
     form = "csv" if name.endswith(".csv") else "parquet"
     if not is_url(name) and os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
-        raise ValueError(f"{shown(name)} is no manifest: it is no regular file")
+        raise ValueError(f"{shown(name)} is not a manifest: it is not a regular file")
     try:
         return dataset.dataset(name, format=form)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no manifest {shown(name)}") from None
     except pa.ArrowInvalid as error:
         allowed = "a .csv or .parquet file, a folder of Parquet files, or a pattern as 'clips/**/*.mp4'"
-        raise ValueError(f"{shown(name)} is no manifest: {in_short(error)}; allowed are {allowed}") from None
+        raise ValueError(
+            f"{shown(name)} is not a manifest: {in_short(error)}; allowed are {allowed}"
+        ) from None
 
 
 def _table_of_rows(rows: list[Any]) -> pa.Table:

@@ -102,7 +102,7 @@ class Store:
             with self.filesystem.open_input_stream(self.path(name)) as stream:
                 found = json.loads(stream.read(_MOST_BYTES))
             if not isinstance(found, dict):
-                raise ValueError("it is no object")
+                raise ValueError("it is not an object")
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:

@@ -242,7 +242,7 @@ def _writer(reader: Any, first: int, path: str | os.PathLike[str]) -> VideoWrite
         return _Pictures(path, first, max(_LEAST_DIGITS, len(str(len(reader) - 1))))
     if suffix not in MUXERS:
         raise ValueError(
-            f"{printable(path)} ends in {suffix}, which is no kind of video file; "
+            f"{printable(path)} ends in {suffix}, which is not a kind of video file; "
             f"there are {', '.join(MUXERS)}; "
             "a slash at the end makes a directory of PNG files"
         )

@@ -65,7 +65,7 @@ def concatenate_video_files(
         EncodeError: The result cannot be written, or is not what it was meant to be.
         FileExistsError: The output is there, and may not be replaced.
         FileNotFoundError: There is no such input, or no folder for the output.
-        OpenError: An input is no video.
+        OpenError: An input is not a video.
         TypeError: The inputs are not a list of paths.
         ValueError: Nothing to join; files that do not fit together, or are not joined exactly; or a
             container that cannot hold their streams.

@@ -119,7 +119,7 @@ def inspect_clip(path: str, room: Room | None = None) -> Clip:
         room: Room for it to stay open, if it can be read again from its start.
 
     Raises:
-        OpenError: It is no video.
+        OpenError: It is not a video.
         Refusal: It cannot be joined to any other.
     """
     container = open_container(path)

@@ -80,7 +80,7 @@ def sample_video(
         DecodeError: A frame cannot be decoded. What was written before is kept.
         FileExistsError: There are images of another video with this name, or of another size; or a file that
             was not sampled has the name of an image, its annotations or the manifest.
-        OpenError: It is no video.
+        OpenError: It is not a video.
         ValueError: An option is out of range, or the annotations are wrong or missing.
     """
     policy = dict(
@@ -147,7 +147,7 @@ def sample_video_tree(
         fetching: See there; one that allows no local paths refuses every tree.
 
     Returns:
-        The report, of one row a video.
+        The report, of one row per video.
 
     Raises:
         FileNotFoundError: There are no videos.

@@ -64,7 +64,7 @@ class Inventory:
         notes: The annotations.
 
     Raises:
-        FileExistsError: The manifest is of other images, or is no manifest.
+        FileExistsError: The manifest is of other images, or is not a manifest.
     """
 
     def __init__(
@@ -257,14 +257,14 @@ def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
     """Return what a manifest says, if there is one.
 
     Raises:
-        FileExistsError: It is of other images, which must not be mixed with new ones; or it is no manifest.
+        FileExistsError: It is of other images, which must not be mixed with new ones, or not a manifest.
     """
     if not os.path.lexists(path):
         return None
     known = read_manifest(path)
     if known is None:
         raise FileExistsError(
-            f"{printable(path)} is no list of sampled images; give another output_dir, or move it away"
+            f"{printable(path)} is not a list of sampled images; give another output_dir, or move it away"
         )
     facts = json.loads(json.dumps(asdict(origin)))
     differences = [

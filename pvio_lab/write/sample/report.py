@@ -32,11 +32,11 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class SampleReport(Report[SampleRow]):
-    """The images that were sampled, one row a video; a table in a notebook."""
+    """The images that were sampled, one row per video; a table in a notebook."""
 
     drawn_as = "samples"
     rows: tuple[SampleRow, ...]
-    """One row a video, in the order of their names."""
+    """One row per video, in the order of their names."""
 
     @property
     def bad(self) -> tuple[SampleRow, ...]:
