@@ -246,7 +246,7 @@ def test_a_real_suggestion_says_why(collection):
     choice = suggest_workers(VideoCollectionDataset(collection), seconds=0.5)
     assert choice.frames_per_second > 0
     assert "may be used" in choice.reason
-    assert "frames/s: beside" in str(choice)
+    assert "frames/s: compared with" in str(choice)
     assert choice.rows[0].frames_per_second >= choice.rows[-1].frames_per_second
     assert "processors may be used" in choice._repr_html_() or "processor may" in choice._repr_html_()
     assert len(choice.to_dicts()) == len(choice.rows)
