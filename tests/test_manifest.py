@@ -89,7 +89,7 @@ def test_a_damaged_table_is_a_clear_error(tmp_path, content):
 
 def test_a_fifo_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "clips.csv")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="not a regular file"):
         frozen(tmp_path / "clips.csv", tmp_path / "frozen")
 
 
