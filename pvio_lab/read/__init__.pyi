@@ -38,7 +38,6 @@ from .info import recall as recall
 from .info import remember as remember
 from .pool import ReaderPool as ReaderPool
 from .reader import VideoReader as VideoReader
-from .sampling import SamplingOptions as SamplingOptions
 from .sampling import sample_indices as sample_indices
 from .scan import VIDEO_EXTENSIONS as VIDEO_EXTENSIONS
 from .scan import ScanReport as ScanReport

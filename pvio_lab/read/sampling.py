@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -13,23 +13,6 @@ from ..base import integer, positive_integer
 from .frames import FrameReader, Numbers, frame_numbers
 from .info import VideoInfo
 from .times import ROUNDING_SECONDS, Times, frame_rate, frames_at
-
-
-class SamplingOptions(TypedDict, total=False):
-    """The options of `sample_indices`, for functions that pass them on.
-
-    Such a function is written `def f(..., **sampling: Unpack[SamplingOptions])`, where type checkers get
-    `Unpack` from `typing_extensions`, under `if TYPE_CHECKING`; Python itself never looks at it.
-    """
-
-    start: int
-    end: int | None
-    step: int
-    fps: float | None
-    num_frames: int | None
-    first: int | None
-    max_frames: int | None
-    only: Iterable[int] | None
 
 
 def sample_indices(
