@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from pvio_lab import VideoWriter
-from pvio_lab.base import LockFile, Partial, Target, clear_partials, files, write_whole
+from pvio_lab.base import LockFile, Partial, Target, clear_partials, files, hidden_files, write_whole
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the names and links of POSIX")
@@ -322,17 +322,17 @@ def test_only_what_is_left_of_this_file_is_removed(tmp_path):
 
 @needs_posix
 def test_a_file_that_is_about_to_be_locked_is_not_lost(tmp_path, monkeypatch):
-    real, seen = files.try_lock, []
+    real, seen = hidden_files._try_lock, []
 
     def late(lock):
         seen.append(names_in(tmp_path))
         if len(seen) < 3:
-            monkeypatch.setattr(files, "try_lock", real)
+            monkeypatch.setattr(hidden_files, "_try_lock", real)
             clear_partials(tmp_path, "a.mp4")  # by somebody else, at the worst moment
-            monkeypatch.setattr(files, "try_lock", late)
+            monkeypatch.setattr(hidden_files, "_try_lock", late)
         return real(lock)
 
-    monkeypatch.setattr(files, "try_lock", late)
+    monkeypatch.setattr(hidden_files, "_try_lock", late)
     with Target(tmp_path / "a.mp4") as target:
         assert target.partial.exists()
         target.commit()
