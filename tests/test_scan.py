@@ -76,7 +76,7 @@ def scan(*paths, **options):
 
 def children():
     return [
-        process for process in psutil.Process().children() if "scan_worker" in " ".join(process.cmdline())
+        process for process in psutil.Process().children() if "read.scan" in " ".join(process.cmdline())
     ]
 
 

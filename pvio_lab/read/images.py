@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,8 +87,8 @@ class ImageSequence(FrameReader):
         self.paths = _find_images(self._directory, pattern)
         self._first = _first_header(self.paths)
         self._is_fixed = None not in wanted
-        self._info: VideoInfo | None = None
         self._size = scaled_size((self._first.width, self._first.height), *wanted)
+        self._shape = len(self.paths), self._size[1], self._size[0], 3
 
     @property
     def fps(self) -> float:
@@ -95,18 +96,13 @@ class ImageSequence(FrameReader):
         return self._fps
 
     @property
-    def info(self) -> VideoInfo:
-        """The facts that a video file would have, as they were when first asked for."""
-        if self._info is None:  # every image has to be looked at
-            self._info = self._describe()
-        return self._info
-
-    @property
     def times(self) -> Times:
         """The times at which frames appear, and for which they stay on screen."""
         return Times.steady(len(self), self.fps)
 
-    def _describe(self) -> VideoInfo:
+    @cached_property
+    def info(self) -> VideoInfo:
+        """The facts that a video file would have, as they were when first asked for."""
         size, seconds = sum(path.stat().st_size for path in self.paths), len(self) / self.fps
         return VideoInfo(
             path=str(self._directory),
@@ -125,9 +121,6 @@ class ImageSequence(FrameReader):
             size_bytes=size,
             audio=None,
         )
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def __repr__(self) -> str:
         count, height, width, _ = self.shape
@@ -148,21 +141,23 @@ class ImageSequence(FrameReader):
         return (np.array(self.load(number, size)) for number in numbers.tolist())
 
     def _read(self, numbers: Numbers) -> Frames:
-        """Decode each image once, straight into its place in the result."""
+        """Decode each image once, straight into its places in the result."""
         frames = np.empty((len(numbers), *self.shape[1:]), np.uint8)
-        unique, places, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+        places: dict[int, list[int]] = {}
+        for place, number in enumerate(numbers.tolist()):
+            places.setdefault(number, []).append(place)
 
-        def load_into(number: int, place: int) -> None:
-            frames[place] = self.load(number)
+        def load_into(number: int) -> None:
+            pixels = self.load(number)
+            for place in places[number]:
+                frames[place] = pixels
 
-        pool = ThreadPoolExecutor(max(1, min(len(unique), num_cpus())))
+        pool = ThreadPoolExecutor(max(1, min(len(places), num_cpus())))
         try:
-            for _ in pool.map(load_into, unique.tolist(), places.tolist()):
+            for _ in pool.map(load_into, places):
                 pass
         finally:
             pool.shutdown(cancel_futures=True)
-        for place in np.setdiff1d(np.arange(len(numbers)), places):
-            frames[place] = frames[places[inverse[place]]]
         return frames
 
     def load(self, number: int, size: tuple[int, int] | None = None) -> Frames:

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from .. import show
-from ..base import clear_partials, identity_of_file, parsed_json, read_content, write_whole
+from ..base import Drawn, clear_partials, identity_of_file, parsed_json, read_content, write_whole
 from ..errors import printable
 from .sources.options import user_cache_folder
 
@@ -52,8 +51,10 @@ class AudioInfo:
 
 
 @dataclass(frozen=True)
-class VideoInfo:
+class VideoInfo(Drawn):
     """The facts of a video."""
+
+    drawn_as = "info"
 
     path: str
     """The file."""
@@ -85,9 +86,6 @@ class VideoInfo:
     """The size of the file."""
     audio: AudioInfo | None
     """The sound, if there is any."""
-
-    def _repr_html_(self) -> str:
-        return show.html("info", self)
 
 
 def recall(path: str) -> VideoInfo | None:
