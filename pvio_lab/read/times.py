@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base import checked_seconds
 from ..errors import FrameTimestampError, printable
 
 # A time computed as i / fps may fall this far short of the time the file gives for frame i.
@@ -114,11 +115,7 @@ def nearest_frames(
 
 def frame_rate(fps: Any) -> float:
     """Return an argument that must be a rate: a number of frames a second, above 0 and finite."""
-    if isinstance(fps, bool) or not isinstance(fps, Real):
-        raise TypeError(f"fps={fps!r} must be a number of frames a second")
-    if not 0 < float(fps) < np.inf:
-        raise ValueError(f"fps={fps!r} must be more than 0 frames a second, and finite")
-    return float(fps)
+    return checked_seconds(fps, "fps", "frames a second")
 
 
 def _as_seconds(times: ArrayLike, what: str) -> NDArray[np.float64]:
