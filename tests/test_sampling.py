@@ -86,20 +86,18 @@ def test_the_timeline_of_a_reader_is_its_own(durations, fps, start):
     assert ticks[-1] + 1 / fps >= pts[-1] + durations[-1] - 1e-5
 
 
-def test_a_frame_that_stays_long_is_taken_again():
-    assert sample_indices(Reader([1, 3, 1]), fps=1).tolist() == [0, 1, 1, 1, 2]
-
-
-def test_the_timeline_begins_at_start():
-    assert sample_indices(Reader([1, 3, 1]), start=1, fps=0.5).tolist() == [1, 1]
-
-
-def test_a_cap_keeps_an_endless_rate_small():
-    assert sample_indices(video(1000), fps=1e15, max_frames=3).tolist() == [0, 0, 0]
-
-
-def test_first_counts_along_step():
-    assert sample_indices(video(100), start=10, step=5, first=3).tolist() == [10, 15, 20]
+@pytest.mark.parametrize(
+    ("source", "policy", "expected"),
+    [
+        (Reader([1, 3, 1]), {"fps": 1}, [0, 1, 1, 1, 2]),  # a frame that stays long is taken again
+        (Reader([1, 3, 1]), {"start": 1, "fps": 0.5}, [1, 1]),  # the timeline begins at start
+        (video(1000), {"fps": 1e15, "max_frames": 3}, [0, 0, 0]),  # an endless rate takes no memory
+        (video(100), {"start": 10, "step": 5, "first": 3}, [10, 15, 20]),
+        (video(100), {"only": []}, []),
+    ],
+)
+def test_what_a_policy_takes(source, policy, expected):
+    assert sample_indices(source, **policy).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -107,10 +105,6 @@ def test_first_counts_along_step():
 )
 def test_only_marked_frames_sorted_and_once(only):
     assert sample_indices(video(100), only=only, start=5).tolist() == [9, 40, 99]
-
-
-def test_no_marked_frames():
-    assert sample_indices(video(100), only=[]).shape == (0,)
 
 
 def test_a_marked_frame_beyond_the_end():
@@ -154,22 +148,15 @@ def test_a_count_that_is_no_integer(name, value):
         sample_indices(video(100), **{name: value})
 
 
-@pytest.mark.parametrize("fps", [0, -1.5, np.nan, np.inf])
-def test_a_rate_that_cannot_be(fps):
-    with pytest.raises(ValueError, match=f"fps={fps}"):
-        sample_indices(video(100), fps=fps)
+WRONG = [({"fps": fps}, ValueError, f"fps={fps} must be more than 0") for fps in (0, -1.5, np.nan, np.inf)]
+WRONG += [({"fps": fps}, TypeError, f"fps={fps!r} must be a number") for fps in ("25", True, 1j)]
+WRONG += [({"only": only}, TypeError, f"only={only!r}") for only in ("12", 12)]
 
 
-@pytest.mark.parametrize("fps", ["25", True, 1j])
-def test_a_rate_that_is_no_number(fps):
-    with pytest.raises(TypeError, match=f"fps={fps!r} must be a number"):
-        sample_indices(video(100), fps=fps)
-
-
-@pytest.mark.parametrize("only", ["12", 12])
-def test_marks_that_are_no_list(only):
-    with pytest.raises(TypeError, match=f"only={only!r}"):
-        sample_indices(video(100), only=only)
+@pytest.mark.parametrize(("policy", "error", "words"), WRONG)
+def test_a_policy_that_cannot_be(policy, error, words):
+    with pytest.raises(error, match=words):
+        sample_indices(video(100), **policy)
 
 
 @pytest.mark.parametrize("rate", [0, None, np.nan])
