@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from ..base import checked_size, num_cpus, open_regular
@@ -203,20 +202,20 @@ def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
         )
     if pattern is not None and not isinstance(pattern, str):
         raise TypeError(f'pattern={pattern!r} must be a string such as "*.png"')
-    found = directory.iterdir() if pattern is None else directory.glob(pattern)
-    paths = {str(path.relative_to(directory)): path for path in found if _is_image(path, directory, pattern)}
+    endings = _endings()
+    paths = {}
+    for path in directory.iterdir() if pattern is None else directory.glob(pattern):
+        name = path.relative_to(directory)
+        is_hidden = any(part.startswith(".") for part in name.parts)
+        if not is_hidden and (pattern is not None or path.suffix.lower() in endings) and path.is_file():
+            paths[str(name)] = path
     if not paths:
         wanted = "no images" if pattern is None else f"no files that match pattern={pattern!r}"
         raise OpenError(f"there are {wanted} in the directory {printable(directory)}")
     return tuple(paths[name] for name in sorted(sorted(paths), key=natural_key))
 
 
-def _is_image(path: Path, directory: Path, pattern: str | None) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
-    return not hidden and (pattern is not None or path.suffix.lower() in _extensions()) and path.is_file()
-
-
-def _extensions() -> set[str]:
+def _endings() -> set[str]:
     readable = Image.registered_extensions().items()
     return {end for end, kind in readable if kind in Image.OPEN and kind not in _NOT_DECODED}
 
@@ -262,9 +261,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _to_rgb(image: Image.Image) -> Frames:
-    if image.mode.startswith("I"):
-        gray = (_sixteen_bits(image) >> 8).astype(np.uint8)
-        return np.repeat(gray[..., np.newaxis], 3, axis=2)
+    if image.mode.startswith("I"):  # gray from 0 to 65535, which Pillow may hold as 32-bit integers
+        pixels = np.asarray(image)
+        if pixels.itemsize > 2 and (
+            image.format not in ("PNG", "PPM") or pixels.min() < 0 or pixels.max() > 65535
+        ):
+            raise ValueError(
+                "its pixels are 32-bit integers, which have no agreed range; save it with 8 or 16 bits"
+            )
+        return np.repeat((pixels >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if image.mode == "F":
         raise ValueError(
             "its pixels are floating-point numbers, which have no agreed range; save it with 8 bits"
@@ -272,15 +277,3 @@ def _to_rgb(image: Image.Image) -> Frames:
     if image.mode in _VIA:
         image = image.convert(_VIA[image.mode])
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _sixteen_bits(image: Image.Image) -> NDArray[Any]:
-    """Return gray pixels from 0 to 65535; Pillow may hold them as 32-bit integers."""
-    pixels = np.asarray(image)
-    if pixels.itemsize > 2 and (
-        image.format not in ("PNG", "PPM") or pixels.min() < 0 or pixels.max() > 65535
-    ):
-        raise ValueError(
-            "its pixels are 32-bit integers, which have no agreed range; save it with 8 or 16 bits"
-        )
-    return pixels
