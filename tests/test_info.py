@@ -80,11 +80,9 @@ def test_facts_are_frozen_and_a_table_in_a_notebook():
 def test_remembered_beside_the_file(name, tmp_path, no_opening):
     clip = Path(shutil.copy(SAMPLES / name, tmp_path))
     first = get_video_metadata(clip)
-    assert beside(clip).exists()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert sorted(tmp_path.iterdir()) == [clip, beside(clip)]
     no_opening()
-    assert get_video_metadata(clip) == first
-    assert get_video_metadata(str(clip)) == first
+    assert get_video_metadata(clip) == get_video_metadata(str(clip)) == first
 
 
 def test_without_the_cache_nothing_is_written_or_read(clip):
@@ -144,16 +142,6 @@ def test_what_is_no_regular_file_stays(clip, tmp_path, kind, no_opening):
     assert beside(clip).is_symlink() != beside(clip).is_fifo()
     assert (tmp_path / "elsewhere").read_bytes() == before
     assert not (tmp_path / "nowhere").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs permissions as POSIX has them")
-def test_the_file_follows_the_umask(clip):
-    before = os.umask(0o027)
-    try:
-        get_video_metadata(clip)
-    finally:
-        os.umask(before)
-    assert beside(clip).stat().st_mode & 0o777 == 0o640
 
 
 def test_what_a_killed_process_has_left_is_removed(clip):
@@ -274,15 +262,6 @@ def test_nowhere_to_write_is_no_error(read_only, tmp_path):
     assert get_video_metadata(read_only).num_frames == 60
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_without_permission(clip, no_opening):
-    clip.parent.chmod(0o555)
-    try:
-        assert is_remembered(clip, no_opening)
-    finally:
-        clip.parent.chmod(0o755)
-
-
 def test_a_directory_where_the_cache_should_be(clip, no_opening):
     beside(clip).mkdir()
     assert is_remembered(clip, no_opening)
@@ -319,17 +298,6 @@ def test_processes_that_write_at_once(clip):
     assert [writer.returncode for writer in writers] == [0, 0, 0], errors
     json.loads(beside(clip).read_text())
     assert sorted(path.name for path in clip.parent.iterdir()) == [clip.name, beside(clip).name]
-
-
-def test_an_interrupted_write_leaves_nothing(clip, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    for name in ("link", "rename", "replace"):
-        monkeypatch.setattr(os, name, interrupt, raising=False)
-    with pytest.raises(KeyboardInterrupt):
-        get_video_metadata(clip)
-    assert list(clip.parent.iterdir()) == [clip]
 
 
 def test_a_thousand_remembered_files_cost_less_than_a_hundred_openings(tmp_path):

@@ -37,7 +37,7 @@ def checked_size(value: Any, name: str) -> int | None:
 
 
 def one_of(value: Any, allowed: tuple[str, ...], name: str) -> Any:
-    """Return an argument that must be one of some words."""
+    """Return an argument that must be one of these strings."""
     if value not in allowed:
         raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
     return value

@@ -10,11 +10,7 @@ from pathlib import Path
 
 
 def num_cpus(root: Path = Path("/")) -> int:
-    """Return how many processors this process may use; one that it may use in part counts.
-
-    Args:
-        root: The folder of `proc` and `sys`; for tests.
-    """
+    """Return how many processors this process may use; part of one counts. `root` is for tests."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = []
     for is_version_2, group in _groups(root):

@@ -35,9 +35,6 @@ class LockFile:
     """A lock on the name of a file that may not exist yet: a hidden file beside it, removed with the lock.
 
     A forked child inherits no lock. Where the file system has no locks, each request succeeds.
-
-    Args:
-        place: The file. Its folder must be there when the lock is taken.
     """
 
     def __init__(self, place: Path):
@@ -61,11 +58,7 @@ class LockFile:
         return True
 
     def acquire_within(self, seconds: float) -> None:
-        """Take the lock, waiting for it in short pieces.
-
-        Raises:
-            TimeoutError: Another holder has kept it for longer.
-        """
+        """Take the lock, or raise a TimeoutError if another holder keeps it for longer."""
         last = time.monotonic() + seconds
         while not self.acquire():
             if time.monotonic() > last:
@@ -79,7 +72,7 @@ class LockFile:
             _drop(*found[2])
 
     def holder(self) -> str:
-        """Return the process that has the lock, in words."""
+        """Return a description of the process that has the lock."""
         with suppress(OSError):
             return printable(self.path.read_bytes()[:200].decode(errors="replace")) or "another process"
         return "another process"
@@ -92,14 +85,7 @@ class LockFile:
 
 
 class Partial:
-    """A new hidden file or folder beside the one that is wanted.
-
-    Args:
-        place: The name that it will get.
-        ending: The end of its name until then.
-        mode: The permissions of a new file, before the umask.
-        is_folder: Make a folder.
-    """
+    """A new hidden file or folder beside the place that is wanted for it, made at once."""
 
     def __init__(self, place: Path, *, ending: str = ".part", mode: int = 0o666, is_folder: bool = False):
         self._owner, self._is_folder = os.getpid(), is_folder
@@ -118,11 +104,7 @@ class Partial:
             self.remove()  # another process was about to clear it
 
     def rename(self, place: Path, *, overwrite: bool) -> None:
-        """Give it its name.
-
-        Raises:
-            FileExistsError: There is something, and it may not be replaced.
-        """
+        """Give it its name; where something may not be replaced, it is a FileExistsError."""
         if sys.platform == "win32":  # where what is open cannot be renamed
             self._unlock()
         if overwrite:
@@ -152,13 +134,8 @@ def clear_partials(
 ) -> bool:
     """Remove files that killed runs have left, and return True if there were any; those in use stay.
 
-    It lists the folder: call it once a run, not once a file.
-
-    Args:
-        folder: The folder.
-        name: The name that the file would have got, or several.
-        is_prefix: Whether all files count whose names begin like this.
-        suffix: The end of the names.
+    It lists the folder: call it once a run, not once a file. `name` is the name that the file would have got,
+    or several; with `is_prefix`, all count that begin like this and end like `suffix`.
     """
     middle = ".*" if is_prefix else ""
     names = "|".join(re.escape(_clipped(each)) for each in ((name,) if isinstance(name, str) else name))

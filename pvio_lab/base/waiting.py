@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from .forks import new_condition
 
 _T = TypeVar("_T")
-Wish = TypeVar("Wish")
+Request = TypeVar("Request")
 _PIECE_SECONDS = 0.1  # on Windows a longer wait cannot be interrupted
 
 
@@ -60,16 +60,7 @@ def take(
     seconds: float = math.inf,
     meanwhile: Callable[[], Any] = lambda: None,
 ) -> _T:
-    """Return the next item of a queue.
-
-    Args:
-        results: The queue.
-        seconds: How long it may take.
-        meanwhile: Called ten times a second until the item is there.
-
-    Raises:
-        TimeoutError: It takes longer.
-    """
+    """Return the next item of a queue, or raise a TimeoutError; `meanwhile` is called ten times a second."""
     end = time.monotonic() + seconds
     with interruptible():
         while True:
@@ -80,39 +71,34 @@ def take(
             meanwhile()
 
 
-class Latest(Generic[Wish]):
-    """A thread that fulfils wishes one at a time. A new one takes the place of one that waits.
+class Latest(Generic[Request]):
+    """A thread that handles requests one at a time. A new one replaces one that still waits.
 
-    Args:
-        fulfil: Fulfils a wish.
-        fail: Called with an exception that it raises.
-        name: The name of the thread.
-        rest: Called once when there has been no wish for a while.
-        rest_seconds: How long that is.
+    Exceptions go to `fail`. `rest` is called once when there has been no request for `rest_seconds`.
     """
 
     def __init__(
         self,
-        fulfil: Callable[[Wish], None],
+        handle: Callable[[Request], None],
         fail: Callable[[Exception], None],
         name: str,
         *,
         rest: Callable[[], None] = lambda: None,
         rest_seconds: float | None = None,
     ):
-        self._fulfil, self._fail = fulfil, fail
+        self._handle, self._fail = handle, fail
         self._rest, self._rest_seconds = rest, rest_seconds
         self._state = new_condition()
-        self._waiting: list[Wish] = []
+        self._waiting: list[Request] = []
         self._is_busy = self._is_closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
-    def ask(self, wish: Wish) -> None:
-        """Make a wish; of those made before, only the one that has been begun is finished."""
+    def ask(self, request: Request) -> None:
+        """Add a request; of those before it, only the one that has begun is finished."""
         with self._state:
             if self._is_closed:
                 return
-            self._waiting = [wish]
+            self._waiting = [request]
             if not self._thread.ident:
                 self._thread.start()
             self._state.notify_all()
@@ -123,7 +109,7 @@ class Latest(Generic[Wish]):
             return self._state.wait_for(lambda: not (self._waiting or self._is_busy), timeout)
 
     def close(self, timeout: float = 10) -> None:
-        """End the thread; the wish that it has begun is finished."""
+        """End the thread; a request that has begun is finished."""
         with self._state:
             self._is_closed, self._waiting = True, []
             self._state.notify_all()
@@ -140,7 +126,7 @@ class Latest(Generic[Wish]):
                 if self._is_closed:
                     return
                 self._is_busy = True
-                task = partial(self._fulfil, self._waiting.pop()) if is_asked else self._rest
+                task = partial(self._handle, self._waiting.pop()) if is_asked else self._rest
             seconds = self._rest_seconds if is_asked else None
             try:
                 task()

@@ -37,13 +37,6 @@ def frame_numbers(key: Any, length: int) -> tuple[Numbers, bool]:
     >>> frame_numbers(-1, 10)
     (array([9]), True)
 
-    Args:
-        key: An integer, slice, range, sequence or array (numpy's or torch's) of integers, or a mask.
-        length: How many frames there are.
-
-    Returns:
-        Numbers between 0 and `length`, always one-dimensional, and True for a single integer.
-
     Raises:
         IndexError: A number is out of range.
         TypeError: The key is of another kind: a float, bool, string ...

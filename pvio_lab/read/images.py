@@ -244,8 +244,8 @@ def _first_header(paths: tuple[Path, ...]) -> _Header:
 
 def _read_header(path: Path) -> _Header:
     with _opened(path) as image:
-        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        height, width = image.size if is_turned else image.size[::-1]
+        is_rotated = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        height, width = image.size if is_rotated else image.size[::-1]
         format = (
             "gray16" if image.mode.startswith("I") else _PIXEL_FORMATS.get(image.mode, image.mode.lower())
         )

@@ -54,9 +54,9 @@ class VideoInfo(Drawn):
     num_frames: int
     """Number of frames that are shown."""
     height: int
-    """Pixels, as displayed: after turning."""
+    """Pixels, as displayed: after rotation."""
     width: int
-    """Pixels, as displayed: after turning."""
+    """Pixels, as displayed: after rotation."""
     fps: float
     """Frames a second, on average."""
     duration_seconds: float
@@ -70,7 +70,7 @@ class VideoInfo(Drawn):
     container: str
     """The container, as ffmpeg calls it."""
     rotation_degrees: int
-    """Degrees by which the pictures are turned counter-clockwise for display."""
+    """Degrees by which the frames are rotated counter-clockwise for display."""
     is_variable_rate: bool
     """Frames stay on screen for different times."""
     bit_rate: int

@@ -32,8 +32,8 @@ class VideoReader(FrameReader):
     True
     >>> reader.close()
 
-    Frames are RGB, `uint8`, turned as displayed. A reader may be shared by threads, pickled, and used after a
-    fork. It never decodes ahead: between calls it holds its cache and nothing else grows.
+    Frames are RGB, `uint8`, rotated as displayed. A reader may be shared by threads, pickled, and used after
+    a fork. It never decodes ahead: between calls it holds its cache and nothing else grows.
 
     Args:
         source: A video file, or its URL.
@@ -88,7 +88,7 @@ class VideoReader(FrameReader):
         # Without a hold, the reader is at rest: a cache may remove the file.
         self._held: HeldSource | None = held
         self._file, self._access, self._size = file, access, size
-        self._shape = len(file.index), size[1], size[0], 3
+        self._shape = file.info.num_frames, size[1], size[0], 3
 
     @property
     def source(self) -> str | PathLike[str]:

@@ -40,14 +40,6 @@ def frames_at(pts_seconds: ArrayLike, duration_seconds: ArrayLike, times: ArrayL
     >>> frames_at([0.0, 0.5, 1.0], [0.5, 0.5, 0.5], [0.0, 0.49, 0.5, 1.49])
     array([0, 0, 1, 2])
 
-    Args:
-        pts_seconds: When each frame appears, in display order.
-        duration_seconds: How long each frame stays.
-        times: One time in seconds or many.
-
-    Returns:
-        Frame numbers, in the shape of `times`.
-
     Raises:
         FrameTimestampError: No frame is on screen at one of the times.
         TypeError: A time is not a number.
@@ -76,15 +68,6 @@ def nearest_frames(
 
     >>> nearest_frames([0.0, 0.5, 1.0], [0.1, 0.9], 0.1, "clip.mp4")
     array([0, 2])
-
-    Args:
-        pts_seconds: When each frame appears, in display order.
-        times: One time in seconds or many.
-        tolerance_s: How far from the time asked for a frame may be.
-        path: The video, for the error message.
-
-    Returns:
-        Frame numbers, in the shape of `times`.
 
     Raises:
         FrameTimestampError: The nearest frame is further away than `tolerance_s`.
