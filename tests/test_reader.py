@@ -150,15 +150,11 @@ def test_wrong_sizes_of_batches(reader, size, error):
         reader.batches(size)
 
 
-def test_two_passes_at_once(reader):
-    for first, second in zip(reader, reader, strict=True):
-        assert np.array_equal(first, second)
-
-
-def test_random_reads_between_batches(reader):
-    for numbers, frames in reader.batches(16):
+def test_passes_and_random_reads_at_once(reader):
+    for (numbers, frames), (_, others) in zip(reader.batches(16), reader.batches(16), strict=True):
         assert not wrong_frames(frames, truth("gop2.mp4")[numbers])
         assert not wrong_frames(reader[[3, 40]], truth("gop2.mp4")[[3, 40]])
+        assert np.array_equal(frames, others)
 
 
 def test_a_tensor_shares_memory(reader, monkeypatch):
@@ -205,18 +201,17 @@ def test_one_side_follows_the_other(name, option, size):
 
 
 @pytest.mark.parametrize(
-    ("name", "small"), [("width", 0), ("height", -2), ("num_threads", 0), ("cache_bytes", -1)]
+    ("option", "value", "error", "words"),
+    [
+        *((name, 1.5, TypeError, "an integer") for name in ("width", "height", "num_threads", "cache_bytes")),
+        *((name, 0, ValueError, "1 or more") for name in ("width", "height", "num_threads")),
+        ("cache_bytes", -1, ValueError, "0 or more"),
+        ("engine", "ffmpeg", ValueError, "one of 'auto', 'decord', 'pyav'"),
+    ],
 )
-def test_wrong_numbers_as_options(name, small):
-    with pytest.raises(TypeError, match=f"{name}=1.5 must be an integer"):
-        VideoReader(SAMPLES / "gop2.mp4", **{name: 1.5})
-    with pytest.raises(ValueError, match=f"{name}={small} must be [01] or more"):
-        VideoReader(SAMPLES / "gop2.mp4", **{name: small})
-
-
-def test_an_unknown_engine():
-    with pytest.raises(ValueError, match="engine='ffmpeg' must be one of 'auto', 'decord', 'pyav'"):
-        VideoReader(SAMPLES / "gop2.mp4", engine="ffmpeg")
+def test_wrong_options(option, value, error, words):
+    with pytest.raises(error, match=f"{option}={value!r} must be {words}"):
+        VideoReader(SAMPLES / "gop2.mp4", **{option: value})
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -292,37 +287,30 @@ def test_decord_costs_each_group_once_too():
 @pytest.mark.parametrize("engine", ["pyav", "decord"])
 def test_a_step_in_a_remembered_group_costs_nothing(engine):
     with VideoReader(SAMPLES / "shapes.mp4", engine=engine) as reader:
-        reader[120]
-        before = reader.num_decoded
-        for number in [119, 115, 110, 105, 112, -180]:
-            reader[number]
-        assert reader.num_decoded == before
+        assert cost(reader, [120], [119, 115, 110, 105, 112, -180]) == 0
 
 
 def test_a_group_visited_twice_is_remembered_whole(long_groups):
-    for number in (120, 90, 89, 88):
-        long_groups[number]
-    before = long_groups.num_decoded
-    for number in [*range(87, -1, -1), *range(89), -299]:
-        long_groups[number]
-    assert long_groups.num_decoded == before
+    assert cost(long_groups, (120, 90, 89, 88), [*range(87, -1, -1), *range(89), -299]) == 0
 
 
 def test_steps_ahead_decode_one_frame_each(long_groups):
-    long_groups[100]
-    before = long_groups.num_decoded
-    for number in range(101, 150):
-        long_groups[number]
-    assert long_groups.num_decoded - before <= 49 + 16
+    assert cost(long_groups, [100], range(101, 150)) <= 49 + 16
+
+
+def cost(reader, first, then):
+    """Return how many frames are decoded to read some frames after others, one by one."""
+    for number in first:
+        reader[number]
+    before = reader.num_decoded
+    for number in then:
+        reader[number]
+    return reader.num_decoded - before
 
 
 def test_without_a_cache_each_visit_decodes_only_what_is_needed():
     with VideoReader(SAMPLES / "shapes.mp4", cache_bytes=0, num_threads=1) as reader:
-        costs = []
-        for number in (200, 0, 200, 0, 200):
-            before = reader.num_decoded
-            reader[number]
-            costs.append(reader.num_decoded - before)
+        costs = [cost(reader, [], [number]) for number in (200, 0, 200, 0, 200)]
         assert 0 < costs[2] == costs[4] <= costs[0] < 200
 
 

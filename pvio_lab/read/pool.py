@@ -51,8 +51,8 @@ touch = Awake(_MAX_AWAKE).touch
 class ReaderPool(Generic[Key, Reader]):
     """Readers that are opened when they are asked for; those used lately are kept, in each process its own.
 
-    Readers that have to go are dropped, not closed: another thread may be reading. Together the others
-    cost no more than a limit, but the last one is always kept; `max_awake` of them keep decoders and files open.
+    Readers that have to go are dropped, not closed: another thread may be reading. The last one is kept even
+    if it alone costs more than the limit. Of those kept, `max_awake` have open decoders and files.
     """
 
     def __init__(
