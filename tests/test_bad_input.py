@@ -27,13 +27,8 @@ from pvio_lab import (
 
 pytestmark = pytest.mark.timeout(120)
 CLIP = SAMPLES / "gop2.mp4"
-OPENERS = [
-    VideoReader,
-    open_video,
-    get_video_metadata,
-    read_frames_from_video,
-    lambda p: decode_video_frames(p, [0], 1),
-]
+OPENERS = [VideoReader, open_video, get_video_metadata, read_frames_from_video]
+OPENERS += [lambda path: decode_video_frames(path, [0], 1)]
 every_way = pytest.mark.parametrize("opener", OPENERS, ids="reader open metadata frames decode".split())
 not_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
@@ -227,19 +222,14 @@ def test_errors_leave_no_file_open(tmp_path, data):
     assert open_files() == before
 
 
-@pytest.fixture(scope="module")
-def undecodable(tmp_path_factory):
-    """Make an intact container in which every picture is noise."""
-    path = tmp_path_factory.mktemp("bad") / "noise.mp4"
+@counts_files
+def test_a_file_without_a_single_good_frame_is_closed_again(tmp_path):
+    """Open an intact container in which every picture is noise."""
     data = bytearray((SAMPLES / "av1.mp4").read_bytes())
     start = data.index(b"mdat") + 4
     end = data.index(b"moov") - 4 if data.index(b"moov") > start else len(data)
     data[start:end] = np.random.default_rng(0).bytes(end - start)
-    return write(path, data)
-
-
-@counts_files
-def test_a_file_without_a_single_good_frame_is_closed_again(undecodable):
+    undecodable = write(tmp_path / "noise.mp4", data)
     gc.collect()
     before = open_files()
     gc.disable()
