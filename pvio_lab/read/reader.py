@@ -138,7 +138,7 @@ class VideoReader(FrameReader):
         if self._access.lock.acquire(blocking=False):
             try:
                 self._access.rest()
-                self._held = None
+                self._release()
             finally:
                 self._access.lock.release()
 
@@ -147,7 +147,7 @@ class VideoReader(FrameReader):
         with self._access.lock:
             self._is_closed = True
             self._access.close()
-            self._held = None
+            self._release()
 
     def decode_all(self) -> Iterator[tuple[int, bool]]:
         """Decode the whole file; yield the number of each frame that comes out, and whether it is damaged."""
@@ -167,6 +167,11 @@ class VideoReader(FrameReader):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._source, self._options, self._is_closed = state["source"], state["options"], False
         self._open(HeldSource(self._source, self._options["fetching"]))
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
 
     def _check_open(self) -> None:
         if self._held is None and not self._is_closed:
