@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,38 +38,33 @@ def works_in_a_child(work, seconds=60):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-class Elsewhere:
+@contextmanager
+def held_elsewhere(locks):
     """In this block, another thread holds these locks."""
+    is_held, is_over = threading.Event(), threading.Event()
 
-    def __init__(self, locks):
-        self._locks, self._is_held, self._is_over = locks, threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._hold)
-
-    def _hold(self):
+    def hold():
         with ExitStack() as held:
-            for lock in self._locks:
+            for lock in locks:
                 if lock.acquire(timeout=1):  # those of other tests may be in use
                     held.callback(lock.release)
-            self._is_held.set()
-            self._is_over.wait(60)
+            is_held.set()
+            is_over.wait(60)
 
-    def __enter__(self):
-        self._thread.start()
-        assert self._is_held.wait(60)
-
-    def __exit__(self, *_):
-        self._is_over.set()
-        self._thread.join()
-
-
-def known_locks():
-    return forks._alive(forks._locks.copy())
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_held.wait(60)
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def test_a_child_reads_whatever_locks_another_thread_holds():
     with VideoReader(SHAPES) as reader:
         expected = reader[[7, 250]]
-        with Elsewhere(known_locks()):
+        with held_elsewhere(forks._alive(forks._locks.copy())):
             assert works_in_a_child(lambda: (reader[[7, 250]] == expected).all())
         assert (reader[[7, 250]] == expected).all()
 
@@ -77,7 +72,7 @@ def test_a_child_reads_whatever_locks_another_thread_holds():
 @pytest.mark.parametrize("make", [forks.new_lock, forks.new_rlock, forks.new_condition])
 def test_a_lock_that_another_thread_holds_is_free_in_a_child(make):
     lock = make()
-    with Elsewhere([lock]):
+    with held_elsewhere([lock]):
         assert works_in_a_child(lambda: lock.acquire(timeout=30))
         assert not lock.acquire(blocking=False)
 
@@ -85,10 +80,7 @@ def test_a_lock_that_another_thread_holds_is_free_in_a_child(make):
 def test_a_lock_that_the_forking_thread_holds_stays_its_own():
     lock = forks.new_rlock()
     with lock:
-        child = os.fork()
-        if not child:
-            os._exit(0 if lock._is_owned() else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert works_in_a_child(lock._is_owned)
 
 
 def test_a_child_does_not_get_a_frame_that_another_thread_was_converting():
@@ -103,21 +95,18 @@ def test_a_child_does_not_get_a_frame_that_another_thread_was_converting():
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_one_failure_does_not_keep_the_others_from_being_renewed():
-    class Broken:
-        def after_fork(self):
-            raise RuntimeError("as it must")
-
-    class Counting:
-        count = 0
+    class Survivor:
+        def __init__(self, number):
+            self.number, self.count = number, 0
+            forks.survive_forks(self)
 
         def after_fork(self):
             self.count += 1
+            if self.number % 2:
+                raise RuntimeError("as it must")
 
-    broken, counting = [Broken() for _ in range(5)], [Counting() for _ in range(5)]
-    for one, other in zip(broken, counting, strict=True):
-        forks.survive_forks(one)
-        forks.survive_forks(other)
-    assert works_in_a_child(lambda: all(each.count == 1 for each in counting))
+    survivors = [Survivor(number) for number in range(10)]
+    assert works_in_a_child(lambda: all(each.count == 1 for each in survivors))
 
 
 def test_a_child_does_not_wait_for_the_cameras_of_its_parent(tmp_path):

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,14 +33,7 @@ def names(images):
     return [path.name for path in images.paths]
 
 
-def test_numbers_come_in_natural_order(directory):
-    images = ImageSequence(directory)
-    assert len(images) == 12
-    assert images.shape == (12, HEIGHT, WIDTH, 3)
-    assert numbers(images[:]) == list(range(12))
-
-
-def test_letters_sort_without_regard_to_case(tmp_path):
+def test_names_sort_naturally_and_without_regard_to_case(tmp_path):
     for name in ["b10.png", "B9.png", "a01.png", "A1.png", "a1.png", "10.png"]:
         save(tmp_path / name)
     assert names(ImageSequence(tmp_path)) == ["10.png", "A1.png", "a01.png", "a1.png", "B9.png", "b10.png"]
@@ -75,26 +66,30 @@ def test_time_follows_the_rate(directory):
         images.at(6)
 
 
-def test_batches(directory):
+def test_batches_and_iterating(directory):
     batches = list(ImageSequence(directory).batches(4, start=1, step=2))
     assert [part.tolist() for part, _ in batches] == [[1, 3, 5, 7], [9, 11]]
     assert [numbers(frames) for _, frames in batches] == [[1, 3, 5, 7], [9, 11]]
-
-
-def test_iterating_gives_every_frame(directory):
     assert [numbers(frame) for frame in ImageSequence(directory)] == list(range(12))
 
 
 def test_the_facts(directory):
-    info = ImageSequence(directory).info
-    assert (info.num_frames, info.height, info.width, info.fps) == (12, HEIGHT, WIDTH, 25.0)
-    assert (info.codec, info.container, info.pixel_format) == ("png", "directory", "rgb24")
-    assert info.duration_seconds == 12 / 25
-    assert info.size_bytes == sum(path.stat().st_size for path in directory.iterdir())
-
-
-def test_the_repr_shows_facts(directory):
-    assert repr(ImageSequence(directory)).endswith("12 frames, 32x24, 25 frames/s)")
+    images = ImageSequence(directory)
+    assert (len(images), images.shape) == (12, (12, HEIGHT, WIDTH, 3))
+    assert (images.info.num_frames, images.info.height, images.info.width, images.info.fps) == (
+        12,
+        24,
+        32,
+        25,
+    )
+    assert (images.info.codec, images.info.container, images.info.pixel_format) == (
+        "png",
+        "directory",
+        "rgb24",
+    )
+    assert images.info.duration_seconds == 12 / 25
+    assert images.info.size_bytes == sum(path.stat().st_size for path in directory.iterdir())
+    assert repr(images).endswith("12 frames, 32x24, 25 frames/s)")
 
 
 def test_it_pickles_closes_and_is_shared_by_threads(directory):
@@ -138,18 +133,13 @@ def test_a_palette_is_applied_also_with_transparency(tmp_path):
 
 
 def test_an_exif_orientation_is_followed(tmp_path):
-    image = Image.new("RGB", (HEIGHT, WIDTH))
+    image, exif = Image.new("RGB", (HEIGHT, WIDTH)), Image.Exif()
     image.putpixel((0, 0), (255, 255, 255))
-    image.save(tmp_path / "0.png", exif=_orientation(6))
+    exif[0x0112] = 6
+    image.save(tmp_path / "0.png", exif=exif)
     frame = ImageSequence(tmp_path)[0]
     assert frame.shape == (HEIGHT, WIDTH, 3)
     assert frame[0, -1, 0] == 255
-
-
-def _orientation(value):
-    exif = Image.Exif()
-    exif[0x0112] = value
-    return exif
 
 
 def test_pixels_without_an_agreed_range(tmp_path):
@@ -189,58 +179,37 @@ def test_an_image_that_vanishes(directory):
         images[5]
 
 
-def test_a_missing_directory(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is no directory .*nowhere"):
-        ImageSequence(tmp_path / "nowhere")
-
-
-def test_a_file_instead_of_a_directory(directory):
-    with pytest.raises(NotADirectoryError, match=r"0\.png is a file, .* VideoReader"):
-        ImageSequence(directory / "0.png")
-
-
-def test_a_directory_without_images(tmp_path):
-    with pytest.raises(OpenError, match="no images in the directory"):
-        ImageSequence(tmp_path)
-    with pytest.raises(OpenError, match=r"match pattern='\*\.jpg' in the directory"):
-        ImageSequence(tmp_path, pattern="*.jpg")
+@pytest.mark.parametrize(
+    ("name", "pattern", "error", "words"),
+    [
+        ("nowhere", None, FileNotFoundError, r"there is no directory .*nowhere"),
+        ("0.png", None, NotADirectoryError, r"0\.png is a file, .* VideoReader"),
+        ("empty", None, OpenError, r"no images in the directory"),
+        ("empty", "*.jpg", OpenError, r"match pattern='\*\.jpg' in the directory"),
+        ("empty", 3, TypeError, r"pattern=3"),
+    ],
+)
+def test_what_is_no_directory_of_images(directory, name, pattern, error, words):
+    (directory / "empty").mkdir()
+    with pytest.raises(error, match=words):
+        ImageSequence(directory / name, pattern=pattern)
 
 
 @pytest.mark.parametrize(
-    ("fps", "error"), [(0, ValueError), (-1, ValueError), (np.nan, ValueError), ("2", TypeError)]
+    ("option", "value"),
+    [("fps", 0), ("fps", -1), ("fps", np.nan), ("fps", "2"), ("width", 0), ("height", -1), ("width", 1.5)],
 )
-def test_a_wrong_rate(directory, fps, error):
-    with pytest.raises(error, match=f"fps={fps!r} must be"):
-        ImageSequence(directory, fps=fps)
+def test_a_wrong_rate_or_size(directory, option, value):
+    with pytest.raises((ValueError, TypeError), match=f"{option}={value!r} must be"):
+        ImageSequence(directory, **{option: value})
 
 
-def test_a_wrong_pattern(directory):
-    with pytest.raises(TypeError, match="pattern=3"):
-        ImageSequence(directory, pattern=3)
-
-
-def test_the_sample_directory_counts_up():
-    images = ImageSequence(Path(__file__).parents[1] / "data_samples" / "numbered")
-    counts = [int(path.stem) for path in images.paths]
-    assert all(after == before + 1 for before, after in pairwise(counts))
-
-
-def test_a_size_of_ones_own(tmp_path):
-    for number in range(3):
-        Image.new("RGB", (64, 48), (number, 0, 0)).save(tmp_path / f"{number}.png")
-    assert ImageSequence(tmp_path, width=32).shape == (3, 24, 32, 3)
-    images = ImageSequence(tmp_path, width=10, height=20)
-    assert images.shape == (3, 20, 10, 3)
-    assert images[:].shape == (3, 20, 10, 3)
-    assert images[2][0, 0].tolist() == [2, 0, 0]
-    assert images.info.width == 64
-
-
-@pytest.mark.parametrize(("option", "value"), [("width", 0), ("height", -1), ("width", 1.5)])
-def test_a_wrong_size(tmp_path, option, value):
-    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
-    with pytest.raises((ValueError, TypeError), match=option):
-        ImageSequence(tmp_path, **{option: value})
+def test_a_size_of_ones_own(directory):
+    assert ImageSequence(directory, width=16).shape == (12, 12, 16, 3)
+    images = ImageSequence(directory, width=10, height=20)
+    assert images[:].shape == images.shape == (12, 20, 10, 3)
+    assert images[2][0, 0].tolist() == [2, 100, 200]
+    assert images.info.width == WIDTH
 
 
 def test_images_of_several_sizes_come_out_at_the_one_asked_for(tmp_path):

@@ -5,14 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
+from timeit import repeat
 
 import pytest
 from truth_frames import CLIPS, SAMPLES, TRUTH
 
 import pvio_lab
-from pvio_lab import VideoInfo, VideoReader, get_video_metadata
+from pvio_lab import VideoReader, get_video_metadata
 from pvio_lab.read import info as metadata
 
 CLIP = SAMPLES / "gop2.mp4"
@@ -45,17 +45,13 @@ def beside(clip):
 def test_facts(name):
     truth, info = TRUTH[name], get_video_metadata(SAMPLES / name, cache=False)
     same = "num_frames height width codec container rotation_degrees is_variable_rate".split()
+    same += ["pixel_format"] if name != "animated.gif" else []
     assert {each: getattr(info, each) for each in same} == {each: truth[each] for each in same}
     assert info.fps == pytest.approx(truth["fps"], rel=5e-3)  # of 90 frames, or of the 89 steps between them
     assert info.duration_seconds == pytest.approx(truth["num_frames"] / truth["fps"], rel=0.06)
     assert info.size_bytes == (SAMPLES / name).stat().st_size
     assert 0 < info.bit_rate <= 8 * info.size_bytes / info.duration_seconds
     assert info.path == str(SAMPLES / name)
-
-
-@pytest.mark.parametrize("name", [name for name in CLIPS if name not in {"damaged.mp4", "animated.gif"}])
-def test_pixel_format(name):
-    assert get_video_metadata(SAMPLES / name, cache=False).pixel_format == TRUTH[name]["pixel_format"]
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -68,71 +64,57 @@ def test_a_reader_tells_the_same(name):
 
 def test_sound():
     audio = get_video_metadata(SAMPLES / "with_sound.mp4", cache=False).audio
-    assert (audio.codec, audio.channels, audio.sample_rate, audio.channel_layout) == (
-        "aac",
-        2,
-        44100,
-        "stereo",
-    )
-    assert get_video_metadata(CLIP, cache=False).audio is None
+    assert (audio.codec, audio.channels) == ("aac", 2)
+    assert (audio.sample_rate, audio.channel_layout) == (44100, "stereo")
 
 
-def test_facts_are_frozen():
+def test_facts_are_frozen_and_a_table_in_a_notebook():
+    info = get_video_metadata(CLIP, cache=False)
     with pytest.raises(AttributeError, match="cannot assign"):
-        get_video_metadata(CLIP, cache=False).fps = 1
+        info.fps = 1
+    assert info.audio is None
+    assert "h264" in info._repr_html_()
 
 
 @pytest.mark.parametrize("name", ["gop2.mp4", "with_sound.mp4", "late_start.mp4"])
 def test_remembered_beside_the_file(name, tmp_path, no_opening):
     clip = Path(shutil.copy(SAMPLES / name, tmp_path))
     first = get_video_metadata(clip)
-    assert beside(clip).exists()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert sorted(tmp_path.iterdir()) == [clip, beside(clip)]
     no_opening()
-    assert get_video_metadata(clip) == first
-    assert get_video_metadata(str(clip)) == first
+    assert get_video_metadata(clip) == get_video_metadata(str(clip)) == first
 
 
 def test_without_the_cache_nothing_is_written_or_read(clip):
     get_video_metadata(clip, cache=False)
+    VideoReader(clip).close()
     assert list(clip.parent.iterdir()) == [clip]
     beside(clip).write_text("{}")
     assert get_video_metadata(clip, cache=False).num_frames == 60
     assert beside(clip).read_text() == "{}"
 
 
-def test_a_reader_writes_nothing(clip):
-    VideoReader(clip).close()
-    assert list(clip.parent.iterdir()) == [clip]
+def is_remembered(clip, no_opening, num_frames=60):
+    """Return True if the facts are right, and right again without a look at the video."""
+    first = get_video_metadata(clip).num_frames
+    no_opening()
+    return first == get_video_metadata(clip).num_frames == num_frames
 
 
-GARBAGE = [
-    b"",
-    b"{",
-    b"null",
-    b"[]",
-    b"3",
-    b'"text"',
-    b"{}",
-    b'{"key": 1, "info": 2}',
-    b"\xff\xfe\x00",
-    b"\x00" * 5000,
-    b"[" * 100_000,
-]
+GARBAGE = [b"", b"{", b"null", b"[]", b"3", b'"text"', b"{}", b'{"key": 1, "info": 2}']
+GARBAGE += [b"\xff\xfe\x00", b"\x00" * 5000, b"[" * 100_000]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: repr(data[:9]))
 def test_garbage_is_made_again(clip, garbage, no_opening):
     beside(clip).write_bytes(garbage)
-    assert get_video_metadata(clip).num_frames == 60
-    no_opening()
-    assert get_video_metadata(clip).num_frames == 60
+    assert is_remembered(clip, no_opening)
 
 
 OTHERS = [
     b'{"n_frames": 60, "fps": 30.0}',
     b'{"key": "abc", "info": {}}',
-    b"notes of mine",
+    b"my notes",
     b"[1, 2]",
     b"\xff\xfe",
 ]
@@ -141,9 +123,7 @@ OTHERS = [
 @pytest.mark.parametrize("contents", OTHERS, ids=repr)
 def test_a_file_of_somebody_else_stays(clip, contents, no_opening):
     beside(clip).write_bytes(contents)
-    assert get_video_metadata(clip).num_frames == 60
-    no_opening()
-    assert get_video_metadata(clip).num_frames == 60
+    assert is_remembered(clip, no_opening)
     assert beside(clip).read_bytes() == contents
 
 
@@ -158,22 +138,10 @@ def test_what_is_no_regular_file_stays(clip, tmp_path, kind, no_opening):
         os.mkfifo(beside(clip))
     else:
         beside(clip).symlink_to(tmp_path / ("elsewhere" if kind == "link to ours" else "nowhere"))
-    assert get_video_metadata(clip).num_frames == 60
-    no_opening()
-    assert get_video_metadata(clip).num_frames == 60
+    assert is_remembered(clip, no_opening)
     assert beside(clip).is_symlink() != beside(clip).is_fifo()
     assert (tmp_path / "elsewhere").read_bytes() == before
     assert not (tmp_path / "nowhere").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs permissions as POSIX has them")
-def test_the_file_follows_the_umask(clip):
-    before = os.umask(0o027)
-    try:
-        get_video_metadata(clip)
-    finally:
-        os.umask(before)
-    assert beside(clip).stat().st_mode & 0o777 == 0o640
 
 
 def test_what_a_killed_process_has_left_is_removed(clip):
@@ -197,21 +165,10 @@ def test_half_a_cache_is_made_again(clip, end):
     assert beside(clip).read_text() == text
 
 
-WRONG = [
-    ("num_frames", "60"),
-    ("num_frames", 60.5),
-    ("num_frames", True),
-    ("num_frames", None),
-    ("fps", "30"),
-    ("fps", None),
-    ("codec", 7),
-    ("is_variable_rate", 0),
-    ("audio", 3),
-    ("audio", []),
-    ("audio", "stereo"),
-    ("audio", {"channels": 2}),
-    ("audio", dict.fromkeys("channels codec sample_rate bit_rate bit_depth channel_layout".split(), "x")),
-]
+WRONG = [("num_frames", value) for value in ("60", 60.5, True, None)]
+WRONG += [("fps", "30"), ("fps", None), ("codec", 7), ("is_variable_rate", 0)]
+STRINGS = dict.fromkeys("channels codec sample_rate bit_rate bit_depth channel_layout".split(), "x")
+WRONG += [("audio", value) for value in (3, [], "stereo", {"channels": 2}, STRINGS)]
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=str)
@@ -230,26 +187,19 @@ def test_missing_facts_are_made_again(clip, name):
     assert get_video_metadata(clip).num_frames == 60
 
 
-def test_facts_from_another_version_are_made_again(clip):
-    facts = remembered(clip)
-    facts["info"]["num_frames"], facts["key"][0] = 7, -1
-    beside(clip).write_text(json.dumps(facts))
-    assert get_video_metadata(clip).num_frames == 60
-
-
-def test_another_size_makes_it_stale(clip):
-    remembered(clip)
-    shutil.copy2(SAMPLES / "shapes.mp4", clip)
-    assert get_video_metadata(clip).num_frames == 300
-
-
-def test_another_time_makes_it_stale(clip):
+def test_facts_are_believed_while_file_and_version_are_the_same(clip):
     facts = remembered(clip)
     facts["info"]["num_frames"] = 7
     beside(clip).write_text(json.dumps(facts))
-    assert get_video_metadata(clip).num_frames == 7  # the cache is believed while the file is the same
+    assert get_video_metadata(clip).num_frames == 7
     os.utime(clip, (1, 1))
     assert get_video_metadata(clip).num_frames == 60
+    shutil.copy2(SAMPLES / "shapes.mp4", clip)
+    assert get_video_metadata(clip).num_frames == 300
+    facts = remembered(clip)
+    facts["info"]["num_frames"], facts["key"][0] = 7, -1
+    beside(clip).write_text(json.dumps(facts))
+    assert get_video_metadata(clip).num_frames == 300
 
 
 @pytest.mark.parametrize("other", ["variable_rate.mp4", "shapes.mp4"])
@@ -267,9 +217,7 @@ def test_another_file_of_the_same_size_and_time(clip, other):
 
 def test_a_moved_file_takes_its_facts_along(clip, tmp_path, no_opening):
     get_video_metadata(clip)
-    (tmp_path / "new").mkdir()
-    moved = clip.rename(tmp_path / "new" / "clip.mp4")
-    beside(clip).rename(beside(moved))
+    moved = clip.parent.rename(tmp_path / "new") / clip.name
     no_opening()
     assert get_video_metadata(moved).path == str(moved)
 
@@ -289,11 +237,9 @@ def read_only(clip, monkeypatch):
 
 
 def test_a_read_only_folder_is_remembered_elsewhere(read_only, tmp_path, no_opening):
-    first = get_video_metadata(read_only)
+    assert is_remembered(read_only, no_opening)
     assert list(read_only.parent.iterdir()) == [read_only]
     assert [path.suffix for path in (tmp_path / "cache" / "pvio_lab").iterdir()] == [".json"]
-    no_opening()
-    assert get_video_metadata(read_only) == first
 
 
 def test_nowhere_to_write_is_no_error(read_only, tmp_path):
@@ -301,22 +247,9 @@ def test_nowhere_to_write_is_no_error(read_only, tmp_path):
     assert get_video_metadata(read_only).num_frames == 60
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_without_permission(clip, tmp_path, no_opening):
-    clip.parent.chmod(0o555)
-    try:
-        first = get_video_metadata(clip)
-        no_opening()
-        assert get_video_metadata(clip) == first
-    finally:
-        clip.parent.chmod(0o755)
-
-
 def test_a_directory_where_the_cache_should_be(clip, no_opening):
     beside(clip).mkdir()
-    assert get_video_metadata(clip).num_frames == 60
-    no_opening()
-    assert get_video_metadata(clip).num_frames == 60
+    assert is_remembered(clip, no_opening)
 
 
 def test_one_name_with_two_endings(tmp_path):
@@ -352,32 +285,10 @@ def test_processes_that_write_at_once(clip):
     assert sorted(path.name for path in clip.parent.iterdir()) == [clip.name, beside(clip).name]
 
 
-def test_an_interrupted_write_leaves_nothing(clip, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    for name in ("link", "rename", "replace"):
-        monkeypatch.setattr(os, name, interrupt, raising=False)
-    with pytest.raises(KeyboardInterrupt):
-        get_video_metadata(clip)
-    assert list(clip.parent.iterdir()) == [clip]
-
-
-def seconds(action):
-    begin = time.perf_counter()
-    action()
-    return time.perf_counter() - begin
-
-
 def test_a_thousand_remembered_files_cost_less_than_a_hundred_openings(tmp_path):
     clips = [Path(shutil.copy(SAMPLES / "shapes.mp4", tmp_path / f"{number}.mp4")) for number in range(20)]
     for clip in clips:
         get_video_metadata(clip)
-    opening = min(seconds(lambda: get_video_metadata(clips[0], cache=False)) for _ in range(5))
-    remembering = min(seconds(lambda: [get_video_metadata(clip) for clip in clips]) for _ in range(20))
+    opening = min(repeat(lambda: get_video_metadata(clips[0], cache=False), number=1, repeat=5))
+    remembering = min(repeat(lambda: [get_video_metadata(clip) for clip in clips], number=1, repeat=20))
     assert 50 * remembering < 100 * opening
-
-
-def test_facts_as_html():
-    assert "h264" in get_video_metadata(CLIP, cache=False)._repr_html_()
-    assert isinstance(get_video_metadata(CLIP, cache=False), VideoInfo)

@@ -1,4 +1,4 @@
-"""The newest wish is fulfilled, and those in between are not."""
+"""The newest request is handled, and those in between are not."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import time
 from pvio_lab.base import Latest
 
 
-def test_only_the_newest_wish_counts():
+def test_only_the_newest_request_counts():
     done, gate = [], threading.Event()
 
-    def fulfil(wish):
+    def handle(request):
         gate.wait(5)
-        done.append(wish)
+        done.append(request)
 
-    latest = Latest(fulfil, lambda error: None, "test")
-    for wish in range(100):
-        latest.ask(wish)
-        if wish == 0:
+    latest = Latest(handle, lambda error: None, "test")
+    for request in range(100):
+        latest.ask(request)
+        if request == 0:
             time.sleep(0.05)  # it has begun
     gate.set()
     assert latest.settle(5)
@@ -26,9 +26,9 @@ def test_only_the_newest_wish_counts():
     latest.close()
 
 
-def test_an_error_is_told_and_the_next_wish_is_fulfilled():
+def test_an_error_is_passed_on_and_the_next_request_is_handled():
     done, errors = [], []
-    latest = Latest(lambda wish: done.append(1 / wish), errors.append, "test")
+    latest = Latest(lambda request: done.append(1 / request), errors.append, "test")
     latest.ask(0)
     assert latest.settle(5)
     latest.ask(2)
@@ -43,8 +43,8 @@ def test_rest_comes_once_and_not_while_one_moves():
     latest = Latest(
         done.append, lambda error: None, "test", rest=lambda: done.append("rest"), rest_seconds=0.1
     )
-    for wish in range(5):
-        latest.ask(wish)
+    for request in range(5):
+        latest.ask(request)
         time.sleep(0.02)
     time.sleep(0.4)
     assert done[-1] == "rest"
@@ -54,7 +54,7 @@ def test_rest_comes_once_and_not_while_one_moves():
 
 
 def test_close_ends_the_thread():
-    latest = Latest(lambda wish: None, lambda error: None, "test of closing")
+    latest = Latest(lambda request: None, lambda error: None, "test of closing")
     latest.ask(1)
     latest.close()
     latest.ask(2)

@@ -35,25 +35,14 @@ def long_groups():
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_length_shape_and_barcodes(name):
+def test_every_frame_in_order_and_backwards(name):
     with VideoReader(SAMPLES / name) as reader:
-        assert len(reader) == TRUTH[name]["num_frames"]
-        assert reader.shape == truth(name).shape
+        count = TRUTH[name]["num_frames"]
+        assert (len(reader), reader.shape) == (count, truth(name).shape)
         assert [read_number(frame) for frame in reader] == numbers_in(name)
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_in_order(name):
-    with VideoReader(SAMPLES / name) as reader:
-        assert not wrong_frames(np.stack([reader[i] for i in range(len(reader))]), truth(name))
+        assert not wrong_frames(np.stack([reader[i] for i in range(count)]), truth(name))
+        assert not wrong_frames(np.stack([reader[i] for i in range(-1, -count - 1, -1)]), truth(name)[::-1])
         assert not wrong_frames(reader[:], truth(name))
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_backwards(name):
-    with VideoReader(SAMPLES / name) as reader:
-        frames = np.stack([reader[i] for i in range(-1, -len(reader) - 1, -1)])
-        assert not wrong_frames(frames, truth(name)[::-1])
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -66,27 +55,20 @@ def test_in_any_order_with_duplicates(name):
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_at_the_time_of_each_frame(name):
-    times = true_times(SAMPLES / name)
-    begins = times - TRUTH[name]["start_seconds"]
+    begins = true_times(SAMPLES / name) - TRUTH[name]["start_seconds"]
     with VideoReader(SAMPLES / name) as reader:
+        pts, durations = reader.times
         if name != "truncated.mp4":  # between its last frames some are lost
-            assert reader.index.pts_seconds - reader.index.pts_seconds[0] == pytest.approx(begins, abs=2e-3)
+            assert pts - pts[0] == pytest.approx(begins, abs=2e-3)
+        if TRUTH[name]["container"] != "avi" and name != "raw.h264":
+            assert (
+                reader.info.start_seconds == pts[0] == pytest.approx(TRUTH[name]["start_seconds"], abs=2e-3)
+            )
         asked = np.random.default_rng(0).permutation(len(reader))[:20]
-        middles = reader.index.pts_seconds[asked] + reader.index.duration_seconds[asked] / 2
-        assert not wrong_frames(reader.at(middles), truth(name)[asked])
+        assert not wrong_frames(reader.at(pts[asked] + durations[asked] / 2), truth(name)[asked])
 
 
-STARTS = [name for name in WHOLE if TRUTH[name]["container"] != "avi" and name != "raw.h264"]
-
-
-@pytest.mark.parametrize("name", STARTS)
-def test_first_frame_is_when_ffmpeg_shows_it(name):
-    with VideoReader(SAMPLES / name) as reader:
-        assert reader.index.pts_seconds[0] == pytest.approx(TRUTH[name]["start_seconds"], abs=2e-3)
-        assert reader.info.start_seconds == reader.index.pts_seconds[0]
-
-
-# All kinds of keys, and wrong ones, are in test_frames.
+# All kinds of keys, and wrong ones, are in test_frames; of times, in test_times.
 KEYS = [slice(50, 10, -3), slice(-5, None), [7, 3, 3, -1], torch.tensor([7, 3, -1]), np.arange(60) % 20 == 3]
 
 
@@ -101,54 +83,30 @@ def test_nothing_asked_keeps_the_shape(reader, key):
     assert reader.read(key, as_torch=True).shape == (0, 3, 240, 320)
 
 
-@pytest.mark.parametrize("number", [4, np.uint8(4), -56])
-def test_one_number_is_one_frame(reader, number):
-    assert reader[number].shape == (240, 320, 3)
-    assert not wrong_frames(reader[number][None], truth("gop2.mp4")[4:5])
-
-
-@pytest.mark.parametrize(
-    ("key", "error", "words"),
-    [
-        (2.5, TypeError, "frame numbers must be an integer, a slice, a list"),
-        ([0, 60], IndexError, "frame 60 is out of range: there are 60 frames, numbered 0 to 59"),
-        (np.ones(3, bool), TypeError, "must have 60 entries, one per frame, not 3"),
-    ],
-)
-def test_wrong_keys(reader, key, error, words):
-    with pytest.raises(error, match=words):
-        reader[key]
+def test_one_number_is_one_frame(reader):
+    assert reader[-56].shape == (240, 320, 3)
+    assert not wrong_frames(reader[-56][None], truth("gop2.mp4")[4:5])
+    with pytest.raises(IndexError, match="frame 60 is out of range: there are 60 frames, numbered 0 to 59"):
+        reader[60]
 
 
 def test_frames_belong_to_the_caller(reader):
-    frame = reader[4]
-    frame[:] = 0
+    reader[4][:] = 0
     many = reader[[4, 4, 5]]
     many[0] = 0
     assert not wrong_frames(many[1:], truth("gop2.mp4")[4:6])
-    assert not wrong_frames(reader[4:6], truth("gop2.mp4")[4:6])
-
-
-def test_frames_of_a_pass_are_kept_apart(reader):
     first, second = list(reader)[:2]
-    assert not np.shares_memory(first, second)
-    assert not wrong_frames(np.stack([first, second]), truth("gop2.mp4")[:2])
+    first[:] = 0
+    assert not wrong_frames(second[None], truth("gop2.mp4")[1:2])
+    assert not wrong_frames(reader[:6], truth("gop2.mp4")[:6])
 
 
-# All kinds of wrong times are in test_times.
-def test_wrong_times(reader):
-    with pytest.raises(
-        FrameTimestampError, match="no frame is on screen at 2 s: the video runs from 0 s up to"
-    ):
-        reader.at([0.1, 2.0])
-    with pytest.raises(TypeError, match="a time must be a number of seconds"):
-        reader.at("1")
-
-
-def test_times_in_arrays(reader):
+def test_one_time_and_many(reader):
     assert reader.at(1).shape == (240, 320, 3)
     assert reader.at([]).shape == (0, 240, 320, 3)
     assert not wrong_frames(reader.at((1.99, 0.0, 0.04)), truth("gop2.mp4")[[59, 0, 1]])
+    with pytest.raises(FrameTimestampError, match="is on screen at 2 s: the video runs from 0 s up to"):
+        reader.at([0.1, 2.0])
 
 
 def test_a_variable_rate_is_not_guessed():
@@ -160,40 +118,30 @@ def test_a_variable_rate_is_not_guessed():
 
 
 @pytest.mark.parametrize(
-    ("size", "options"),
+    ("size", "part"),
     [
-        (1, {}),
-        (7, {}),
-        (60, {}),
-        (100, {}),
-        (8, {"start": 13}),
-        (8, {"start": -9}),
-        (8, {"stop": 20}),
-        (8, {"stop": -50}),
-        (8, {"step": 3}),
-        (4, {"start": 50, "stop": 10, "step": -7}),
-        (4, {"start": 5, "stop": 900, "step": 11}),
-        (4, {"start": 30, "stop": 30}),
+        *((1, slice(0, None)), (7, slice(0, None)), (60, slice(0, None)), (100, slice(0, None))),
+        *((8, slice(13, None)), (8, slice(-9, None)), (8, slice(0, 20)), (8, slice(0, -50))),
+        *((8, slice(0, None, 3)), (4, slice(50, 10, -7)), (4, slice(5, 900, 11)), (4, slice(30, 30))),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["gop2.mp4", "open_gop_hevc.mp4", "bframes.avi", "damaged.mp4"])
-def test_batches(name, size, options):
-    if name == "damaged.mp4":
-        options = {**options, "stop": min(options.get("stop", 40), 40)}
-        if options["stop"] < 0 or options.get("start", 0) < 0 or options.get("start", 0) > 40:
-            pytest.skip("reaches the damage")
-    asked = np.arange(len(truth(name)))[
-        slice(options.get("start", 0), options.get("stop"), options.get("step"))
-    ]
+@pytest.mark.parametrize("name", ["gop2.mp4", "open_gop_hevc.mp4", "bframes.avi"])
+def test_batches(name, size, part):
+    asked = np.arange(len(truth(name)))[part]
     with VideoReader(SAMPLES / name) as reader:
-        batches = list(reader.batches(size, **options))
-    assert [len(numbers) for numbers, _ in batches] == [
-        len(asked[i : i + size]) for i in range(0, len(asked), size)
+        batches = list(reader.batches(size, start=part.start, stop=part.stop, step=part.step or 1))
+    assert [numbers.tolist() for numbers, _ in batches] == [
+        asked[i : i + size].tolist() for i in range(0, len(asked), size)
     ]
-    assert np.concatenate([asked[:0], *(numbers for numbers, _ in batches)]).tolist() == asked.tolist()
     for numbers, frames in batches:
         assert not wrong_frames(frames, truth(name)[numbers])
+
+
+def test_batches_before_a_damaged_frame():
+    with VideoReader(SAMPLES / "damaged.mp4") as reader:
+        for numbers, frames in reader.batches(7, stop=40):
+            assert not wrong_frames(frames, truth("damaged.mp4")[numbers])
 
 
 @pytest.mark.parametrize(("size", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])
@@ -202,20 +150,11 @@ def test_wrong_sizes_of_batches(reader, size, error):
         reader.batches(size)
 
 
-def test_a_step_of_zero(reader):
-    with pytest.raises(ValueError, match="zero"):
-        reader.batches(4, step=0)
-
-
-def test_two_passes_at_once(reader):
-    for first, second in zip(reader, reader, strict=True):
-        assert np.array_equal(first, second)
-
-
-def test_random_reads_between_batches(reader):
-    for numbers, frames in reader.batches(16):
+def test_passes_and_random_reads_at_once(reader):
+    for (numbers, frames), (_, others) in zip(reader.batches(16), reader.batches(16), strict=True):
         assert not wrong_frames(frames, truth("gop2.mp4")[numbers])
         assert not wrong_frames(reader[[3, 40]], truth("gop2.mp4")[[3, 40]])
+        assert np.array_equal(frames, others)
 
 
 def test_a_tensor_shares_memory(reader, monkeypatch):
@@ -225,11 +164,7 @@ def test_a_tensor_shares_memory(reader, monkeypatch):
     assert (tensor.shape, tensor.dtype) == ((4, 3, 240, 320), torch.uint8)
     assert tensor.data_ptr() == frames.ctypes.data
     assert np.array_equal(tensor.permute(0, 2, 3, 1).numpy(), frames)
-
-
-def test_read_is_the_same_as_brackets(reader):
-    assert np.array_equal(reader.read([5, 2]), reader[[5, 2]])
-    assert reader.read(3, as_torch=True).shape == (3, 240, 320)
+    assert np.array_equal(reader.read(slice(4)), frames)
 
 
 def scaled(name, width, height):
@@ -266,18 +201,17 @@ def test_one_side_follows_the_other(name, option, size):
 
 
 @pytest.mark.parametrize(
-    ("name", "small"), [("width", 0), ("height", -2), ("num_threads", 0), ("cache_bytes", -1)]
+    ("option", "value", "error", "words"),
+    [
+        *((name, 1.5, TypeError, "an integer") for name in ("width", "height", "num_threads", "cache_bytes")),
+        *((name, 0, ValueError, "1 or more") for name in ("width", "height", "num_threads")),
+        ("cache_bytes", -1, ValueError, "0 or more"),
+        ("engine", "ffmpeg", ValueError, "one of 'auto', 'decord', 'pyav'"),
+    ],
 )
-def test_wrong_numbers_as_options(name, small):
-    with pytest.raises(TypeError, match=f"{name}=1.5 must be an integer"):
-        VideoReader(SAMPLES / "gop2.mp4", **{name: 1.5})
-    with pytest.raises(ValueError, match=f"{name}={small} must be [01] or more"):
-        VideoReader(SAMPLES / "gop2.mp4", **{name: small})
-
-
-def test_an_unknown_engine():
-    with pytest.raises(ValueError, match="engine='ffmpeg' must be one of 'auto', 'decord', 'pyav'"):
-        VideoReader(SAMPLES / "gop2.mp4", engine="ffmpeg")
+def test_wrong_options(option, value, error, words):
+    with pytest.raises(error, match=f"{option}={value!r} must be {words}"):
+        VideoReader(SAMPLES / "gop2.mp4", **{option: value})
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -287,6 +221,7 @@ def test_a_forced_engine_is_exact_or_refused(name):
         assert reader.index.engine == "pyav"
         assert "asked for" in reader.index.reason
         refusal = reader.index.decord_refusal
+    assert refusal is None or name != "shapes.mp4"
     if refusal:
         with pytest.raises(
             ValueError, match=f"engine='decord' would not be exact for .*{re.escape(refusal)}"
@@ -299,49 +234,30 @@ def test_a_forced_engine_is_exact_or_refused(name):
             assert not wrong_frames(reader[5:20:3], truth(name)[5:20:3])
 
 
-def test_decord_is_exact_for_ordinary_files():
-    with VideoReader(SAMPLES / "shapes.mp4", engine="decord") as reader:
-        assert reader.index.decord_refusal is None
-
-
-def test_repr():
+def test_what_a_reader_shows_of_itself():
     with VideoReader(SAMPLES / "shapes.mp4") as reader:
+        assert reader.num_decoded <= 16  # opening costs next to nothing
         expected = r"VideoReader\('.*shapes.mp4': 300 frames, 640x360, 30 frames/s, h264, by pyav\)"
         assert re.fullmatch(expected, repr(reader))
         assert repr(reader.index).startswith(
             "FrameIndex(300 frames, 2 keyframes, up to 250 frames apart, engine="
         )
-
-
-def test_html_is_a_card(reader):
-    assert "h264" in reader._repr_html_()
+        assert "h264" in reader._repr_html_()
 
 
 @pytest.mark.parametrize(
     "use",
     [
-        lambda r: r[0],
-        lambda r: r[:0],
-        lambda r: r.at(0),
-        lambda r: r.read([1]),
-        lambda r: next(iter(r)),
-        lambda r: next(iter(r.batches(2))),
+        *(lambda r: r[0], lambda r: r[:0], lambda r: r.at(0), lambda r: r.read([1])),
+        *(lambda r: next(iter(r)), lambda r: next(r.batches(2)), lambda r: r.stream([0])),
     ],
 )
 def test_a_closed_reader_says_so(use):
-    reader = VideoReader(SAMPLES / "gop2.mp4")
-    reader.close()
-    reader.close()
+    with VideoReader(SAMPLES / "gop2.mp4") as reader:
+        reader.close()
     with pytest.raises(ValueError, match=r"this reader of .*gop2.mp4 is closed; open a new one"):
         use(reader)
     assert (len(reader), reader.info.width, reader.index.engine) == (60, 320, "pyav")
-
-
-def test_closed_at_the_end_of_with():
-    with VideoReader(SAMPLES / "gop2.mp4") as reader:
-        reader[0]
-    with pytest.raises(ValueError, match="is closed"):
-        reader[0]
 
 
 def groups_touched(reader, asked):
@@ -362,7 +278,7 @@ def test_many_frames_cost_each_group_once(name, engine):
         assert reader.num_decoded - before <= groups_touched(reader, asked) + 4
 
 
-def test_decord_costs_each_group_once_too(long_groups):
+def test_decord_costs_each_group_once_too():
     with VideoReader(SAMPLES / "shapes.mp4", engine="decord") as reader:
         reader[shuffled(len(reader), 100)]
         assert reader.num_decoded <= len(reader)
@@ -371,51 +287,31 @@ def test_decord_costs_each_group_once_too(long_groups):
 @pytest.mark.parametrize("engine", ["pyav", "decord"])
 def test_a_step_in_a_remembered_group_costs_nothing(engine):
     with VideoReader(SAMPLES / "shapes.mp4", engine=engine) as reader:
-        reader[120]
-        before = reader.num_decoded
-        for number in [119, 115, 110, 105, 112, -180]:
-            reader[number]
-        assert reader.num_decoded == before
+        assert cost(reader, [120], [119, 115, 110, 105, 112, -180]) == 0
 
 
 def test_a_group_visited_twice_is_remembered_whole(long_groups):
-    for number in (120, 90, 89, 88):
-        long_groups[number]
-    before = long_groups.num_decoded
-    for number in [*range(87, -1, -1), *range(89), -299]:
-        long_groups[number]
-    assert long_groups.num_decoded == before
+    assert cost(long_groups, (120, 90, 89, 88), [*range(87, -1, -1), *range(89), -299]) == 0
 
 
 def test_steps_ahead_decode_one_frame_each(long_groups):
-    long_groups[100]
-    before = long_groups.num_decoded
-    for number in range(101, 150):
-        long_groups[number]
-    assert long_groups.num_decoded - before <= 49 + 16
+    assert cost(long_groups, [100], range(101, 150)) <= 49 + 16
 
 
-def test_without_a_cache_nothing_is_remembered():
-    with VideoReader(SAMPLES / "shapes.mp4", cache_bytes=0) as reader:
-        reader[100]
-        before = reader.num_decoded
-        assert not wrong_frames(reader[99][None], truth("shapes.mp4")[99:100])
-        assert reader.num_decoded > before
+def cost(reader, first, then):
+    """Return how many frames are decoded to read some frames after others, one by one."""
+    for number in first:
+        reader[number]
+    before = reader.num_decoded
+    for number in then:
+        reader[number]
+    return reader.num_decoded - before
 
 
 def test_without_a_cache_each_visit_decodes_only_what_is_needed():
     with VideoReader(SAMPLES / "shapes.mp4", cache_bytes=0, num_threads=1) as reader:
-        costs = []
-        for number in (200, 0, 200, 0, 200):
-            before = reader.num_decoded
-            reader[number]
-            costs.append(reader.num_decoded - before)
-        assert costs[2] == costs[4] <= costs[0] < 200
-
-
-def test_opening_decodes_next_to_nothing():
-    with VideoReader(SAMPLES / "shapes.mp4") as reader:
-        assert reader.num_decoded <= 16
+        costs = [cost(reader, [], [number]) for number in (200, 0, 200, 0, 200)]
+        assert 0 < costs[2] == costs[4] <= costs[0] < 200
 
 
 @pytest.mark.parametrize(
@@ -468,12 +364,5 @@ def test_a_stream_has_the_size_that_is_asked_for(name):
         assert np.array_equal(frames, small[[1, 4]])
         with pytest.raises(ValueError, match="width=0 must be 1 or more"):
             reader.stream([1], size=(0, 70))
-
-
-def test_a_stream_of_frames_that_are_not_there():
-    reader = VideoReader(SAMPLES / "gop2.mp4")
-    with pytest.raises(IndexError, match="frame 60 is out of range"):
-        reader.stream([0, 60])
-    reader.close()
-    with pytest.raises(ValueError, match="is closed"):
-        reader.stream([0])
+        with pytest.raises(IndexError, match="is out of range"):
+            reader.stream([0, 600])

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -75,9 +76,7 @@ def scan(*paths, **options):
 
 
 def children():
-    return [
-        process for process in psutil.Process().children() if "scan_worker" in " ".join(process.cmdline())
-    ]
+    return [process for process in psutil.Process().children() if "read.scan" in " ".join(process.cmdline())]
 
 
 def test_a_file_in_order(fake_reader):
@@ -94,9 +93,14 @@ def test_a_file_in_order(fake_reader):
     )
 
 
+CRASHED = f"the decoder crashed ({'SIGSEGV' if os.name == 'posix' else 'exit code 5'})"
+
+
 @pytest.mark.usefixtures("fake_reader")
-def test_a_corrupt_frame_and_an_unexpected_error():
-    corrupt, bug = scan("corrupt.mp4", "bug.mp4")
+def test_no_trouble_ends_a_scan():
+    crashed, good, corrupt, bug = scan("crash.mp4", "a.mp4", "corrupt.mp4", "bug.mp4", num_workers=1)
+    assert (crashed.ok, crashed.frames_promised, crashed.error) == (False, None, CRASHED)
+    assert good.ok
     assert (corrupt.ok, corrupt.frames_decoded, corrupt.damaged_frames, corrupt.error) == (
         False,
         4,
@@ -104,15 +108,6 @@ def test_a_corrupt_frame_and_an_unexpected_error():
         None,
     )
     assert (bug.ok, bug.frames_decoded, bug.error) == (False, 0, "KeyError: 'what'")
-
-
-def test_a_crash_is_a_row_and_the_scan_goes_on(fake_reader):
-    report = scan("crash.mp4", "a.mp4", "crash.mp4x", "b.mp4", num_workers=1)
-    assert [row.ok for row in report] == [False, True, True, True]
-    assert (
-        report.rows[0].error == f"the decoder crashed ({'SIGSEGV' if os.name == 'posix' else 'exit code 5'})"
-    )
-    assert report.rows[0].frames_promised is None
 
 
 @pytest.mark.parametrize("name", ["hang.mp4", pytest.param("hang_all_threads.mp4", marks=posix_only)])
@@ -123,9 +118,20 @@ def test_a_hang_is_ended_at_the_limit(fake_reader, name):
     assert children() == []
 
 
-def test_rows_keep_the_order_of_the_input(fake_reader):
-    names = [f"{number}.mp4" for number in (3, 1, 2)] * 5 + ["crash.mp4"]
-    assert [row.path for row in scan(*names, num_workers=3)] == ["3.mp4", "1.mp4", "2.mp4", "crash.mp4"]
+def test_rows_keep_order_and_names_and_no_process_is_left(fake_reader):
+    assert len(scan()) == 0
+    names = [
+        "3.mp4",
+        "1.mp4",
+        "2.mp4",
+        "a b'c\"d%.mp4",
+        "new\nline.mp4",
+        "\u65e5\u672c\u8a9e.mp4",
+        "\udcff.mp4",
+    ]
+    assert [row.path for row in scan(*names * 3, "crash.mp4", num_workers=3)] == [*names, "crash.mp4"]
+    assert children() == []
+    assert [thread for thread in threading.enumerate() if "_feed" in thread.name] == []
 
 
 def test_a_directory_is_searched_in_natural_order(fake_reader):
@@ -142,19 +148,6 @@ def test_a_directory_is_searched_in_natural_order(fake_reader):
 def test_a_directory_without_videos_gets_a_row(fake_reader):
     (row,) = scan(fake_reader)
     assert row.error == f"FileNotFoundError: there are no videos in the directory {fake_reader}"
-
-
-def test_strange_names_come_back_as_they_were(fake_reader):
-    names = ["a b'c\"d%.mp4", "new\nline.mp4", "\u65e5\u672c\u8a9e.mp4", "\udcff.mp4"]
-    assert [row.path for row in scan(*names)] == names
-
-
-@pytest.mark.usefixtures("fake_reader")
-def test_no_process_is_left():
-    assert len(scan()) == 0
-    scan(*(f"{number}.mp4" for number in range(6)), num_workers=3)
-    assert children() == []
-    assert [thread for thread in threading.enumerate() if "_feed" in thread.name] == []
 
 
 @contextmanager
@@ -218,11 +211,7 @@ def test_a_process_that_cannot_start(tmp_path, monkeypatch):
         ({"num_workers": 0}, ValueError, "num_workers=0 must be 1 or more"),
         ({"num_workers": 1.5}, TypeError, r"num_workers=1\.5 must be an integer"),
         ({"timeout_seconds": 0}, ValueError, "timeout_seconds=0 must be more than 0"),
-        (
-            {"timeout_seconds": float("inf")},
-            ValueError,
-            "timeout_seconds=inf must be more than 0, and finite",
-        ),
+        ({"timeout_seconds": np.inf}, ValueError, "timeout_seconds=inf must be more than 0, and finite"),
         ({"timeout_seconds": "9"}, TypeError, "timeout_seconds='9' must be a number"),
     ],
 )

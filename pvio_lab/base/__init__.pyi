@@ -9,9 +9,7 @@ from .children import Child as Child
 from .children import ChildError as ChildError
 from .children import in_words as in_words
 from .cpus import num_cpus as num_cpus
-from .files import Partial as Partial
 from .files import Target as Target
-from .files import clear_partials as clear_partials
 from .files import free_path as free_path
 from .files import write_whole as write_whole
 from .forks import abandon as abandon
@@ -20,10 +18,11 @@ from .forks import new_lock as new_lock
 from .forks import new_rlock as new_rlock
 from .forks import new_steady_lock as new_steady_lock
 from .forks import survive_forks as survive_forks
-from .latest import Latest as Latest
+from .hidden_files import LockFile as LockFile
+from .hidden_files import Partial as Partial
+from .hidden_files import clear_partials as clear_partials
+from .hidden_files import is_there as is_there
 from .lazy import attach as attach
-from .locks import LockFile as LockFile
-from .locks import is_there as is_there
 from .reading import Identity as Identity
 from .reading import identity_of_file as identity_of_file
 from .reading import identity_of_images as identity_of_images
@@ -37,3 +36,4 @@ from .reading import read_side_file as read_side_file
 from .report import Drawn as Drawn
 from .report import Report as Report
 from .report import text_table as text_table
+from .waiting import Latest as Latest

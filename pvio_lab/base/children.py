@@ -32,7 +32,7 @@ _LOOKS = 100
 
 
 class ChildError(Exception):
-    """Something went wrong in a child process; in its own words."""
+    """Something went wrong in a child process; the message is its own."""
 
 
 class Child:
@@ -76,26 +76,17 @@ class Child:
         return self._process.poll() is None
 
     def greeting(self) -> Any:
-        """Return its first words, which come when it is ready.
-
-        Raises:
-            ChildError: It cannot start, or takes too long.
-        """
+        """Return its greeting, which comes when it is ready; it is a ChildError if it cannot start."""
         if not self._greeting:
             try:
-                self._greeting.append(self._answer(STARTUP_SECONDS, lambda: None))
+                self._greeting.append(self._answer(STARTUP_SECONDS))
             except ChildError:
                 self.close()
                 raise
         return self._greeting[0]
 
     def ask(self, question: Any, seconds: float, meanwhile: Callable[[], Any] = lambda: None) -> Any:
-        """Return the answer to a question.
-
-        Args:
-            question: Anything that JSON can represent.
-            seconds: How long the answer may take; the process is ended then.
-            meanwhile: Called now and then until the answer is there.
+        """Return the answer to a question that JSON can represent; `meanwhile` is called until it is there.
 
         Raises:
             ChildError: It raised an exception and lives on, or has crashed, or took too long and was ended.
@@ -108,10 +99,9 @@ class Child:
         return self._answer(seconds, meanwhile)
 
     def close(self, patience: float = 0.0) -> None:
-        """End the process and all that it has started, even while another thread waits for an answer.
+        """End the process and all that it has started, which may clear up for some seconds first.
 
-        Args:
-            patience: For how many seconds it may clear up first.
+        Another thread may wait for an answer meanwhile.
         """
         self._is_closed = True
         if patience and self.is_alive:
@@ -134,7 +124,7 @@ class Child:
     def __exit__(self, *raised: object) -> None:
         self.close()
 
-    def _answer(self, seconds: float, meanwhile: Callable[[], Any]) -> Any:
+    def _answer(self, seconds: float, meanwhile: Callable[[], Any] = lambda: None) -> Any:
         def look() -> None:
             meanwhile()
             if not self.is_alive:
@@ -150,24 +140,24 @@ class Child:
             self.close()
             raise ChildError(f"stopped: it took longer than {seconds:g} s") from None
         if not line:
-            words = self._last_words()
+            reason = self._startup_error()
             self.close()
-            raise ChildError(f"{self._name} crashed ({exit_text(self._process.returncode)}){words}")
+            raise ChildError(f"{self._name} crashed ({_exit_text(self._process.returncode)}){reason}")
         found, error = json.loads(line)
         if error is not None:
             raise ChildError(error)
         return found
 
-    def _last_words(self) -> str:
-        """Return why Python did not start; there are no words where it did, or crashed."""
+    def _startup_error(self) -> str:
+        """Return why Python did not start; nothing where it did, or crashed."""
         with suppress(TimeoutExpired):
             self._process.wait(5)
         if self._greeting or (self._process.poll() or 0) <= 0:
             return ""
         with suppress(OSError, ValueError):
             self._log.seek(0)
-            words = self._log.read().decode(errors="replace").strip().rpartition("\n")[2]
-            return f": {printable(words)}" if words else ""
+            line = self._log.read().decode(errors="replace").strip().rpartition("\n")[2]
+            return f": {printable(line)}" if line else ""
         return ""
 
 
@@ -177,10 +167,11 @@ def _listen(answers: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
     lines.put(b"")
 
 
-def exit_text(code: int) -> str:
-    """Return an exit code in words: -11 -> 'SIGSEGV'; 3 -> 'exit code 3'."""
-    names = {-number.value: number.name for number in signal.Signals}
-    return names.get(code, f"exit code {code}")
+def _exit_text(code: int) -> str:
+    """Return an exit code as text: -11 -> 'SIGSEGV'; 3 -> 'exit code 3'."""
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"exit code {code}"
 
 
 def in_words(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import ref
 
 
@@ -22,18 +22,13 @@ class Survivor(Protocol):
         """Abandon what belongs to the parent; called in the child, when all locks are free."""
 
 
-class _Kept(NamedTuple):
-    """The locks and objects that a thread holds while it forks."""
-
-    locks: list[threading.RLock]
-    survivors: list[Any]
-
-
 _Lock = TypeVar("_Lock")
 _locks: set[ref[Any]] = set()
 _survivors: set[ref[Any]] = set()
 _steady: list[threading.RLock] = []
-_kept: dict[int, _Kept] = {}
+# For each thread that forks, the locks that it holds, and all survivors: garbage must not be collected before
+# it is renewed.
+_forking: dict[int, tuple[list[threading.RLock], list[Any]]] = {}
 
 
 def new_lock() -> threading.Lock:
@@ -78,17 +73,16 @@ def _alive(refs: Iterable[ref[Any]]) -> list[Any]:
 
 
 def _before() -> None:
-    """Hold what must be whole, and keep everything alive: garbage may be collected before it is renewed."""
-    kept = _kept[threading.get_ident()] = _Kept([], _alive(_survivors.copy()))
+    held, _ = _forking[threading.get_ident()] = [], _alive(_survivors.copy())
     for lock in _steady:
         lock.acquire()
-        kept.locks.append(lock)
+        held.append(lock)
 
 
 def _release() -> None:
-    kept = _kept.pop(threading.get_ident())
-    while kept.locks:
-        kept.locks.pop().release()
+    held, _ = _forking.pop(threading.get_ident())
+    while held:
+        held.pop().release()
 
 
 def _in_child() -> None:
@@ -96,15 +90,14 @@ def _in_child() -> None:
         is_own = getattr(lock, "_is_owned", bool)  # only reentrant locks know it
         if not is_own():
             lock._at_fork_reinit()  # what Python's own modules do with their locks
+    survivors, failures = _alive(_survivors.copy()), []
     _release()
-    failures = []
-    survivors = _alive(_survivors.copy())
     for survivor in survivors:
         try:
             survivor.after_fork()
         except Exception as error:  # the others must not suffer from it
             failures.append(error)
-    _kept.clear()
+    _forking.clear()
     if failures:
         raise failures[0]  # Python prints it
 

@@ -25,8 +25,6 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-
-
 # Annotations of a long film take some megabytes. The objects made of such a file stay below a gigabyte.
 MOST_BYTES = 64 * 2**20
 _MOST_VALUES = 8_000_000
@@ -36,7 +34,7 @@ _SAMPLE_BYTES = 4096
 
 
 def odd_kind(mode: int) -> str | None:
-    """Return in words what a mode stands for, or None if it is a regular file.
+    """Return what a mode stands for, or None if it is a regular file.
 
     >>> odd_kind(stat.S_IFIFO | 0o644)
     'a FIFO'
@@ -45,11 +43,7 @@ def odd_kind(mode: int) -> str | None:
 
 
 def open_regular(path: str | PathLike[str]) -> BinaryIO:
-    """Open a file for reading, but no FIFO and no device: these may have no end, or nobody who writes.
-
-    Raises:
-        OSError: It cannot be read, or is not a regular file; links are followed.
-    """
+    """Open a file for reading, but no FIFO and no device: these may have no end, or nobody who writes."""
     kind = odd_kind(os.stat(path).st_mode)
     if kind is not None and kind != _KINDS[stat.S_IFDIR]:  # the system's own error for a directory is clear
         raise OSError(f"{printable(path)} is {kind}, and only regular files are read")
@@ -62,12 +56,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def read_content(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
-    """Return the bytes of a small file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a regular file, or is too large.
-    """
+    """Return the bytes of a small file; it is a ValueError if it is too large, or not a regular file."""
     with open(path, "rb", opener=_open_at_once) as file:
         kind = odd_kind(os.fstat(file.fileno()).st_mode)
         if kind is not None:
@@ -79,27 +68,17 @@ def read_content(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> byt
 
 
 def read_side_file(path: str | PathLike[str]) -> str:
-    """Return the text of a small file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a regular file, is too large, or is not UTF-8.
-    """
+    """Return the text of a small file; it is a ValueError if it is too large, or not UTF-8."""
     return _text(read_content(path))
 
 
 def read_json(path: str | PathLike[str], most_bytes: int = MOST_BYTES) -> Any:
-    """Return what a small JSON file holds.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a regular file, is too large, is not JSON, or has a key twice in one object.
-    """
+    """Return what a small JSON file holds; raise a ValueError as `parsed_json` does."""
     return parsed_json(read_content(path, most_bytes))
 
 
 def parsed_json(content: bytes) -> Any:
-    """Return what the content of a JSON file says, or raise a ValueError as `read_json` does."""
+    """Return what a JSON file says; it is a ValueError if it is too large, or repeats a key in an object."""
     try:
         return json.loads(_text(content), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
@@ -117,12 +96,6 @@ def _text(content: bytes) -> str:
         raise ValueError(f"it is not UTF-8: {error}") from None
 
 
-def in_short(words: object, most: int = _MOST_CHARACTERS) -> str:
-    """Return the first characters of an error message, which may quote a whole file."""
-    text = printable(str(words), keep="\n")
-    return text if len(text) <= most else f"{text[:most]} ..."
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON; if it had a key twice, one of the values would be lost silently."""
     found = dict(pairs)
@@ -130,6 +103,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"{name!r} is in one object twice")
     return found
+
+
+def in_short(message: object, most: int = _MOST_CHARACTERS) -> str:
+    """Return the first characters of an error message, which may quote a whole file."""
+    text = printable(str(message), keep="\n")
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 @dataclass(frozen=True)

@@ -37,17 +37,12 @@ class Report(Drawn, Generic[Row]):
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> str:
-    r"""Return a table in plain text, its columns as wide as they have to be.
+    r"""Return a table in plain text, some of its columns set to the right, as numbers are.
 
     >>> print(text_table(["reader", "frames/s"], [["pyav", "735"], ["opencv", "1,480"]], right=[1]))
     reader  frames/s
     pyav         735
     opencv     1,480
-
-    Args:
-        header: The names of the columns.
-        rows: The cells.
-        right: Which columns are set to the right, as numbers are.
     """
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]

@@ -1,4 +1,4 @@
-"""Waiting that Ctrl-C always ends with a KeyboardInterrupt."""
+"""Threads and waiting for them: Ctrl-C always ends it, and `Latest` does only the newest of several tasks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from .forks import new_condition
 
 _T = TypeVar("_T")
+Request = TypeVar("Request")
 _PIECE_SECONDS = 0.1  # on Windows a longer wait cannot be interrupted
 
 
@@ -56,16 +60,7 @@ def take(
     seconds: float = math.inf,
     meanwhile: Callable[[], Any] = lambda: None,
 ) -> _T:
-    """Return the next item of a queue.
-
-    Args:
-        results: The queue.
-        seconds: How long it may take.
-        meanwhile: Called ten times a second until the item is there.
-
-    Raises:
-        TimeoutError: It takes longer.
-    """
+    """Return the next item of a queue, or raise a TimeoutError; `meanwhile` is called ten times a second."""
     end = time.monotonic() + seconds
     with interruptible():
         while True:
@@ -74,3 +69,66 @@ def take(
             if time.monotonic() >= end:
                 raise TimeoutError(f"nothing has come for {seconds:g} s")
             meanwhile()
+
+
+class Latest(Generic[Request]):
+    """A thread that handles requests one at a time. A new one replaces one that still waits.
+
+    Exceptions go to `fail`. `rest` is called once when there has been no request for `rest_seconds`.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Request], None],
+        fail: Callable[[Exception], None],
+        name: str,
+        *,
+        rest: Callable[[], None] = lambda: None,
+        rest_seconds: float | None = None,
+    ):
+        self._handle, self._fail = handle, fail
+        self._rest, self._rest_seconds = rest, rest_seconds
+        self._state = new_condition()
+        self._waiting: list[Request] = []
+        self._is_busy = self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def ask(self, request: Request) -> None:
+        """Add a request; of those before it, only the one that has begun is finished."""
+        with self._state:
+            if self._is_closed:
+                return
+            self._waiting = [request]
+            if not self._thread.ident:
+                self._thread.start()
+            self._state.notify_all()
+
+    def settle(self, timeout: float) -> bool:
+        """Wait until there is nothing left to do; return False if that takes longer."""
+        with self._state:
+            return self._state.wait_for(lambda: not (self._waiting or self._is_busy), timeout)
+
+    def close(self, timeout: float = 10) -> None:
+        """End the thread; a request that has begun is finished."""
+        with self._state:
+            self._is_closed, self._waiting = True, []
+            self._state.notify_all()
+        if self._thread.ident and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _work(self) -> None:
+        seconds = None
+        while True:
+            with self._state:
+                self._is_busy = False
+                self._state.notify_all()
+                is_asked = self._state.wait_for(lambda: bool(self._waiting) or self._is_closed, seconds)
+                if self._is_closed:
+                    return
+                self._is_busy = True
+                task = partial(self._handle, self._waiting.pop()) if is_asked else self._rest
+            seconds = self._rest_seconds if is_asked else None
+            try:
+                task()
+            except Exception as error:
+                self._fail(error)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import show
-from ..base import positive_integer
+from ..base import Drawn, positive_integer
 from .decode import MAX_PIXELS_VARIABLE, max_pixels
 from .info import VideoInfo
 from .times import Times, frames_at
@@ -38,13 +37,6 @@ def frame_numbers(key: Any, length: int) -> tuple[Numbers, bool]:
     >>> frame_numbers(-1, 10)
     (array([9]), True)
 
-    Args:
-        key: An integer, slice, range, sequence or array (numpy's or torch's) of integers, or a mask.
-        length: How many frames there are.
-
-    Returns:
-        Numbers between 0 and `length`, always one-dimensional, and True for a single integer.
-
     Raises:
         IndexError: A number is out of range.
         TypeError: The key is of another kind: a float, bool, string ...
@@ -52,14 +44,19 @@ def frame_numbers(key: Any, length: int) -> tuple[Numbers, bool]:
     if isinstance(key, slice):
         return np.arange(*key.indices(length), dtype=np.int64), False
     array = _as_array(key)
-    if array.dtype.kind == "b":
-        return _mask_numbers(array, key, length), False
+    if array.dtype.kind == "b" and array.ndim == 1:
+        if array.size != length:
+            raise TypeError(f"a boolean array must have {length} entries, one per frame, not {array.size}")
+        return np.flatnonzero(array).astype(np.int64), False
     if array.ndim > 1 or not (array.dtype.kind in "iu" or array.size == 0 or _all_integers(array)):
         raise _not_allowed(key)
-    outside = (array < -length) | (array >= length)
-    if outside.any():
-        raise IndexError(_out_of_range(np.atleast_1d(array)[np.atleast_1d(outside)][0], length))
-    numbers = np.atleast_1d(array).astype(np.int64)
+    numbers = np.atleast_1d(array)
+    outside = numbers[(numbers < -length) | (numbers >= length)]
+    if outside.size:
+        numbered = f"{length} frames, numbered 0 to {length - 1}, or -{length} to -1 from the end"
+        there = numbered if length else "no frames"
+        raise IndexError(f"frame {outside[0]} is out of range: there are {there}")
+    numbers = numbers.astype(np.int64)
     return np.where(numbers < 0, numbers + length, numbers), array.ndim == 0
 
 
@@ -95,14 +92,6 @@ def _as_array(key: Any) -> NDArray[Any]:
     return array
 
 
-def _mask_numbers(mask: NDArray[np.bool_], key: Any, length: int) -> Numbers:
-    if mask.ndim != 1:
-        raise _not_allowed(key)
-    if mask.size != length:
-        raise TypeError(f"a boolean array must have {length} entries, one per frame, not {mask.size}")
-    return np.flatnonzero(mask).astype(np.int64)
-
-
 def _all_integers(array: NDArray[Any]) -> bool:
     """Return True for the object arrays that numpy makes of integers beyond 64 bits."""
     return array.dtype.kind == "O" and all(isinstance(number, int) for number in array.flat)
@@ -110,15 +99,6 @@ def _all_integers(array: NDArray[Any]) -> bool:
 
 def _not_allowed(key: Any) -> TypeError:
     return TypeError(f"frame numbers must be {_ALLOWED}, not {type(key).__name__}: {reprlib.repr(key)}")
-
-
-def _out_of_range(number: Any, length: int) -> str:
-    if not length:
-        return f"frame {number} is out of range: there are no frames"
-    return (
-        f"frame {number} is out of range: there are {length} frames, "
-        f"numbered 0 to {length - 1}, or -{length} to -1 from the end"
-    )
 
 
 def frame_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -156,10 +136,11 @@ def _not_too_large(size: tuple[int, int]) -> tuple[int, int]:
     return size
 
 
-class FrameReader(ABC):
+class FrameReader(Drawn, ABC):
     """Frames by number, as from an array that is decoded piece by piece."""
 
-    _size: tuple[int, int]
+    drawn_as = "card"
+    _shape: tuple[int, int, int, int]
 
     @property
     @abstractmethod
@@ -179,19 +160,18 @@ class FrameReader(ABC):
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Number of frames, height, width, 3."""
-        width, height = self._size
-        return len(self), height, width, 3
+        return self._shape
 
     @property
     def convert_seconds(self) -> float:
         """Time spent so far to convert frames asked for at random to RGB, where that is a step of its own."""
         return 0.0
 
-    @abstractmethod
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return self._shape[0]
 
-    @abstractmethod
-    def __iter__(self) -> Iterator[Frames]: ...
+    def __iter__(self) -> Iterator[Frames]:
+        return self._stream(np.arange(len(self)), None)
 
     @abstractmethod
     def _read(self, numbers: Numbers) -> Frames:
@@ -214,7 +194,7 @@ class FrameReader(ABC):
         """Free threads and files until the next read."""
 
     def __getitem__(self, key: Any) -> Frames:
-        numbers, is_scalar = frame_numbers(key, len(self))
+        numbers, is_scalar = frame_numbers(key, self._shape[0])
         frames = self._read(numbers)
         return frames[0] if is_scalar else frames
 
@@ -251,7 +231,7 @@ class FrameReader(ABC):
             step: Take every `step`-th frame; negative goes backwards.
         """
         size = positive_integer(batch_size, "batch_size")
-        numbers, _ = frame_numbers(slice(start, stop, step), len(self))
+        numbers, _ = frame_numbers(slice(start, stop, step), self._shape[0])
         parts = [numbers[i : i + size] for i in range(0, len(numbers), size)]
         return self._batches(parts, is_ascending=step > 0)
 
@@ -262,7 +242,7 @@ class FrameReader(ABC):
             indices: Their numbers, which must ascend; otherwise as in `reader[indices]`.
             size: Width and height of the frames, if not those of the reader.
         """
-        numbers = ascending(indices, len(self))
+        numbers = ascending(indices, self._shape[0])
         return self._stream(numbers, None if size is None else frame_size(size))
 
     def __enter__(self: Reader) -> Reader:
@@ -270,6 +250,3 @@ class FrameReader(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _repr_html_(self) -> str:
-        return show.html("card", self)

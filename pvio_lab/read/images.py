@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from ..base import checked_size, num_cpus, open_regular
@@ -86,8 +86,8 @@ class ImageSequence(FrameReader):
         self.paths = _find_images(self._directory, pattern)
         self._first = _first_header(self.paths)
         self._is_fixed = None not in wanted
-        self._info: VideoInfo | None = None
         self._size = scaled_size((self._first.width, self._first.height), *wanted)
+        self._shape = len(self.paths), self._size[1], self._size[0], 3
 
     @property
     def fps(self) -> float:
@@ -95,18 +95,13 @@ class ImageSequence(FrameReader):
         return self._fps
 
     @property
-    def info(self) -> VideoInfo:
-        """The facts that a video file would have, as they were when first asked for."""
-        if self._info is None:  # every image has to be looked at
-            self._info = self._describe()
-        return self._info
-
-    @property
     def times(self) -> Times:
         """The times at which frames appear, and for which they stay on screen."""
         return Times.steady(len(self), self.fps)
 
-    def _describe(self) -> VideoInfo:
+    @cached_property
+    def info(self) -> VideoInfo:
+        """The facts that a video file would have, as they were when first asked for."""
         size, seconds = sum(path.stat().st_size for path in self.paths), len(self) / self.fps
         return VideoInfo(
             path=str(self._directory),
@@ -125,9 +120,6 @@ class ImageSequence(FrameReader):
             size_bytes=size,
             audio=None,
         )
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def __repr__(self) -> str:
         count, height, width, _ = self.shape
@@ -148,21 +140,23 @@ class ImageSequence(FrameReader):
         return (np.array(self.load(number, size)) for number in numbers.tolist())
 
     def _read(self, numbers: Numbers) -> Frames:
-        """Decode each image once, straight into its place in the result."""
+        """Decode each image once, straight into its places in the result."""
         frames = np.empty((len(numbers), *self.shape[1:]), np.uint8)
-        unique, places, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+        places: dict[int, list[int]] = {}
+        for place, number in enumerate(numbers.tolist()):
+            places.setdefault(number, []).append(place)
 
-        def load_into(number: int, place: int) -> None:
-            frames[place] = self.load(number)
+        def load_into(number: int) -> None:
+            pixels = self.load(number)
+            for place in places[number]:
+                frames[place] = pixels
 
-        pool = ThreadPoolExecutor(max(1, min(len(unique), num_cpus())))
+        pool = ThreadPoolExecutor(max(1, min(len(places), num_cpus())))
         try:
-            for _ in pool.map(load_into, unique.tolist(), places.tolist()):
+            for _ in pool.map(load_into, places):
                 pass
         finally:
             pool.shutdown(cancel_futures=True)
-        for place in np.setdiff1d(np.arange(len(numbers)), places):
-            frames[place] = frames[places[inverse[place]]]
         return frames
 
     def load(self, number: int, size: tuple[int, int] | None = None) -> Frames:
@@ -208,20 +202,20 @@ def _find_images(directory: Path, pattern: str | None) -> tuple[Path, ...]:
         )
     if pattern is not None and not isinstance(pattern, str):
         raise TypeError(f'pattern={pattern!r} must be a string such as "*.png"')
-    found = directory.iterdir() if pattern is None else directory.glob(pattern)
-    paths = {str(path.relative_to(directory)): path for path in found if _is_image(path, directory, pattern)}
+    endings = _endings()
+    paths = {}
+    for path in directory.iterdir() if pattern is None else directory.glob(pattern):
+        name = path.relative_to(directory)
+        is_hidden = any(part.startswith(".") for part in name.parts)
+        if not is_hidden and (pattern is not None or path.suffix.lower() in endings) and path.is_file():
+            paths[str(name)] = path
     if not paths:
         wanted = "no images" if pattern is None else f"no files that match pattern={pattern!r}"
         raise OpenError(f"there are {wanted} in the directory {printable(directory)}")
     return tuple(paths[name] for name in sorted(sorted(paths), key=natural_key))
 
 
-def _is_image(path: Path, directory: Path, pattern: str | None) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
-    return not hidden and (pattern is not None or path.suffix.lower() in _extensions()) and path.is_file()
-
-
-def _extensions() -> set[str]:
+def _endings() -> set[str]:
     readable = Image.registered_extensions().items()
     return {end for end, kind in readable if kind in Image.OPEN and kind not in _NOT_DECODED}
 
@@ -250,8 +244,8 @@ def _first_header(paths: tuple[Path, ...]) -> _Header:
 
 def _read_header(path: Path) -> _Header:
     with _opened(path) as image:
-        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        height, width = image.size if is_turned else image.size[::-1]
+        is_rotated = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        height, width = image.size if is_rotated else image.size[::-1]
         format = (
             "gray16" if image.mode.startswith("I") else _PIXEL_FORMATS.get(image.mode, image.mode.lower())
         )
@@ -267,9 +261,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _to_rgb(image: Image.Image) -> Frames:
-    if image.mode.startswith("I"):
-        gray = (_sixteen_bits(image) >> 8).astype(np.uint8)
-        return np.repeat(gray[..., np.newaxis], 3, axis=2)
+    if image.mode.startswith("I"):  # gray from 0 to 65535, which Pillow may hold as 32-bit integers
+        pixels = np.asarray(image)
+        if pixels.itemsize > 2 and (
+            image.format not in ("PNG", "PPM") or pixels.min() < 0 or pixels.max() > 65535
+        ):
+            raise ValueError(
+                "its pixels are 32-bit integers, which have no agreed range; save it with 8 or 16 bits"
+            )
+        return np.repeat((pixels >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if image.mode == "F":
         raise ValueError(
             "its pixels are floating-point numbers, which have no agreed range; save it with 8 bits"
@@ -277,15 +277,3 @@ def _to_rgb(image: Image.Image) -> Frames:
     if image.mode in _VIA:
         image = image.convert(_VIA[image.mode])
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _sixteen_bits(image: Image.Image) -> NDArray[Any]:
-    """Return gray pixels from 0 to 65535; Pillow may hold them as 32-bit integers."""
-    pixels = np.asarray(image)
-    if pixels.itemsize > 2 and (
-        image.format not in ("PNG", "PPM") or pixels.min() < 0 or pixels.max() > 65535
-    ):
-        raise ValueError(
-            "its pixels are 32-bit integers, which have no agreed range; save it with 8 or 16 bits"
-        )
-    return pixels

@@ -6,15 +6,15 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
-from .. import show
-from ..base import clear_partials, identity_of_file, parsed_json, read_content, write_whole
+from ..base import Drawn, clear_partials, identity_of_file, parsed_json, read_content, write_whole
 from ..errors import printable
 from .sources.options import user_cache_folder
 
+_Facts = TypeVar("_Facts", bound="AudioInfo | VideoInfo")
 _CACHE_VERSION = 1
 # Facts take less than 1,000 bytes, and all of their numbers are smaller than these.
 _MOST_BYTES, _MOST, _MOST_PIXELS = 2**16, 2**50, 2**30
@@ -23,14 +23,6 @@ _SUFFIX = ".metadata.json"
 _BEGINNING = b'{\n "key": ['
 # The folders that this process has already cleared of files left by killed processes.
 _cleared: set[Path] = set()
-_ALLOWED: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "int | None": (int, type(None)),
-    "str | None": (str, type(None)),
-}
 
 
 @dataclass(frozen=True)
@@ -52,17 +44,19 @@ class AudioInfo:
 
 
 @dataclass(frozen=True)
-class VideoInfo:
+class VideoInfo(Drawn):
     """The facts of a video."""
+
+    drawn_as = "info"
 
     path: str
     """The file."""
     num_frames: int
     """Number of frames that are shown."""
     height: int
-    """Pixels, as displayed: after turning."""
+    """Pixels, as displayed: after rotation."""
     width: int
-    """Pixels, as displayed: after turning."""
+    """Pixels, as displayed: after rotation."""
     fps: float
     """Frames a second, on average."""
     duration_seconds: float
@@ -76,7 +70,7 @@ class VideoInfo:
     container: str
     """The container, as ffmpeg calls it."""
     rotation_degrees: int
-    """Degrees by which the pictures are turned counter-clockwise for display."""
+    """Degrees by which the frames are rotated counter-clockwise for display."""
     is_variable_rate: bool
     """Frames stay on screen for different times."""
     bit_rate: int
@@ -86,8 +80,14 @@ class VideoInfo:
     audio: AudioInfo | None
     """The sound, if there is any."""
 
-    def _repr_html_(self) -> str:
-        return show.html("info", self)
+
+def _types(kind: type[AudioInfo | VideoInfo]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    whole = {float: int | float}  # JSON may hold 30.0 as 30
+    return {each.name: whole.get(hints[each.name], hints[each.name]) for each in fields(kind)}
+
+
+_TYPES: dict[type, dict[str, Any]] = {AudioInfo: _types(AudioInfo), VideoInfo: _types(VideoInfo)}
 
 
 def recall(path: str) -> VideoInfo | None:
@@ -141,12 +141,8 @@ def _is_ours(content: bytes) -> bool:
         facts = parsed_json(content)
     except ValueError:
         return content[: len(_BEGINNING)] == _BEGINNING[: len(content)]
-    return (
-        isinstance(facts, dict)
-        and set(facts) == {"key", "info"}
-        and isinstance(facts["key"], list)
-        and isinstance(facts["info"], dict)
-    )
+    kinds = {name: type(value) for name, value in facts.items()} if isinstance(facts, dict) else {}
+    return kinds == {"key": list, "info": dict}
 
 
 def _places(path: str) -> tuple[Path, Path]:
@@ -165,20 +161,20 @@ def _key(path: str) -> list[Any]:
 def _info_from(facts: dict[str, Any], path: str) -> VideoInfo:
     """Return sound facts; raise ValueError, KeyError or TypeError if anything is missing or wrong."""
     audio = facts["audio"]
-    sound = None if audio is None else AudioInfo(**_checked(AudioInfo, audio))
-    facts = _checked(VideoInfo, facts)
-    numbers = [facts[name] for name in _NUMBERS] + [facts["start_seconds"] + _MOST / 2]
+    info = _built(VideoInfo, facts | {"audio": None if audio is None else _built(AudioInfo, audio)})
+    numbers = [getattr(info, name) for name in _NUMBERS] + [info.start_seconds + _MOST / 2]
     if not all(0 <= number < _MOST for number in numbers):
         raise ValueError("a number is out of range")
-    if facts["num_frames"] > facts["size_bytes"] or facts["width"] * facts["height"] > _MOST_PIXELS:
+    if info.num_frames > info.size_bytes or info.width * info.height > _MOST_PIXELS:
         raise ValueError("so many frames, or so large ones, are not in this file")
-    return VideoInfo(**{**facts, "path": path, "audio": sound})
+    return replace(info, path=path)
 
 
-def _checked(kind: type[AudioInfo | VideoInfo], facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the values for the fields of a dataclass, each of its type."""
-    for each in fields(kind):
-        value, allowed = facts[each.name], _ALLOWED.get(str(each.type))
-        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
-            raise ValueError(f"{each.name} is {value!r}")
-    return {each.name: facts[each.name] for each in fields(kind)}
+def _built(kind: type[_Facts], facts: dict[str, Any]) -> _Facts:
+    """Return a dataclass with these values, each of the type of its field."""
+    types = _TYPES[kind]
+    for name, allowed in types.items():
+        value = facts[name]
+        if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool):
+            raise ValueError(f"{name} is {value!r}")
+    return kind(**{name: facts[name] for name in types})

@@ -21,25 +21,19 @@ Key = TypeVar("Key", bound=Hashable)
 Reader = TypeVar("Reader", bound=FrameReader)
 
 
-class Sleeper(Protocol):
-    """Something with open decoders that can do without them for a while."""
-
+class _Sleeper(Protocol):
     def rest(self) -> None:
-        """Close them until they are needed, unless they are in use."""
+        """Close decoders until they are needed, unless they are in use."""
 
 
 class Awake:
-    """The sleepers that keep their decoders open: those used lately.
-
-    Args:
-        limit: How many there may be.
-    """
+    """The sleepers that keep their decoders open: those used lately, up to a limit."""
 
     def __init__(self, limit: int):
         self._limit, self._lock = limit, new_lock()
-        self._order: WeakKeyDictionary[Sleeper, None] = WeakKeyDictionary()
+        self._order: WeakKeyDictionary[_Sleeper, None] = WeakKeyDictionary()
 
-    def touch(self, sleeper: Sleeper) -> None:
+    def touch(self, sleeper: _Sleeper) -> None:
         """Note that it is in use now, and send those to rest that were not used for longest."""
         with self._lock:
             self._order.pop(sleeper, None)
@@ -52,19 +46,13 @@ class Awake:
 
 
 touch = Awake(_MAX_AWAKE).touch
-"""Note that decoders are in use now; see `Awake`."""
 
 
 class ReaderPool(Generic[Key, Reader]):
     """Readers that are opened when they are asked for; those used lately are kept, in each process its own.
 
-    Readers that have to go are let go, not closed: another thread may be reading.
-
-    Args:
-        open_reader: Opens the reader of a key.
-        limit: How much the kept readers may cost together; the last one is always kept.
-        cost: The cost of one reader.
-        max_awake: How many of them keep decoders and files open.
+    Readers that have to go are dropped, not closed: another thread may be reading. The last one is kept even
+    if it alone costs more than the limit. Of those kept, `max_awake` have open decoders and files.
     """
 
     def __init__(
@@ -74,7 +62,7 @@ class ReaderPool(Generic[Key, Reader]):
         cost: Callable[[Reader], int] = lambda _: 1,
         max_awake: int = _MAX_AWAKE,
     ):
-        self._open_reader, self.limit, self._cost, self._max_awake = open_reader, limit, cost, max_awake
+        self._open_reader, self._limit, self._cost, self._max_awake = open_reader, limit, cost, max_awake
         self._lock = new_lock()
         self.after_fork()
         survive_forks(self)
@@ -99,7 +87,7 @@ class ReaderPool(Generic[Key, Reader]):
                 return self._readers[key]
             self._readers[key] = reader
             self._total += self._cost(reader)
-            while self._total > self.limit and len(self._readers) > 1:
+            while self._total > self._limit and len(self._readers) > 1:
                 self._total -= self._cost(self._readers.popitem(last=False)[1])
         return reader
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ..base import checked_size, not_negative_integer, num_cpus, one_of, positive_integer
+from ..base import checked_size, not_negative_integer, num_cpus, one_of
 from .decode import BatchMemory, EngineName, FrameIndex, HeaderCheck, open_file
 from .frames import Batches, FrameReader, Frames, Numbers, scaled_size
 from .info import VideoInfo
@@ -32,8 +32,8 @@ class VideoReader(FrameReader):
     True
     >>> reader.close()
 
-    Frames are RGB, `uint8`, turned as displayed. A reader may be shared by threads, pickled, and used after a
-    fork. It never decodes ahead: between calls it holds its cache and nothing else grows.
+    Frames are RGB, `uint8`, rotated as displayed. A reader may be shared by threads, pickled, and used after
+    a fork. It never decodes ahead: between calls it holds its cache and nothing else grows.
 
     Args:
         source: A video file, or its URL.
@@ -68,28 +68,27 @@ class VideoReader(FrameReader):
         self._options: dict[str, Any] = {
             "width": checked_size(width, "width"),
             "height": checked_size(height, "height"),
-            "num_threads": None if num_threads is None else positive_integer(num_threads, "num_threads"),
+            "num_threads": checked_size(num_threads, "num_threads"),
             "cache_bytes": not_negative_integer(cache_bytes, "cache_bytes"),
             "engine": one_of(engine, get_args(EngineName), "engine"),
             "fetching": fetching,
         }
-        self._open()
+        self._is_closed = False
+        self._open(HeldSource(source, fetching))
 
-    def _open(self) -> None:
-        """Open the file, or open it again if it is another one now."""
+    def _open(self, held: HeldSource) -> None:
         options = self._options
-        threads = options["num_threads"] or num_cpus()
-        held = HeldSource(self._source, options["fetching"])
-        file = open_file(held.path, threads, options["engine"])
+        file = open_file(held.path, options["num_threads"] or num_cpus(), options["engine"])
         try:
-            own_size = (file.info.width, file.info.height)
-            size = scaled_size(own_size, options["width"], options["height"])
+            size = scaled_size((file.info.width, file.info.height), options["width"], options["height"])
             access = file.random_access(size, options["cache_bytes"])
         except BaseException:
             file.close()
             raise
-        self._held, self._file, self._access, self._size = held, file, access, size
-        self._is_closed = False
+        # Without a hold, the reader is at rest: a cache may remove the file.
+        self._held: HeldSource | None = held
+        self._file, self._access, self._size = file, access, size
+        self._shape = file.info.num_frames, size[1], size[0], 3
 
     @property
     def source(self) -> str | PathLike[str]:
@@ -126,16 +125,10 @@ class VideoReader(FrameReader):
         """Seconds spent to "seek", "convert" and "copy" frames asked for at random, added up over threads."""
         return self._access.seconds
 
-    def __len__(self) -> int:
-        return len(self.index)
-
     def __repr__(self) -> str:
         count, height, width, _ = self.shape
         facts = f"{count} frames, {width}x{height}, {self.fps:.6g} frames/s, {self.info.codec}"
         return f"VideoReader({shown(self._source)!r}: {facts}, by {self.index.engine})"
-
-    def __iter__(self) -> Iterator[Frames]:
-        return self._stream(np.arange(len(self)))
 
     def rest(self) -> None:
         """Free threads and the file until the next read, unless another thread reads just now.
@@ -145,7 +138,7 @@ class VideoReader(FrameReader):
         if self._access.lock.acquire(blocking=False):
             try:
                 self._access.rest()
-                self._held.release()
+                self._release()
             finally:
                 self._access.lock.release()
 
@@ -154,7 +147,7 @@ class VideoReader(FrameReader):
         with self._access.lock:
             self._is_closed = True
             self._access.close()
-            self._held.release()
+            self._release()
 
     def decode_all(self) -> Iterator[tuple[int, bool]]:
         """Decode the whole file; yield the number of each frame that comes out, and whether it is damaged."""
@@ -172,24 +165,27 @@ class VideoReader(FrameReader):
         return {"source": self._source, "options": self._options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._source, self._options = state["source"], state["options"]
-        self._open()
+        self._source, self._options, self._is_closed = state["source"], state["options"], False
+        self._open(HeldSource(self._source, self._options["fetching"]))
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
 
     def _check_open(self) -> None:
+        if self._held is None and not self._is_closed:
+            self._wake()
         if self._is_closed:
             raise ValueError(f"this reader of {shown(self._source)} is closed; open a new one")
-        if not self._held.is_held:
-            self._wake()
 
     def _wake(self) -> None:
         """Hold the file again. While it was at rest, the cache may have removed it, and fetched it anew."""
         with self._access.lock:
-            if self._is_closed or self._held.is_held:  # by another thread, meanwhile
-                return self._check_open()
-            held = HeldSource(self._source, self._options["fetching"])
-            if is_url(os.fsdecode(self._source)) and not self._file.is_same(held.path):
-                self._open()
-            else:
+            if self._held is None and not self._is_closed:  # else another thread was here first
+                held = HeldSource(self._source, self._options["fetching"])
+                if is_url(os.fsdecode(self._source)) and not self._file.is_same(held.path):
+                    self._open(held)
                 self._held = held
 
     def _read(self, numbers: Numbers) -> Frames:
@@ -197,7 +193,7 @@ class VideoReader(FrameReader):
             self._check_open()
             return self._access.read(numbers)
 
-    def _stream(self, numbers: Numbers, size: tuple[int, int] | None = None) -> Iterator[Frames]:
+    def _stream(self, numbers: Numbers, size: tuple[int, int] | None) -> Iterator[Frames]:
         self._check_open()
         return (np.ascontiguousarray(frame) for frame in self._file.stream(numbers, size or self._size))
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base import integer, positive_integer
-from .frames import FrameReader, Numbers, frame_numbers
-from .info import VideoInfo
+from ..base import checked_size, integer, positive_integer
+from .frames import Numbers, frame_numbers
 from .times import ROUNDING_SECONDS, Times, frame_rate, frames_at
 
 
@@ -62,8 +61,13 @@ def sample_indices(
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range, or two policies are given.
     """
-    _check_policies(step=step, fps=fps, num_frames=num_frames, first=first, only=only)
-    cap, length = _limit(max_frames, "max_frames"), _length(info_or_reader)
+    given = {"fps": fps, "num_frames": num_frames, "first": first, "only": only}
+    policies = [name for name, value in given.items() if value is not None]
+    if step != 1 and policies not in ([], ["first"]):
+        policies.append("step")
+    if len(policies) > 1:
+        raise ValueError(f"{'= and '.join(policies)}= are different policies: give one of them")
+    cap, length = checked_size(max_frames, "max_frames"), _length(info_or_reader)
     stop = None if end is None else integer(end, "end")
     span = np.arange(length, dtype=np.int64)[integer(start, "start") : stop]
     if only is not None:
@@ -73,20 +77,19 @@ def sample_indices(
     elif fps is not None:
         taken = _on_timeline(span, frame_rate(fps), info_or_reader, cap)
     else:
-        taken = span[:: positive_integer(step, "step")][: _limit(first, "first")]
+        taken = span[:: positive_integer(step, "step")][: checked_size(first, "first")]
     return taken[:cap].copy()
 
 
-def _check_policies(*, step: int, **policies: object) -> None:
-    given = [f"{name}=" for name, value in policies.items() if value is not None]
-    if step != 1 and given not in ([], ["first="]):
-        given.append("step=")
-    if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} are different policies: give one of them")
-
-
-def _limit(value: Any, name: str) -> int | None:
-    return None if value is None else positive_integer(value, name)
+def _length(info_or_reader: Any) -> int:
+    if hasattr(info_or_reader, "num_frames"):
+        return operator.index(info_or_reader.num_frames)
+    if hasattr(info_or_reader, "fps") and hasattr(info_or_reader, "__len__"):
+        return len(info_or_reader)
+    raise TypeError(
+        f"sample_indices takes a VideoInfo or an open reader, not {type(info_or_reader).__name__}; "
+        "for a path, get_video_metadata(path) returns a VideoInfo"
+    )
 
 
 def _marked(span: Numbers, only: Iterable[int], length: int) -> Numbers:
@@ -106,35 +109,20 @@ def _spread(span: Numbers, count: int) -> Numbers:
     return span[(np.arange(count) * (span.size - 1) * 2 + gaps) // (gaps * 2)]
 
 
-def _on_timeline(
-    span: Numbers, fps: float, info_or_reader: VideoInfo | FrameReader, cap: int | None
-) -> Numbers:
+def _on_timeline(span: Numbers, fps: float, info_or_reader: Any, cap: int | None) -> Numbers:
+    """Return the frames on screen at the ticks of a rate; of facts alone, at their average rate."""
     if not span.size:
         return span
-    pts, durations = (times[span] for times in timeline(info_or_reader))
+    times: Times | None = getattr(info_or_reader, "times", None)
+    if times is None:
+        rate = info_or_reader.fps
+        if not rate or not math.isfinite(rate) or rate < 0:
+            raise ValueError(
+                f"fps= needs the rate of the video, which is given as {rate!r}; use step= instead"
+            )
+        times = Times.steady(_length(info_or_reader), rate)
+    pts, durations = times.pts_seconds[span], times.duration_seconds[span]
     seconds = pts[-1] + durations[-1] - pts[0]
     count = max(math.ceil((seconds - ROUNDING_SECONDS) * fps), 1)
     ticks = np.arange(count if cap is None else min(count, cap)) / fps
     return span[frames_at(pts, durations, pts[0] + ticks)]
-
-
-def timeline(info_or_reader: VideoInfo | FrameReader) -> Times:
-    """Return the times of a reader's frames, or with facts alone, times at their average rate."""
-    times: Times | None = getattr(info_or_reader, "times", None)
-    if times is not None:
-        return times
-    rate = info_or_reader.fps
-    if not rate or not math.isfinite(rate) or rate < 0:
-        raise ValueError(f"fps= needs the rate of the video, which is given as {rate!r}; use step= instead")
-    return Times.steady(_length(info_or_reader), rate)
-
-
-def _length(info_or_reader: Any) -> int:
-    if hasattr(info_or_reader, "num_frames"):
-        return operator.index(info_or_reader.num_frames)
-    if hasattr(info_or_reader, "fps") and hasattr(info_or_reader, "__len__"):
-        return len(info_or_reader)
-    raise TypeError(
-        f"sample_indices takes a VideoInfo or an open reader, not {type(info_or_reader).__name__}; "
-        "for a path, get_video_metadata(path) returns a VideoInfo"
-    )

@@ -1,20 +1,26 @@
-"""Scanning: a table of many files; each is decoded as a whole, in a child process (`scan_worker`)."""
+"""Scanning: a table of many files; each is decoded as a whole, in a child process that may crash or hang."""
 
 from __future__ import annotations
 
+import base64
+import faulthandler
 import os
+import pickle
 import queue
+import sys
 import threading
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..base import Report, checked_seconds, num_cpus, positive_integer, waiting
+from ..base import Child, ChildError, Report, checked_seconds, new_lock, num_cpus, positive_integer, waiting
+from ..errors import VideoError, printable
 from .images import natural_key
-from .scan_worker import ScanProcess
+from .reader import VideoReader
 from .shortcuts import is_directory
 from .sources.options import Fetching
 from .sources.urls import is_url, outline, public_name, shown, source_name
@@ -24,6 +30,8 @@ VIDEO_EXTENSIONS = frozenset(
     ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg "
     ".mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .obu .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
 )
+# A process that nobody watches any more ends itself this long after the limit.
+_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,7 @@ def _in_words(row: ScanRow) -> str:
     return f"{shown(row.path)}: {row.error or 'damaged'} ({row.frames_decoded}{promised} frames decoded)"
 
 
-def _find_videos(paths: Iterable[str | PathLike[str]], fetching: Fetching | None = None) -> list[str]:
+def _find_videos(paths: Iterable[str | PathLike[str]], fetching: Fetching | None) -> list[str]:
     """Return each file once, directories searched; one without videos stays in the list, to get its row."""
     found: dict[str, str] = {}
     for path in paths:
@@ -142,7 +150,7 @@ def _is_video(name: str) -> bool:
 
 
 def _scan_all(
-    files: list[str], num_workers: int, limit: float, fetching: Fetching | None = None
+    files: list[str], num_workers: int, limit: float, fetching: Fetching | None
 ) -> Generator[tuple[int, ScanRow]]:
     """Yield pairs of place in `files` and row, as they come; however it ends, no process is left."""
     jobs: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
@@ -150,8 +158,8 @@ def _scan_all(
     for job in enumerate(files):
         jobs.put(job)
     num_threads = max(1, num_cpus() // max(1, num_workers))
-    processes = [ScanProcess(limit, num_threads, fetching) for _ in range(num_workers)]
-    threads = [threading.Thread(target=_feed, args=(each, jobs, results), daemon=True) for each in processes]
+    scanners = [_Scanner(limit, num_threads, fetching) for _ in range(num_workers)]
+    threads = [threading.Thread(target=_feed, args=(each, jobs, results), daemon=True) for each in scanners]
     try:
         waiting.start(threads)
         for _ in files:
@@ -160,20 +168,106 @@ def _scan_all(
                 raise result
             yield result
     finally:
-        for process in processes:
-            process.close()
+        for scanner in scanners:
+            scanner.close()
         waiting.join(threads)
 
 
-def _feed(process: ScanProcess, jobs: queue.SimpleQueue[Any], results: queue.Queue[Any]) -> None:
+def _feed(scanner: _Scanner, jobs: queue.SimpleQueue[tuple[int, str]], results: queue.Queue[Any]) -> None:
     """Scan files until there are none left; this thread only waits for the process."""
     try:
         while True:
             number, path = jobs.get_nowait()
-            facts = process.scan(path)
-            facts["damaged_frames"] = tuple(facts.get("damaged_frames", ()))
-            results.put((number, ScanRow(**facts | {"path": public_name(path)})))
+            results.put((number, scanner.scan(path)))
     except queue.Empty:
         pass
     except Exception as error:
         results.put(error)
+
+
+class _Scanner:
+    """A child process that scans one file after another; when it dies, the next file gets a new one."""
+
+    def __init__(self, limit: float, num_threads: int, fetching: Fetching | None):
+        # Secrets go through a pipe: arguments and the environment of a process are there for all to see.
+        self._job = limit, num_threads, base64.b64encode(pickle.dumps(fetching)).decode()
+        self._child: Child | None = None
+        self._is_closed, self._lock = False, new_lock()
+
+    def scan(self, path: str) -> ScanRow:
+        child, begin = self._started(), time.perf_counter()
+        try:
+            found = child.ask([path, *self._job], seconds=self._job[0])
+        except ChildError as error:
+            found = {"ok": False, "error": str(error)}
+        damaged = tuple(found.pop("damaged_frames", ()))
+        seconds = time.perf_counter() - begin
+        return ScanRow(public_name(path), damaged_frames=damaged, seconds=seconds, **found)
+
+    def close(self) -> None:
+        """End the process, even in the middle of a file that another thread waits for."""
+        with self._lock:
+            self._is_closed = True
+        if self._child is not None:
+            self._child.close()
+
+    def _started(self) -> Child:
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the scan was stopped")
+            if self._child is None or not self._child.is_alive:
+                if self._child is not None:
+                    self._child.close()
+                self._child = Child(f"{__name__}:_answers", name="the decoder")
+        try:
+            self._child.greeting()
+        except ChildError as error:
+            raise RuntimeError(
+                f"no process can be started to decode in; {sys.executable} says: {error}"
+            ) from None
+        return self._child
+
+
+# --- in the child ---
+
+
+def _answers() -> tuple[None, Callable[[list[Any]], dict[str, Any]]]:
+    return None, lambda job: _scan(*job)
+
+
+def _scan(path: str, limit: float, num_threads: int, fetching: str) -> dict[str, Any]:
+    """Return what is known of one file; this process ends itself where even the threads of Python hang."""
+    faulthandler.dump_traceback_later(min(limit + _GRACE_SECONDS, 1e6), exit=True)
+    try:
+        return _decode(path, num_threads, pickle.loads(base64.b64decode(fetching)))
+    except Exception as error:  # anything wrong with a file belongs in its row
+        return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _decode(path: str, num_threads: int, fetching: Fetching | None) -> dict[str, Any]:
+    if is_directory(path, fetching):
+        raise FileNotFoundError(f"there are no videos in the directory {printable(path)}")
+    intact, decoded, error = set(), 0, None
+    with VideoReader(path, num_threads=num_threads, fetching=fetching) as reader:
+        try:
+            for number, is_corrupt in reader.decode_all():
+                decoded += 1
+                if not is_corrupt:
+                    intact.add(number)
+        except VideoError as failure:
+            error = f"{type(failure).__name__}: {failure}"
+        promise = reader.check_header()
+        promised, error = max(promise.num_frames, len(reader)), error or promise.trouble
+        damaged = sorted(set(range(promised)) - intact)
+        return {
+            "ok": not damaged and error is None,
+            "frames_promised": promised,
+            "frames_decoded": decoded,
+            "damaged_frames": damaged,
+            "is_variable_rate": reader.info.is_variable_rate,
+            "engine": reader.index.engine,
+            "reason": reader.index.reason,
+            "error": error,
+        }

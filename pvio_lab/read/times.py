@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base import checked_seconds
 from ..errors import FrameTimestampError, printable
 
 # A time computed as i / fps may fall this far short of the time the file gives for frame i.
@@ -38,14 +39,6 @@ def frames_at(pts_seconds: ArrayLike, duration_seconds: ArrayLike, times: ArrayL
 
     >>> frames_at([0.0, 0.5, 1.0], [0.5, 0.5, 0.5], [0.0, 0.49, 0.5, 1.49])
     array([0, 0, 1, 2])
-
-    Args:
-        pts_seconds: When each frame appears, in display order.
-        duration_seconds: How long each frame stays.
-        times: One time in seconds or many.
-
-    Returns:
-        Frame numbers, in the shape of `times`.
 
     Raises:
         FrameTimestampError: No frame is on screen at one of the times.
@@ -76,15 +69,6 @@ def nearest_frames(
     >>> nearest_frames([0.0, 0.5, 1.0], [0.1, 0.9], 0.1, "clip.mp4")
     array([0, 2])
 
-    Args:
-        pts_seconds: When each frame appears, in display order.
-        times: One time in seconds or many.
-        tolerance_s: How far from the time asked for a frame may be.
-        path: The video, for the error message.
-
-    Returns:
-        Frame numbers, in the shape of `times`.
-
     Raises:
         FrameTimestampError: The nearest frame is further away than `tolerance_s`.
         TypeError: A time or the tolerance is not a number.
@@ -114,11 +98,7 @@ def nearest_frames(
 
 def frame_rate(fps: Any) -> float:
     """Return an argument that must be a rate: a number of frames a second, above 0 and finite."""
-    if isinstance(fps, bool) or not isinstance(fps, Real):
-        raise TypeError(f"fps={fps!r} must be a number of frames a second")
-    if not 0 < float(fps) < np.inf:
-        raise ValueError(f"fps={fps!r} must be more than 0 frames a second, and finite")
-    return float(fps)
+    return checked_seconds(fps, "fps", "frames a second")
 
 
 def _as_seconds(times: ArrayLike, what: str) -> NDArray[np.float64]:
