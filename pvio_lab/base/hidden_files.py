@@ -122,7 +122,7 @@ class Partial:
         A forked child that inherits the object leaves everything alone.
         """
         lock, self._lock = self._lock, None
-        _drop(self.path, lock, self._owner)
+        _drop(self.path, lock, self._owner, is_folder=self._is_folder)
 
     def _unlock(self) -> None:
         lock, self._lock = self._lock, None
@@ -190,31 +190,32 @@ def _unlock(descriptor: int | None) -> None:
         os.close(descriptor)
 
 
-def _drop(path: Path, descriptor: int | None, owner: int) -> None:
-    """Remove a hidden file and close it, in the process that made it."""
+def _drop(path: Path, descriptor: int | None, owner: int, *, is_folder: bool = False) -> None:
+    """Remove a hidden file or folder and close it, in the process that made it."""
     if os.getpid() == owner:
         if sys.platform == "win32":  # what is open cannot be removed there
             _unlock(descriptor)
-            _remove(path)
+            _remove(path, is_folder=is_folder)
         else:
-            _remove(path)
+            _remove(path, is_folder=is_folder)
             _unlock(descriptor)
 
 
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-        return
-    shutil.rmtree(path, ignore_errors=True)
+def _remove(path: Path, *, is_folder: bool) -> None:
+    if is_folder:
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _remove_if_free(path: Path, *, is_folder: bool) -> None:
     if sys.platform == "win32":  # where open files cannot be removed, and folders cannot be locked
-        return None if is_folder else _remove(path)
+        return None if is_folder else _remove(path, is_folder=False)
     descriptor = _opened(path, is_folder=is_folder)
     if descriptor is not None:
         if _try_lock(descriptor) and is_there(descriptor, path):
-            _remove(path)
+            _remove(path, is_folder=is_folder)
         _unlock(descriptor)
 
 
