@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
-from pvio_lab.marks import Marks
-from pvio_lab.marks.colours import PALETTE
-from pvio_lab.marks.contents import Contents, FrameMark, RangeMark
+from pvio_lab.marks import FrameMark, Marks, RangeMark
+from pvio_lab.marks.contents import PALETTE, Contents
 
 DATA = {
     "frames": [{"index": 12, "labels": ["a", "b"]}],

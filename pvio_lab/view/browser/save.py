@@ -14,7 +14,7 @@ from PIL import Image
 
 from ...base import Partial, Target, clear_partials, free_path, integer
 from ...errors import printable
-from ...marks import MarkKeeper, Marks, marked_video
+from ...marks import AutoSave, Marks, marked_video
 from ...read import Frames, frame_numbers
 from ...write import MUXERS, VideoWriter, suffix_of
 from .source import Track
@@ -41,7 +41,7 @@ class SaveActions:
     Args:
         track: The video.
         marks: Its marks.
-        tell_saved: Called with the state of the marks, as `MarkKeeper` has it.
+        tell_saved: Called with the state of the marks, as `AutoSave` has it.
         tell_progress: Called with the progress of an export.
         note: Called with a sentence about what was saved.
         fail: Called with an exception in an export.
@@ -60,7 +60,7 @@ class SaveActions:
         self._tell_progress, self._note, self._fail = tell_progress, note, fail
         self._export: threading.Thread | None = None
         self._is_cancelled = threading.Event()
-        self.keeper = MarkKeeper(marks, marked_video(track.reader), tell_saved)
+        self.keeper = AutoSave(marks, marked_video(track.reader), tell_saved)
         """Reads and saves the marks."""
 
     @property

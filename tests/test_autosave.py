@@ -14,11 +14,8 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoReader, open_video, sample_video
-from pvio_lab.base import LockFile
-from pvio_lab.marks import MarkKeeper, Marks, find_notes, marked_video
-from pvio_lab.marks import file as mark_file
-from pvio_lab.marks import keeper as mark_keeper
-from pvio_lab.marks.finding import identity_of
+from pvio_lab.base import LockFile, identity_of_file
+from pvio_lab.marks import AutoSave, Marks, autosave, find_notes, marked_video, marks_file
 
 URL = "https://example.org/clip.mp4"
 
@@ -35,7 +32,7 @@ def clip(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def nothing_happens_by_itself(monkeypatch):
     """Only what a test asks for, on a slow machine, too."""
-    monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 1000.0)
+    monkeypatch.setattr(autosave, "DELAY_SECONDS", 1000.0)
 
 
 class FromUrl(VideoReader):
@@ -50,7 +47,7 @@ class Opened:
     def __init__(self, clip, open_clip=open_video):
         self.reader, self.states = open_clip(clip), []
         self.marks = Marks(len(self.reader))
-        self.keeper = MarkKeeper(self.marks, marked_video(self.reader), self.states.append)
+        self.keeper = AutoSave(self.marks, marked_video(self.reader), self.states.append)
         self.keeper.open()
 
     @property
@@ -92,7 +89,7 @@ def marked(path, *frames, video=None):
     marks = Marks()
     for each in frames:
         marks.add_frame(each, "other")
-    marks.video = None if video is None else identity_of(video)
+    marks.video = None if video is None else identity_of_file(video)
     marks.save(path, keep="mine")
     return path.read_bytes()
 
@@ -115,7 +112,7 @@ def test_looking_writes_nothing(clip, opened):
 
 
 def test_they_are_saved_by_themselves(clip, opened, monkeypatch):
-    monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(autosave, "DELAY_SECONDS", 0.05)
     browser = opened(clip)
     for number in range(5):
         browser.marks.add_frame(number)
@@ -251,7 +248,7 @@ def test_what_is_no_file_of_marks_stays(clip, opened, text):
 @contextmanager
 def refusing(monkeypatch, folder):
     """Nothing can be written there, whoever asks: root may ignore permissions."""
-    real = mark_file.Target
+    real = marks_file.Target
 
     def refuse(path, **options):
         if os.path.dirname(path) == str(folder):
@@ -259,7 +256,7 @@ def refusing(monkeypatch, folder):
         return real(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mark_file, "Target", refuse)
+        patch.setattr(marks_file, "Target", refuse)
         yield
 
 
@@ -279,7 +276,7 @@ def test_a_read_only_folder(clip, opened, monkeypatch, tmp_path):
 def test_where_nothing_can_be_written_marks_go_to_the_cache_folder(
     clip, opened, monkeypatch, tmp_path, caplog
 ):
-    monkeypatch.setattr(mark_keeper, "user_cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(autosave, "user_cache_folder", lambda: tmp_path / "cache")
     monkeypatch.chdir(clip.parent)
     real = os.open
 
@@ -442,7 +439,7 @@ def test_what_cannot_be_saved_is_said_and_tried_again(clip, opened, monkeypatch)
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mark_file, "Target", full)
+        patch.setattr(marks_file, "Target", full)
         assert not browser.keeper.save()
     assert "No space left" in browser.text
     assert browser.choices == ["again"]
@@ -455,12 +452,12 @@ def test_what_cannot_be_saved_is_said_and_tried_again(clip, opened, monkeypatch)
 PROCESS = """
 import sys, time
 from pvio_lab import open_video
-from pvio_lab.marks import Marks, keeper as mark_keeper, marked_video
+from pvio_lab.marks import Marks, autosave, marked_video
 
 clip, first, count, delay = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
-mark_keeper.DELAY_SECONDS = delay
+autosave.DELAY_SECONDS = delay
 marks, video = Marks(60), marked_video(open_video(clip))
-keeper = mark_keeper.MarkKeeper(marks, video, lambda state: state["at"] and print("saved", flush=True))
+keeper = autosave.AutoSave(marks, video, lambda state: state["at"] and print("saved", flush=True))
 keeper.open()
 print("open", flush=True)
 sys.stdin.readline()
@@ -509,7 +506,7 @@ def test_a_process_that_is_killed_loses_only_what_was_not_saved_yet(clip, opened
 
 
 def test_a_turn_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(mark_file, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(marks_file, "_PATIENCE_SECONDS", 0.1)
     path = tmp_path / "clip.mp4.marks.json"
     with LockFile(path) as turn:
         assert turn.acquire()
