@@ -115,7 +115,7 @@ def test_the_last_of_many_moves_is_shown(opened):
 def test_an_index_out_of_range_is_the_nearest_frame(opened):
     browser, _ = opened(SAMPLES / "gop2.mp4")
     browser.index = 10_000
-    assert browser.index == len(browser._source.tracks[0]) - 1
+    assert browser.index == len(browser._track) - 1
     browser.index = -5
     assert browser.index == 0
 
@@ -151,7 +151,7 @@ def test_playing_ends_at_the_end(opened):
     while browser.playing and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not browser.playing
-    assert browser.index == len(browser._source.tracks[0]) - 1
+    assert browser.index == len(browser._track) - 1
     assert page.last()[0]["index"] == browser.index
 
 
@@ -199,7 +199,7 @@ def test_marks(opened, clip):
     page.say(do="load_marks")
     assert list(browser.marks) == [12, 20, 21, 22]
     assert browser.marks.labels == ("hop", "run")
-    assert pv.sample_indices(browser._source.tracks[0].reader, only=browser.marks).tolist() == [
+    assert pv.sample_indices(browser._track.reader, only=browser.marks).tolist() == [
         12,
         20,
         21,
@@ -245,7 +245,7 @@ def test_export_and_save_replace_nothing(opened, clip):
             (folder / name).write_text("mine")
         before = (folder / name).read_bytes()
         page.say(do="export", start=5, stop=9, path=name)
-        browser._actions.wait(60)
+        browser._export.wait(60)
         stem, dot, end = name.partition(".")
         written = f"{stem} (2){dot}{end}"
         assert [c["text"] for c, _ in page.messages if c["is"] == "note"][-1] == f"saved: {written}"
@@ -254,7 +254,7 @@ def test_export_and_save_replace_nothing(opened, clip):
         assert (folder / name).read_bytes() == before
     (folder / "empty").mkdir()
     page.say(do="export", start=5, stop=9, path="empty/")
-    browser._actions.wait(60)
+    browser._export.wait(60)
     assert len(list((folder / "empty").iterdir())) == 4
     assert [content for content, _ in page.messages if content["is"] == "export"][-1]["isOver"]
     assert browser.error == ""
@@ -274,9 +274,9 @@ def test_a_frame_that_cannot_be_decoded_is_said(opened, monkeypatch):
     def fail(number):
         raise pv.DecodeError("it is broken there")
 
-    monkeypatch.setattr(browser._source.tracks[0], "shot", fail)
+    monkeypatch.setattr(browser._track, "shot", fail)
     browser.index = 7
-    assert browser._sender.settle(5)
+    assert browser._pictures.settle(5)
     assert "it is broken there" in browser.error
 
 
@@ -295,7 +295,7 @@ def test_errors_in_words(sources, options, error, words):
 
 def test_repr():
     browser = pv.browse(SAMPLES / "gop2.mp4", start=-1)
-    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._source.tracks[0]) - 1})"
+    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._track) - 1})"
     browser.close()
 
 

@@ -299,7 +299,7 @@ def test_the_slider_never_ends_on_an_old_frame(lab, is_slow):
     open_browser(lab)
     if is_slow:
         lab.evaluate_in_kernel(
-            "import time\ntrack = browser._source.tracks[0]\nshot = track.shot\n"
+            "import time\ntrack = browser._track\nshot = track.shot\n"
             "track.shot = lambda number: (time.sleep(0.1), shot(number))[1]"
         )
     numbers = [37 * number % 300 for number in range(80)]

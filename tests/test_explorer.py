@@ -13,7 +13,7 @@ from truth_frames import SAMPLES
 from pvio_lab import VideoCollectionDataset, WorkerReport, explore_workers
 from pvio_lab.measure import Stop, WorkerRow, worker_steps
 from pvio_lab.measure.workers import WorkerStep
-from pvio_lab.view.panels import explorer as explorer_module
+from pvio_lab.view import explorer as explorer_module
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_the_suggestion_is_told_and_drawn(panel):
 
 
 def test_a_stop_in_the_middle_keeps_the_rows(panel, fake, monkeypatch):
-    monkeypatch.setattr("pvio_lab.view.panels.base._DRAW_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("pvio_lab.view.panel._DRAW_EVERY_SECONDS", 0.0)
     gate, _ = fake
     panel.batch_size.value = 7
     panel.start_button.click()
@@ -208,7 +208,7 @@ def test_a_dataset_keeps_its_own_transform(collection):
     assert [name for name, _ in panel.transform.options] == ["the dataset's own", "none", "broken"]
     assert panel.transform.value == "the dataset's own"
     panel.transform.value = "none"
-    panel._work()
+    panel._options()
     assert dataset.transform is slowly
     panel.close()
 

@@ -12,7 +12,7 @@ from PIL import Image
 from truth_frames import SAMPLES, psnr, read_number
 
 from pvio_lab import ImageSequence, VideoReader
-from pvio_lab.view.browser.save import Cancelled, export_range, save_frame
+from pvio_lab.view.browser.export import Cancelled, export_range, save_frame
 from pvio_lab.write import MUXERS
 
 TARGETS = ["part.mp4", "part.gif", "pictures"]

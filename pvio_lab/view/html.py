@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import uuid
@@ -12,11 +11,9 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ..base import new_lock
 from ..errors import printable
-from .stills import Pixels, to_jpeg
 
 TEXT = "color: var(--jp-content-font-color1, inherit)"
 PALE = "color: var(--jp-content-font-color2, #808080)"
@@ -120,7 +117,6 @@ LIVE_STYLE = f".jp-OutputArea-child:has(.{LIVE}) + .jp-OutputArea-child:has(.pvi
 _ALONE = (
     f".jp-OutputArea-child:not(:has(.{LIVE})):has(+ .jp-OutputArea-child .pvio-kept) {{ display: none; }}"
 )
-_MOST_DOTS, _QUALITY = (640, 360), 80
 
 
 class StaticCopy:
@@ -152,17 +148,10 @@ class StaticCopy:
         return {"text/html": html, "text/plain": "(what is kept of it for reading without a kernel)"}
 
 
-def static_html(words: str, pictures: Iterable[Pixels] = ()) -> str:
-    """Return pictures side by side, and a sentence below them."""
-    row = "".join(map(_image_html, pictures))
-    return f'<div style="display: flex; gap: 8px">{row}</div><div style="{PALE}">{escape(words)}</div>'
-
-
-def _image_html(picture: Pixels) -> str:
-    image = Image.fromarray(picture)
-    image.thumbnail(_MOST_DOTS)
-    data = base64.b64encode(to_jpeg(image, _QUALITY)).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" alt="" style="min-width: 0; max-width: 100%">'
+def static_html(text: str, images: Iterable[str] = ()) -> str:
+    """Return images side by side, and a sentence below them."""
+    row = "".join(images)
+    return f'<div style="display: flex; gap: 8px">{row}</div><div style="{PALE}">{escape(text)}</div>'
 
 
 def _publish(data: dict[str, Any], **options: Any) -> None:

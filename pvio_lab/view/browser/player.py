@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ...base import new_condition
-from .source import Track
+from .pictures import Track
 
 # At most so many pictures are sent that the page has not drawn yet.
 _MOST_UNSEEN = 4

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pvio_lab.read import ImageSequence
 from pvio_lab.view import filmstrip, plot_gops
-from pvio_lab.view.plots import COLOURS
+from pvio_lab.view.figures import COLOURS
 
 PNG = b"\x89PNG"
 
@@ -119,7 +119,7 @@ def test_a_figure_shows_itself_where_pyplot_was_never_imported():
     code = """
 import sys
 from IPython.core.formatters import DisplayFormatter
-from pvio_lab.view.plots import NotebookFigure
+from pvio_lab.view.figures import NotebookFigure
 shown, _ = DisplayFormatter().format(NotebookFigure())
 print(*sorted(shown), "matplotlib.pyplot" in sys.modules)
 """

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pvio_lab import show
 from pvio_lab.read import ImageSequence
-from pvio_lab.view.card import reader_card, scan_table
+from pvio_lab.view.tables import reader_card, scan_table
 
 
 def facts(html):
