@@ -1,18 +1,22 @@
-"""Figures of one video: a filmstrip, and the sizes of its groups of pictures."""
+"""Figures for notebooks: the filmstrip of a video, the sizes of its groups of pictures, and any as SVG."""
 
 from __future__ import annotations
 
 import io
+import re
+from html import escape
 from os import PathLike
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..base import new_lock
 from ..read import Fetching, open_video, sample_indices
 from .stills import opened, stills
 
@@ -28,6 +32,15 @@ WIDTH_INCHES = 9.0
 MAX_BARS = 400
 MAX_TRIANGLES = 60
 _TILES_IN_A_ROW = 8
+# matplotlib's memory of fonts is shared by all figures.
+_DRAWING = new_lock()
+_SVG_INCHES, _MOST_PIXELS = 7.0, 760
+# matplotlib asks this of every line in the page; here it is asked of one drawing.
+_SVG_STYLE = (
+    f"display: block; width: 100%; max-width: {_MOST_PIXELS}px; height: auto; "
+    "stroke-linejoin: round; stroke-linecap: butt; "
+    "color: var(--jp-content-font-color1, currentColor); fill: currentColor"
+)
 
 
 class NotebookFigure(Figure):
@@ -177,3 +190,21 @@ def _tiles_figure(count: int, shape: float) -> tuple[Figure, list[Axes]]:
         box = (left / total_width, bottom / total_height, width / total_width, height / total_height)
         grid.append(figure.add_axes(box))
     return figure, grid
+
+
+def figure_html(figure: Figure, text: str) -> str:
+    """Return a figure without a background as SVG, which is read aloud as `text`.
+
+    Its black parts have the colour of the text around it.
+    """
+    drawn = io.StringIO()
+    with _DRAWING, rc_context({"svg.fonttype": "none"}):  # letters stay letters: a fifth of the size
+        figure.set_size_inches(_SVG_INCHES, figure.get_size_inches()[1])
+        figure.savefig(drawn, format="svg", transparent=True)
+    _, _, rest = drawn.getvalue().partition("<svg ")
+    opening, _, inside = rest.partition(">")
+    view_box = re.search(r'viewBox="[^"]*"', opening)
+    inside = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", inside, flags=re.DOTALL)
+    inside = inside.replace("#000000", "currentColor")
+    label = escape(text, quote=True)
+    return f'<svg role="img" aria-label="{label}" {view_box and view_box[0]} style="{_SVG_STYLE}">{inside}'

@@ -14,7 +14,8 @@ import ipywidgets as widgets
 
 from ..base import new_lock
 from ..measure import Stop, time_left, tsv_text
-from .html import LIVE, LIVE_STYLE, PALE, TEXT, WRONG, StaticCopy, figure_html, note_html, static_html
+from .figures import figure_html
+from .html import LIVE, LIVE_STYLE, PALE, TEXT, WRONG, StaticCopy, note_html, static_html
 
 _LABEL_WIDTH = "84px"
 # Drawing takes time from the beginning of the next piece, so it is not done for each.
@@ -24,14 +25,7 @@ _CLOSING_SECONDS = 10.0
 
 
 class Choices(widgets.Box):  # type: ignore[misc]
-    """Boxes to tick, as many as one likes; where they do not fit in a line, they take several.
-
-    Args:
-        label: A name for all of them.
-        options: The text beside each box, and its value.
-        ticked: The values that are chosen at first.
-        note: A remark beside the boxes.
-    """
+    """Boxes to tick, as many as one likes, with the texts and values of `options`, and a note beside them."""
 
     def __init__(self, label: str, options: dict[str, Any], ticked: Collection[Any], note: str = ""):
         self.boxes = {
@@ -138,12 +132,7 @@ class Run:
 
 
 class MeasurePanel(widgets.VBox):  # type: ignore[misc]
-    """Controls on top, then buttons and progress, a picture, a sentence, and the table.
-
-    Args:
-        controls: The settings, which cannot be changed while it runs.
-        name: A name for the repr, which is always the same.
-    """
+    """Controls on top, then buttons and progress, a picture, a sentence, and the table."""
 
     is_running = False
     """True while it measures."""
@@ -153,7 +142,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self._name, self._drawn = name, 0.0
         self.report: Any = None
         self.error: Exception | None = None
-        self.controls = controls
+        self.controls = controls  # they cannot be changed while it runs
         self.start_button = widgets.Button(description="Start", icon="play", button_style="primary")
         self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True)
         self.bar = widgets.IntProgress(min=0, max=1, layout={"width": "220px"})

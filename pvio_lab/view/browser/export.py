@@ -28,14 +28,7 @@ class Cancelled(Exception):
 
 
 class Export:
-    """Exports from one video, one at a time, in a thread.
-
-    Args:
-        reader: The video.
-        progress: Called with what is done, what there is to do, and whether it is over.
-        note: Called with a sentence about what was saved.
-        fail: Called with an exception.
-    """
+    """Exports from one video, one at a time, in a thread: it reports `progress`, then a `note` or `fail`."""
 
     def __init__(
         self,
@@ -115,16 +108,9 @@ def export_range(
     number that the frame has in the video, and exactly the pixels that are read. The result appears under
     its name when it is complete; nothing is replaced.
 
-    Args:
-        reader: A `VideoReader` or an `ImageSequence`; it may be in use by other threads meanwhile.
-        start: The first frame; negative counts from the end, as in a slice.
-        stop: One past the last frame, or None for all; as in a slice.
-        path: The file, or the directory, which must not be there yet or be empty.
-        progress: Called as `progress(done, total)` after each frame.
-        is_cancelled: Called before each frame, and before the file gets its name; True ends the export.
-
-    Raises:
-        Cancelled: `is_cancelled` has returned True. Nothing is left.
+    `start` and `stop` are those of a slice. The reader may be in use by other threads meanwhile. `progress`
+    is called after each frame, `is_cancelled` before each, and before the file gets its name: True raises
+    `Cancelled`, and nothing is left.
     """
     numbers, _ = frame_numbers(slice(start, stop), len(reader))
     if not numbers.size:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,34 +27,20 @@ _PUSH_NEAR, _PUSH_FAR = bytes(65_536), bytes(1_500)
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame with its facts."""
+    """A frame of one of the videos."""
 
     number: int
     """Its number in the video."""
     seconds: float
     """The time at which it appears."""
-    is_keyframe: bool
-    """Decoding can begin there."""
-    num_decoded: int
-    """The number of frames that had to be decoded for it."""
     pixels: Pixels
     """`(H, W, 3)`."""
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Everything but the pixels, for a page."""
-        height, width, _ = self.pixels.shape
-        about = {"number": self.number, "seconds": self.seconds, "keyframe": self.is_keyframe}
-        return about | {"decoded": self.num_decoded, "width": width, "height": height}
+    facts: dict[str, Any]
+    """What a page shows of it: number, seconds, keyframe, width, height, and frames decoded for it."""
 
 
 class Track:
-    """One video of a browser.
-
-    Args:
-        source: A path or URL, which is opened, and closed by `close`; or an open reader, which stays open.
-        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
-    """
+    """One video of a browser: a path or URL, which `close` closes, or an open reader, which stays open."""
 
     def __init__(self, source: Any, fetching: Fetching | None = None):
         self._is_mine = isinstance(source, str | PathLike)
@@ -92,8 +78,16 @@ class Track:
         before = self._num_decoded()
         pixels = self.reader[number]
         place = np.searchsorted(self.keyframes, number)
-        is_keyframe = bool(place < len(self.keyframes) and self.keyframes[place] == number)
-        return Shot(number, float(self.times[number]), is_keyframe, self._num_decoded() - before, pixels)
+        seconds = float(self.times[number])
+        facts = {
+            "number": number,
+            "seconds": seconds,
+            "keyframe": bool(place < len(self.keyframes) and self.keyframes[place] == number),
+            "decoded": self._num_decoded() - before,
+            "width": pixels.shape[1],
+            "height": pixels.shape[0],
+        }
+        return Shot(number, seconds, pixels, facts)
 
     def changes(self, shot: Shot) -> Pixels:
         """Return what is different in this frame from the one before."""
@@ -121,25 +115,22 @@ class Look(NamedTuple):
     """The video plays, and the page confirms each picture."""
 
 
-class Send(Protocol):
-    """A function that sends a message to the page, with files beside it."""
-
-    def __call__(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
-        """Send a message."""
-
-
 class Pictures:
     """Pictures for a page, sent by a thread that drops all but the newest request.
 
     Args:
         tracks: The videos, side by side; the first one leads.
         look: Returns the way in which they are shown now.
-        send: Sends messages to the page.
+        send: Sends a message to the page, with files beside it.
         fail: Called with exceptions.
     """
 
     def __init__(
-        self, tracks: list[Track], look: Callable[[], Look], send: Send, fail: Callable[[Exception], None]
+        self,
+        tracks: list[Track],
+        look: Callable[[], Look],
+        send: Callable[[dict[str, Any], Sequence[bytes]], None],
+        fail: Callable[[Exception], None],
     ):
         self._tracks, self._look, self._send = tracks, look, send
         self.shots: list[Shot] = []
@@ -177,7 +168,7 @@ class Pictures:
         """Send the value of a pixel of the frame that is shown, as the reader returned it."""
         if pane < len(self.shots):
             rgb = self.shots[pane].pixels[y, x].tolist()
-            self._send({"is": "pixel", "pane": pane, "x": x, "y": y, "rgb": rgb})
+            self._send({"is": "pixel", "pane": pane, "x": x, "y": y, "rgb": rgb}, ())
 
     def close(self) -> None:
         """End the threads, and close the videos that were opened here."""
