@@ -124,6 +124,7 @@ def test_a_stop_in_the_middle_keeps_the_rows(panel, fakes):
     assert sorted({event for event, *_ in log}) == ["close", "run"]
     assert panel.text.value == repr(panel.report)
     assert not panel.file.disabled
+    del panel._show
     panel.start_button.click()  # it can be started again
     assert panel.wait(60)
     assert len(panel.report) == 4
