@@ -50,6 +50,12 @@ class Opened:
         self.keeper = AutoSave(self.marks, marked_video(self.reader), self.states.append)
         self.keeper.open()
 
+    def save(self, *frames):
+        """Mark frames, and save; return whether it went well."""
+        for frame in frames:
+            self.marks.add_frame(frame)
+        return self.keeper.save()
+
     @property
     def text(self):
         return self.states[-1]["text"]
@@ -102,10 +108,7 @@ def marked(path, *frames, video=None):
 
 def test_looking_writes_nothing_and_marks_are_there_again(clip, opened, tmp_path):
     opened(clip).keeper.close()
-    assert (names_in(clip.parent), names_in(tmp_path / "work")) == (
-        ["clip.mp4"],
-        [],
-    )  # looking writes nothing
+    assert names_in(clip.parent) + names_in(tmp_path / "work") == ["clip.mp4"]
     first = opened(clip)
     first.marks.add_frame(7, "jump")
     first.keeper.close()
@@ -140,8 +143,7 @@ def test_what_is_changed_back_is_saved_and_what_was_removed_comes_back(clip, ope
     assert browser.keeper.save()
     assert browser.states[-1] == opening
     file_of(clip).unlink()
-    browser.marks.add_frame(2)
-    assert browser.keeper.save()
+    assert browser.save(2)
     assert frames_in(file_of(clip)) == [1, 2]
 
 
@@ -149,8 +151,7 @@ def test_the_version_before_is_kept(clip, opened):
     before = marked(file_of(clip), 3, video=clip)
     browser = opened(clip)
     for number in (5, 6):
-        browser.marks.add_frame(number)
-        assert browser.keeper.save()
+        assert browser.save(number)
     assert file_of(clip, "clip.mp4.marks.before.json").read_bytes() == before
     mine = file_of(clip, "clip.mp4.marks.before.json")
     mine.write_text("my diary")
@@ -207,8 +208,7 @@ def test_marks_of_another_video_are_not_taken(clip, opened):
     assert list(browser.marks) == []
     assert "has marks of another video" in browser.text
     assert browser.choices == ["take", "rename"]
-    browser.marks.add_frame(5)
-    assert not browser.keeper.save()
+    assert not browser.save(5)
     assert browser.text.startswith("not saved: ")
     with pytest.raises(FileExistsError, match="another video"):
         browser.keeper.load()
@@ -237,8 +237,7 @@ def test_what_is_no_file_of_marks_stays(clip, opened, text):
     browser = opened(clip)
     assert "is not a file of marks" in browser.text
     assert browser.choices == ["rename"]
-    browser.marks.add_frame(5)
-    assert not browser.keeper.save()
+    assert not browser.save(5)
     browser.keeper.answer("rename")
     assert file_of(clip).read_text() == text
     assert list(opened(clip).marks) == [5]
@@ -263,8 +262,7 @@ def test_a_read_only_folder(clip, opened, monkeypatch, tmp_path):
     marked(file_of(clip), 3, video=clip)
     with refusing(monkeypatch, clip.parent):
         browser = opened(clip)
-        browser.marks.add_frame(5)
-        assert browser.keeper.save()
+        assert browser.save(5)
         assert browser.text == "in clip.mp4.marks.json in the working folder"
         assert list(opened(clip).marks) == [3, 5]
     assert frames_in(file_of(clip)) == [3]
@@ -293,10 +291,8 @@ def test_where_nothing_can_be_written_marks_go_to_the_cache_folder(
     assert "cache" in caplog.text
 
 
-def test_a_url_has_its_marks_in_the_working_folder(clip, opened, tmp_path):
-    browser = opened(clip, open_clip=FromUrl)
-    browser.marks.add_frame(5)
-    assert browser.keeper.save()
+def test_a_url_has_its_marks_in_the_working_folder(clip, opened):
+    assert opened(clip, open_clip=FromUrl).save(5)
     assert names_in(clip.parent) == ["clip.mp4"]
     assert list(opened(clip, open_clip=FromUrl).marks) == [5]
     with VideoReader(clip) as reader:
@@ -305,9 +301,7 @@ def test_a_url_has_its_marks_in_the_working_folder(clip, opened, tmp_path):
 
 def test_images_have_marks_beside_their_directory(clip, opened):
     images = shutil.copytree(SAMPLES / "numbered", clip.with_name("numbered"))
-    browser = opened(images)
-    browser.marks.add_frame(5)
-    assert browser.keeper.save()
+    assert opened(images).save(5)
     assert names_in(clip.parent) == ["clip.mp4", "numbered", "numbered.marks.json"]
     assert find_notes(None, images).numbers() == [5]
     next(images.iterdir()).unlink()
@@ -322,8 +316,7 @@ def test_two_read_only_videos_of_one_name(clip, opened, tmp_path):
     for number, video in enumerate((clip, other / "clip.mp4")):
         browser = opened(video, open_clip=FromUrl)
         assert list(browser.marks) == []
-        browser.marks.add_frame(number)
-        if not browser.keeper.save():
+        if not browser.save(number):
             browser.keeper.answer("rename")
     assert names_in(tmp_path / "work") == ["clip.mp4.marks (2).json", "clip.mp4.marks.json"]
 
@@ -333,10 +326,9 @@ def test_two_read_only_videos_of_one_name(clip, opened, tmp_path):
 
 def test_changes_of_somebody_else_are_taken_in(clip, opened):
     mine, theirs = opened(clip), opened(clip)
-    mine.marks.add_frame(1, "mine")
-    theirs.marks.add_frame(2, "theirs")
-    assert mine.keeper.save()
-    assert theirs.keeper.save()
+    theirs.marks.add_frame(2)
+    assert mine.save(1)
+    assert theirs.save()
     assert list(theirs.marks) == [1, 2]
     assert theirs.marks.undo()
     assert not theirs.marks.can_undo
@@ -489,8 +481,7 @@ def test_a_process_that_is_killed_loses_only_what_was_not_saved_yet(clip, opened
     assert saved == list(range(len(saved))) != []
     browser = opened(clip)
     assert "left alone" not in browser.text
-    browser.marks.add_frame(59)
-    assert browser.keeper.save()
+    assert browser.save(59)
 
 
 def test_a_lock_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):

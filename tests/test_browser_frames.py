@@ -60,10 +60,6 @@ def test_keys_and_buttons_show_the_frame_they_name(lab):
         rested(lab, number)
         assert seen(lab) == number, name
     assert len(lab.cells()) == 2
-
-
-def test_numbers_times_and_thumbnails(lab):
-    root = open_browser(lab)
     for label, text, number in (("Frame number", "137", 137), ("Time, minutes:seconds", "0:02.5", 75)):
         field = root.get_by_label(label, exact=True)
         field.fill(text)

@@ -63,11 +63,8 @@ def test_marks_are_listed_in_order_and_labels_as_they_became_known():
 
 def test_the_same_mark_counts_once_and_is_no_step():
     marks = some_marks()
-    assert not marks.add_frame(12, "a")
-    assert not marks.add_frame(12)
-    assert not marks.add_range(0, 40, "x")
-    assert not marks.rename("a", "a")
-    assert not marks.recolour("a", PALETTE[0])
+    assert not any((marks.add_frame(12, "a"), marks.add_frame(12), marks.add_range(0, 40, "x")))
+    assert not any((marks.rename("a", "a"), marks.recolour("a", PALETTE[0])))
     assert state(marks) == state(some_marks())
     marks.undo()
     assert marks.ranges == ()
@@ -115,7 +112,7 @@ def test_renaming_keeps_place_and_colour_and_joins_what_has_the_new_name():
     assert marks.colours == {"b": colours["b"]}
 
 
-def test_clearing_and_replacing_are_one_step_each():
+def test_clearing_and_replacing_are_one_step_each_and_a_change_after_undo_forgets_what_could_be_redone():
     marks, other = some_marks(), Marks()
     other.add_frame(1, "other")
     assert marks.replace(other)
@@ -128,13 +125,13 @@ def test_clearing_and_replacing_are_one_step_each():
     assert marks.labels == ("other",)
     marks.undo()
     assert state(marks) == state(some_marks())
+    marks.add_frame(12, "a")  # changes nothing
+    assert marks.can_redo
+    marks.add_frame(1, "other")
+    assert not marks.redo()
 
 
 def test_new_labels_get_the_colours_that_the_fewest_others_have():
-    marks = Marks()
-    for number in range(2 * len(PALETTE)):
-        marks.add_frame(number, f"label {number}")
-    assert tuple(marks.colours.values()) == PALETTE + PALETTE
     few = some_marks()
     few.recolour("a", PALETTE[3].lower())
     few.add_frame(1, "c")
@@ -220,16 +217,6 @@ def test_steps_are_undone_and_redone_in_any_order(steps, moves):
         assert (marks.undo() if is_back else marks.redo()) == can
         place += (-1 if is_back else 1) if can else 0
         assert state(marks) == states[place]
-
-
-def test_a_change_after_undo_forgets_what_could_be_redone():
-    marks = some_marks()
-    marks.undo()
-    marks.add_frame(12, "a")  # changes nothing
-    assert marks.can_redo
-    marks.add_frame(1, "other")
-    assert not marks.redo()
-    assert marks.ranges == ()
 
 
 @settings(deadline=None)
@@ -348,11 +335,9 @@ def test_other_keys_are_kept(tmp_path):
         ('{"frames": [], "frames": []}', "'frames' is in one object twice"),
         ({"frames": None}, '"frames" must be a list'),
         ({"frames": [12]}, r"frames\[0\]: it must be an object with index, labels and nothing else, not 12"),
-        ({"frames": [{"index": 1, "labels": [], "note": ""}]}, "nothing else, not .*note"),
         ({"frames": [{"index": True, "labels": []}]}, r"frames\[0\]: index=True must be an integer"),
         ({"frames": [{"index": 1, "labels": []}, {"index": -1, "labels": []}]}, r"frames\[1\]: index=-1"),
         ({"frames": [{"index": 1, "labels": "ab"}]}, "labels='ab' must be a list"),
-        ({"frames": [{"index": 1, "labels": [1]}]}, "label=1 must be text"),
         ({"frames": [{"index": 100, "labels": []}]}, "frame 100 is out of range: there are 100 frames"),
         ({"ranges": [{"start": 4, "end": 4, "label": "x"}]}, r"ranges\[0\]: .* has no frames"),
         ({"ranges": [{"start": 4, "end": 5}]}, "with start, end, label and nothing else"),
