@@ -80,8 +80,8 @@ class MarksFile:
             OtherVideo: It has marks of another video.
             ValueError: There is a file that holds no marks.
         """
-        with self._lock, LockFile(Path(os.path.realpath(self.path))) as turn:
-            turn.acquire_within(_PATIENCE_SECONDS)
+        with self._lock, LockFile(Path(os.path.realpath(self.path))) as lock:
+            lock.acquire_within(_PATIENCE_SECONDS)
             found: bytes | None = None
             with suppress(FileNotFoundError):
                 found = read_content(self.path)
