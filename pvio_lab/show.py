@@ -9,21 +9,21 @@ import importlib
 from typing import Any
 
 _DRAWN_BY = {
-    "card": "pvio_lab.view.card:reader_card",
-    "doctor": "pvio_lab.view.reports:doctor_table",
-    "estimate": "pvio_lab.view.reports:estimate_table",
-    "info": "pvio_lab.view.card:info_table",
-    "read_profile": "pvio_lab.view.reports:profile_table",
-    "samples": "pvio_lab.view.card:sample_table",
-    "scan": "pvio_lab.view.card:scan_table",
-    "throughput": "pvio_lab.view.reports:throughput_table",
-    "worker_choice": "pvio_lab.view.reports:choice_table",
-    "workers": "pvio_lab.view.reports:workers_table",
+    "card": "pvio_lab.view.tables:reader_card",
+    "doctor": "pvio_lab.view.measurements:doctor_table",
+    "estimate": "pvio_lab.view.measurements:estimate_table",
+    "info": "pvio_lab.view.tables:info_table",
+    "read_profile": "pvio_lab.view.measurements:profile_table",
+    "samples": "pvio_lab.view.tables:sample_table",
+    "scan": "pvio_lab.view.tables:scan_table",
+    "throughput": "pvio_lab.view.measurements:throughput_table",
+    "worker_choice": "pvio_lab.view.measurements:choice_table",
+    "workers": "pvio_lab.view.measurements:workers_table",
 }
 _PLOTTED_BY = {
-    "read_profile": "pvio_lab.view.plots:plot_profile",
-    "throughput": "pvio_lab.view.plots:plot_throughput",
-    "workers": "pvio_lab.view.plots:plot_workers",
+    "read_profile": "pvio_lab.view.measurements:plot_profile",
+    "throughput": "pvio_lab.view.measurements:plot_throughput",
+    "workers": "pvio_lab.view.measurements:plot_workers",
 }
 
 

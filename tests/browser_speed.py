@@ -24,7 +24,7 @@ SAMPLE = "shapes.mp4"
 CLIP_MS = 10_000
 SLOWER = """
 import time
-track = browser._source.tracks[0]
+track = browser._track
 shot = track.shot
 track.shot = lambda number: (time.sleep(0.1), shot(number))[1]
 """
@@ -59,9 +59,7 @@ def jumps(lab: LabPage) -> Iterator[Line]:
         "    begin = time.perf_counter()\n    reader[number]\n    times.append(time.perf_counter() - begin)\n"
         "print(*times)"
     )
-    lab.evaluate_in_kernel(
-        "own = browser._source.tracks[0]\nown.reader = pv.VideoReader(own.path, cache_bytes=0)"
-    )
+    lab.evaluate_in_kernel("own = browser._track\nown.reader = pv.VideoReader(own.path, cache_bytes=0)")
     times = np.array(lab.page.evaluate(JUMPS, numbers)) - 1000 * np.array(alone.split(), float)
     yield "jump into a GOP of 250: beyond decoding, median", float(np.median(times)), "<", 40, "ms"
 

@@ -38,9 +38,11 @@ class Page:
         """The last exact picture, once the view rests."""
         wanted, deadline = self.browser.index, time.monotonic() + 20
         while time.monotonic() < deadline:
-            pictures = [(c, b) for c, b in self.messages if c["is"] == "picture"]
-            if pictures and pictures[-1][0]["exact"] and pictures[-1][0]["index"] == wanted:
-                return pictures[-1]
+            content, files = next(
+                (each for each in self.messages[::-1] if each[0]["is"] == "picture"), ({}, [])
+            )
+            if content.get("exact") and content["index"] == wanted:
+                return content, files
             time.sleep(0.02)
         raise AssertionError(f"frame {wanted} is not shown: {[c for c, _ in self.messages[-5:]]}")
 
@@ -83,13 +85,16 @@ def test_the_true_pixels_are_those_of_ffmpeg(opened):
     assert np.abs(pixels(page.last()[1][0]).astype(int) - truth[40]).max() <= 2
 
 
-def test_facts_of_a_frame(opened):
+def test_facts_and_pixels_of_a_frame(opened):
     browser, page = opened(SAMPLES / "shapes.mp4", start=250)
     page.say(do="hello", is_near=True)
     facts = page.last()[0]["panes"][0]
     assert facts["keyframe"]
     assert facts["seconds"] == pytest.approx(250 / 30)
     assert (facts["width"], facts["height"]) == tuple(browser.sizes[0])
+    page.say(do="pixel", pane=0, x=300, y=200)
+    answer = next(content for content, _ in page.messages if content["is"] == "pixel")
+    assert answer["rgb"] == browser.frame[200, 300].tolist()
 
 
 def test_two_videos_go_together_by_time_or_by_number(opened):
@@ -113,11 +118,12 @@ def test_the_last_of_many_moves_is_shown(opened):
 
 
 def test_an_index_out_of_range_is_the_nearest_frame(opened):
-    browser, _ = opened(SAMPLES / "gop2.mp4")
-    browser.index = 10_000
-    assert browser.index == len(browser._source.tracks[0]) - 1
+    browser, _ = opened(SAMPLES / "gop2.mp4", start=-1)
+    assert repr(browser) == "FrameBrowser('gop2.mp4', index=59)"
     browser.index = -5
     assert browser.index == 0
+    browser.index = 10_000
+    assert browser.index == 59
 
 
 def test_playing_keeps_real_time(opened):
@@ -151,17 +157,8 @@ def test_playing_ends_at_the_end(opened):
     while browser.playing and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not browser.playing
-    assert browser.index == len(browser._source.tracks[0]) - 1
+    assert browser.index == len(browser._track) - 1
     assert page.last()[0]["index"] == browser.index
-
-
-def test_pixel_values_are_those_of_the_reader(opened):
-    browser, page = opened(SAMPLES / "shapes.mp4", start=9)
-    page.say(do="hello", is_near=True)
-    page.last()
-    page.say(do="pixel", pane=0, x=300, y=200)
-    answer = next(content for content, _ in page.messages if content["is"] == "pixel")
-    assert answer["rgb"] == browser.frame[200, 300].tolist()
 
 
 def test_difference_to_the_frame_before(opened):
@@ -199,12 +196,7 @@ def test_marks(opened, clip):
     page.say(do="load_marks")
     assert list(browser.marks) == [12, 20, 21, 22]
     assert browser.marks.labels == ("hop", "run")
-    assert pv.sample_indices(browser._source.tracks[0].reader, only=browser.marks).tolist() == [
-        12,
-        20,
-        21,
-        22,
-    ]
+    assert pv.sample_indices(browser.reader, only=browser.marks).tolist() == [12, 20, 21, 22]
     assert browser.error == ""
 
 
@@ -245,7 +237,7 @@ def test_export_and_save_replace_nothing(opened, clip):
             (folder / name).write_text("mine")
         before = (folder / name).read_bytes()
         page.say(do="export", start=5, stop=9, path=name)
-        browser._actions.wait(60)
+        browser._export.wait(60)
         stem, dot, end = name.partition(".")
         written = f"{stem} (2){dot}{end}"
         assert [c["text"] for c, _ in page.messages if c["is"] == "note"][-1] == f"saved: {written}"
@@ -254,7 +246,7 @@ def test_export_and_save_replace_nothing(opened, clip):
         assert (folder / name).read_bytes() == before
     (folder / "empty").mkdir()
     page.say(do="export", start=5, stop=9, path="empty/")
-    browser._actions.wait(60)
+    browser._export.wait(60)
     assert len(list((folder / "empty").iterdir())) == 4
     assert [content for content, _ in page.messages if content["is"] == "export"][-1]["isOver"]
     assert browser.error == ""
@@ -274,9 +266,9 @@ def test_a_frame_that_cannot_be_decoded_is_said(opened, monkeypatch):
     def fail(number):
         raise pv.DecodeError("it is broken there")
 
-    monkeypatch.setattr(browser._source.tracks[0], "shot", fail)
+    monkeypatch.setattr(browser._track, "shot", fail)
     browser.index = 7
-    assert browser._sender.settle(5)
+    assert browser._pictures.settle(5)
     assert "it is broken there" in browser.error
 
 
@@ -291,12 +283,6 @@ def test_a_frame_that_cannot_be_decoded_is_said(opened, monkeypatch):
 def test_errors_in_words(sources, options, error, words):
     with pytest.raises(error, match=words):
         pv.browse(sources, **options)
-
-
-def test_repr():
-    browser = pv.browse(SAMPLES / "gop2.mp4", start=-1)
-    assert repr(browser) == f"FrameBrowser('gop2.mp4', index={len(browser._source.tracks[0]) - 1})"
-    browser.close()
 
 
 def test_it_is_loaded_when_it_is_used():

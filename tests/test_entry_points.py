@@ -45,7 +45,8 @@ def measured(source, fetching):
 
 
 def profiled(source, fetching):
-    return list(pv.profile_throughput(source, fetching=fetching)._work()(Stop()))
+    panel = pv.profile_throughput(source, fetching=fetching)
+    return list(panel._measure(panel._options(), Stop()))
 
 
 def explored(source, fetching):

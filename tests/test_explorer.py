@@ -13,7 +13,7 @@ from truth_frames import SAMPLES
 from pvio_lab import VideoCollectionDataset, WorkerReport, explore_workers
 from pvio_lab.measure import Stop, WorkerRow, worker_steps
 from pvio_lab.measure.workers import WorkerStep
-from pvio_lab.view.panels import explorer as explorer_module
+from pvio_lab.view import explorer as explorer_module
 
 
 @pytest.fixture
@@ -38,6 +38,13 @@ def slowly(frames):
 
 def broken(frames):
     raise RuntimeError("no such colour")
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def row(count, rate, kind="thread", **changes):
@@ -80,26 +87,13 @@ def test_what_can_be_chosen(collection):
     panel.close()
 
 
-def test_the_choices_reach_the_measurement(panel, fake):
+def test_the_choices_reach_the_measurement_and_the_suggestion_is_drawn(panel, fake):
     _, asked = fake
     panel.transform.value = "slowly"
     panel.start_button.click()
     assert panel.wait(30)
-    transform, options = asked[0]
-    assert transform is slowly
-    assert options == {
-        "num_workers": [0, 1, 2],
-        "worker_kinds": ["thread"],
-        "batch_size": 16,
-        "seconds": 0.03,
-        "repeats": 2,
-    }
-
-
-@pytest.mark.usefixtures("fake")
-def test_the_suggestion_is_told_and_drawn(panel):
-    panel.start_button.click()
-    assert panel.wait(30)
+    chosen = {"num_workers": [0, 1, 2], "worker_kinds": ["thread"], "batch_size": 16}
+    assert asked == [(slowly, {**chosen, "seconds": 0.03, "repeats": 2})]
     assert isinstance(panel.report, WorkerReport)
     words = "Take 2 threads: 1,780 frames/s; as fast as 4 threads, within what can be measured"
     assert words in panel.advice.value
@@ -109,29 +103,23 @@ def test_the_suggestion_is_told_and_drawn(panel):
     labels = [text.get_text() for text in left.get_legend().get_texts()]
     assert {"suggested", "threads", "the calling thread"} <= set(labels)
     assert any("ideal" in label for label in labels)
-    assert {text.get_text() for text in right.get_legend().get_texts()} == {
-        "decode",
-        "transform",
-        "hand-over",
-    }
+    labels = [text.get_text() for text in right.get_legend().get_texts()]
+    assert labels == ["decode", "transform", "hand-over"]
     assert len(panel.tsv.value.splitlines()) == 5
 
 
 def test_a_stop_in_the_middle_keeps_the_rows(panel, fake, monkeypatch):
-    monkeypatch.setattr("pvio_lab.view.panels.base._DRAW_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("pvio_lab.view.panel._DRAW_EVERY_SECONDS", 0.0)
     gate, _ = fake
     panel.batch_size.value = 7
     panel.start_button.click()
-    while panel.bar.value < 3 or gate.is_set():
-        time.sleep(0.01)
+    until(lambda: panel.bar.value >= 3 and not gate.is_set())
     assert len(panel.report) == 3
     assert "So far: take" in panel.advice.value
     panel.stop_button.click()
     assert panel.wait(30)
-    assert "Stopped after 3 of 4 pieces; what was measured is kept" in panel.status.value
     assert panel.report.rows == tuple(ROWS[:3])
     assert "So far: take" in panel.advice.value
-    assert panel.bar.bar_style == "warning"
 
 
 def test_a_transform_that_fails_is_in_the_rows(panel):
@@ -139,8 +127,7 @@ def test_a_transform_that_fails_is_in_the_rows(panel):
     panel.start_button.click()
     assert panel.wait(60)
     assert all("no such colour" in each.error for each in panel.report)
-    assert panel.picture.value == ""
-    assert panel.bar.bar_style == "danger"
+    assert (panel.picture.value, panel.bar.bar_style) == ("", "danger")
     assert "Nothing could be measured" in panel.status.value
     assert "no such colour" in panel.advice.value
     assert "no such colour" in panel.table.value
@@ -165,14 +152,6 @@ def test_an_exception_after_some_rows_keeps_them(panel, monkeypatch):
     assert panel.text.value == repr(panel.report)
 
 
-def test_an_exception_shows_in_the_widget(panel):
-    panel.kinds.choose([])
-    panel.start_button.click()
-    with pytest.raises(ValueError, match="at least one"):
-        panel.wait(30)
-    assert "must name at least one each (ValueError)" in panel.status.value
-
-
 def test_a_real_run(panel):
     panel.counts.choose([0, 1])
     panel.kinds.choose(["thread", "process"])
@@ -188,10 +167,7 @@ def test_closing_ends_thread_and_workers(panel):
     panel.kinds.choose(["process"])
     panel.seconds.value, panel.transform.value = 60.0, "slowly"
     panel.start_button.click()
-    deadline = time.monotonic() + 60
-    while not started(before) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert started(before)
+    until(lambda: started(before))
     panel.close()
     assert not panel._run.thread.is_alive()
     assert started(before) == []
@@ -208,7 +184,7 @@ def test_a_dataset_keeps_its_own_transform(collection):
     assert [name for name, _ in panel.transform.options] == ["the dataset's own", "none", "broken"]
     assert panel.transform.value == "the dataset's own"
     panel.transform.value = "none"
-    panel._work()
+    panel._options()
     assert dataset.transform is slowly
     panel.close()
 

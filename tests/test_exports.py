@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from truth_frames import SAMPLES, psnr, read_number
 
 from pvio_lab import ImageSequence, VideoReader
-from pvio_lab.view.browser.save import Cancelled, export_range, save_frame
+from pvio_lab.view.browser.export import Cancelled, export_range, save_frame
 from pvio_lab.write import MUXERS
 
 TARGETS = ["part.mp4", "part.gif", "pictures"]
@@ -37,14 +38,13 @@ def pixels(path):
 
 
 def numbers_in(frames):
-    """Return the numbers in the barcodes of frames."""
     return [read_number(frame) for frame in frames]
 
 
 # One frame
 
 
-@pytest.mark.parametrize("index", [0, 17, -1, np.int64(3)])
+@pytest.mark.parametrize("index", [17, -1, np.int64(3)])
 def test_a_saved_frame_has_the_same_pixels(reader, tmp_path, index):
     assert save_frame(reader, index, tmp_path / "frame.png") == tmp_path / "frame.png"
     np.testing.assert_array_equal(pixels(tmp_path / "frame.png"), reader[index])
@@ -56,7 +56,6 @@ def test_a_saved_frame_has_the_same_pixels(reader, tmp_path, index):
     [
         (60, "a.png", IndexError, "frame 60 is out of range: there are 60 frames"),
         (1.5, "a.png", TypeError, "index=1.5 must be an integer"),
-        ([1, 2], "a.png", TypeError, "must be an integer"),
         (1, "a.jpg", ValueError, r"a\.jpg must end in \.png"),
         (1, "a", ValueError, r"must end in \.png"),
         (1, "none/a.png", FileNotFoundError, "there is no folder .*none"),
@@ -69,31 +68,33 @@ def test_a_frame_that_cannot_be_saved(reader, tmp_path, index, name, error, word
 
 
 def test_a_failed_save_leaves_nothing(reader, tmp_path, monkeypatch):
+    def fail_halfway(image, path, *_):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
     monkeypatch.setattr(Image.Image, "save", fail_halfway)
-    with pytest.raises(OSError, match="disk full"):
-        save_frame(reader, 0, tmp_path / "a.png")
+    for write in (save_frame, lambda *given: export_range(*given[:2], 3, tmp_path / "pictures")):
+        with pytest.raises(OSError, match="disk full"):
+            write(reader, 0, tmp_path / "a.png")
     assert names_in(tmp_path) == []
 
 
 def test_files_that_exist_are_not_replaced(reader, tmp_path):
-    for name in ("a.png", "a.mp4"):
+    for name in ("a.png", "a.mp4", "pictures"):
         (tmp_path / name).write_bytes(b"old")
     with pytest.raises(FileExistsError):
         save_frame(reader, 0, tmp_path / "a.png")
     with pytest.raises(FileExistsError):
         export_range(reader, 0, 5, tmp_path / "a.mp4")
-    assert [(tmp_path / name).read_bytes() for name in names_in(tmp_path)] == [b"old", b"old"]
-
-
-def fail_halfway(image, path, *_):
-    path.write_bytes(b"half")
-    raise OSError("disk full")
+    with pytest.raises(FileExistsError, match="pictures is a file"):
+        export_range(reader, 0, 5, tmp_path / "pictures")
+    assert [(tmp_path / name).read_bytes() for name in names_in(tmp_path)] == [b"old"] * 3
 
 
 # Ranges
 
 
-@pytest.mark.parametrize("suffix", MUXERS)
+@pytest.mark.parametrize("suffix", [*MUXERS, ".MP4"])
 def test_a_video_of_every_kind(reader, tmp_path, suffix):
     path = export_range(reader, 20, 29, tmp_path / f"part{suffix}")
     with VideoReader(path) as again:
@@ -105,11 +106,6 @@ def test_a_video_of_every_kind(reader, tmp_path, suffix):
     assert names_in(tmp_path) == [path.name]
 
 
-def test_the_suffix_may_be_in_capitals(reader, tmp_path):
-    with VideoReader(export_range(reader, 0, 3, tmp_path / "PART.MP4")) as again:
-        assert len(again) == 3
-
-
 def test_a_directory_of_pictures(reader, tmp_path):
     path = export_range(reader, 8, 21, tmp_path / "pictures")
     assert names_in(path) == [f"frame_{number:06}.png" for number in range(8, 21)]
@@ -119,16 +115,12 @@ def test_a_directory_of_pictures(reader, tmp_path):
     assert names_in(tmp_path) == ["pictures"]
 
 
-@pytest.mark.parametrize("name", ["empty", "empty.mp4"])
-def test_an_empty_directory_is_filled(reader, tmp_path, name):
-    (tmp_path / name).mkdir()
-    assert len(names_in(export_range(reader, 0, 2, tmp_path / name))) == 2
-    assert names_in(tmp_path) == [name]
-
-
-def test_a_slash_makes_a_directory(reader, tmp_path):
-    path = export_range(reader, 0, 2, f"{tmp_path}/take.1/")
-    assert len(names_in(path)) == 2
+@pytest.mark.parametrize(("name", "is_there"), [("empty", True), ("empty.mp4", True), ("take.1/", False)])
+def test_an_empty_directory_is_filled_and_a_slash_makes_one(reader, tmp_path, name, is_there):
+    if is_there:
+        (tmp_path / name).mkdir()
+    assert len(names_in(export_range(reader, 0, 2, f"{tmp_path}/{name}"))) == 2
+    assert names_in(tmp_path) == [name.rstrip("/")]
 
 
 @needs_posix
@@ -141,8 +133,7 @@ def test_a_link_to_a_directory_stays(reader, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("start", "stop", "taken"),
-    [(57, None, [57, 58, 59]), (-2, None, [58, 59]), (0, -58, [0, 1]), (58, 1000, [58, 59]), (5, 6, [5])],
+    ("start", "stop", "taken"), [(-2, None, [58, 59]), (0, -58, [0, 1]), (58, 1000, [58, 59])]
 )
 def test_start_and_stop_are_those_of_a_slice(reader, tmp_path, start, stop, taken):
     export_range(reader, start, stop, tmp_path / "pictures")
@@ -171,14 +162,15 @@ def test_a_rotated_video_of_variable_rate_keeps_its_shape_and_its_average(tmp_pa
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_progress_is_told_after_each_frame(reader, tmp_path, name):
-    told = []
-    export_range(reader, 3, 12, tmp_path / name, progress=lambda *each: told.append(each))
-    assert told == [(done, 9) for done in range(1, 10)]
+def test_progress_is_told_after_each_frame_and_the_target_appears_when_it_is_complete(reader, tmp_path, name):
+    told, path = [], tmp_path / name
+    export_range(reader, 3, 12, path, progress=lambda *each: told.append((*each, path.exists())))
+    assert told == [(done, 9, False) for done in range(1, 10)]
+    assert path.exists()
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("after", [0, 1, 6, 9])
+@pytest.mark.parametrize("after", [0, 6, 9])
 def test_a_cancelled_export_leaves_nothing(reader, tmp_path, name, after):
     done = [0]
     with pytest.raises(Cancelled, match=f"{name} was cancelled after {after} of 9 frames"):
@@ -189,20 +181,6 @@ def test_a_cancelled_export_leaves_nothing(reader, tmp_path, name, after):
         )
     assert done == [after]
     assert names_in(tmp_path) == []
-
-
-def test_what_is_cancelled_before_it_begins_reads_nothing(reader, tmp_path, monkeypatch):
-    monkeypatch.setattr(VideoReader, "batches", None)
-    with pytest.raises(Cancelled, match="after 0 of 9 frames"):
-        export_range(reader, 3, 12, tmp_path / "part.mp4", is_cancelled=lambda: True)
-
-
-@pytest.mark.parametrize("name", TARGETS)
-def test_the_target_appears_when_it_is_complete(reader, tmp_path, name):
-    seen = []
-    export_range(reader, 0, 5, tmp_path / name, progress=lambda *_: seen.append((tmp_path / name).exists()))
-    assert seen == [False] * 5
-    assert (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -218,27 +196,16 @@ def test_an_error_of_the_caller_comes_through_and_leaves_nothing(reader, tmp_pat
 
 
 def test_another_thread_may_cancel_and_the_reader_goes_on(reader, tmp_path):
-    stop, errors = threading.Event(), []
-
-    def export():
-        try:
-            export_range(
-                *(reader, 0, None, tmp_path / "part.mp4"),
-                progress=lambda *_: started.set(),
-                is_cancelled=stop.is_set,
-            )
-        except Cancelled as error:
-            errors.append(error)
-
-    started = threading.Event()
-    thread = threading.Thread(target=export)
-    thread.start()
-    assert started.wait(30)
-    assert read_number(reader[33]) == 33
-    stop.set()
-    thread.join(30)
-    assert not thread.is_alive()
-    assert names_in(tmp_path) == ([] if errors else ["part.mp4"])
+    started, stop = threading.Event(), threading.Event()
+    options = {"progress": lambda *_: started.set(), "is_cancelled": stop.is_set}
+    with ThreadPoolExecutor(1) as pool:
+        export = pool.submit(export_range, reader, 0, None, tmp_path / "part.mp4", **options)
+        assert started.wait(30)
+        assert read_number(reader[33]) == 33
+        stop.set()
+        error = export.exception(30)
+    assert error is None or isinstance(error, Cancelled)
+    assert names_in(tmp_path) == ([] if error else ["part.mp4"])
     assert read_number(reader[44]) == 44
 
 
@@ -249,11 +216,9 @@ def test_another_thread_may_cancel_and_the_reader_goes_on(reader, tmp_path):
     ("start", "stop", "name", "error", "words"),
     [
         (5, 5, "a.mp4", ValueError, "no frame from 5 to 5: the video has 60 frames"),
-        (9, 5, "a.mp4", ValueError, "no frame from 9 to 5"),
         (60, None, "a.mp4", ValueError, "no frame from 60 to None"),
         (0, 5, "a.wmv", ValueError, r"ends in \.wmv, which is not a kind of video file; there are \.mp4"),
         (0, 5, "a.png", ValueError, "a slash at the end makes a directory"),
-        (0, 5, "none/a.mp4", FileNotFoundError, "there is no folder .*none"),
         (0, 5, "none/a", FileNotFoundError, "there is no folder .*none"),
     ],
 )
@@ -263,29 +228,15 @@ def test_what_cannot_be_exported(reader, tmp_path, start, stop, name, error, wor
     assert names_in(tmp_path) == []
 
 
-def test_a_directory_with_something_in_it_is_left_alone(reader, tmp_path):
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "mine.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="pictures is not empty"):
-        export_range(reader, 0, 5, tmp_path / "pictures")
-    assert names_in(tmp_path) == ["pictures"]
-    assert names_in(tmp_path / "pictures") == ["mine.txt"]
-
-
-def test_a_file_is_no_directory(reader, tmp_path):
-    (tmp_path / "pictures").write_text("mine")
-    with pytest.raises(FileExistsError, match="pictures is a file"):
-        export_range(reader, 0, 5, tmp_path / "pictures")
-    assert (tmp_path / "pictures").read_text() == "mine"
-
-
-def test_what_appears_meanwhile_is_not_overwritten(reader, tmp_path):
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_directory_with_something_in_it_is_left_alone(reader, tmp_path, after):
     def appear(done, _):
-        if done == 2:
+        if done == after:
             (tmp_path / "pictures").mkdir()
             (tmp_path / "pictures" / "mine.txt").write_text("mine")
 
-    with pytest.raises(FileExistsError, match="is not empty"):
+    appear(0, None)
+    with pytest.raises(FileExistsError, match="pictures is not empty"):
         export_range(reader, 0, 5, tmp_path / "pictures", progress=appear)
     assert names_in(tmp_path) == ["pictures"]
     assert names_in(tmp_path / "pictures") == ["mine.txt"]

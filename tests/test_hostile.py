@@ -30,9 +30,8 @@ from pvio_lab import (
 )
 from pvio_lab.base import LockFile, in_words
 from pvio_lab.errors import printable
-from pvio_lab.marks.contents import Contents
-from pvio_lab.marks.file import MarksFile
-from pvio_lab.marks.finding import read_notes
+from pvio_lab.marks import Contents, read_notes
+from pvio_lab.marks.marks_file import MarksFile
 from pvio_lab.read.decode.container import ONE_VIDEO
 from pvio_lab.view.html import box
 

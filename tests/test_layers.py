@@ -182,11 +182,11 @@ def test_a_look_at_packets_is_seen(relative, source):
         ("read/plan.py", "def f():\n    from pvio_lab.write import VideoWriter"),
         ("read/plan.py", "from .. import filmstrip"),
         ("read/plan.py", "import pvio_lab.load"),
-        ("read/plan.py", "import_module('pvio_lab.view.card')"),
+        ("read/plan.py", "import_module('pvio_lab.view.tables')"),
         ("errors.py", "from .read import VideoReader"),
         ("load/plan.py", "from ..write import VideoWriter"),
         ("load/plan.py", "from ..read.reader import VideoReader"),
-        ("view/card.py", "from .. import VideoReader"),
+        ("view/tables.py", "from .. import VideoReader"),
         ("scale/processor.py", "from ..load import VideoCollectionDataset"),
         ("measure/doctor.py", "import ray.data"),
         ("measure/doctor.py", "import ipywidgets as w"),
@@ -201,7 +201,7 @@ def test_a_wrong_import_is_seen(relative, source):
     ("relative", "source"),
     [
         ("read/plan.py", "from .index import FrameIndex\nfrom ..errors import VideoError\nimport numpy"),
-        ("view/card.py", "from .. import __version__\nfrom ..read import VideoReader\nimport ipywidgets"),
+        ("view/tables.py", "from .. import __version__\nfrom ..read import VideoReader\nimport ipywidgets"),
         ("scale/ray_stage.py", "import ray.data\nfrom ..base import waiting"),
     ],
 )

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
-from pvio_lab.marks import Marks
-from pvio_lab.marks.colours import PALETTE
-from pvio_lab.marks.contents import Contents, FrameMark, RangeMark
+from pvio_lab.marks import FrameMark, Marks, RangeMark
+from pvio_lab.marks.contents import PALETTE, Contents
 
 DATA = {
     "frames": [{"index": 12, "labels": ["a", "b"]}],
@@ -64,23 +63,19 @@ def test_marks_are_listed_in_order_and_labels_as_they_became_known():
 
 def test_the_same_mark_counts_once_and_is_no_step():
     marks = some_marks()
-    assert not marks.add_frame(12, "a")
-    assert not marks.add_frame(12)
-    assert not marks.add_range(0, 40, "x")
-    assert not marks.rename("a", "a")
-    assert not marks.recolour("a", PALETTE[0])
+    assert not any((marks.add_frame(12, "a"), marks.add_frame(12), marks.add_range(0, 40, "x")))
+    assert not any((marks.rename("a", "a"), marks.recolour("a", PALETTE[0])))
     assert state(marks) == state(some_marks())
     marks.undo()
     assert marks.ranges == ()
 
 
-def test_numbers_of_numpy_are_numbers(tmp_path):
-    marks = Marks()
-    marks.add_frame(np.int64(12), "a")
-    marks.add_frame(np.int32(12), "b")
+def test_numbers_of_numpy_are_numbers_up_to_the_last_frame(tmp_path):
+    marks = Marks(num_frames=40)
+    marks.add_frame(np.int64(39), "a")
     marks.add_range(np.int64(0), np.uint8(40), "x")
-    assert written(marks, tmp_path) == DATA
-    marks.remove_frame(np.int64(12))
+    assert written(marks, tmp_path)["frames"] == [{"index": 39, "labels": ["a"]}]
+    marks.remove_frame(np.int64(39))
     marks.remove_range(np.int64(0), np.int64(40), "x")
     assert list(marks) == []
 
@@ -90,23 +85,17 @@ def test_removing():
     marks.remove_frame(12, "a")
     assert marks.frames == (FrameMark(12, ("b",)),)
     marks.remove_frame(12, "b")
-    assert marks.frames == ()
     marks.remove_range(0, 40, "x")
-    assert marks.ranges == ()
-    assert marks.labels == ("a", "b", "x")
+    assert (marks.frames, marks.ranges, marks.labels) == ((), (), ("a", "b", "x"))
     whole = some_marks()
     whole.remove_frame(12)
     assert (whole.frames, len(whole.ranges)) == ((), 1)
-
-
-def test_removing_a_label_everywhere():
-    marks = some_marks()
-    marks.add_frame(13, "a")
-    marks.add_range(1, 3, "a")
-    marks.remove_label("a")
-    assert marks.frames == (FrameMark(12, ("b",)),)
-    assert marks.ranges == (RangeMark(0, 40, "x"),)
-    assert marks.labels == ("b", "x")
+    label = some_marks()
+    label.add_frame(13, "a")
+    label.add_range(1, 3, "a")
+    label.remove_label("a")
+    assert (label.frames, label.labels) == ((FrameMark(12, ("b",)),), ("b", "x"))
+    assert label.ranges == (RangeMark(0, 40, "x"),)
 
 
 def test_renaming_keeps_place_and_colour_and_joins_what_has_the_new_name():
@@ -123,7 +112,7 @@ def test_renaming_keeps_place_and_colour_and_joins_what_has_the_new_name():
     assert marks.colours == {"b": colours["b"]}
 
 
-def test_clearing_and_replacing_are_one_step_each():
+def test_clearing_and_replacing_are_one_step_each_and_a_change_after_undo_forgets_what_could_be_redone():
     marks, other = some_marks(), Marks()
     other.add_frame(1, "other")
     assert marks.replace(other)
@@ -136,13 +125,13 @@ def test_clearing_and_replacing_are_one_step_each():
     assert marks.labels == ("other",)
     marks.undo()
     assert state(marks) == state(some_marks())
+    marks.add_frame(12, "a")  # changes nothing
+    assert marks.can_redo
+    marks.add_frame(1, "other")
+    assert not marks.redo()
 
 
 def test_new_labels_get_the_colours_that_the_fewest_others_have():
-    marks = Marks()
-    for number in range(2 * len(PALETTE)):
-        marks.add_frame(number, f"label {number}")
-    assert tuple(marks.colours.values()) == PALETTE + PALETTE
     few = some_marks()
     few.recolour("a", PALETTE[3].lower())
     few.add_frame(1, "c")
@@ -165,16 +154,12 @@ def marks_beyond():
         (lambda marks: marks.add_frame(1, " "), ValueError, "label=' ' is empty"),
         (lambda marks: marks.add_frame(1, 7), TypeError, "label=7 must be text"),
         (lambda marks: marks.add_range(3, 3, "a"), ValueError, "start=3 to end=3 has no frames"),
-        (lambda marks: marks.add_range(-4, 3, "a"), ValueError, "start=-4 must be 0 or more"),
         (lambda marks: marks.add_range(90, 101, "a"), IndexError, "from 90 to 101 is out of range"),
-        (lambda marks: marks.add_range(0, 1, None), TypeError, "label=None must be text"),
         (lambda marks: marks.remove_frame(3), ValueError, "frame 3 is not marked$"),
         (lambda marks: marks.remove_frame(12, "x"), ValueError, "frame 12 is not marked as 'x'"),
         (lambda marks: marks.remove_range(0, 39, "x"), ValueError, "no range from 0 to 39 is marked as 'x'"),
         (lambda marks: marks.remove_label("y"), ValueError, "no label 'y'; there are 'a', 'b', 'x'"),
-        (lambda marks: marks.rename("y", "z"), ValueError, "no label 'y'"),
         (lambda marks: marks.rename("a", ""), ValueError, "label='' is empty"),
-        (lambda marks: marks.recolour("y", "#000000"), ValueError, "no label 'y'"),
         (lambda marks: marks.recolour("a", "red"), ValueError, "like \"#0072B2\", not 'red'"),
         (lambda marks: marks.recolour("a", "#000000\n"), ValueError, "must be written like"),
         (lambda marks: marks.recolour("a", 0), TypeError, "must be text"),
@@ -188,13 +173,6 @@ def test_a_wrong_change_is_an_error_and_no_step(change, error, words):
     assert state(marks) == state(some_marks())
     marks.undo()
     assert marks.ranges == ()
-
-
-def test_the_last_frame_is_in_the_video():
-    marks = Marks(num_frames=100)
-    marks.add_frame(99, "a")
-    marks.add_range(99, 100, "a")
-    assert list(marks) == [99]
 
 
 # Undo and redo
@@ -239,16 +217,6 @@ def test_steps_are_undone_and_redone_in_any_order(steps, moves):
         assert (marks.undo() if is_back else marks.redo()) == can
         place += (-1 if is_back else 1) if can else 0
         assert state(marks) == states[place]
-
-
-def test_a_change_after_undo_forgets_what_could_be_redone():
-    marks = some_marks()
-    marks.undo()
-    marks.add_frame(12, "a")  # changes nothing
-    assert marks.can_redo
-    marks.add_frame(1, "other")
-    assert not marks.redo()
-    assert marks.ranges == ()
 
 
 @settings(deadline=None)
@@ -337,12 +305,9 @@ def test_colours_are_written_where_they_are_not_the_usual_ones(tmp_path):
     assert written(marks, tmp_path)["colors"] == marks.colours
 
 
-@pytest.mark.parametrize("data", [{"frames": []}, {"ranges": []}, '\ufeff{"frames": [], "ranges": []}'])
-def test_one_list_is_enough_and_a_byte_order_mark_does_no_harm(data, tmp_path):
-    assert loaded(data, tmp_path) == Marks()
-
-
-def test_duplicates_in_a_file_count_once(tmp_path):
+def test_what_a_file_may_have(tmp_path):
+    for data in ({"frames": []}, {"ranges": []}, '\ufeff{"frames": [], "ranges": []}'):
+        assert loaded(data, tmp_path) == Marks()
     frames = [{"index": 2, "labels": ["a", "a"]}, {"index": 2, "labels": ["b", "a"]}]
     marks = loaded({"frames": frames, "ranges": 2 * DATA["ranges"]}, tmp_path)
     assert marks.frames == (FrameMark(2, ("a", "b")),)
@@ -366,24 +331,18 @@ def test_other_keys_are_kept(tmp_path):
     [
         ("", "Expecting value"),
         ("[" * 100_000, "recursion|Expecting|nested"),
-        ("[]", 'an object with "frames" and "ranges"'),
         ({"name": "pvio_lab"}, 'an object with "frames" and "ranges"'),
         ('{"frames": [], "frames": []}', "'frames' is in one object twice"),
         ({"frames": None}, '"frames" must be a list'),
-        ({"ranges": "0-40"}, '"ranges" must be a list'),
         ({"frames": [12]}, r"frames\[0\]: it must be an object with index, labels and nothing else, not 12"),
-        ({"frames": [{"index": 1, "labels": [], "note": ""}]}, "nothing else, not .*note"),
         ({"frames": [{"index": True, "labels": []}]}, r"frames\[0\]: index=True must be an integer"),
         ({"frames": [{"index": 1, "labels": []}, {"index": -1, "labels": []}]}, r"frames\[1\]: index=-1"),
         ({"frames": [{"index": 1, "labels": "ab"}]}, "labels='ab' must be a list"),
-        ({"frames": [{"index": 1, "labels": [1]}]}, "label=1 must be text"),
         ({"frames": [{"index": 100, "labels": []}]}, "frame 100 is out of range: there are 100 frames"),
         ({"ranges": [{"start": 4, "end": 4, "label": "x"}]}, r"ranges\[0\]: .* has no frames"),
-        ({"ranges": [{"start": 4, "end": 101, "label": "x"}]}, "from 4 to 101 is out of range"),
         ({"ranges": [{"start": 4, "end": 5}]}, "with start, end, label and nothing else"),
         ({"frames": [], "colors": []}, '"colors" must be an object'),
         ({"frames": [], "colors": {"a": "red"}}, "must be written like"),
-        ({"frames": [], "colors": {"": "#000000"}}, "label='' is empty"),
     ],
 )
 def test_an_error_says_what_is_wrong_in_a_file(data, words, tmp_path):
@@ -489,13 +448,13 @@ def test_an_observer_may_change_the_marks_or_wait_for_another_thread():
 
     def look_from_elsewhere(each):
         each.add_frame(2, "b")
-        thread = threading.Thread(target=lambda: seen.append(list(each)), daemon=True)
+        thread = threading.Thread(target=lambda: seen.append(each.add_frame(3)), daemon=True)
         thread.start()
         thread.join(10)
 
-    marks.observe(look_from_elsewhere)
+    end = marks.observe(lambda each: (end(), look_from_elsewhere(each)))
     marks.add_frame(1, "a")
-    assert seen[-1] == [1, 2]
+    assert (seen, list(marks)) == ([True], [1, 2, 3])
 
 
 def test_threads_lose_nothing():
@@ -519,10 +478,8 @@ def test_threads_lose_nothing():
 
 def test_repr_is_short():
     assert repr(Marks()) == "Marks(0 frames, 0 ranges; labels: none)"
-    assert repr(some_marks()) == "Marks(1 frame, 1 range; labels: 'a', 'b', 'x')"
-    many = Marks()
-    for number in range(8):
+    many = some_marks()
+    for number in range(5):
         many.add_frame(number, str(number))
-    assert repr(many) == "Marks(8 frames, 0 ranges; labels: '0', '1', '2', '3', '4', 3 more)"
-    assert many != some_marks()
-    assert many != [12]
+    assert repr(many) == "Marks(6 frames, 1 range; labels: 'a', 'b', 'x', '0', '1', 3 more)"
+    assert many not in (some_marks(), [12])

@@ -14,7 +14,7 @@ from truth_frames import SAMPLES
 
 import pvio_lab as pv
 from pvio_lab.base import reading
-from pvio_lab.marks.finding import read_notes
+from pvio_lab.marks import read_notes
 from pvio_lab.read import recall, remember
 from pvio_lab.read.info import _places
 from pvio_lab.write.sample.manifest import Origin, known_manifest

@@ -1,5 +1,9 @@
-from .finding import find_notes as find_notes
-from .finding import marked_video as marked_video
-from .keeper import MarkKeeper as MarkKeeper
+from .annotations import FrameNotes as FrameNotes
+from .annotations import RangeMark as RangeMark
+from .autosave import AutoSave as AutoSave
+from .beside import find_notes as find_notes
+from .beside import marked_video as marked_video
+from .beside import read_notes as read_notes
+from .contents import Contents as Contents
+from .marks import FrameMark as FrameMark
 from .marks import Marks as Marks
-from .notes import FrameNotes as FrameNotes

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from ..base import Identity, integer, new_rlock, one_of
-from .colours import checked_colour
-from .contents import (
-    Contents,
-    FrameMark,
-    RangeMark,
-    checked_index,
-    checked_label,
-    checked_range,
-    spans,
-)
-from .file import MarksFile, marks_data
-from .merge import Keep, with_change
+from .annotations import RangeMark, checked_index, checked_label, checked_range
+from .contents import Contents, Keep, with_change
+from .marks_file import MarksFile, checked_colour, marks_data
 
 # More steps than a person makes. Each remembers all marks that there were, so that a program that marks every
 # frame of a film could fill the memory: the more marks there are, the fewer steps.
@@ -29,6 +21,16 @@ MOST_STEPS, MOST_REMEMBERED = 10_000, 1_000_000
 _LABELS_SHOWN = 5
 
 Step = tuple[Contents, Contents]
+
+
+@dataclass(frozen=True, order=True)
+class FrameMark:
+    """A marked frame."""
+
+    index: int
+    """Its number in the video."""
+    labels: tuple[str, ...]
+    """Its labels in the order in which they were given; there may be none."""
 
 
 class Marks:
@@ -76,7 +78,7 @@ class Marks:
     @property
     def ranges(self) -> tuple[RangeMark, ...]:
         """The marked ranges, in order: by start, end and label. They may overlap."""
-        return tuple(sorted(self._now.ranges))
+        return self._now.ranges
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -105,9 +107,7 @@ class Marks:
 
     def labels_at(self, index: int) -> tuple[str, ...]:
         """Return the labels of a frame, its own and those of the ranges around it, each once."""
-        now = self._now
-        around = [each.label for each in sorted(now.ranges) if each.start <= index < each.end]
-        return tuple(dict.fromkeys((*now.frames.get(index, ()), *around)))
+        return self._now.labels_at(index)
 
     def add_frame(self, index: int, label: str | None = None) -> bool:
         """Mark a frame; one that is marked already gets the label as well.
@@ -185,16 +185,19 @@ class Marks:
             IndexError: Some of them are not in the video.
         """
         new = other.contents
-        new.check_inside(self.num_frames)
+        for index in new.frames:
+            checked_index(index, self.num_frames)
+        for each in new.ranges:
+            checked_range(each.start, each.end, each.label, self.num_frames)
         return self._change(lambda _: new)
 
     def undo(self) -> bool:
         """Take the last step back; False where there is none. Marks that came from elsewhere stay."""
-        return self._notify_if(lambda: self._move(self._done, self._undone))
+        return self._move(self._done, self._undone)
 
     def redo(self) -> bool:
         """Repeat the step that was undone last; False where there is none."""
-        return self._notify_if(lambda: self._move(self._undone, self._done))
+        return self._move(self._undone, self._done)
 
     def observe(self, callback: Callable[[Marks], object]) -> Callable[[], None]:
         """Have `callback(marks)` called after each change or `save`, by the thread that has made it.
@@ -205,12 +208,10 @@ class Marks:
             A function that ends the calls.
         """
         key = object()  # the same callback may be given twice
-        with self._lock:
-            self._observers[key] = callback
+        self._observers[key] = callback
 
         def end() -> None:
-            with self._lock:
-                self._observers.pop(key, None)
+            self._observers.pop(key, None)
 
         return end
 
@@ -244,7 +245,7 @@ class Marks:
             one_of(keep, get_args(Keep), "keep")
         mine = self.contents
         self.take_in(mine, self.file(path).write(mine, keep))
-        self._notify_if(lambda: True)  # a browser that waited for an answer has it
+        self._tell(True)  # a browser that waited for an answer has it
         return Path(path)
 
     @classmethod
@@ -272,21 +273,18 @@ class Marks:
 
     def take_in(self, before: Contents, after: Contents) -> None:
         """Make a change that was made elsewhere, from `before` to `after`; that is no step for `undo`."""
-
-        def act() -> bool:
+        with self._lock:
             old, self._now = self._now, with_change(self._now, before, after)
-            return self._now != old
-
-        self._notify_if(act)
+        self._tell(self._now != old)
 
     def __iter__(self) -> Iterator[int]:
-        return (number for span in self._spans() for number in span)
+        return itertools.chain.from_iterable(self._now.spans())
 
     def __len__(self) -> int:
-        return sum(map(len, self._spans()))
+        return sum(map(len, self._now.spans()))
 
     def __contains__(self, index: object) -> bool:
-        return any(index in span for span in self._spans())
+        return any(index in span for span in self._now.spans())
 
     def __eq__(self, other: object) -> bool:
         return self._now == other._now if isinstance(other, Marks) else NotImplemented
@@ -297,41 +295,34 @@ class Marks:
         counts = f"{_count(len(self._now.frames), 'frame')}, {_count(len(self._now.ranges), 'range')}"
         return f"Marks({counts}; labels: {', '.join(labels[:_LABELS_SHOWN] + more) or 'none'})"
 
-    def _spans(self) -> list[range]:
-        return spans(self._now.frames, self._now.ranges)
-
     def _change(self, change: Callable[[Contents], Contents]) -> bool:
         """Make one step, unless it changes nothing."""
-
-        def act() -> bool:
+        with self._lock:
             old, new = self._now, change(self._now)
-            if new == old:
-                return False
-            self._now = new
-            self._done.append((old, new))
-            self._undone.clear()
-            num_marks = len(new.frames) + len(new.ranges)
-            while len(self._done) > min(MOST_STEPS, MOST_REMEMBERED // max(num_marks, 1) + 1):
-                self._done.popleft()
-            return True
-
-        return self._notify_if(act)
+            has_changed = new != old
+            if has_changed:
+                self._now = new
+                self._done.append((old, new))
+                self._undone.clear()
+                num_marks = len(new.frames) + len(new.ranges)
+                while len(self._done) > min(MOST_STEPS, MOST_REMEMBERED // max(num_marks, 1) + 1):
+                    self._done.popleft()
+        return self._tell(has_changed)
 
     def _move(self, source: deque[Step], target: deque[Step]) -> bool:
         """Undo the last step in `source`; in `target` is the step that undoes that."""
-        if not source:
-            return False
-        old, new = source.pop()
-        self._now = with_change(self._now, new, old)
-        target.append((new, old))
-        return True
-
-    def _notify_if(self, act: Callable[[], bool]) -> bool:
-        """Act, and call the observers if that has changed something; they may use other threads."""
         with self._lock:
-            has_changed, observers = act(), list(self._observers.values())
+            has_step = bool(source)
+            if has_step:
+                old, new = source.pop()
+                self._now = with_change(self._now, new, old)
+                target.append((new, old))
+        return self._tell(has_step)
+
+    def _tell(self, has_changed: bool) -> bool:
+        """Call the observers if something has changed, without the lock: they may wait for other threads."""
         errors = []
-        for callback in observers if has_changed else ():
+        for callback in list(self._observers.values()) if has_changed else ():
             try:
                 callback(self)
             except Exception as error:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..base import not_negative_integer
-from .contents import RangeMark, checked_index
-from .notes import FrameNotes
+from .annotations import MOST_LABELS, FrameNotes, RangeMark, checked_index
 
 Json = dict[str, Any]
 
-# Every figure of an object gets the tags of the object.
-_MOST_TAGS = 1000
 # Keys that only mean something in the annotation of a whole video.
 _VIDEO_ONLY = ("frameRange", "key")
 # Keys of a figure that an image annotation has at its object.
@@ -24,6 +21,8 @@ _OF_FIGURE = ("labelerLogin", "createdAt", "updatedAt", "nnCreated", "nnUpdated"
 class SuperviselyNotes(FrameNotes):
     """The notes in a video annotation. A frame is annotated if it has figures, or a tag with a range."""
 
+    always: tuple[str, ...] = ()
+    """Labels of the whole video. They hold on every frame, and make none an annotated one."""
     size: tuple[int, int] = (0, 0)
     """Width and height that the figures refer to."""
     description: str = ""
@@ -35,12 +34,12 @@ class SuperviselyNotes(FrameNotes):
     figures: Mapping[int, tuple[Json, ...]] = field(default_factory=dict)
     """The figures on each frame."""
 
-    def share(self, number: int, size: tuple[int, int]) -> Json:
-        """Return the image annotation of a frame; coordinates follow the size of the image.
+    def labels_at(self, number: int) -> tuple[str, ...]:
+        """Return the labels of this frame, and those of the video."""
+        return tuple(dict.fromkeys((*super().labels_at(number), *self.always)))
 
-        Raises:
-            ValueError: There is a mask, and the image has another size than the video.
-        """
+    def share(self, number: int, size: tuple[int, int]) -> Json:
+        """Return the image annotation of a frame; coordinates follow the size of the image."""
         scale = (size[0] / self.size[0], size[1] / self.size[1])
         return {
             "description": self.description,
@@ -78,38 +77,40 @@ def notes_of_supervisely(data: Json) -> SuperviselyNotes:
     >>> notes = notes_of_supervisely({"size": size, "tags": [tag], "objects": [], "frames": []})
     >>> notes.numbers(), notes.labels_at(5)
     ([4, 5], ('weather: rain',))
-
-    Raises:
-        ValueError: Something is missing, or of the wrong kind; the message says what and where.
     """
-    tags = tuple(_entries(data, "tags", ("name",)))
+    tags = _entries(data, "tags", ("name",))
     objects = {each["key"]: each for each in _entries(data, "objects", ("key", "classTitle"))}
     for each in objects.values():
         tags_of_it = _entries(each, "tags", ("name",))
-        if len(tags_of_it) > _MOST_TAGS:
-            raise ValueError(f"an object has more than {_MOST_TAGS} tags")
+        _check_few(tags_of_it, "an object")  # every figure of it gets them
         for tag in tags_of_it:
             _span(tag)
     figures = _figures(data, objects)
-    titles = {
-        number: tuple(dict.fromkeys(objects[each["objectKey"]]["classTitle"] for each in drawn))
-        for number, drawn in figures.items()
-    }
-    ranges = [(span, tag_text(tag)) for tag in tags if (span := _span(tag)) is not None]
+    spans = [(_span(tag), _tag_text(tag)) for tag in tags]
+    always = tuple(text for span, text in spans if span is None)
+    _check_few(always, "the video")
     return SuperviselyNotes(
-        frames=titles,
-        ranges=tuple(sorted(RangeMark(span.start, span.stop, text) for span, text in ranges)),
-        always=tuple(tag_text(tag) for tag in tags if _span(tag) is None),
+        frames={
+            number: tuple(dict.fromkeys(objects[each["objectKey"]]["classTitle"] for each in drawn))
+            for number, drawn in figures.items()
+        },
+        ranges=tuple(sorted(RangeMark(span.start, span.stop, text) for span, text in spans if span)),
+        always=always,
         size=_size(data),
         description=data.get("description") or "",
-        tags=tags,
+        tags=tuple(tags),
         objects=objects,
         figures=figures,
     )
 
 
-def tag_text(tag: Json) -> str:
-    """Write a tag in words: {"name": "weather", "value": "rain"} -> 'weather: rain'."""
+def _check_few(tags: Sequence[Any], what: str) -> None:
+    if len(tags) > MOST_LABELS:
+        raise ValueError(f"{what} has more than {MOST_LABELS} tags")
+
+
+def _tag_text(tag: Json) -> str:
+    """Return a tag as a label: {"name": "weather", "value": "rain"} -> 'weather: rain'."""
     value = tag.get("value")
     return str(tag["name"]) if value is None else f"{tag['name']}: {value}"
 

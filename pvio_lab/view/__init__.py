@@ -1,6 +1,6 @@
 """Pictures, cards, tables and widgets for notebooks; nothing here computes.
 
-`browser/` is the frame browser, `panels/` are the measurements with buttons.
+`browser/` is the frame browser; `panel` and its two users are the measurements with buttons.
 """
 
 from ..base import attach

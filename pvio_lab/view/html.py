@@ -1,22 +1,13 @@
-"""HTML for notebooks: boxes, tables, figures, and the static copy that a notebook keeps of a widget."""
+"""HTML for notebooks: boxes, tables, and the static copy that a notebook keeps of a widget."""
 
 from __future__ import annotations
 
-import base64
-import io
-import re
 import uuid
 from collections.abc import Callable, Container, Iterable, Sequence
 from html import escape
 from typing import Any
 
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-from PIL import Image
-
-from ..base import new_lock
 from ..errors import printable
-from .stills import Pixels, to_jpeg
 
 TEXT = "color: var(--jp-content-font-color1, inherit)"
 PALE = "color: var(--jp-content-font-color2, #808080)"
@@ -42,13 +33,7 @@ def note_html(text: str, *, style: str = f"{PALE}; margin: 6px 0 2px") -> str:
 def table_html(
     header: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], *, right: Container[int] = ()
 ) -> str:
-    """Return a table.
-
-    Args:
-        header: The names of the columns.
-        rows: The cells of each row, and whether something is wrong with it.
-        right: Columns that are aligned to the right, as numbers are.
-    """
+    """Return a table of rows, each with whether something is wrong with it; numbers stand `right`."""
     lines = (_row(cells, "td", is_wrong, right) for cells, is_wrong in rows)
     return f'<table style="{_TABLE}">{_row(header, "th", False, right)}{"".join(lines)}</table>'
 
@@ -83,35 +68,6 @@ def _text(text: str) -> str:
     return escape(printable(text, keep="\n"))
 
 
-# matplotlib's memory of fonts is shared by all figures.
-_DRAWING = new_lock()
-_WIDTH_INCHES, _MOST_PIXELS = 7.0, 760
-# matplotlib asks this of every line in the page; here it is asked of one drawing.
-_STYLE = (
-    f"display: block; width: 100%; max-width: {_MOST_PIXELS}px; height: auto; "
-    "stroke-linejoin: round; stroke-linecap: butt; "
-    "color: var(--jp-content-font-color1, currentColor); fill: currentColor"
-)
-
-
-def figure_html(figure: Figure, words: str) -> str:
-    """Return a figure without a background as SVG, which is read aloud as `words`.
-
-    Its black parts have the colour of the text around it.
-    """
-    drawn = io.StringIO()
-    with _DRAWING, rc_context({"svg.fonttype": "none"}):  # letters stay letters: a fifth of the size
-        figure.set_size_inches(_WIDTH_INCHES, figure.get_size_inches()[1])
-        figure.savefig(drawn, format="svg", transparent=True)
-    _, _, rest = drawn.getvalue().partition("<svg ")
-    opening, _, inside = rest.partition(">")
-    box = re.search(r'viewBox="[^"]*"', opening)
-    inside = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", inside, flags=re.DOTALL)
-    inside = inside.replace("#000000", "currentColor")
-    label = escape(words, quote=True)
-    return f'<svg role="img" aria-label="{label}" {box and box[0]} style="{_STYLE}">{inside}'
-
-
 # A live widget has this class; then its static copy is hidden.
 LIVE = "pvio-live"
 LIVE_STYLE = f".jp-OutputArea-child:has(.{LIVE}) + .jp-OutputArea-child:has(.pvio-kept) {{ display: none; }}"
@@ -120,15 +76,10 @@ LIVE_STYLE = f".jp-OutputArea-child:has(.{LIVE}) + .jp-OutputArea-child:has(.pvi
 _ALONE = (
     f".jp-OutputArea-child:not(:has(.{LIVE})):has(+ .jp-OutputArea-child .pvio-kept) {{ display: none; }}"
 )
-_MOST_DOTS, _QUALITY = (640, 360), 80
 
 
 class StaticCopy:
-    """The output behind a widget, for readers of the notebook where no kernel runs.
-
-    Args:
-        make: Returns the HTML of the copy, as the widget is now.
-    """
+    """The output behind a widget, for readers of the notebook without a kernel; `make` returns its HTML."""
 
     def __init__(self, make: Callable[[], str]):
         self._make, self._id = make, uuid.uuid4().hex
@@ -152,17 +103,10 @@ class StaticCopy:
         return {"text/html": html, "text/plain": "(what is kept of it for reading without a kernel)"}
 
 
-def static_html(words: str, pictures: Iterable[Pixels] = ()) -> str:
-    """Return pictures side by side, and a sentence below them."""
-    row = "".join(map(_image_html, pictures))
-    return f'<div style="display: flex; gap: 8px">{row}</div><div style="{PALE}">{escape(words)}</div>'
-
-
-def _image_html(picture: Pixels) -> str:
-    image = Image.fromarray(picture)
-    image.thumbnail(_MOST_DOTS)
-    data = base64.b64encode(to_jpeg(image, _QUALITY)).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" alt="" style="min-width: 0; max-width: 100%">'
+def static_html(text: str, images: Iterable[str] = ()) -> str:
+    """Return images side by side, and a sentence below them."""
+    row = "".join(images)
+    return f'<div style="display: flex; gap: 8px">{row}</div><div style="{PALE}">{escape(text)}</div>'
 
 
 def _publish(data: dict[str, Any], **options: Any) -> None:

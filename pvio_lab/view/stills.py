@@ -1,26 +1,31 @@
-"""Small pictures of single frames with their numbers and times, and a filmstrip of them."""
+"""Pictures of single frames: as files, and small ones with number and time, for cards and pages."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from html import escape
 from io import BytesIO
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from ..errors import VideoError
 from ..read import Fetching, open_video, sample_indices
-from .plots import WIDTH_INCHES, NotebookFigure
+from .html import PALE, WRONG
 
 Pixels = NDArray[np.uint8]
 JPEG_QUALITY = 85
-TILES_IN_A_ROW = 8
+# What stays in a notebook in place of a widget.
+_COPY_SIZE, _COPY_QUALITY = (640, 360), 80
+# Every card is stored in its notebook, so its pictures together stay below this size.
+_CARD_STILLS, _CARD_SIZE, _CARD_BYTES = 6, (144, 144), 30_000
+_CARD_QUALITIES = (80, 65, 50, 35, 20, 5)
 
 
 def jpeg(frame: Pixels) -> bytes:
@@ -79,49 +84,6 @@ def spread(reader: Any, count: int) -> NDArray[np.int64]:
     return before if np.unique(before).size == numbers.size else numbers
 
 
-def filmstrip(source: Any, num_frames: int = 8, *, fetching: Fetching | None = None) -> Figure:
-    """Draw frames spread evenly over a video, each with its number and its time.
-
-    Args:
-        source: A path or URL, or an open reader, which stays open.
-        num_frames: How many frames; all if the video has fewer.
-        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
-
-    Returns:
-        A figure that shows itself at the end of a cell.
-    """
-    with opened(source, fetching) as reader:
-        numbers = sample_indices(reader, num_frames=num_frames)
-        if not numbers.size:
-            raise ValueError(f"{reader!r} has no frames to show")
-        tiles = stills(reader, numbers, max_size=(320, 320))
-    figure, grid = _tiles_figure(len(tiles), tiles[0].picture.height / tiles[0].picture.width)
-    for axes, tile in zip(grid, tiles, strict=True):
-        axes.imshow(tile.picture, aspect="auto")
-        axes.set_axis_off()
-        label = f"frame {tile.number}\n{tile.seconds:.2f} s"
-        axes.text(0.5, -0.04, label, transform=axes.transAxes, ha="center", va="top", fontsize=8)
-    return figure
-
-
-def _tiles_figure(count: int, shape: float) -> tuple[Figure, list[Axes]]:
-    """Make equal tiles of this height by width, with room below each for two lines of text."""
-    columns = min(count, TILES_IN_A_ROW)
-    rows = -(-count // columns)
-    gap, text = 0.06, 0.36
-    width = (WIDTH_INCHES + gap) / TILES_IN_A_ROW * (1 if columns > TILES_IN_A_ROW // 2 else 2) - gap
-    height = width * min(shape, 3.0)
-    total_width, total_height = columns * (width + gap) - gap, round(rows * (height + text), 2)
-    figure = NotebookFigure(figsize=(round(total_width, 2), total_height))
-    grid = []
-    for place in range(count):
-        left = place % columns * (width + gap)
-        bottom = total_height - (place // columns + 1) * (height + text) + text
-        box = (left / total_width, bottom / total_height, width / total_width, height / total_height)
-        grid.append(figure.add_axes(box))
-    return figure, grid
-
-
 @contextmanager
 def opened(source: Any, fetching: Fetching | None = None) -> Iterator[Any]:
     """Yield an open reader as it is; of a path or URL, a reader that is closed at the end."""
@@ -130,6 +92,57 @@ def opened(source: Any, fetching: Fetching | None = None) -> Iterator[Any]:
             yield reader
     else:
         yield source
+
+
+def strip_html(reader: Any) -> str:
+    """Draw frames side by side; where some cannot be decoded, the others and a sentence."""
+    shown, trouble = _decodable(reader)
+    note = f'<div style="{WRONG}; margin: 0 0 6px">{escape(trouble)}</div>' if trouble else ""
+    if not shown:
+        return note
+    tiles = (
+        f'<figure style="margin: 0; flex: 1 1 0; min-width: 0; max-width: {_CARD_SIZE[0]}px">'
+        f'<img src="{_data_url(picture)}" alt="frame {still.number}" '
+        f'style="display: block; width: 100%; margin: 0; border-radius: 2px">'
+        f'<figcaption style="{PALE}; font-size: 11px; text-align: center">{still.number}<br>'
+        f"{still.seconds:.2f} s</figcaption></figure>"
+        for still, picture in zip(shown, _small_jpegs(shown), strict=True)
+    )
+    return f'<div style="display: flex; gap: 4px; margin: 0 0 6px">{"".join(tiles)}</div>{note}'
+
+
+def _decodable(reader: Any) -> tuple[list[Still], str]:
+    """Return small pictures of some frames, and the reason why others are missing."""
+    numbers = spread(reader, _CARD_STILLS)
+    try:
+        return stills(reader, numbers, _CARD_SIZE), ""
+    except (VideoError, ValueError, OSError) as error:
+        trouble = f"Not all frames can be shown. {error}"
+    shown = []
+    for number in numbers:
+        with suppress(VideoError, ValueError, OSError):
+            shown += stills(reader, [number], _CARD_SIZE)
+    return shown, trouble
+
+
+def _small_jpegs(shown: list[Still]) -> list[bytes]:
+    """Return the pictures as JPEG, in the best quality in which they are small enough."""
+    pictures: list[bytes] = []
+    for quality in _CARD_QUALITIES:
+        pictures = [to_jpeg(still.picture, quality) for still in shown]
+        if sum(map(len, pictures)) <= _CARD_BYTES:
+            break
+    return pictures
+
+
+def image_html(frame: Pixels) -> str:
+    """Return a frame, scaled down, as an element of a page."""
+    picture = to_jpeg(_scaled(frame, _COPY_SIZE), _COPY_QUALITY)
+    return f'<img src="{_data_url(picture)}" alt="" style="min-width: 0; max-width: 100%">'
+
+
+def _data_url(jpeg_file: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg_file).decode()}"
 
 
 def _scaled(frame: Any, max_size: tuple[int, int]) -> Image.Image:

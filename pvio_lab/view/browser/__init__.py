@@ -1,1 +1,1 @@
-"""The frame browser: a widget, and the threads that keep its picture up to date."""
+"""The frame browser: a widget, the pictures it shows, playing, and exports."""

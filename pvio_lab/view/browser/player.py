@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ...base import new_condition
-from .source import Track
+from .pictures import Track
 
 # At most so many pictures are sent that the page has not drawn yet.
 _MOST_UNSEEN = 4
@@ -16,15 +16,9 @@ _PATIENCE = 1.0
 
 
 class Player:
-    """One run of playing, in a thread of its own, from `start` to `stop`.
+    """One run of playing, in a thread of its own, from the frame `first` to `stop`.
 
-    Args:
-        track: The video.
-        first: The first frame.
-        rate: The speed; 1 is real time.
-        is_looped: After the last frame comes the first one.
-        show: Shows a frame.
-        end: Called in the thread at the end, with the exception that has ended it, if there was one.
+    At the end, the thread calls `end` with the exception that has ended it, if there was one.
     """
 
     def __init__(

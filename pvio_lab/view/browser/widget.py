@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ...marks import Marks
+from ...base import free_path
+from ...errors import printable
+from ...marks import AutoSave, Marks, marked_video
 from ...read import Fetching
 from ..html import LIVE_STYLE
 from ..stills import Pixels
+from .export import Export, save_frame
+from .pictures import Look, Pictures, Track
 from .player import Player
-from .save import SaveActions
-from .sender import Look, PictureSender
-from .source import FrameSource, Track
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("keys.js", "pane.js", "line.js", "keep.js", "browser.js")
@@ -97,36 +99,52 @@ class FrameBrowser(anywidget.AnyWidget):
     _saved = traitlets.Dict(help="The state of the file of marks.").tag(sync=True)
 
     def __init__(self, tracks: list[Track], start: int = 0):
-        first = tracks[0]
-        self._source, self._is_closed = FrameSource(tracks), False
+        self._track = first = tracks[0]
+        self._is_closed = False
         self._player: Player | None = None
-        self._sender = PictureSender(self._source, self._look, lambda *parts: self.send(*parts), self._fail)
-        self.marks = Marks(len(first))
-        self._actions = SaveActions(
-            first, self.marks, self._tell_saved, self._tell_progress, self._note, self._fail
-        )
+        self._pictures = Pictures(tracks, self._look, lambda *parts: self.send(*parts), self._fail)
+        self._export = Export(first.reader, self._tell_progress, self._note, self._fail)
+        self.marks = marks = Marks(len(first))
+        self._autosave = AutoSave(marks, marked_video(first.reader), self._tell_saved)
         super().__init__(
             index=start,
             names=[track.name for track in tracks],
             sizes=[track.size for track in tracks],
             _times=first.times.astype("<f8").tobytes(),
             _keyframes=first.keyframes.astype("<i4").tobytes(),
-            _marks=self.marks.to_dict(),
+            _marks=marks.to_dict(),
         )
-        self._answers: dict[str, Callable[..., object]] = {
+        self._actions: dict[str, Callable[..., object]] = {
             "hello": self._greet,
             "play": self.play,
             "pause": self.pause,
             "seen": self._seen,
-            "pixel": self._sender.send_pixel,
-            **self._actions.answers,
+            "pixel": self._pictures.send_pixel,
+            "mark": marks.add_frame,
+            "mark_range": marks.add_range,
+            "unmark": marks.remove_frame,
+            "unmark_range": marks.remove_range,
+            "rename": marks.rename,
+            "recolour": marks.recolour,
+            "undo": marks.undo,
+            "redo": marks.redo,
+            "save_marks": partial(self._autosave.save, always=True),
+            "load_marks": self._autosave.load,
+            "answer": self._autosave.answer,
+            "save_frame": self._save_frame,
+            "export": self._export.start,
+            "cancel": self._export.cancel,
         }
+        """What the page can ask for, by the `do` of its messages; the rest of a message are the arguments."""
         self.on_msg(self._on_message)
         self.observe(self._on_move, ["index", "difference", "lock"])
         self.observe(self._on_playing, ["playing"])
         self.observe(self._on_rate, ["rate", "loop"])
-        self.marks.observe(self._send_marks)
-        self._open_marks()
+        marks.observe(self._send_marks)
+        try:
+            self._autosave.open()
+        except (OSError, ValueError) as error:  # it is shown, and the video as well
+            self._fail(error)
 
     def __repr__(self) -> str:
         return f"FrameBrowser({', '.join(map(repr, self.names))}, index={self.index})"
@@ -134,7 +152,7 @@ class FrameBrowser(anywidget.AnyWidget):
     @property
     def reader(self) -> Any:
         """The open reader of the first video."""
-        return self._source.tracks[0].reader
+        return self._track.reader
 
     @property
     def frame(self) -> Pixels:
@@ -144,9 +162,9 @@ class FrameBrowser(anywidget.AnyWidget):
     def play(self) -> None:
         """Play from here in real time; frames that would be late are skipped."""
         self.pause()
-        first, show = self._source.tracks[0], self._sender.show
+        show, end = self._pictures.show, self._on_end
         self._player = player = Player(
-            first, self.index, self.rate, is_looped=self.loop, show=show, end=self._on_end
+            self._track, self.index, self.rate, is_looped=self.loop, show=show, end=end
         )
         self.error, self.playing = "", True
         player.start()
@@ -163,41 +181,46 @@ class FrameBrowser(anywidget.AnyWidget):
             return
         self._is_closed = True
         self.pause()
-        self._actions.close()
-        self._sender.close()
-        self._source.close()
+        self._autosave.close()
+        self._export.cancel()
+        self._export.wait(10)
+        self._pictures.close()
         super().close()
 
     def _ipython_display_(self) -> None:
-        self._sender.copy.display(self)
+        self._pictures.copy.display(self)
 
     @traitlets.validate("index")
     def _valid_index(self, proposal: Any) -> int:
-        last = len(self._source.tracks[0]) - 1
-        return int(min(max(proposal["value"], 0), last))
+        return int(min(max(proposal["value"], 0), len(self._track) - 1))
 
     # --- requests of the page ---
 
     def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
         try:
-            self._answers[content.pop("do")](**content)
+            self._actions[content.pop("do")](**content)
         except Exception as error:
             self._fail(error)
 
     def _greet(self, is_near: bool) -> None:
-        self._sender.open(self.index, is_near=is_near)
+        self._pictures.open(self.index, is_near=is_near)
 
     def _seen(self) -> None:
         player = self._player
         if player is not None:
             player.seen()
 
+    def _save_frame(self, index: int) -> None:
+        """Write this frame as PNG, under a name that is free, to the working folder."""
+        path = free_path(f"{Path(self._track.name).stem}_{index:06}.png")
+        self._note(f"saved: {printable(save_frame(self.reader, index, path))}")
+
     # --- changes of attributes ---
 
     def _on_move(self, _: Any) -> None:
         if self._player is None:
             self.error = ""
-            self._sender.ask(self.index)
+            self._pictures.ask(self.index)
 
     def _on_playing(self, change: Any) -> None:
         """Play or pause; the attribute may be set from Python, too."""
@@ -212,11 +235,11 @@ class FrameBrowser(anywidget.AnyWidget):
 
     def _on_end(self, failure: Exception | None) -> None:
         self._player = None
-        shots = self._sender.shots
+        shots = self._pictures.shots
         self.index, self.playing = shots[0].number if shots else self.index, False
         if failure is not None:
             self._fail(failure)
-        self._sender.ask(self.index)
+        self._pictures.ask(self.index)
 
     # --- messages to the page ---
 
@@ -226,17 +249,10 @@ class FrameBrowser(anywidget.AnyWidget):
     def _send_marks(self, _: object = None) -> None:
         self._marks = self.marks.to_dict()
 
-    def _open_marks(self) -> None:
-        """Read the marks; a fault in their file is shown, and the video as well."""
-        try:
-            self._actions.keeper.open()
-        except (OSError, ValueError) as error:
-            self._fail(error)
-
     def _tell_saved(self, state: dict[str, Any]) -> None:
         self._saved = state
 
-    def _tell_progress(self, done: int, total: int, *, is_over: bool) -> None:
+    def _tell_progress(self, done: int, total: int, is_over: bool) -> None:
         self.send({"is": "export", "done": done, "total": total, "isOver": is_over})
 
     def _note(self, text: str) -> None:

@@ -1,26 +1,17 @@
-"""Cards of videos, and tables of many: a filmstrip, facts, scans and samples."""
+"""Cards and tables of videos for notebooks: readers with a filmstrip on top, facts, scans and samples."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from html import escape
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from ..errors import VideoError
-from .html import PALE, WRONG, Facts, box, facts_html, table_html
-from .stills import Still, spread, stills, to_jpeg
+from .html import Facts, box, facts_html, table_html
+from .stills import strip_html
 
-NUM_STILLS = 6
-STILL_SIZE = (144, 144)
-# Every card is stored in its notebook, so its pictures together stay below this size.
-MAX_PICTURE_BYTES = 30_000
-QUALITIES = (80, 65, 50, 35, 20, 5)
 MAX_ROWS = 200
 SCAN_COLUMNS = ("file", "result", "frames", "damaged frames", "rate", "read by", "seconds")
 SAMPLE_COLUMNS = ("video", "result", "frames", "images", "kept from before", "seconds")
@@ -29,7 +20,7 @@ SAMPLE_COLUMNS = ("video", "result", "frames", "images", "kept from before", "se
 def reader_card(reader: Any) -> str:
     """Draw the card of an open reader: a filmstrip, and the facts of the video."""
     facts = _info_facts(reader.info) + _index_facts(getattr(reader, "index", None))
-    return box(_name(reader.info.path), _strip_html(reader), facts_html(facts))
+    return box(_name(reader.info.path), strip_html(reader), facts_html(facts))
 
 
 def info_table(info: Any) -> str:
@@ -88,47 +79,6 @@ def _runs(numbers: Sequence[int], most: int = 8) -> str:
     parts = [numbers[i:j] for i, j in pairwise([0, *breaks, len(numbers)])] if numbers else []
     texts = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
     return ", ".join([*texts[:most], *(["..."] if len(texts) > most else [])])
-
-
-def _strip_html(reader: Any) -> str:
-    """Draw frames side by side; where some cannot be decoded, the others and a sentence."""
-    shown, trouble = _decodable(reader)
-    note = f'<div style="{WRONG}; margin: 0 0 6px">{escape(trouble)}</div>' if trouble else ""
-    if not shown:
-        return note
-    tiles = (
-        f'<figure style="margin: 0; flex: 1 1 0; min-width: 0; max-width: {STILL_SIZE[0]}px">'
-        f'<img src="data:image/jpeg;base64,{picture}" alt="frame {still.number}" '
-        f'style="display: block; width: 100%; margin: 0; border-radius: 2px">'
-        f'<figcaption style="{PALE}; font-size: 11px; text-align: center">{still.number}<br>'
-        f"{still.seconds:.2f} s</figcaption></figure>"
-        for still, picture in zip(shown, _jpegs(shown), strict=True)
-    )
-    return f'<div style="display: flex; gap: 4px; margin: 0 0 6px">{"".join(tiles)}</div>{note}'
-
-
-def _decodable(reader: Any) -> tuple[list[Still], str]:
-    """Return small pictures of some frames, and the reason why others are missing."""
-    numbers = spread(reader, NUM_STILLS)
-    try:
-        return stills(reader, numbers, STILL_SIZE), ""
-    except (VideoError, ValueError, OSError) as error:
-        trouble = f"Not all frames can be shown. {error}"
-    shown = []
-    for number in numbers:
-        with suppress(VideoError, ValueError, OSError):
-            shown += stills(reader, [number], STILL_SIZE)
-    return shown, trouble
-
-
-def _jpegs(shown: Sequence[Still]) -> list[str]:
-    """Return the pictures as base64, in the best quality in which they are small enough."""
-    pictures: list[bytes] = []
-    for quality in QUALITIES:
-        pictures = [to_jpeg(still.picture, quality) for still in shown]
-        if sum(map(len, pictures)) <= MAX_PICTURE_BYTES:
-            break
-    return [base64.b64encode(picture).decode() for picture in pictures]
 
 
 def _info_facts(info: Any) -> Facts:

@@ -1,4 +1,4 @@
-"""Saving from a frame browser: marks, the frame that is shown, and a range of frames."""
+"""Frames that a frame browser writes to files: one as PNG, a range as a video, an animation or PNG files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from PIL import Image
 
 from ...base import Partial, Target, clear_partials, free_path, integer
 from ...errors import printable
-from ...marks import MarkKeeper, Marks, marked_video
 from ...read import Frames, frame_numbers
 from ...write import MUXERS, VideoWriter, suffix_of
-from .source import Track
 
 # So many frames are read at a time, and so many are in memory.
 _BATCH = 4
@@ -26,102 +23,50 @@ _LEAST_DIGITS = 6
 _CODECS = {".webm": "vp9", ".avi": "mjpeg", ".gif": "gif"}
 
 
-class TellProgress(Protocol):
-    """A function that shows the progress of an export."""
-
-    def __call__(self, done: int, total: int, *, is_over: bool) -> None:
-        """Show that so many frames are written."""
+class Cancelled(Exception):
+    """An export was cancelled; nothing is left of it."""
 
 
-class SaveActions:
-    """Files of one video: marks beside it, pictures and clips in the working folder of the notebook.
-
-    One export runs at a time, in a thread of its own.
-
-    Args:
-        track: The video.
-        marks: Its marks.
-        tell_saved: Called with the state of the marks, as `MarkKeeper` has it.
-        tell_progress: Called with the progress of an export.
-        note: Called with a sentence about what was saved.
-        fail: Called with an exception in an export.
-    """
+class Export:
+    """Exports from one video, one at a time, in a thread: it reports `progress`, then a `note` or `fail`."""
 
     def __init__(
         self,
-        track: Track,
-        marks: Marks,
-        tell_saved: Callable[[dict[str, Any]], None],
-        tell_progress: TellProgress,
+        reader: Any,
+        progress: Callable[[int, int, bool], None],
         note: Callable[[str], None],
         fail: Callable[[Exception], None],
     ):
-        self._track, self._marks = track, marks
-        self._tell_progress, self._note, self._fail = tell_progress, note, fail
-        self._export: threading.Thread | None = None
+        self._reader, self._progress, self._note, self._fail = reader, progress, note, fail
+        self._thread: threading.Thread | None = None
         self._is_cancelled = threading.Event()
-        self.keeper = MarkKeeper(marks, marked_video(track.reader), tell_saved)
-        """Reads and saves the marks."""
 
-    @property
-    def answers(self) -> dict[str, Callable[..., object]]:
-        """The actions that the page can ask for, by name."""
-        marks = self._marks
-        return {
-            "mark": marks.add_frame,
-            "mark_range": marks.add_range,
-            "unmark": marks.remove_frame,
-            "unmark_range": marks.remove_range,
-            "rename": marks.rename,
-            "recolour": marks.recolour,
-            "undo": marks.undo,
-            "redo": marks.redo,
-            "save_marks": partial(self.keeper.save, always=True),
-            "load_marks": self.keeper.load,
-            "answer": self.keeper.answer,
-            "save_frame": self.save_frame,
-            "export": self.export,
-            "cancel": self._is_cancelled.set,
-        }
-
-    def save_frame(self, index: int) -> None:
-        """Write this frame as PNG, under a name that is free."""
-        path = free_path(f"{Path(self._track.name).stem}_{index:06}.png")
-        self._note(f"saved: {printable(save_frame(self._track.reader, index, path))}")
-
-    def export(self, start: int, stop: int, path: str) -> None:
-        """Begin to write these frames; if there is something of this name, to the next one that is free.
-
-        Raises:
-            ValueError: Another export is running.
-        """
-        if self._export is not None and self._export.is_alive():
+    def start(self, start: int, stop: int, path: str) -> None:
+        """Begin to write these frames; if there is something of this name, to the next one that is free."""
+        if self._thread is not None and self._thread.is_alive():
             raise ValueError("an export is running: wait for its end, or cancel it")
         self._is_cancelled.clear()
-        self._export = threading.Thread(
-            target=self._write, args=(start, stop, path), name="pvio_lab export", daemon=True
-        )
-        self._export.start()
+        job = (start, stop, path)
+        self._thread = threading.Thread(target=self._write, args=job, name="pvio_lab export", daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """End an export that is running; nothing is left of it."""
+        self._is_cancelled.set()
 
     def wait(self, seconds: float) -> None:
         """Wait for the end of an export, but no longer than this."""
-        if self._export is not None and self._export is not threading.current_thread():
-            self._export.join(seconds)
-
-    def close(self) -> None:
-        """Save the marks, and cancel an export."""
-        self.keeper.close()
-        self._is_cancelled.set()
-        self.wait(10)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
 
     def _write(self, start: int, stop: int, path: str) -> None:
         try:
             written = export_range(
-                self._track.reader,
+                self._reader,
                 start,
                 stop,
                 free_target(path),
-                progress=partial(self._tell_progress, is_over=False),
+                progress=lambda done, total: self._progress(done, total, False),
                 is_cancelled=self._is_cancelled.is_set,
             )
             self._note(f"saved: {printable(written)}")
@@ -130,28 +75,11 @@ class SaveActions:
         except Exception as error:
             self._fail(error)
         finally:
-            self._tell_progress(0, 1, is_over=True)
-
-
-class Cancelled(Exception):
-    """An export was cancelled; nothing is left of it."""
+            self._progress(0, 1, True)
 
 
 def save_frame(reader: Any, index: int, path: str | os.PathLike[str]) -> Path:
-    """Write one frame to a new PNG file, pixel by pixel as it is read, and return its path.
-
-    Args:
-        reader: A `VideoReader` or an `ImageSequence`.
-        index: The number of the frame; negative counts from the end.
-        path: The file, which ends in .png.
-
-    Raises:
-        DecodeError: The frame cannot be decoded.
-        FileExistsError: There is such a file.
-        FileNotFoundError: There is no folder for the file.
-        IndexError: There is no such frame.
-        ValueError: The name does not end in .png.
-    """
+    """Write one frame to a new PNG file, pixel by pixel as it is read, and return its path."""
     if suffix_of(Path(path)) != ".png":
         raise ValueError(
             f"{printable(path)} must end in .png: a single frame is saved as a PNG file, without any loss"
@@ -178,26 +106,11 @@ def export_range(
     at the frame rate of the reader, which for a video of variable rate is the average. A name without an
     extension, or with a slash at its end, makes a directory of files such as frame_000012.png, with the
     number that the frame has in the video, and exactly the pixels that are read. The result appears under
-    its name when it is complete.
+    its name when it is complete; nothing is replaced.
 
-    Args:
-        reader: A `VideoReader` or an `ImageSequence`; it may be in use by other threads meanwhile.
-        start: The first frame; negative counts from the end, as in a slice.
-        stop: One past the last frame, or None for all; as in a slice.
-        path: The file, or the directory, which must not be there yet or be empty.
-        progress: Called as `progress(done, total)` after each frame.
-        is_cancelled: Called before each frame, and before the file gets its name; True ends the export.
-
-    Returns:
-        The path of the file or directory.
-
-    Raises:
-        Cancelled: `is_cancelled` has returned True. Nothing is left.
-        DecodeError: A frame cannot be decoded.
-        EncodeError: ffmpeg has failed; with its own words.
-        FileExistsError: There is something of this name.
-        FileNotFoundError: There is no folder to write to.
-        ValueError: There are no such frames, or they cannot be written to such a file.
+    `start` and `stop` are those of a slice. The reader may be in use by other threads meanwhile. `progress`
+    is called after each frame, `is_cancelled` before each, and before the file gets its name: True raises
+    `Cancelled`, and nothing is left.
     """
     numbers, _ = frame_numbers(slice(start, stop), len(reader))
     if not numbers.size:
@@ -236,10 +149,10 @@ def free_target(path: str) -> str:
     return path if is_empty or not path else f"{free_path(path)}{end}"
 
 
-def _writer(reader: Any, first: int, path: str | os.PathLike[str]) -> VideoWriter | _Pictures:
+def _writer(reader: Any, first: int, path: str | os.PathLike[str]) -> VideoWriter | _PngFolder:
     suffix = suffix_of(Path(path))
     if not suffix or os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir():
-        return _Pictures(path, first, max(_LEAST_DIGITS, len(str(len(reader) - 1))))
+        return _PngFolder(path, first, max(_LEAST_DIGITS, len(str(len(reader) - 1))))
     if suffix not in MUXERS:
         raise ValueError(
             f"{printable(path)} ends in {suffix}, which is not a kind of video file; "
@@ -249,7 +162,7 @@ def _writer(reader: Any, first: int, path: str | os.PathLike[str]) -> VideoWrite
     return VideoWriter(path, reader.fps, overwrite=False, codec=_CODECS.get(suffix, "h264"))
 
 
-class _Pictures:
+class _PngFolder:
     """A writer of PNG files to a directory, like `VideoWriter`: the directory is complete, or not there."""
 
     def __init__(self, path: str | os.PathLike[str], first: int, digits: int):
@@ -260,14 +173,13 @@ class _Pictures:
         self._number, self._digits = first, digits
 
     def append(self, frame: Frames) -> None:
-        """Write the next frame."""
         Image.fromarray(frame).save(self._partial.path / f"frame_{self._number:0{self._digits}}.png")
         self._number += 1
 
     def complete(self) -> None:
-        """Do nothing: all frames are written."""
+        pass
 
-    def __enter__(self) -> _Pictures:
+    def __enter__(self) -> _PngFolder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from functools import partial
 from typing import Any
 
-from ...base import num_cpus
-from ...errors import printable
-from ...measure import (
+from ..base import num_cpus
+from ..errors import printable
+from ..measure import (
     PATTERNS,
     PEERS,
     Pattern,
@@ -24,18 +23,8 @@ from ...measure import (
     rate_text,
     throughput_steps,
 )
-from ...read import Fetching, public_names, shown
-from .base import (
-    Choices,
-    MeasurePanel,
-    Moment,
-    Work,
-    dropdown,
-    line,
-    repeats_field,
-    seconds_field,
-    sentence_html,
-)
+from ..read import Fetching, public_names, shown
+from .panel import Choices, MeasurePanel, Moment, dropdown, line, pace_fields, sentence_html
 
 
 def profile_throughput(source: Sources, *, fetching: Fetching | None = None) -> ThroughputProfiler:
@@ -80,28 +69,27 @@ class ThroughputProfiler(MeasurePanel):
         self.readers = Choices(
             "readers", {name: name for name in installed}, installed, _missing_note(missing)
         )
-        self.seconds = seconds_field(0.3)
-        self.repeats = repeats_field("reader and pattern")
+        self.seconds, self.repeats = pace_fields(0.3, "reader and pattern")
         controls = [self.file, self.patterns, self.readers, line(self.seconds, self.repeats)]
         name = os.path.basename(shown(files[0])) if len(files) == 1 else f"{len(files)} files"
         super().__init__(controls, name)
 
-    def _work(self) -> Work:
+    def _options(self) -> dict[str, Any]:
         self.profile = None
-        options: dict[str, Any] = {
+        return {
+            "sources": self.file.value,
             "patterns": self.patterns.chosen,
             "readers": self.readers.chosen,
             "seconds": self.seconds.value,
             "repeats": self.repeats.value,
         }
-        return partial(self._measure, self.file.value, options)
 
-    def _measure(self, files: list[str], options: dict[str, Any], stop: Stop) -> Generator[Moment]:
+    def _measure(self, options: dict[str, Any], stop: Stop) -> Generator[Moment]:
         yield Moment(0, 0, "Opening the video ...")
-        steps = throughput_steps(files, **options, stop=stop, fetching=self._fetching)
+        steps = throughput_steps(**options, stop=stop, fetching=self._fetching)
         yield Moment(0, 0, "Looking where the time goes ...")
         self._order = "sequential" if options["patterns"] == ["sequential"] else "random"
-        self.profile = profile_pattern(files[0], self._order, fetching=self._fetching)
+        self.profile = profile_pattern(options["sources"][0], self._order, fetching=self._fetching)
         self.advice.value = self._advice()
         if stop.is_wanted:
             return
@@ -114,7 +102,7 @@ class ThroughputProfiler(MeasurePanel):
             self.report = ThroughputReport.of(rows.values(), step.missing, num_cpus())
             yield Moment(step.done, step.total, f"{row.reader}, {row.pattern}, {row.threads}" if row else "")
 
-    def _words(self, is_whole: bool) -> tuple[str, str]:
+    def _conclusion(self, is_whole: bool) -> tuple[str, str]:
         rates = "; ".join(
             f"{row.reader}, {row.pattern}, {row.threads}: {rate_text(row.frames_per_second)}"
             for row in self.report or ()

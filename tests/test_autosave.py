@@ -14,11 +14,8 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoReader, open_video, sample_video
-from pvio_lab.base import LockFile
-from pvio_lab.marks import MarkKeeper, Marks, find_notes, marked_video
-from pvio_lab.marks import file as mark_file
-from pvio_lab.marks import keeper as mark_keeper
-from pvio_lab.marks.finding import identity_of
+from pvio_lab.base import LockFile, identity_of_file
+from pvio_lab.marks import AutoSave, Marks, autosave, find_notes, marked_video, marks_file
 
 URL = "https://example.org/clip.mp4"
 
@@ -35,7 +32,7 @@ def clip(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def nothing_happens_by_itself(monkeypatch):
     """Only what a test asks for, on a slow machine, too."""
-    monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 1000.0)
+    monkeypatch.setattr(autosave, "DELAY_SECONDS", 1000.0)
 
 
 class FromUrl(VideoReader):
@@ -50,8 +47,14 @@ class Opened:
     def __init__(self, clip, open_clip=open_video):
         self.reader, self.states = open_clip(clip), []
         self.marks = Marks(len(self.reader))
-        self.keeper = MarkKeeper(self.marks, marked_video(self.reader), self.states.append)
+        self.keeper = AutoSave(self.marks, marked_video(self.reader), self.states.append)
         self.keeper.open()
+
+    def save(self, *frames):
+        """Mark frames, and save; return whether it went well."""
+        for frame in frames:
+            self.marks.add_frame(frame)
+        return self.keeper.save()
 
     @property
     def text(self):
@@ -76,6 +79,12 @@ def opened():
         each.reader.close()
 
 
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def file_of(clip, name="clip.mp4.marks.json"):
     return clip.with_name(name)
 
@@ -92,12 +101,14 @@ def marked(path, *frames, video=None):
     marks = Marks()
     for each in frames:
         marks.add_frame(each, "other")
-    marks.video = None if video is None else identity_of(video)
+    marks.video = None if video is None else identity_of_file(video)
     marks.save(path, keep="mine")
     return path.read_bytes()
 
 
-def test_marks_are_there_again(clip, opened):
+def test_looking_writes_nothing_and_marks_are_there_again(clip, opened, tmp_path):
+    opened(clip).keeper.close()
+    assert names_in(clip.parent) + names_in(tmp_path / "work") == ["clip.mp4"]
     first = opened(clip)
     first.marks.add_frame(7, "jump")
     first.keeper.close()
@@ -108,20 +119,12 @@ def test_marks_are_there_again(clip, opened):
     assert again.text == "read from clip.mp4.marks.json"
 
 
-def test_looking_writes_nothing(clip, opened):
-    opened(clip).keeper.close()
-    assert names_in(clip.parent) == ["clip.mp4"]
-    assert names_in(clip.parent.parent / "work") == []
-
-
 def test_they_are_saved_by_themselves(clip, opened, monkeypatch):
-    monkeypatch.setattr(mark_keeper, "DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(autosave, "DELAY_SECONDS", 0.05)
     browser = opened(clip)
     for number in range(5):
         browser.marks.add_frame(number)
-    deadline = time.monotonic() + 20
-    while browser.states[-1]["at"] is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: browser.states[-1]["at"])
     assert browser.text == "in clip.mp4.marks.json"
     assert "not saved yet" in [state["text"] for state in browser.states]
     assert frames_in(file_of(clip)) == [0, 1, 2, 3, 4]
@@ -130,24 +133,25 @@ def test_they_are_saved_by_themselves(clip, opened, monkeypatch):
     assert frames_in(file_of(clip)) == [0, 1, 2, 3]
 
 
-def test_what_is_changed_back_is_saved(clip, opened):
+def test_what_is_changed_back_is_saved_and_what_was_removed_comes_back(clip, opened):
+    marked(file_of(clip), 1, video=clip)
     browser = opened(clip)
-    browser.marks.add_frame(1)
-    assert browser.keeper.save()
-    saved = browser.states[-1]
+    opening = browser.states[-1]
     browser.marks.add_frame(2)
     browser.marks.undo()
     assert browser.text == "not saved yet"
     assert browser.keeper.save()
-    assert browser.states[-1] == saved
+    assert browser.states[-1] == opening
+    file_of(clip).unlink()
+    assert browser.save(2)
+    assert frames_in(file_of(clip)) == [1, 2]
 
 
 def test_the_version_before_is_kept(clip, opened):
     before = marked(file_of(clip), 3, video=clip)
     browser = opened(clip)
     for number in (5, 6):
-        browser.marks.add_frame(number)
-        assert browser.keeper.save()
+        assert browser.save(number)
     assert file_of(clip, "clip.mp4.marks.before.json").read_bytes() == before
     mine = file_of(clip, "clip.mp4.marks.before.json")
     mine.write_text("my diary")
@@ -204,8 +208,7 @@ def test_marks_of_another_video_are_not_taken(clip, opened):
     assert list(browser.marks) == []
     assert "has marks of another video" in browser.text
     assert browser.choices == ["take", "rename"]
-    browser.marks.add_frame(5)
-    assert not browser.keeper.save()
+    assert not browser.save(5)
     assert browser.text.startswith("not saved: ")
     with pytest.raises(FileExistsError, match="another video"):
         browser.keeper.load()
@@ -217,32 +220,24 @@ def test_marks_of_another_video_are_not_taken(clip, opened):
     assert file_of(clip).read_bytes() == text
 
 
-def test_sampling_does_not_take_marks_of_another_video_either(clip, tmp_path):
-    marked(file_of(clip), 4, video=SAMPLES / "shapes.mp4")
-    with pytest.raises(ValueError, match=r"has marks of another video.*annotations="):
-        sample_video(clip, tmp_path / "out", only_annotated=True, progress=False)
-    options = {"only_annotated": True, "annotations": file_of(clip), "progress": False}
-    assert sample_video(clip, tmp_path / "out", **options).num_images == 1
-
-
-def test_marks_of_another_video_may_be_taken(clip, opened):
+def test_marks_of_another_video_are_taken_where_one_says_so(clip, opened, tmp_path):
     text = marked(file_of(clip), 4, video=SAMPLES / "shapes.mp4")
-    browser = opened(clip)
-    browser.keeper.answer("take")
+    options = {"only_annotated": True, "progress": False}
+    with pytest.raises(ValueError, match=r"has marks of another video.*annotations="):
+        sample_video(clip, tmp_path / "out", **options)
+    assert sample_video(clip, tmp_path / "out", annotations=file_of(clip), **options).num_images == 1
+    opened(clip).keeper.answer("take")
     assert list(opened(clip).marks) == [4]
     assert file_of(clip, "clip.mp4.marks.before.json").read_bytes() == text
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"title": "a holiday"}', '{"frames": [{"index": 99, "labels": []}]}']
-)
+@pytest.mark.parametrize("text", ["", '{"title": "a holiday"}', '{"frames": [{"index": 99, "labels": []}]}'])
 def test_what_is_no_file_of_marks_stays(clip, opened, text):
     file_of(clip).write_text(text)
     browser = opened(clip)
     assert "is not a file of marks" in browser.text
     assert browser.choices == ["rename"]
-    browser.marks.add_frame(5)
-    assert not browser.keeper.save()
+    assert not browser.save(5)
     browser.keeper.answer("rename")
     assert file_of(clip).read_text() == text
     assert list(opened(clip).marks) == [5]
@@ -251,7 +246,7 @@ def test_what_is_no_file_of_marks_stays(clip, opened, text):
 @contextmanager
 def refusing(monkeypatch, folder):
     """Nothing can be written there, whoever asks: root may ignore permissions."""
-    real = mark_file.Target
+    real = marks_file.Target
 
     def refuse(path, **options):
         if os.path.dirname(path) == str(folder):
@@ -259,7 +254,7 @@ def refusing(monkeypatch, folder):
         return real(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mark_file, "Target", refuse)
+        patch.setattr(marks_file, "Target", refuse)
         yield
 
 
@@ -267,8 +262,7 @@ def test_a_read_only_folder(clip, opened, monkeypatch, tmp_path):
     marked(file_of(clip), 3, video=clip)
     with refusing(monkeypatch, clip.parent):
         browser = opened(clip)
-        browser.marks.add_frame(5)
-        assert browser.keeper.save()
+        assert browser.save(5)
         assert browser.text == "in clip.mp4.marks.json in the working folder"
         assert list(opened(clip).marks) == [3, 5]
     assert frames_in(file_of(clip)) == [3]
@@ -279,7 +273,7 @@ def test_a_read_only_folder(clip, opened, monkeypatch, tmp_path):
 def test_where_nothing_can_be_written_marks_go_to_the_cache_folder(
     clip, opened, monkeypatch, tmp_path, caplog
 ):
-    monkeypatch.setattr(mark_keeper, "user_cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(autosave, "user_cache_folder", lambda: tmp_path / "cache")
     monkeypatch.chdir(clip.parent)
     real = os.open
 
@@ -297,10 +291,8 @@ def test_where_nothing_can_be_written_marks_go_to_the_cache_folder(
     assert "cache" in caplog.text
 
 
-def test_a_url_has_its_marks_in_the_working_folder(clip, opened, tmp_path):
-    browser = opened(clip, open_clip=FromUrl)
-    browser.marks.add_frame(5)
-    assert browser.keeper.save()
+def test_a_url_has_its_marks_in_the_working_folder(clip, opened):
+    assert opened(clip, open_clip=FromUrl).save(5)
     assert names_in(clip.parent) == ["clip.mp4"]
     assert list(opened(clip, open_clip=FromUrl).marks) == [5]
     with VideoReader(clip) as reader:
@@ -309,9 +301,7 @@ def test_a_url_has_its_marks_in_the_working_folder(clip, opened, tmp_path):
 
 def test_images_have_marks_beside_their_directory(clip, opened):
     images = shutil.copytree(SAMPLES / "numbered", clip.with_name("numbered"))
-    browser = opened(images)
-    browser.marks.add_frame(5)
-    assert browser.keeper.save()
+    assert opened(images).save(5)
     assert names_in(clip.parent) == ["clip.mp4", "numbered", "numbered.marks.json"]
     assert find_notes(None, images).numbers() == [5]
     next(images.iterdir()).unlink()
@@ -326,8 +316,7 @@ def test_two_read_only_videos_of_one_name(clip, opened, tmp_path):
     for number, video in enumerate((clip, other / "clip.mp4")):
         browser = opened(video, open_clip=FromUrl)
         assert list(browser.marks) == []
-        browser.marks.add_frame(number)
-        if not browser.keeper.save():
+        if not browser.save(number):
             browser.keeper.answer("rename")
     assert names_in(tmp_path / "work") == ["clip.mp4.marks (2).json", "clip.mp4.marks.json"]
 
@@ -337,10 +326,9 @@ def test_two_read_only_videos_of_one_name(clip, opened, tmp_path):
 
 def test_changes_of_somebody_else_are_taken_in(clip, opened):
     mine, theirs = opened(clip), opened(clip)
-    mine.marks.add_frame(1, "mine")
-    theirs.marks.add_frame(2, "theirs")
-    assert mine.keeper.save()
-    assert theirs.keeper.save()
+    theirs.marks.add_frame(2)
+    assert mine.save(1)
+    assert theirs.save()
     assert list(theirs.marks) == [1, 2]
     assert theirs.marks.undo()
     assert not theirs.marks.can_undo
@@ -379,9 +367,7 @@ def test_python_may_answer_the_question(clip, opened):
     assert not mine.keeper.save()
     mine.keeper._hurry.set()
     mine.marks.save(file_of(clip), keep="theirs")
-    deadline = time.monotonic() + 20
-    while mine.choices and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not mine.choices)
     assert mine.text == "in clip.mp4.marks.json"
     assert mine.marks.labels_at(1) == ("theirs",)
 
@@ -425,15 +411,6 @@ def test_marks_that_were_not_read_are_not_replaced(tmp_path):
     assert path.read_text() == "{}"
 
 
-def test_a_file_that_was_removed_comes_back(clip, opened):
-    marked(file_of(clip), 1, video=clip)
-    browser = opened(clip)
-    file_of(clip).unlink()
-    browser.marks.add_frame(2)
-    assert browser.keeper.save()
-    assert frames_in(file_of(clip)) == [1, 2]
-
-
 def test_what_cannot_be_saved_is_said_and_tried_again(clip, opened, monkeypatch):
     browser = opened(clip)
     browser.marks.add_frame(2)
@@ -442,7 +419,7 @@ def test_what_cannot_be_saved_is_said_and_tried_again(clip, opened, monkeypatch)
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mark_file, "Target", full)
+        patch.setattr(marks_file, "Target", full)
         assert not browser.keeper.save()
     assert "No space left" in browser.text
     assert browser.choices == ["again"]
@@ -455,12 +432,12 @@ def test_what_cannot_be_saved_is_said_and_tried_again(clip, opened, monkeypatch)
 PROCESS = """
 import sys, time
 from pvio_lab import open_video
-from pvio_lab.marks import Marks, keeper as mark_keeper, marked_video
+from pvio_lab.marks import Marks, autosave, marked_video
 
 clip, first, count, delay = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
-mark_keeper.DELAY_SECONDS = delay
+autosave.DELAY_SECONDS = delay
 marks, video = Marks(60), marked_video(open_video(clip))
-keeper = mark_keeper.MarkKeeper(marks, video, lambda state: state["at"] and print("saved", flush=True))
+keeper = autosave.AutoSave(marks, video, lambda state: state["at"] and print("saved", flush=True))
 keeper.open()
 print("open", flush=True)
 sys.stdin.readline()
@@ -504,12 +481,11 @@ def test_a_process_that_is_killed_loses_only_what_was_not_saved_yet(clip, opened
     assert saved == list(range(len(saved))) != []
     browser = opened(clip)
     assert "left alone" not in browser.text
-    browser.marks.add_frame(59)
-    assert browser.keeper.save()
+    assert browser.save(59)
 
 
-def test_a_turn_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(mark_file, "_PATIENCE_SECONDS", 0.1)
+def test_a_lock_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(marks_file, "_PATIENCE_SECONDS", 0.1)
     path = tmp_path / "clip.mp4.marks.json"
     with LockFile(path) as turn:
         assert turn.acquire()

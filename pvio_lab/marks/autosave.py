@@ -1,4 +1,4 @@
-"""Keeping marks in their file: read when a video is opened, saved soon after each change."""
+"""Marks that save themselves: read when a video is opened, written soon after each change."""
 
 from __future__ import annotations
 
@@ -17,34 +17,44 @@ from weakref import WeakSet
 from ..base import Latest, free_path, new_rlock, write_whole
 from ..errors import printable
 from ..read import user_cache_folder
-from .contents import Contents
-from .file import MarksChanged, OtherVideo, marks_text
-from .finding import Found, MarkedVideo, find_marks
+from .beside import Found, MarkedVideo, find_marks
+from .contents import Contents, Keep
 from .marks import Marks
-from .merge import Keep
+from .marks_file import MarksChanged, OtherVideo, marks_text
 
 # The time from a change until the marks are saved, with all other changes until then.
 DELAY_SECONDS = 1.0
-_CHOICES: dict[Keep, str] = {"both": "keep both", "theirs": "take theirs", "mine": "keep mine"}
+_CHOICES: dict[Any, str] = {"both": "keep both", "theirs": "take theirs", "mine": "keep mine"}
+
+State = dict[str, Any]
 
 _log = logging.getLogger("pvio_lab")
-_open: WeakSet[MarkKeeper] = WeakSet()
+_open: WeakSet[AutoSave] = WeakSet()
 
 
-class MarkKeeper:
-    """Keeps the marks of one video.
+def _state(text: str, *, at: float | None = None, wrong: bool = False, choices: Any = None) -> State:
+    return {
+        "text": text,
+        "at": at,
+        "wrong": wrong,
+        "choices": [list(pair) for pair in (choices or {}).items()],
+    }
+
+
+_WAITING = _state("not saved yet")
+
+
+class AutoSave:
+    """Marks of one video that save themselves.
 
     While they cannot be saved, because a question is open or the disk is full, they are kept in
     `<file name>.marks.unsaved.json`.
 
-    Args:
-        marks: The marks, which are empty.
-        video: The video.
-        tell: Called with the state of saving, as a page gets it: `text`; `at`, the time of saving in seconds
-            since 1970 or None; `wrong`; and `choices`, pairs of a word for `answer` and a text for a button.
+    `tell` is called with the state of saving, as a page gets it: `text`; `at`, the time of saving in seconds
+    since 1970 or None; `wrong`; and `choices`, pairs of a word for `answer` and a text for a button.
     """
 
-    def __init__(self, marks: Marks, video: MarkedVideo, tell: Callable[[dict[str, Any]], None]):
+    def __init__(self, marks: Marks, video: MarkedVideo, tell: Callable[[State], None]):
         self._marks, self._video, self._tell = marks, video, tell
         folder = video.folders[0] if video.folders else Path.cwd()
         self._working_folder = video.working_folder or folder
@@ -53,6 +63,7 @@ class MarkKeeper:
         self._saved = Contents()
         self._told = self._settled = _state("")
         self._trouble = ""
+        self._unsaved_name = f"{video.name}.marks.unsaved.json"
         self._unsaved: Path | None = None
         self._offered: Path | None = None
         self._lock, self._telling = new_rlock(), new_rlock()
@@ -63,8 +74,8 @@ class MarkKeeper:
 
     def open(self) -> None:
         """Read the marks that the video has."""
-        for keeper in list(_open):  # the video may be open in another cell, where it was marked a moment ago
-            keeper.flush()
+        for other in list(_open):  # the video may be open in another cell, where it was marked a moment ago
+            other.flush()
         self._marks.video = self._video.identity()
         found = find_marks(self._video, is_shown=True)
         if found.path is not None and found.path.name != self._video.old_file_name:
@@ -77,12 +88,7 @@ class MarkKeeper:
         self._tell_opened(found)
 
     def save(self, keep: Keep | None = None, *, always: bool = False) -> bool:
-        """Save the marks now, if they have changed; return whether they are saved.
-
-        Args:
-            keep: What counts where others have changed the same.
-            always: Save even if they have not changed.
-        """
+        """Save the marks now, if they have changed, or `always`; return whether they are saved."""
         with self._lock:
             if self._marks.contents == self._saved and not (always or self._trouble):
                 if self._told is _WAITING:  # what was changed was changed back
@@ -126,16 +132,13 @@ class MarkKeeper:
         self.flush()
         _open.discard(self)
 
-    def flush(self) -> None:
-        """Save what is not saved yet, without asking anything."""
+    def flush(self, *, at_exit: bool = False) -> None:
+        """Save what is not saved yet, without asking anything; at the exit there is no page any more."""
+        if at_exit:
+            self._tell = lambda _: None
         if os.getpid() == self._owner and not self.save():
             place = f"are in {printable(self._unsaved)}" if self._unsaved else "could not be kept anywhere"
             _log.warning("%s; the marks %s", self._trouble, place)
-
-    def flush_at_exit(self) -> None:
-        """Save what is not saved yet; no page is there any more."""
-        self._tell = lambda _: None
-        self.flush()
 
     def _write(self, keep: Keep | None) -> None:
         mine = self._marks.contents
@@ -154,8 +157,7 @@ class MarkKeeper:
     def _go_to(self, path: Path) -> None:
         """Make this the file from now on. If there is one, nobody has read it."""
         self.path = path
-        if not os.path.lexists(path):
-            self._marks.file(path).expect_nothing()
+        self._marks.file(path)
 
     def _on_change(self) -> None:
         if self._trouble or self._marks.contents != self._saved:
@@ -173,21 +175,19 @@ class MarkKeeper:
 
     def _ask(self, error: Exception) -> None:
         """Say why they are not saved, and what can be done; and keep them in another file meanwhile."""
-        choices: dict[Any, str]
+        details, choices = str(error), self._rename()
         if isinstance(error, MarksChanged):
-            choices = dict(_CHOICES)
+            details, choices = error.details, _CHOICES
         elif isinstance(error, OtherVideo):
-            choices = self._offer(self.path) | self._rename()
-        else:
-            choices = {"again": "try again"} if isinstance(error, OSError) else self._rename()
-        words = error.details if isinstance(error, MarksChanged) else str(error)
-        self._trouble = f"not saved: {_short(words, self.path)}"
+            choices = self._offer(self.path) | choices
+        elif isinstance(error, OSError):
+            choices = {"again": "try again"}
+        self._trouble = f"not saved: {_short(details, self.path)}"
         self._keep_aside()
         aside = f"; meanwhile they are in {self._unsaved.name}" if self._unsaved else ""
         self._say(_state(self._trouble + aside, wrong=True, choices=choices))
 
     def _offer(self, path: Path) -> dict[Any, str]:
-        """Offer the marks in this file, which are not taken by themselves."""
         self._offered = path
         return {"take": f"take the marks in {path.name}"}
 
@@ -206,32 +206,28 @@ class MarkKeeper:
                 self._unsaved = place
                 return
 
-    @property
-    def _unsaved_name(self) -> str:
-        return f"{self._video.name}.marks.unsaved.json"
-
     def _tell_opened(self, found: Found) -> None:
-        words = [] if found.path is None else [f"read from {self._called(found.path)}"]
+        texts = [] if found.path is None else [f"read from {self._called(found.path)}"]
         choices: dict[Any, str] = {}
-        beside = [each for each in found.refused if each.path.parent in self._video.folders]
-        in_the_way = [each for each in found.refused if each.path == self.path and each not in beside]
-        for path, reason, has_marks in (*beside, *in_the_way):
-            words.append(f"left alone: {_short(reason, path)}")
+        folders = self._video.folders
+        told = [each for each in found.refused if each.path.parent in folders or each.path == self.path]
+        for path, reason, has_marks in told:
+            texts.append(f"left alone: {_short(reason, path)}")
             if found.path is None:
                 choices |= self._offer(path) if has_marks else {}
                 choices |= self._rename() if path == self.path else {}
         for folder in dict.fromkeys((self.path.parent, self._working_folder)):
             if (folder / self._unsaved_name).exists():
-                words.append(f"{self._unsaved_name} has marks that could not be saved earlier")
-        is_wrong = bool(beside or in_the_way) and found.path is None
-        self._settle(_state("; ".join(words), wrong=is_wrong, choices=choices))
+                texts.append(f"{self._unsaved_name} has marks that could not be saved earlier")
+        is_wrong = bool(told) and found.path is None
+        self._settle(_state("; ".join(texts), wrong=is_wrong, choices=choices))
 
-    def _settle(self, state: dict[str, Any]) -> None:
+    def _settle(self, state: State) -> None:
         """Say what is true until the next change."""
         self._trouble, self._settled = "", state
         self._say(state)
 
-    def _say(self, state: dict[str, Any]) -> None:
+    def _say(self, state: State) -> None:
         with self._telling:
             self._told = state
             self._tell(state)
@@ -240,22 +236,12 @@ class MarkKeeper:
         return path.name + ("" if path.parent in self._video.folders else " in the working folder")
 
 
-def _state(
-    text: str, *, at: float | None = None, wrong: bool = False, choices: dict[Any, str] | None = None
-) -> dict[str, Any]:
-    pairs = [list(pair) for pair in (choices or {}).items()]
-    return {"text": text, "at": at, "wrong": wrong, "choices": pairs}
-
-
-_WAITING = _state("not saved yet")
-
-
-def _short(words: str, path: Path) -> str:
+def _short(text: str, path: Path) -> str:
     """Return a message about a file with its name in place of the whole path."""
-    return words.replace(printable(path), printable(path.name))
+    return text.replace(printable(path), printable(path.name))
 
 
 @atexit.register
 def _save_at_exit() -> None:
-    for keeper in list(_open):
-        keeper.flush_at_exit()
+    for each in list(_open):
+        each.flush(at_exit=True)

@@ -12,39 +12,40 @@ from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
-from ...base import new_lock
-from ...measure import Stop, time_left, tsv_text
-from ..html import LIVE, LIVE_STYLE, PALE, TEXT, WRONG, StaticCopy, figure_html, note_html, static_html
+from ..base import new_lock
+from ..measure import Stop, time_left, tsv_text
+from .figures import figure_html
+from .html import LIVE, LIVE_STYLE, PALE, TEXT, WRONG, StaticCopy, note_html, static_html
 
-LABEL_WIDTH = "84px"
+_LABEL_WIDTH = "84px"
+# Drawing takes time from the beginning of the next piece, so it is not done for each.
+_DRAW_EVERY_SECONDS = 0.7
+# Closing waits so long for a piece to end.
+_CLOSING_SECONDS = 10.0
 
 
 class Choices(widgets.Box):  # type: ignore[misc]
-    """Boxes to tick, as many as one likes; where they do not fit in a line, they take several.
-
-    Args:
-        label: A name for all of them.
-        options: The words beside each box, and its value.
-        ticked: The values that are chosen at first.
-        note: A remark beside the boxes.
-    """
+    """Boxes to tick, as many as one likes, with the texts and values of `options`, and a note beside them."""
 
     def __init__(self, label: str, options: dict[str, Any], ticked: Collection[Any], note: str = ""):
         self.boxes = {
             value: widgets.Checkbox(
                 value=value in ticked,
-                description=words,
+                description=text,
                 indent=False,
-                tooltip=f"{label}: {words}",
+                tooltip=f"{label}: {text}",
                 layout={"width": "auto", "margin": "0 14px 0 0"},
             )
-            for words, value in options.items()
+            for text, value in options.items()
         }
-        parts = list(self.boxes.values())
-        if note:
-            parts.append(widgets.HTML(f'<span style="{PALE}">{escape(note)}</span>'))
-        ticks = widgets.Box(parts, layout={"flex_flow": "row wrap", "flex": "1 1 0", "min_width": "0"})
-        super().__init__([_label(label), ticks], layout={"align_items": "baseline"})
+        style = f"{TEXT}; display: inline-block; width: {_LABEL_WIDTH}; text-align: right; padding-right: 8px"
+        name = widgets.HTML(f'<span style="{style}; box-sizing: border-box">{escape(label)}</span>')
+        notes = [widgets.HTML(f'<span style="{PALE}">{escape(note)}</span>')] if note else []
+        ticks = widgets.Box(
+            [*self.boxes.values(), *notes],
+            layout={"flex_flow": "row wrap", "flex": "1 1 0", "min_width": "0"},
+        )
+        super().__init__([name, ticks], layout={"align_items": "baseline"})
 
     @property
     def chosen(self) -> list[Any]:
@@ -68,19 +69,17 @@ def number_field(label: str, tooltip: str, value: float, least: float, most: flo
         step=step,
         description=label,
         tooltip=tooltip,
-        style={"description_width": LABEL_WIDTH},
+        style={"description_width": _LABEL_WIDTH},
         layout={"width": "180px", "margin": "2px 14px 2px 0"},
     )
 
 
-def seconds_field(value: float) -> Any:
-    """Return a field for how long each piece takes."""
-    return number_field("seconds", "How long each piece takes", value, 0.01, 60.0, 0.1)
-
-
-def repeats_field(of: str) -> Any:
-    """Return a field for how many pieces there are."""
-    return number_field("repeats", f"How many pieces for each {of}", 3, 1, 20, 1)
+def pace_fields(seconds: float, pieces_of: str) -> tuple[Any, Any]:
+    """Return fields for how long each piece takes, and for how many pieces there are of each."""
+    return (
+        number_field("seconds", "How long each piece takes", seconds, 0.01, 60.0, 0.1),
+        number_field("repeats", f"How many pieces for each {pieces_of}", 3, 1, 20, 1),
+    )
 
 
 def dropdown(label: str, options: dict[str, Any], tooltip: str) -> Any:
@@ -89,7 +88,7 @@ def dropdown(label: str, options: dict[str, Any], tooltip: str) -> Any:
         options=list(options.items()),
         description=label,
         tooltip=tooltip,
-        style={"description_width": LABEL_WIDTH},
+        style={"description_width": _LABEL_WIDTH},
         layout={"width": "auto", "max_width": "560px", "margin": "2px 0"},
     )
 
@@ -99,17 +98,6 @@ def line(*parts: Any) -> Any:
     return widgets.Box(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
 
 
-def _label(text: str) -> Any:
-    style = f"{TEXT}; display: inline-block; width: {LABEL_WIDTH}; text-align: right; padding-right: 8px"
-    return widgets.HTML(f'<span style="{style}; box-sizing: border-box">{escape(text)}</span>')
-
-
-# Drawing takes time from the beginning of the next piece, so it is not done for each.
-_DRAW_EVERY_SECONDS = 0.7
-# Closing waits so long for a piece to end.
-_CLOSING_SECONDS = 10.0
-
-
 class Moment(NamedTuple):
     """A state of the measurement."""
 
@@ -117,11 +105,8 @@ class Moment(NamedTuple):
     """The number of pieces that are done."""
     total: int
     """The number of all pieces; 0 while it is not known."""
-    words: str
+    text: str
     """The last piece, or the present activity."""
-
-
-Work = Callable[[Stop], Generator[Moment]]
 
 
 class Run:
@@ -131,30 +116,23 @@ class Run:
     _lock = new_lock()
 
     def __init__(self, work: Callable[[Stop], None]):
-        self.stop, self._work = Stop(), work
-        self.thread = threading.Thread(target=self._run, name="pvio_lab measurement", daemon=True)
+        self.stop = Stop()
         with Run._lock:
-            self._before, Run._latest = Run._latest, self
-        self.thread.start()
+            self.thread = threading.Thread(
+                target=self._run, args=(work, Run._latest), name="pvio_lab measurement", daemon=True
+            )
+            self.thread.start()
+            Run._latest = self
 
-    def _run(self) -> None:
-        if self._before is not None:
-            self._before.stop.request()
-            self._before.thread.join()
-            self._before = None
-        self._work(self.stop)
-        with Run._lock:
-            if Run._latest is self:
-                Run._latest = None
+    def _run(self, work: Callable[[Stop], None], before: Run | None) -> None:
+        if before is not None:
+            before.stop.request()
+            before.thread.join()
+        work(self.stop)
 
 
 class MeasurePanel(widgets.VBox):  # type: ignore[misc]
-    """Controls on top, then buttons and progress, a picture, a sentence, and the table.
-
-    Args:
-        controls: The settings, which cannot be changed while it runs.
-        name: A name for the repr, which is always the same.
-    """
+    """Controls on top, then buttons and progress, a picture, a sentence, and the table."""
 
     is_running = False
     """True while it measures."""
@@ -164,7 +142,7 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self._name, self._drawn = name, 0.0
         self.report: Any = None
         self.error: Exception | None = None
-        self.controls = controls
+        self.controls = controls  # they cannot be changed while it runs
         self.start_button = widgets.Button(description="Start", icon="play", button_style="primary")
         self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True)
         self.bar = widgets.IntProgress(min=0, max=1, layout={"width": "220px"})
@@ -177,10 +155,8 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
             titles=["Table", "Text to copy", "For a spreadsheet"],
             layout={"display": "none"},
         )
-        buttons = widgets.Box(
-            [self.start_button, self.stop_button, self.bar, self.status],
-            layout={"flex_flow": "row wrap", "align_items": "center", "margin": "6px 0"},
-        )
+        buttons = line(self.start_button, self.stop_button, self.bar, self.status)
+        buttons.layout.margin = "6px 0"
         style = widgets.HTML(f"<style>{LIVE_STYLE}</style>", layout={"display": "none"})
         super().__init__([*controls, buttons, self.picture, self.advice, self.tables, style])
         self.add_class(LIVE)
@@ -193,10 +169,16 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         """Measure with the chosen settings, in a thread; another measurement that runs is stopped."""
         if self.is_running:
             return
+        options = self._options()
         self.report = self.error = None
-        work = self._work()
-        self._begin()
-        self._run = Run(lambda stop: self._follow(work, stop))
+        self.bar.value, self.bar.bar_style = 0, ""
+        for part in (self.picture, self.advice, self.table, self.text, self.tsv):
+            part.value = ""
+        self.tables.layout.display = "none"
+        self._drawn = 0.0
+        self._set_running(True)
+        self._say("Starting ...")
+        self._run = Run(lambda stop: self._follow(options, stop))
 
     def stop(self) -> None:
         """Stop the measurement; the results so far stay."""
@@ -232,19 +214,23 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
     # --- different in each panel ---
 
     @abstractmethod
-    def _work(self) -> Work:
-        """Return the measurement for the controls as they are now; it sets `report` as it goes."""
+    def _options(self) -> dict[str, Any]:
+        """Return the settings as they are now."""
 
     @abstractmethod
-    def _words(self, is_whole: bool) -> tuple[str, str]:
-        """Return the picture in words, and the conclusion from the report, which may not be complete yet."""
+    def _measure(self, options: dict[str, Any], stop: Stop) -> Generator[Moment]:
+        """Measure, and set `report` on the way."""
+
+    @abstractmethod
+    def _conclusion(self, is_whole: bool) -> tuple[str, str]:
+        """Return the picture in words, and HTML for the advice; the report may not be complete yet."""
 
     # --- in the thread ---
 
-    def _follow(self, work: Work, stop: Stop) -> None:
+    def _follow(self, options: dict[str, Any], stop: Stop) -> None:
         begin, moment = time.perf_counter(), Moment(0, 0, "")
         try:
-            with closing(work(stop)) as moments:
+            with closing(self._measure(options, stop)) as moments:
                 for moment in moments:
                     self._show(moment, time.perf_counter() - begin)
         except Exception as error:  # shown below the buttons, and raised by `wait`
@@ -258,12 +244,12 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self._set_running(False)
 
     def _show(self, moment: Moment, seconds: float) -> None:
+        text = moment.text
         if moment.total:
             self.bar.max, self.bar.value = moment.total, moment.done
-            parts = (f"{moment.done} of {moment.total}", time_left(*moment[:2], seconds), moment.words)
-            self._say("; ".join(filter(None, parts)))
-        else:
-            self._say(moment.words)
+            parts = f"{moment.done} of {moment.total}", time_left(moment.done, moment.total, seconds), text
+            text = "; ".join(filter(None, parts))
+        self._say(text)
         if time.perf_counter() - self._drawn > _DRAW_EVERY_SECONDS:
             self._draw()
 
@@ -272,9 +258,9 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
         self._drawn = time.perf_counter()
         if self.report is None or not (len(self.report) or is_end):
             return
-        words, self.advice.value = self._words(is_whole)
+        picture_in_words, self.advice.value = self._conclusion(is_whole)
         if self._has_rates:
-            self.picture.value = figure_html(self.report.plot(), words)
+            self.picture.value = figure_html(self.report.plot(), picture_in_words)
         self.table.value = self.report._repr_html_()
         self.text.value, self.tsv.value = repr(self.report), tsv_text(self.report.to_dicts())
         self.tables.layout.display = ""
@@ -290,16 +276,6 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
     def _has_rates(self) -> bool:
         return any(row.frames_per_second is not None for row in self.report or ())
 
-    # --- before and after ---
-
-    def _begin(self) -> None:
-        self.bar.value, self.bar.bar_style = 0, ""
-        self.picture.value = self.advice.value = self.table.value = self.text.value = self.tsv.value = ""
-        self.tables.layout.display = "none"
-        self._drawn = 0.0
-        self._set_running(True)
-        self._say("Starting ...")
-
     def _set_running(self, is_running: bool) -> None:
         self.is_running = is_running
         for part in _all_parts(self.controls):
@@ -310,32 +286,29 @@ class MeasurePanel(widgets.VBox):  # type: ignore[misc]
     def _say_end(self, moment: Moment, seconds: float, is_stopped: bool) -> None:
         pieces = f"{moment.done} of {moment.total} pieces"
         if self.error is not None:
-            self.bar.bar_style = "danger"
-            kind = type(self.error).__name__
-            self._say(f"It did not work: {self.error} ({kind})", wrong=True)
+            style, text = "danger", f"It did not work: {self.error} ({type(self.error).__name__})"
+        elif is_stopped and moment.total:
+            style = "warning"
+            text = f"Stopped after {pieces}{'; what was measured is kept' if moment.done else ''}."
         elif is_stopped:
-            self.bar.bar_style = "warning"
-            kept = "; what was measured is kept" if moment.done else ""
-            self._say(
-                f"Stopped after {pieces}{kept}." if moment.total else "Stopped before anything was measured."
-            )
+            style, text = "warning", "Stopped before anything was measured."
         elif not self._has_rates:
-            self.bar.bar_style = "danger"
-            self._say("Nothing could be measured.", wrong=True)
+            style, text = "danger", "Nothing could be measured."
         else:
-            self.bar.bar_style = "success"
-            self._say(f"Done: {pieces} in {seconds:.0f} s.")
+            style, text = "success", f"Done: {pieces} in {seconds:.0f} s."
+        self.bar.bar_style = style
+        self._say(text, wrong=style == "danger")
 
-    def _say(self, words: str, *, wrong: bool = False) -> None:
+    def _say(self, text: str, *, wrong: bool = False) -> None:
         role, style = ("alert", WRONG) if wrong else ("status", PALE)
         style += "; line-height: 1.4; overflow-wrap: anywhere; white-space: normal"
-        self.status.value = f'<div role="{role}" style="{style}">{escape(words)}</div>'
+        self.status.value = f'<div role="{role}" style="{style}">{escape(text)}</div>'
 
 
-def sentence_html(words: str, *, wrong: bool = False) -> str:
+def sentence_html(text: str, *, wrong: bool = False) -> str:
     """Draw a sentence that matters."""
     colour = WRONG if wrong else TEXT
-    return note_html(words, style=f"{colour}; font-weight: 600; line-height: 1.4; margin: 4px 0")
+    return note_html(text, style=f"{colour}; font-weight: 600; line-height: 1.4; margin: 4px 0")
 
 
 def _copyable(label: str) -> Any:

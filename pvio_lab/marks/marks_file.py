@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import reprlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +25,10 @@ from ..base import (
     read_content,
 )
 from ..errors import printable
-from .colours import checked_colour
-from .contents import Contents, checked_index, checked_label, checked_range
-from .merge import Keep, merge
+from .annotations import RangeMark, checked_index, checked_label, checked_range
+from .contents import Contents, Keep, merge
 
-# A turn takes milliseconds.
+# Writing takes milliseconds, so others are waited for no longer than this.
 _PATIENCE_SECONDS = 3.0
 _OWN_KEYS = ("frames", "ranges", "colors", "video")
 
@@ -36,11 +36,7 @@ T = TypeVar("T")
 
 
 class MarksChanged(FileExistsError):
-    """The file has marks that were not read, and that do not go together with those to be written.
-
-    Args:
-        details: The reason, in words.
-    """
+    """The file has marks that were not read, and that do not go together with those to be written."""
 
     def __init__(self, details: str):
         super().__init__(
@@ -59,62 +55,37 @@ class MarksFile:
 
     Before it is written for the first time, its contents are copied beside it, as `<name>.before.json`: marks
     are written every second or so while a person makes them, and the version of a second ago is of no use.
-
-    Args:
-        path: The file, which need not exist yet.
-        num_frames: How many frames the video has, where that is known.
+    Where there is no file yet, one that appears has been made meanwhile, and is joined.
     """
 
     def __init__(self, path: str | os.PathLike[str], num_frames: int | None = None):
         self.path, self._num_frames = Path(os.path.abspath(path)), num_frames
         self._text: bytes | None = None
-        self._base: Contents | None = None  # None: never read
+        self._base = None if os.path.lexists(path) else Contents()  # None: never read
         self._has_copy = False
         self._lock = new_lock()
 
-    def expect_nothing(self) -> None:
-        """Note that there is no such file yet: one that appears has been made meanwhile."""
-        self._base = Contents()
-
     def read(self, video: Identity | None = None) -> Contents:
-        """Return the marks in the file; from now on, they may be replaced.
-
-        Args:
-            video: The video that the marks must be of, if the file names one; None takes any.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            OtherVideo: It has marks of another video.
-            ValueError: It is not a file of marks.
-        """
+        """Return the marks in the file, which may be replaced from now on; None takes those of any video."""
         with self._lock:
             text = read_content(self.path)
-            base = parsed_marks(text, self.path, self._num_frames)
-            self._check_video(base, video)
-            self._text, self._base = text, base
-            return base
+            self._text, self._base = text, self._parsed(text, video)
+            return self._base
 
     def write(self, mine: Contents, keep: Keep | None = None) -> Contents:
-        """Write marks, joined with what others have changed in the file since it was read last.
-
-        Args:
-            mine: The marks.
-            keep: What counts where others have changed the same, or where nobody has read the file.
-
-        Returns:
-            The marks that are in the file now.
+        """Write marks, joined with what others have changed in the file since it was read; return both.
 
         Raises:
             MarksChanged: They have changed the same, or it was never read, and `keep` is None.
             OtherVideo: It has marks of another video.
             ValueError: There is a file that holds no marks.
         """
-        with self._lock, LockFile(Path(os.path.realpath(self.path))) as turn:
-            turn.acquire_within(_PATIENCE_SECONDS)
+        with self._lock, LockFile(Path(os.path.realpath(self.path))) as lock:
+            lock.acquire_within(_PATIENCE_SECONDS)
             found: bytes | None = None
             with suppress(FileNotFoundError):
                 found = read_content(self.path)
-            merged = mine if found in (None, self._text) else self._merged(found or b"", mine, keep)
+            merged = mine if found is None or found == self._text else self._merged(found, mine, keep)
             text = marks_text(merged)
             if text != found:
                 with Target(self.path) as target:
@@ -126,27 +97,28 @@ class MarksFile:
             return merged
 
     def _merged(self, found: bytes, mine: Contents, keep: Keep | None) -> Contents:
-        theirs = parsed_marks(found, self.path, self._num_frames)
-        self._check_video(theirs, mine.video)
+        theirs = self._parsed(found, mine.video)
         if self._base is None:
             if keep is None and mine != theirs:
                 raise MarksChanged(f"{printable(self.path)} has marks that were not read")
             if keep in ("theirs", "mine"):
                 return replace(mine if keep == "mine" else theirs, video=mine.video or theirs.video)
-        merged = merge(self._base or Contents(), mine, theirs, keep or "both")
-        if merged.conflicts and keep is None:
+        merged, conflicts = merge(self._base or Contents(), mine, theirs, keep or "both")
+        if conflicts and keep is None:
             raise MarksChanged(
                 f"{printable(self.path)} was changed by somebody else, and the same marks were changed here: "
-                f"{'; '.join(merged.conflicts)}"
+                f"{'; '.join(conflicts)}"
             )
-        return merged.contents
+        return merged
 
-    def _check_video(self, contents: Contents, video: Identity | None) -> None:
+    def _parsed(self, text: bytes, video: Identity | None) -> Contents:
+        contents = parsed_marks(text, self.path, self._num_frames)
         if contents.video and video and contents.video != video:
             raise OtherVideo(
                 f"{printable(self.path)} has marks of another video, and is left as it is; "
                 "choose another name"
             )
+        return contents
 
     def _copy(self, found: bytes) -> None:
         """Keep the version that is about to be replaced, with its permissions; replace only an older copy."""
@@ -167,15 +139,12 @@ class MarksFile:
 def marks_data(contents: Contents) -> dict[str, Any]:
     """Return marks as JSON has them: frames by number, ranges by their start, and the colours of labels."""
     frames = [{"index": each, "labels": list(labels)} for each, labels in sorted(contents.frames.items())]
-    ranges = [dict(vars(each)) for each in sorted(contents.ranges)]
+    ranges = [dict(vars(each)) for each in contents.ranges]
     return {"frames": frames, "ranges": ranges, "colors": dict(contents.colours)}
 
 
 def marks_text(contents: Contents) -> bytes:
-    """Return a whole file of marks, with its further keys.
-
-    Colours are left out where `parsed_marks` would give the same ones.
-    """
+    """Return a whole file of marks; colours are left out where `parsed_marks` would give the same ones."""
     data = marks_data(contents)
     usual = Contents(contents.frames, contents.ranges).coloured().colours
     if list(contents.colours.items()) == list(usual.items()):
@@ -187,16 +156,7 @@ def marks_text(contents: Contents) -> bytes:
 
 
 def parsed_marks(content: bytes, path: Path, num_frames: int | None = None) -> Contents:
-    """Return the marks in the bytes of a file.
-
-    Args:
-        content: The bytes.
-        path: The file, for the error message.
-        num_frames: How many frames the video has, where that is to be checked.
-
-    Raises:
-        ValueError: It is not a file of marks; the message names the file, the place in it, and what is wrong.
-    """
+    """Return the marks in the bytes of a file; a ValueError names the file, and the place in it."""
     try:
         return contents_of(parsed_json(content), num_frames)
     except (TypeError, ValueError, IndexError) as error:
@@ -213,25 +173,22 @@ def contents_of(data: Any, num_frames: int | None = None) -> Contents:
             raise TypeError(f"labels={labels!r} must be a list")
         return checked_index(index, num_frames), [checked_label(label) for label in labels]
 
+    def span(start: Any, end: Any, label: Any) -> RangeMark:
+        return checked_range(start, end, label, num_frames)
+
     found: dict[int, dict[str, None]] = {}
     for index, labels in _entries(data, "frames", ("index", "labels"), frame):
         found.setdefault(index, {}).update(dict.fromkeys(labels))
-    ranges = _entries(
-        data,
-        "ranges",
-        ("start", "end", "label"),
-        lambda **range: checked_range(**range, num_frames=num_frames),
-    )
     return Contents(
         frames={index: tuple(labels) for index, labels in found.items()},
-        ranges=frozenset(ranges),
+        ranges=tuple(sorted(set(_entries(data, "ranges", ("start", "end", "label"), span)))),
         colours=_colours(data.get("colors", {})),
         extra={key: data[key] for key in data if key not in _OWN_KEYS},
         video=_identity(data["video"]) if "video" in data else None,
     ).coloured()
 
 
-def _entries(data: Mapping[str, Any], key: str, names: tuple[str, ...], make: Callable[..., T]) -> list[T]:
+def _entries(data: dict[str, Any], key: str, names: tuple[str, ...], make: Callable[..., T]) -> list[T]:
     """Return the result of `make` for each entry of a list; an error says which entry it was."""
     entries, made = data.get(key, []), []
     if not isinstance(entries, list):
@@ -259,6 +216,15 @@ def _colours(colours: Any) -> dict[str, str]:
             f'"colors" must be an object of labels and their colours, not {reprlib.repr(colours)}'
         )
     return {checked_label(label): checked_colour(colour) for label, colour in colours.items()}
+
+
+def checked_colour(colour: Any) -> str:
+    """Return a colour, which is text such as "#0072B2"."""
+    if not isinstance(colour, str):
+        raise TypeError(f'a colour must be text such as "#0072B2", not {colour!r}')
+    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+        raise ValueError(f'a colour must be written like "#0072B2", not {colour!r}')
+    return colour
 
 
 def _identity(video: Any) -> Identity:

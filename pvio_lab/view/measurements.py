@@ -1,10 +1,10 @@
-"""Figures: groups of pictures of a video, and reports of measurements."""
+"""Results of measurements in notebooks: their tables and plots."""
 
 from __future__ import annotations
 
-import io
 import os
-from os import PathLike
+from html import escape
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -12,133 +12,85 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
-from PIL import Image
 
-from ..read import Fetching, open_video
+from ..measure import (
+    DOCTOR_COLUMNS,
+    THROUGHPUT_COLUMNS,
+    WORKER_COLUMNS,
+    doctor_cells,
+    keyframes_text,
+    phase_cells,
+    sparse_cells,
+    worker_cells,
+)
+from .figures import wide_figure
+from .html import TEXT, box, facts_html, note_html, table_html
 
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
-COLOURS = {"I": "#D55E00", "P": "#0072B2", "B": "#56B4E9"}
-MEANINGS = {
-    "I": "I: a keyframe, complete in itself",
-    "P": "P: builds on frames before it",
-    "B": "B: builds on frames before and after it",
-}
-WIDTH_INCHES = 9.0
-# More bars than this are thinner than two pixels in a notebook.
-MAX_BARS = 400
-MAX_TRIANGLES = 60
-
-
-class NotebookFigure(Figure):
-    """A matplotlib figure that shows itself at the end of a cell, even where pyplot was never imported."""
-
-    def _repr_png_(self) -> bytes:
-        drawn, small = io.BytesIO(), io.BytesIO()
-        self.savefig(drawn, format="png", dpi=100)
-        # Every picture is stored in its notebook: 256 colours are enough, and half as many bytes.
-        Image.open(drawn).convert("RGB").quantize(256).save(small, "PNG", optimize=True)
-        return small.getvalue()
-
-
-def _wide_figure(height: float) -> NotebookFigure:
-    return NotebookFigure(figsize=(WIDTH_INCHES, height), layout="constrained")
-
-
-def plot_gops(
-    reader: Any, *, start: int = 0, end: int | None = None, fetching: Fetching | None = None
-) -> Figure:
-    """Draw the size of each compressed frame along time, by type: how groups of pictures are built.
-
-    A group begins with a keyframe, the only kind of frame that can be decoded without others. Where there are
-    too many frames to tell apart, each bar is the sum of several, and the title says so.
-
-    Args:
-        reader: A `VideoReader`, its `index`, or a path or URL.
-        start: The first frame to draw; negative counts from the end, as in a slice.
-        end: One past the last frame to draw, or None for all; as in a slice.
-        fetching: How a URL is fetched, and what may be opened; see `Fetching`.
-
-    Returns:
-        A figure that shows itself at the end of a cell.
-    """
-    index = _index_of(reader, fetching)
-    total = len(index.pts_seconds)
-    shown = np.arange(total)[start:end]
-    if not shown.size:
-        raise ValueError(f"there is no frame to draw from {start=} to {end=}: the video has {total} frames")
-    per_bar = -(-shown.size // MAX_BARS)
-    figure = _wide_figure(3)
-    axes = figure.add_subplot()
-    handles = [*_draw_bars(axes, index, shown, per_bar), *_draw_keyframes(axes, index, shown)]
-    axes.set_xlabel("time (seconds)")
-    axes.set_ylabel("compressed size (KiB)" if per_bar == 1 else f"size of {per_bar} frames (KiB)")
-    axes.set_title(_gop_title(index, shown, per_bar), fontsize=10, loc="left", pad=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False, fontsize=8)
-    return figure
-
-
-def _index_of(reader: Any, fetching: Fetching | None) -> Any:
-    if isinstance(reader, str | PathLike):
-        with open_video(reader, fetching=fetching) as opened:
-            return _index_of(opened, None)
-    index = getattr(reader, "index", reader)
-    if not hasattr(index, "frame_bytes"):
-        raise TypeError(
-            f"plot_gops takes a VideoReader, its index, or the path of a video, not {type(reader).__name__}; "
-            "only compressed video has groups of pictures"
-        )
-    return index
-
-
-def _draw_bars(axes: Axes, index: Any, shown: NDArray[np.int64], per_bar: int) -> list[Any]:
-    """Draw one bar for each `per_bar` frames, stacked by type; return handles for the legend."""
-    firsts = np.arange(0, shown.size, per_bar)
-    times, kinds = index.pts_seconds[shown][firsts], np.asarray(index.frame_types)[shown]
-    kibibytes = np.asarray(index.frame_bytes)[shown] / 1024
-    ends = np.append(times[1:], index.pts_seconds[shown[-1]] + index.duration_seconds[shown[-1]])
-    widths = np.minimum(ends - times, np.median(ends - times)) * (0.85 if firsts.size <= 120 else 1.0)
-    bottom = np.zeros(firsts.size)
-    present = [kind for kind in COLOURS if (kinds == kind).any()]
-    for kind in present:
-        heights = np.add.reduceat(np.where(kinds == kind, kibibytes, 0.0), firsts)
-        axes.bar(times, heights, widths, bottom, align="edge", color=COLOURS[kind], linewidth=0)
-        bottom += heights
-    axes.set_xlim(times[0], ends[-1])
-    axes.set_ylim(0, 1.05 * max(bottom.max(), 1 / 1024))
-    return [Patch(color=COLOURS[kind], label=MEANINGS[kind]) for kind in present]
-
-
-def _draw_keyframes(axes: Axes, index: Any, shown: NDArray[np.int64]) -> list[Any]:
-    """Draw a mark above the plot for each keyframe, with which a group begins."""
-    times = index.pts_seconds[np.intersect1d(index.keyframes, shown)]
-    marker = "v" if times.size <= MAX_TRIANGLES else "|"
-    style = {"marker": marker, "markersize": 5, "linestyle": "none", "color": COLOURS["I"], "clip_on": False}
-    place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "label": "a group begins", **style}
-    return list(axes.plot(times, np.full(times.size, 1.03), **place))
-
-
-def _gop_title(index: Any, shown: NDArray[np.int64], per_bar: int) -> str:
-    total = len(index.pts_seconds)
-    title = f"{total} frames in {_groups(np.asarray(index.gop_lengths))}"
-    if shown.size < total:
-        title += f"; shown: {shown[0]} to {shown[-1]}"
-    return title if per_bar == 1 else f"{title}; each bar is the sum of {per_bar} frames"
-
-
-def _groups(lengths: NDArray[np.int64]) -> str:
-    """Count groups in words: [250, 250, 100] -> '3 groups (GOPs) of up to 250'."""
-    if lengths.size < 2:
-        return "one group (GOP)"
-    at_most = "" if lengths.min() == lengths.max() else "up to "
-    return f"{lengths.size} groups (GOPs) of {at_most}{lengths.max()}"
-
+WIDTH = 960
+PHASE_COLUMNS = ("phase", "seconds", "ms a frame", "share")
 
 KINDS = {"thread": ("#0072B2", "o", "threads"), "process": ("#D55E00", "s", "processes")}
 SUGGESTED = "#CC79A7"
 LOADER_PHASES = {"decode": "#0072B2", "transform": "#E69F00", "hand_over": "#999999"}
 _FEW_MILLISECONDS = FuncFormatter(lambda value, _: f"{value:.3g}")
+THREADS = {"1 thread": "#0072B2", "all cores": "#56B4E9"}
+PHASES = {"open": "#999999", "seek": "#E69F00", "decode": "#0072B2", "convert": "#56B4E9", "copy": "#009E73"}
+WRONG = "#D55E00"
+_BAR = 0.38
+# Thinner parts of a bar have no room for a number.
+_ROOM_FOR_TEXT = 0.07
+
+
+def throughput_table(report: Any) -> str:
+    """Draw one table per file; readers whose frames are wrong, or that fail, are in the colour of errors."""
+    parts, right = [], range(3, 7)
+    for source, group in groupby(report, key=lambda row: row.source):
+        rows = list(group)
+        wrong = [bool(row.wrong_frames or row.error) for row in rows]
+        cells = zip(sparse_cells(rows), wrong, strict=True)
+        parts.append(note_html(source) + table_html(THROUGHPUT_COLUMNS, cells, right=right))
+    parts += map(note_html, report.remarks)
+    return box(f"Frames per second, {report.num_cores} cores", *parts, width=WIDTH)
+
+
+def profile_table(profile: Any) -> str:
+    """Draw the phases, and the advice."""
+    table = table_html(PHASE_COLUMNS, ((cells, False) for cells in phase_cells(profile)), right=(1, 2, 3))
+    heading = f"{profile.num_frames} frames of {profile.source}, one by one, in one thread"
+    advice = f'<div style="{TEXT}; font-weight: 600; margin: 4px 0 0">{escape(profile.advice)}</div>'
+    return box(heading, table, note_html(keyframes_text(profile)), advice)
+
+
+def doctor_table(report: Any) -> str:
+    """Draw one line per part; a fault comes with its cure."""
+    rows = []
+    for row in report:
+        *cells, details = doctor_cells(row)
+        cure = f"; to cure it: {row.cure}" if row.cure else ""
+        rows.append(([*cells, details + cure], row.state in ("broken", "warning")))
+    return box(f"Installation: {report.summary}", table_html(DOCTOR_COLUMNS, rows), width=WIDTH)
+
+
+def workers_table(report: Any) -> str:
+    """Draw one line for each number and kind of workers."""
+    heading = f"Frames per second, batches of {report.batch_size}, {report.num_cores} cores"
+    return _workers_box(heading, report)
+
+
+def choice_table(choice: Any) -> str:
+    """Draw the suggestion, and the measurements behind it."""
+    return _workers_box(str(choice), choice)
+
+
+def estimate_table(estimate: Any) -> str:
+    """Draw the figures, and what would halve them."""
+    heading = f"What {estimate.num_clips:,} clips will take"
+    return box(heading, facts_html(list(estimate.rows())), note_html(estimate.advice))
+
+
+def _workers_box(heading: str, report: Any) -> str:
+    cells = zip(worker_cells(report), (bool(row.error) for row in report.rows), strict=True)
+    return box(heading, table_html(WORKER_COLUMNS, cells, right=range(1, 8)), width=WIDTH)
 
 
 def plot_workers(report: Any) -> Figure:
@@ -146,7 +98,7 @@ def plot_workers(report: Any) -> Figure:
     rows = [row for row in report if row.frames_per_second is not None]
     if not rows:
         raise ValueError("there is nothing to draw: nothing could be measured")
-    figure = _wide_figure(max(2.6, 0.34 * len(rows) + 1.2))
+    figure = wide_figure(max(2.6, 0.34 * len(rows) + 1.2))
     left, right = figure.subplots(1, 2)
     _draw_rates(left, rows, report)
     _draw_times(right, rows)
@@ -205,14 +157,6 @@ def _draw_times(axes: Axes, rows: list[Any]) -> None:
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.22), ncols=3)
 
 
-THREADS = {"1 thread": "#0072B2", "all cores": "#56B4E9"}
-PHASES = {"open": "#999999", "seek": "#E69F00", "decode": "#0072B2", "convert": "#56B4E9", "copy": "#009E73"}
-WRONG = "#D55E00"
-_BAR = 0.38
-# Thinner parts of a bar have no room for a number.
-_ROOM_FOR_TEXT = 0.07
-
-
 def plot_throughput(report: Any) -> Figure:
     """Draw a row of plots a file, one a pattern: a bar with its spread for each reader and its threads."""
     if not len(report):
@@ -220,7 +164,7 @@ def plot_throughput(report: Any) -> Figure:
     sources = list(dict.fromkeys(row.source for row in report))
     patterns = list(dict.fromkeys(row.pattern for row in report))
     readers = list(dict.fromkeys(row.reader for row in sorted(report, key=_speed)))
-    figure = _wide_figure(len(sources) * (0.9 + 0.36 * len(readers)) + 0.4)
+    figure = wide_figure(len(sources) * (0.9 + 0.36 * len(readers)) + 0.4)
     grid = figure.subplots(len(sources), len(patterns), squeeze=False, sharey=True)
     for source, line in zip(sources, grid, strict=True):
         for pattern, axes in zip(patterns, line, strict=True):
@@ -236,7 +180,7 @@ def plot_throughput(report: Any) -> Figure:
 
 def plot_profile(profile: Any) -> Figure:
     """Draw the phases of a profile as one stacked bar."""
-    figure = _wide_figure(1.9)
+    figure = wide_figure(1.9)
     axes, left = figure.add_subplot(), 0.0
     total = sum(profile.phases.values())
     for name, seconds in profile.phases.items():

@@ -5,25 +5,22 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
-from functools import partial
 from os import PathLike
 from typing import Any
 
-from ...base import num_cpus
-from ...load import VideoCollectionDataset
-from ...measure import Setting, Stop, WorkerReport, WorkerRow, rate_text, worker_steps
-from ...read import Fetching
-from ...read import shown as shown_source
-from .base import (
+from ..base import num_cpus
+from ..load import VideoCollectionDataset
+from ..measure import Setting, Stop, WorkerReport, WorkerRow, rate_text, worker_steps
+from ..read import Fetching
+from ..read import shown as shown_source
+from .panel import (
     Choices,
     MeasurePanel,
     Moment,
-    Work,
     dropdown,
     line,
     number_field,
-    repeats_field,
-    seconds_field,
+    pace_fields,
     sentence_html,
 )
 
@@ -82,8 +79,7 @@ class WorkerExplorer(MeasurePanel):
         kinds = {"threads": "thread", "processes": "process"}
         self.kinds = Choices("of kind", kinds, kinds.values())
         self.batch_size = number_field("batch size", "How many frames a batch has", 32, 1, 4096, 1)
-        self.seconds = seconds_field(0.5)
-        self.repeats = repeats_field("number and kind")
+        self.seconds, self.repeats = pace_fields(0.5, "number and kind")
         self.transform = dropdown(
             "transform",
             {name: name for name in self._transforms},
@@ -94,38 +90,36 @@ class WorkerExplorer(MeasurePanel):
         videos = os.path.basename(shown_source(dataset.paths[0])) if count == 1 else f"{count} videos"
         super().__init__([self.counts, self.kinds, numbers, self.transform], videos)
 
-    def _work(self) -> Work:
+    def _options(self) -> dict[str, Any]:
         dataset = copy.copy(self._dataset)
         dataset.transform = self._transforms[self.transform.value]
-        options: dict[str, Any] = {
+        return {
+            "dataset": dataset,
             "num_workers": self.counts.chosen,
             "worker_kinds": self.kinds.chosen,
             "batch_size": self.batch_size.value,
             "seconds": self.seconds.value,
             "repeats": self.repeats.value,
         }
-        return partial(self._measure, dataset, options)
 
-    def _measure(
-        self, dataset: VideoCollectionDataset, options: dict[str, Any], stop: Stop
-    ) -> Generator[Moment]:
+    def _measure(self, options: dict[str, Any], stop: Stop) -> Generator[Moment]:
         yield Moment(0, 0, "Starting the first workers ...")
         rows: dict[Setting, WorkerRow] = {}
-        for step in worker_steps(dataset, **options, stop=stop):
+        for step in worker_steps(**options, stop=stop):
             rows[step.row.setting] = step.row
             self.report = WorkerReport(tuple(rows.values()), options["batch_size"], num_cpus())
             yield Moment(step.done, step.total, str(step.row.setting))
 
-    def _words(self, is_whole: bool) -> tuple[str, str]:
+    def _conclusion(self, is_whole: bool) -> tuple[str, str]:
         able = [row for row in self.report or () if row.frames_per_second is not None]
         if self.report is None or not able:
             errors = dict.fromkeys(row.error for row in self.report or () if row.error)
             return "", sentence_html("; ".join(errors), wrong=True)
         rates = "; ".join(f"{row.setting}: {rate_text(row.frames_per_second)}" for row in able)
         suggestion = self.report.suggestion
-        words = f"Frames per second against the number of workers. {rates}. Suggested: {suggestion}."
+        picture = f"Frames per second against the number of workers. {rates}. Suggested: {suggestion}."
         sentence = f"{suggestion[0].upper()}{suggestion[1:]}." if is_whole else f"So far: {suggestion}."
-        return words, sentence_html(sentence)
+        return picture, sentence_html(sentence)
 
 
 def _transforms(dataset: VideoCollectionDataset, transforms: Transforms) -> dict[str, Any]:

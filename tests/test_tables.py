@@ -12,7 +12,7 @@ from PIL import Image
 
 from pvio_lab import show
 from pvio_lab.read import ImageSequence
-from pvio_lab.view.card import reader_card, scan_table
+from pvio_lab.view.tables import reader_card, scan_table
 
 
 def facts(html):
@@ -60,20 +60,17 @@ def test_the_spacing_of_keyframes_in_words(length, gop, words):
     assert facts(reader_card(FakeReader(length, gop)))["keyframes"] == words
 
 
-def test_a_strip_has_numbers_and_times():
-    assert captions(reader_card(FakeReader()))[0] == ("0", "0.00 s")
-    assert captions(reader_card(FakeReader()))[-1] == ("29", "2.90 s")
-    assert [picture.size for picture in pictures(reader_card(FakeReader()))] == [(96, 64)] * 6
+def test_a_strip_has_numbers_and_times_and_is_the_same_each_time():
+    card = reader_card(FakeReader())
+    assert card == reader_card(FakeReader())
+    assert (captions(card)[0], captions(card)[-1]) == (("0", "0.00 s"), ("29", "2.90 s"))
+    assert [picture.size for picture in pictures(card)] == [(96, 64)] * 6
 
 
 def test_a_strip_of_a_long_video_is_made_of_keyframes():
     reader = FakeReader(1000, gop=10)
     reader_card(reader)
     assert [int(number) for number in reader.asked] == [0, 200, 400, 590, 790, 990]
-
-
-def test_a_card_is_the_same_each_time():
-    assert reader_card(FakeReader()) == reader_card(FakeReader())
 
 
 def test_a_card_stays_small_whatever_the_frames_hold():
@@ -94,18 +91,11 @@ def test_names_are_escaped():
     assert "/a/" not in html
 
 
-def test_a_damaged_frame_leaves_the_rest_of_the_card():
-    html = reader_card(FakeReader(damaged=[12]))
-    assert "Not all frames can be shown. frame 12 cannot be decoded" in html
-    assert len(pictures(html)) == 5
-    assert len(facts(html)) == 8
-
-
-def test_nothing_decodes_and_the_facts_are_shown():
-    html = reader_card(FakeReader(damaged=range(30)))
-    assert "frame 0 cannot be decoded" in html
-    assert pictures(html) == []
-    assert len(facts(html)) == 8
+@pytest.mark.parametrize(("damaged", "first", "left"), [([12], 12, 5), (range(30), 0, 0)])
+def test_damaged_frames_leave_the_rest_of_the_card(damaged, first, left):
+    html = reader_card(FakeReader(damaged=damaged))
+    assert f"Not all frames can be shown. frame {first} cannot be decoded" in html
+    assert (len(pictures(html)), len(facts(html))) == (left, 8)
 
 
 def test_the_card_of_a_directory_of_images(tmp_path):
@@ -120,6 +110,8 @@ def test_info_alone_is_a_table_without_pictures():
     html = show.html("info", FakeReader().info)
     assert len(facts(html)) == 6
     assert "<img" not in html
+    with pytest.raises(KeyError, match="hologram"):
+        show.html("hologram", None)
 
 
 def row(path="clip.mp4", *, ok=True, **facts):
@@ -158,12 +150,4 @@ def test_a_long_scan_shows_the_bad_files_first():
     assert cells(html)[0][0] == "bad.mp4"
     assert len(cells(html)) == 200
     assert html.endswith("... and 51 more</div>")
-
-
-def test_a_scan_of_nothing():
     assert "0 files scanned, 0 bad" in scan_table(report())
-
-
-def test_what_cannot_be_shown():
-    with pytest.raises(KeyError, match="hologram"):
-        show.html("hologram", None)

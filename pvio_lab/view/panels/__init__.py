@@ -1,1 +1,0 @@
-"""Measurements with controls, live progress and plots."""
