@@ -24,6 +24,8 @@ from .latest import Latest as Latest
 from .lazy import attach as attach
 from .locks import LockFile as LockFile
 from .locks import is_there as is_there
+from .locks import try_lock as try_lock
+from .locks import unlock as unlock
 from .reading import Identity as Identity
 from .reading import identity_of_file as identity_of_file
 from .reading import identity_of_images as identity_of_images

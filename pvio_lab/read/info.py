@@ -13,7 +13,7 @@ from typing import Any
 from .. import show
 from ..base import clear_partials, identity_of_file, parsed_json, read_content, write_whole
 from ..errors import printable
-from .sources.options import user_cache_folder
+from .sources.fetching import user_cache_folder
 
 _CACHE_VERSION = 1
 # Facts take less than 1,000 bytes, and all of their numbers are smaller than these.

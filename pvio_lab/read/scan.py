@@ -16,7 +16,7 @@ from ..base import Report, checked_seconds, num_cpus, positive_integer, waiting
 from .images import natural_key
 from .scan_worker import ScanProcess
 from .shortcuts import is_directory
-from .sources.options import Fetching
+from .sources.fetching import Fetching
 from .sources.urls import is_url, outline, public_name, shown, source_name
 
 # The files that a directory is searched for.

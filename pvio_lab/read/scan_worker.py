@@ -15,7 +15,7 @@ from ..errors import VideoError, printable
 
 if TYPE_CHECKING:
     from .reader import VideoReader
-    from .sources.options import Fetching
+    from .sources.fetching import Fetching
 
 # A process that nobody watches any more ends itself this long after the limit.
 GRACE_SECONDS = 5.0
