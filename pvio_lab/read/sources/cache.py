@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-import io
 import json
 import os
 import re
@@ -16,8 +15,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from ...base import LockFile
 from ...errors import SourceError
@@ -35,7 +36,7 @@ _EXTRA_BYTES = 4096
 # A clean-up has to look at every entry, so it makes room for several downloads.
 _FILL_AFTER_CLEANING = 0.9
 _MOST_FACTS = 2**16
-_BLOCK_BYTES = 2**20
+_MOST_PIECE_BYTES, _PIECES_PER_BLOCK = 2**20, 16
 _OUR_NAMES = re.compile(r"[0-9a-f]{40}|\.[0-9a-f]{32}\.(part|gone)|\.holds|\.ledger|\.[0-9a-f]{40}\.lock")
 # Seconds between two attempts to begin what another thread or process is doing.
 _PAUSE_SECONDS = 0.05
@@ -114,11 +115,11 @@ class DownloadCache:
 
         The caller holds the entry, and has the `turn` for it.
         """
-        partial = self.folder / f".{uuid.uuid4().hex}.part"
-        with self._locks.used(partial.name):
-            download = Download(self, source, entry, partial)
+        place = self.folder / f".{uuid.uuid4().hex}.part"
+        with self._locks.used(place.name):
+            download = Download(self, source, entry, place)
             try:
-                partial.mkdir(mode=0o700)
+                place.mkdir(mode=0o700)
                 open(download.file, "xb", opener=private).close()
                 yield download
             finally:
@@ -155,10 +156,10 @@ class DownloadCache:
 class Download:
     """An unfinished download: a hidden folder, which becomes an entry of the cache when it is complete."""
 
-    def __init__(self, cache: DownloadCache, source: str, entry: Path, partial: Path):
-        self._cache, self._source, self._entry, self._partial = cache, source, entry, partial
+    def __init__(self, cache: DownloadCache, source: str, entry: Path, place: Path):
+        self._cache, self._source, self._entry, self._place = cache, source, entry, place
         self._room = 0
-        self.file = partial / file_name(source)
+        self.file = place / file_name(source)
 
     def reserve(self, num_bytes: int) -> None:
         """Reserve room for a file of this size, and give it that size, for other processes to see."""
@@ -178,40 +179,40 @@ class Download:
             self._room += more
             os.truncate(self.file, num_bytes)
 
-    def fill(self, stream: IO[bytes], num_bytes: int | None, version: str | None) -> Facts:
+    def fill(self, stream: ResumableStream) -> Facts:
         """Write all bytes of a stream, and become an entry."""
-        self.reserve(num_bytes or 0)
-        size = 0
+        self.reserve(stream.num_bytes or 0)
+        size, pieces = 0, iter(partial(stream.read_piece, _MOST_PIECE_BYTES), b"")
         with open(self.file, "r+b") as file:
-            while block := stream.read(_BLOCK_BYTES):
-                size += len(block)
+            while block := list(islice(pieces, _PIECES_PER_BLOCK)):  # to reserve is slow on some file systems
+                size += sum(map(len, block))
                 self.reserve(size)
-                file.write(block)
-        return self.commit(size, version)
+                file.writelines(block)
+        return self.commit(size, stream.version)
 
     def commit(self, num_bytes: int, version: str | None) -> Facts:
         """Give the complete download its name; the same contents stay, as others may be reading them."""
         os.truncate(self.file, num_bytes)
         facts = Facts(self.file.name, num_bytes, version, key=uuid.uuid4().hex)
-        with open(self._partial / _FACTS, "xb", opener=private) as file:
+        with open(self._place / _FACTS, "xb", opener=private) as file:
             file.write(json.dumps(asdict(facts)).encode())
         old = self._entry / facts.file
         is_same = self._cache.find(self._entry) and filecmp.cmp(self.file, old, shallow=False)
         with ledger_of(self._cache.folder):
             if is_same:
-                os.replace(self._partial / _FACTS, self._entry / _FACTS)
+                os.replace(self._place / _FACTS, self._entry / _FACTS)
             else:
                 if os.path.lexists(self._entry):
                     self._cache.remove(self._entry)  # the next clean-up notices the room that this makes
-                os.rename(self._partial, self._entry)
+                os.rename(self._place, self._entry)
                 self._room = 0
         return facts
 
     def discard(self) -> None:
         """Remove what was not committed and its reservation at once, or a clean-up would count both."""
-        if self._room or self._partial.exists():
+        if self._room or self._place.exists():
             with ledger_of(self._cache.folder) as ledger:
-                shutil.rmtree(self._partial, ignore_errors=True)
+                shutil.rmtree(self._place, ignore_errors=True)
                 if ledger.num_bytes is not None:
                     ledger.num_bytes -= self._room
 
@@ -242,11 +243,10 @@ def _find_or_fetch(cache: DownloadCache, entry: Path, attempts: Attempts) -> tup
         facts = cache.find(entry)
         if facts is not None and facts != before:  # somebody has fetched it meanwhile
             return facts, 0
-        stream = ResumableStream(attempts, facts.version if facts else None)
-        with io.BufferedReader(stream, _BLOCK_BYTES) as file:
+        with ResumableStream(attempts, facts.version if facts else None) as stream:
             if facts is None or not stream.is_known:
                 with cache.new(attempts.source, entry) as download:
-                    facts = download.fill(file, stream.num_bytes, stream.version)
+                    facts = download.fill(stream)
         return facts, attempts.count
 
 

@@ -20,6 +20,7 @@ if sys.platform != "win32":
     import fcntl
 
 _PAUSE_SECONDS = 0.001
+_NUM_DIGITS = 20
 _known: dict[Path, EntryLocks] = {}
 _opening = new_lock()
 
@@ -40,20 +41,21 @@ class Ledger:
 @contextmanager
 def ledger_of(folder: Path, *, wait: bool = True) -> Iterator[Ledger]:
     """Run one such block for a folder at a time, in any process; keep what it notes in the ledger."""
-    descriptor = private(folder / ".ledger", os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    descriptor = private(folder / ".ledger", os.O_RDWR | os.O_CREAT)
     try:
         while try_lock(descriptor) is False:
             if not wait:
                 raise BlockingIOError
             time.sleep(_PAUSE_SECONDS)
-        noted = os.read(descriptor, 32)
-        ledger = Ledger(int(noted) if noted.isdigit() else None)
+        noted = os.read(descriptor, _NUM_DIGITS)
+        before = int(noted) if noted.isdigit() else None
+        ledger = Ledger(before)
         try:
             yield ledger
         finally:
-            if ledger.num_bytes is not None:
-                os.ftruncate(descriptor, 0)  # it is open for appending, so that writing begins there
-                os.write(descriptor, b"%d" % max(ledger.num_bytes, 0))
+            if ledger.num_bytes not in (None, before):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, b"%0*d" % (_NUM_DIGITS, max(ledger.num_bytes, 0)))
     finally:
         unlock(descriptor)
 

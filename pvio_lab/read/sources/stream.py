@@ -76,12 +76,16 @@ class ResumableStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, or the front of it; return how many bytes were read, 0 at the end."""
-        if self.num_bytes is not None and self._position >= self.num_bytes:
-            return 0
         view = memoryview(buffer).cast("B")
-        piece = self._attempts.run(lambda: self._read(len(view)))
+        piece = self.read_piece(len(view))
         view[: len(piece)] = piece
         return len(piece)
+
+    def read_piece(self, size: int) -> bytes:
+        """Return at most this many bytes, as they arrive, and without a copy; none at the end."""
+        if self.num_bytes is not None and self._position >= self.num_bytes:
+            return b""
+        return self._attempts.run(lambda: self._read(size))
 
     def close(self) -> None:
         """Close the connection."""
