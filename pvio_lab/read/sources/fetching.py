@@ -7,7 +7,7 @@ import os
 import re
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -173,7 +173,7 @@ class Fetching:
         return int(text)
 
 
-class HeldSource:
+class HeldSource(AbstractContextManager["HeldSource"]):
     """A source as a local file that stays until it is released, or until nothing refers to this any more.
 
     A local file is used where it is; what is elsewhere is fetched into the cache. A URL is taken to mean one
@@ -220,9 +220,6 @@ class HeldSource:
     def release(self) -> None:
         """Let the cache remove the file. May be called twice."""
         self._end()
-
-    def __enter__(self) -> HeldSource:
-        return self
 
     def __exit__(self, *raised: object) -> None:
         self.release()
