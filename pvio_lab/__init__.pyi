@@ -31,7 +31,7 @@ from .read.shortcuts import decode_video_frames as decode_video_frames
 from .read.shortcuts import get_video_metadata as get_video_metadata
 from .read.shortcuts import open_video as open_video
 from .read.shortcuts import read_frames_from_video as read_frames_from_video
-from .read.sources.options import Fetching as Fetching
+from .read.sources.fetching import Fetching as Fetching
 from .scale.arrow import video_arrays as video_arrays
 from .scale.hf import VideoFrame as VideoFrame
 from .scale.jobs.estimate import ClipCosts as ClipCosts

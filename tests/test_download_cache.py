@@ -19,12 +19,14 @@ from unruly_server import local_path, serving
 
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError, VideoReader
-from pvio_lab.read import fetched
-from pvio_lab.read.sources.cache import Download, DownloadCache, entry_name, file_name
-from pvio_lab.read.sources.locks import EntryLocks, alone_in, entry_locks
+from pvio_lab.read import HeldSource
+from pvio_lab.read.sources.cache import Download, DownloadCache, entry_name
+from pvio_lab.read.sources.entry_locks import EntryLocks, entry_locks, ledger_of
+from pvio_lab.read.sources.urls import file_name
 
 SIZE = 100_000
 NO_LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+PRIVATE = pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +53,22 @@ def kept(fetching):
 def num_bytes(folder):
     """Of all that is there just now, downloads that are being made among it."""
     total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.stat(os.path.join(place, name)).st_size
-            except FileNotFoundError:
-                continue  # has gone since it was listed
+    for path in Path(folder).rglob("*"):
+        with suppress(FileNotFoundError):  # has gone since it was listed
+            total += path.is_file() and path.stat().st_size
     return total
 
 
 def fetch(server, fetching, number, words="plain"):
-    path = local_path(server.url(f"{words}/{number}.bin"), fetching)
-    assert Path(path).read_bytes() == bytes([number]) * SIZE
-    return path
+    with HeldSource(server.url(f"{words}/{number}.bin"), fetching) as file:
+        assert Path(file.path).read_bytes() == bytes([number]) * SIZE
+    return file.path
+
+
+def fetch_all(server, fetching, numbers, words="plain"):
+    for number in numbers:
+        fetch(server, fetching, number, words)
+        assert num_bytes(fetching.folder) <= fetching.cache_bytes
 
 
 def started(code, *arguments):
@@ -85,6 +90,12 @@ def begin(children):
         child.stdin.flush()
 
 
+def end(children):
+    for child in children:
+        child.communicate()
+    assert {child.returncode for child in children} == {0}
+
+
 def together(work, count):
     """The results of this many calls of a function, which begin at the same time."""
     gate = Barrier(count)
@@ -92,25 +103,22 @@ def together(work, count):
         return list(pool.map(lambda number: (gate.wait(), work(number))[1], range(count)))
 
 
-def made(folder):
-    folder.mkdir(parents=True)
-    return folder
+def works_elsewhere(code, *arguments):
+    """Whether another process can do this."""
+    code = "import sys; from pathlib import Path; from pvio_lab.read.sources.entry_locks import *\n" + code
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, check=False).returncode == 0
 
 
-def child_can_work_in(folder):
-    """Another process gets its turn for the whole folder, at once."""
-    code = (
-        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import alone_in\n"
-        "with alone_in(Path(sys.argv[1]), wait=False): pass"
-    )
-    return not subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode
+def is_unused(folder, name):
+    """As another process sees it."""
+    code = "with EntryLocks(Path(sys.argv[1])).unused(sys.argv[2]) as unused: sys.exit(not unused)"
+    return works_elsewhere(code, folder, name)
 
 
 @pytest.mark.parametrize("words", ["plain", "unsized"])
 def test_the_bound_holds(server, fetching, words):
-    for number in range(20):
-        fetch(server, fetching, number, words)
-        assert num_bytes(fetching.folder) <= fetching.cache_bytes
+    fetch_all(server, fetching, range(20), words)
     assert len(kept(fetching)) >= 3
     assert kept(fetching)[-1] == 19
 
@@ -127,7 +135,7 @@ def test_being_used_does_not_change_a_file(server, fetching):
     path = fetch(server, fetching, 0)
     before = os.stat(path)
     time.sleep(0.01)
-    local_path(server.url("plain/0.bin"), fetching)
+    fetch(server, fetching, 0)
     assert (os.stat(path).st_mtime_ns, os.stat(path).st_ino) == (before.st_mtime_ns, before.st_ino)
     assert os.stat(path).st_atime_ns > before.st_atime_ns
 
@@ -135,13 +143,12 @@ def test_being_used_does_not_change_a_file(server, fetching):
 FILL = """
 import sys
 from pvio_lab import Fetching
-from pvio_lab.read import fetched
-folder, bound, url, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+from pvio_lab.read import HeldSource
+folder, bound, url, numbers = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 print("ready", flush=True)
 sys.stdin.readline()
-for i in range(60):
-    number = (i * 7 + seed * 11) % 40
-    with fetched(url.format(number), Fetching(cache_dir=folder, cache_bytes=bound)) as file:
+for number in map(int, numbers.split()):
+    with HeldSource(url.format(number), Fetching(cache_dir=folder, cache_bytes=bound)) as file:
         assert open(file.path, "rb").read() == bytes([number]) * 100_000, number
 """
 
@@ -149,67 +156,65 @@ for i in range(60):
 @NO_LOCKS
 @pytest.mark.parametrize("words", ["plain", "unsized"])
 def test_four_processes_fill_one_cache(server, tmp_path, words):
-    bound, most = 1_000_000, 0
-    (tmp_path / "cache").mkdir()
-    url = server.url(words) + "/{}.bin"
-    children = [started(FILL, tmp_path / "cache", bound, url, seed) for seed in range(4)]
+    bound, most, cache = 1_000_000, 0, tmp_path / "cache"
+    cache.mkdir()
+    orders = [" ".join(str((i * 7 + seed * 11) % 40) for i in range(60)) for seed in range(4)]
+    children = [started(FILL, cache, bound, server.url(words) + "/{}.bin", order) for order in orders]
     begin(children)
     while any(child.poll() is None for child in children):
-        with alone_in(tmp_path / "cache"):  # or files would come and go while they are counted
-            most = max(most, num_bytes(tmp_path / "cache"))
-    for child in children:
-        child.communicate()
-    assert [child.returncode for child in children] == [0] * 4
+        with ledger_of(cache):  # or files would come and go while they are counted
+            most = max(most, num_bytes(cache))
+    end(children)
     assert bound / 2 < most <= bound
-    assert not [path for path in (tmp_path / "cache").glob(".*") if path.is_dir()]
+    assert not [path for path in cache.glob(".*") if path.is_dir()]
+
+
+@NO_LOCKS
+def test_processes_read_one_url(server, tmp_path):
+    before, url = server.count("drip/8.bin"), server.url("drip") + "/{}.bin"
+    children = [started(FILL, tmp_path / "cache", 10**6, url, 8) for _ in range(4)]
+    begin(children)
+    end(children)
+    assert [path.name for path in (tmp_path / "cache").glob("*/*.bin")] == ["8.bin"]
+    assert server.count("drip/8.bin") - before == 1
 
 
 HOLD = """
 import sys
 from pvio_lab import Fetching
-from pvio_lab.read import fetched
-with fetched(sys.argv[2], Fetching(cache_dir=sys.argv[1])):
+from pvio_lab.read import HeldSource
+with HeldSource(sys.argv[2], Fetching(cache_dir=sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.readline()
 """
+BEGIN_TO_FETCH = HOLD.replace("with HeldSource", 'print("ready", flush=True)\nwith HeldSource')
 
 
 @NO_LOCKS
 def test_what_another_process_uses_stays(server, fetching):
     with started(HOLD, fetching.folder, server.url("plain/0.bin")) as child:
-        for number in range(1, 12):
-            fetch(server, fetching, number)
-            assert 0 in kept(fetching)
+        fetch_all(server, fetching, range(1, 12))
+        assert 0 in kept(fetching)
         child.kill()
-    for number in range(12, 20):
-        fetch(server, fetching, number)
+    fetch_all(server, fetching, range(12, 20))
     assert 0 not in kept(fetching)
 
 
 @NO_LOCKS
-def test_a_reader_keeps_its_file(server, fetching):
+def test_a_reader_keeps_its_file_unless_it_rests(server, fetching):
     with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
-        for number in range(12):
-            fetch(server, fetching, number)
+        fetch_all(server, fetching, range(12))
         assert os.path.exists(reader.info.path)
-    for number in range(12):
-        fetch(server, fetching, number)
-    assert not os.path.exists(reader.info.path)
-
-
-@NO_LOCKS
-def test_a_reader_at_rest_lets_its_file_go(server, fetching):
-    with VideoReader(server.url("plain/gop2.mp4"), fetching=fetching) as reader:
         frame = reader[30]
         reader.rest()
-        for number in range(12):
-            fetch(server, fetching, number)
+        fetch_all(server, fetching, range(12))
         assert not os.path.exists(reader.info.path)
         assert (reader[30] == frame).all()
         assert sum(1 for _ in reader) == 60
-        for number in range(12):
-            fetch(server, fetching, number)
+        fetch_all(server, fetching, range(12))
         assert os.path.exists(reader.info.path)
+    fetch_all(server, fetching, range(12))
+    assert not os.path.exists(reader.info.path)
 
 
 @NO_LOCKS
@@ -234,13 +239,13 @@ def test_a_reader_at_rest_notices_that_others_fetched_its_file_again(server, fet
 
 
 @NO_LOCKS
-def test_what_is_dropped_in_the_middle_of_a_call_is_dropped_later(tmp_path):
+def test_what_ends_in_the_middle_of_a_call_is_released_later(tmp_path):
     """The garbage collector may run anywhere, and closes readers."""
-    locks = EntryLocks(tmp_path)
-    locks.acquire("a")
-    locks.acquire("b")
+    locks, first, second = EntryLocks(tmp_path), ExitStack(), ExitStack()
+    first.enter_context(locks.used("a"))
+    second.enter_context(locks.used("b"))
     with locks.unused("c") as unused:
-        locks.release("a")
+        first.close()
         with locks.unused("b", wait=False) as inner:
             assert (unused, inner) == (True, False)
     assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (True, False)
@@ -271,87 +276,55 @@ def test_a_source_is_held_as_long_as_it_is_used(server, tmp_path, monkeypatch, u
 
 @NO_LOCKS
 def test_a_forked_child_keeps_what_its_parent_had(tmp_path):
-    mine, others = EntryLocks(tmp_path), tmp_path
-    mine.acquire("a")
-    say, hear = os.pipe(), os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(say[1], b"r")
-        os.read(hear[0], 1)
-        os._exit(0)
-    os.read(say[0], 1)
-    mine.release("a")
-    assert not is_unused(others, "a")
+    locks, say, hear = EntryLocks(tmp_path), os.pipe(), os.pipe()
+    with locks.used("a"):
+        child = os.fork()
+        if not child:
+            os.write(say[1], b"r")
+            os.read(hear[0], 1)
+            os._exit(0)
+        os.read(say[0], 1)
+    assert not is_unused(tmp_path, "a")
     os.write(hear[1], b"g")
     os.waitpid(child, 0)
-    assert is_unused(others, "a")
-
-
-def is_unused(folder, name):
-    """As another process sees it."""
-    code = (
-        "import sys; from pathlib import Path; from pvio_lab.read.sources.locks import EntryLocks\n"
-        "with EntryLocks(Path(sys.argv[1])).unused(sys.argv[2]) as unused: sys.exit(not unused)"
-    )
-    return not subprocess.run([sys.executable, "-c", code, str(folder), name], check=False).returncode
+    assert is_unused(tmp_path, "a")
 
 
 @NO_LOCKS
-def test_names_are_held_as_often_as_they_are_taken(tmp_path):
+def test_an_entry_is_used_until_the_last_one_ends(tmp_path):
     locks = EntryLocks(tmp_path)
-    for _ in range(2):
-        locks.acquire("a")
-    locks.release("a")
-    assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (False, True)
-    with locks.unused("a") as unused:
-        assert not unused
-    locks.release("a")
-    assert is_unused(tmp_path, "a")
+    with locks.used("a"):
+        with locks.used("a"):
+            (tmp_path / ".holds").unlink()  # somebody clears the folder
+        with locks.used("b"), locks.unused("a") as unused:
+            assert not unused
+            assert [is_unused(tmp_path, name) for name in "abc"] == [False, False, True]
     with locks.unused("a") as unused:
         assert unused
+    assert is_unused(tmp_path, "a")
 
 
-@NO_LOCKS
-def test_holds_survive_a_cleared_folder(tmp_path):
-    locks = EntryLocks(tmp_path)
-    locks.acquire("a")
-    (tmp_path / ".holds").unlink()
-    locks.acquire("b")
-    assert (is_unused(tmp_path, "a"), is_unused(tmp_path, "b")) == (False, False)
-
-
-def test_a_cleared_cache_is_filled_again(server, fetching):
-    fetch(server, fetching, 0)
-    shutil.rmtree(fetching.folder)
-    fetch(server, fetching, 0)
-    assert kept(fetching) == [0]
-
-
-def test_what_is_larger_than_the_cache(server, tmp_path):
-    small = Fetching(cache_dir=tmp_path / "cache", cache_bytes=SIZE)
-    for words in ("plain", "unsized"):
-        with pytest.raises(
-            SourceError, match=r"does not fit into the cache: it takes .* cache_bytes=100000"
-        ) as caught:
-            local_path(server.url(f"{words}/0.bin"), small)
-        assert not caught.value.is_temporary
-    assert num_bytes(tmp_path / "cache") < 100
+@pytest.mark.parametrize("words", ["plain", "unsized"])
+def test_what_is_larger_than_the_cache(server, fetching, words):
+    with pytest.raises(SourceError, match=r"does not fit into .* it takes .* cache_bytes=100000") as caught:
+        fetch(server, replace(fetching, cache_bytes=SIZE), 0, words)
+    assert not caught.value.is_temporary
+    assert num_bytes(fetching.folder) < 100
 
 
 @NO_LOCKS
 def test_more_in_use_than_there_is_room_for(server, fetching):
     with ExitStack() as stack:
         for number in range(8):
-            file = stack.enter_context(fetched(server.url(f"plain/{number}.bin"), fetching))
+            file = stack.enter_context(HeldSource(server.url(f"plain/{number}.bin"), fetching))
             assert Path(file.path).read_bytes() == bytes([number]) * SIZE
         assert kept(fetching) == list(range(8))
     assert num_bytes(fetching.folder) <= fetching.cache_bytes
-    fetch(server, fetching, 8)
-    assert num_bytes(fetching.folder) <= fetching.cache_bytes
+    fetch_all(server, fetching, [8])
 
 
-@pytest.mark.parametrize("words", ["drip", "fail-1"])
-def test_eight_readers_of_one_url(tmp_path, server, fetching, words):
+@pytest.mark.parametrize(("words", "num_failed"), [("drip", 0), ("fail-1", 1)])  # then the second takes over
+def test_eight_readers_of_one_url(tmp_path, server, fetching, words, num_failed):
     url, got = server.url(f"{words}/9.bin", query=str(tmp_path)), []
     before = server.count(f"{words}/9.bin")
 
@@ -360,7 +333,6 @@ def test_eight_readers_of_one_url(tmp_path, server, fetching, words):
             got.append(local_path(url, replace(fetching, retries=0)))
 
     together(read, 8)
-    num_failed = words == "fail-1"  # the second one in turn takes over
     assert (len(got), len(set(got))) == (8 - num_failed, 1)
     assert server.count(f"{words}/9.bin") - before == 1 + num_failed
 
@@ -371,21 +343,6 @@ def test_who_asks_meanwhile_whether_a_file_has_changed_gets_the_same_answer(serv
     monkeypatch.setattr(DownloadCache, "turn", lambda *args: (gate.wait(), turn(*args))[1])
     together(lambda _: fetch(server, replace(fetching, revalidate=True), 11), 4)
     assert server.count("plain/11.bin") - before == 1
-
-
-@NO_LOCKS
-def test_processes_read_one_url(server, tmp_path):
-    before = server.count("drip/8.bin")
-    code = FILL.replace("(i * 7 + seed * 11) % 40", "8").replace("range(60)", "range(1)")
-    children = [
-        started(code, tmp_path / "cache", 10**6, server.url("drip") + "/{}.bin", seed) for seed in range(4)
-    ]
-    begin(children)
-    for child in children:
-        child.communicate()
-    assert [child.returncode for child in children] == [0] * 4
-    assert [path.name for path in (tmp_path / "cache").glob("*/*.bin")] == ["8.bin"]
-    assert server.count("drip/8.bin") - before == 1
 
 
 def test_who_waits_for_a_download_has_a_limit_of_its_own(server, fetching):
@@ -401,8 +358,7 @@ def test_who_waits_for_a_download_has_a_limit_of_its_own(server, fetching):
 @NO_LOCKS
 def test_a_waiter_takes_over_from_a_process_that_dies(server, fetching):
     url = server.url("stall-body-1/6.bin")
-    code = HOLD.replace("with fetched", 'print("ready", flush=True)\nwith fetched')
-    with started(code, fetching.folder, url) as child:
+    with started(BEGIN_TO_FETCH, fetching.folder, url) as child:
         while not server.num_sent("stall-body-1/6.bin"):
             time.sleep(0.01)
         waiter = Thread(target=local_path, args=(url, fetching))
@@ -419,14 +375,11 @@ def test_a_large_file_is_compared_while_others_go_on(server, fetching, monkeypat
     fetch(server, fetching, 0)
 
     def compare(*_, **__):
-        assert child_can_work_in(fetching.folder)
+        assert works_elsewhere("with ledger_of(Path(sys.argv[1]), wait=False): pass", fetching.folder)
         return True
 
     monkeypatch.setattr("pvio_lab.read.sources.cache.filecmp.cmp", compare)
-    local_path(server.url("plain/0.bin"), replace(fetching, revalidate=True))
-
-
-PRIVATE = pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
+    fetch(server, replace(fetching, revalidate=True), 0)
 
 
 @PRIVATE
@@ -438,42 +391,31 @@ def test_nobody_else_looks_into_the_cache(server, fetching):
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
 
 
-@PRIVATE
-def test_a_folder_with_other_things_keeps_its_mode(server, fetching):
-    fetching.folder.mkdir()
+@NO_LOCKS
+def test_a_folder_with_other_things_keeps_them_and_its_mode(server, fetching):
+    names = ("photos", ".settings")
+    for name in names:
+        (fetching.folder / name).mkdir(parents=True)
+        (fetching.folder / name / "a").write_bytes(b"x" * SIZE)
     fetching.folder.chmod(0o755)
-    (fetching.folder / "notes.txt").touch()
-    assert fetch(server, fetching, 0) == fetch(server, fetching, 0)
+    for number in range(12):
+        assert fetch(server, fetching, number) == fetch(server, fetching, number)
+    assert len(kept(fetching)) < 12
+    assert all((fetching.folder / name / "a").exists() for name in names)
     assert fetching.folder.stat().st_mode & 0o777 == 0o755
 
 
-@NO_LOCKS
-def test_other_things_in_the_folder_are_not_cleared_away(server, fetching):
-    for name in ("photos", ".settings"):
-        (fetching.folder / name).mkdir(parents=True)
-        (fetching.folder / name / "a").write_bytes(b"x" * SIZE)
-    for number in range(12):
-        fetch(server, fetching, number)
-    assert len(kept(fetching)) < 12
-    assert all((fetching.folder / name / "a").exists() for name in ("photos", ".settings"))
-
-
 @PRIVATE
-@pytest.mark.parametrize("planted", ["folder", "video", "facts", "file"])
+@pytest.mark.parametrize("planted", ["", "0.bin", "facts.json", "../../secret"])
 def test_planted_links_are_not_followed(server, fetching, tmp_path, planted):
     entry = Path(fetch(server, fetching, 0)).parent
     secret = tmp_path / "secret"
-    if planted == "folder":
-        entry.rename(secret)
-        entry.symlink_to(secret)
-    elif planted == "file":
+    if planted.startswith(".."):
         secret.write_bytes(b"s" * SIZE)
-        facts = {"file": "../../secret", "num_bytes": SIZE, "version": None}
-        (entry / "facts.json").write_text(json.dumps(facts))
+        (entry / "facts.json").write_text(json.dumps({"file": planted, "num_bytes": SIZE, "version": None}))
     else:
-        name = "0.bin" if planted == "video" else "facts.json"
-        (entry / name).rename(secret)
-        (entry / name).symlink_to(secret)
+        (entry / planted).rename(secret)
+        (entry / planted).symlink_to(secret)
     before = server.count("plain/0.bin")
     assert Path(fetch(server, fetching, 0)).resolve() == entry / "0.bin"
     assert (server.count("plain/0.bin") - before, secret.exists()) == (1, True)
@@ -482,7 +424,8 @@ def test_planted_links_are_not_followed(server, fetching, tmp_path, planted):
 @PRIVATE
 @pytest.mark.parametrize("name", [".holds", ".ledger"])
 def test_planted_links_are_not_written_to(server, fetching, tmp_path, name):
-    made(fetching.folder).joinpath(name).symlink_to(tmp_path / "victim")
+    fetching.folder.mkdir()
+    (fetching.folder / name).symlink_to(tmp_path / "victim")
     with pytest.raises(SourceError, match="cache cannot be used: Too many levels of symbolic links"):
         fetch(server, fetching, 0)
     assert not (tmp_path / "victim").exists()
@@ -490,14 +433,11 @@ def test_planted_links_are_not_written_to(server, fetching, tmp_path, name):
 
 @NO_LOCKS
 def test_what_a_killed_process_left_is_removed(server, fetching):
-    code = HOLD.replace("with fetched", 'print("ready", flush=True)\nwith fetched')
-    with started(code, fetching.folder, server.url("stall-body/3.bin")) as child:
+    with started(BEGIN_TO_FETCH, fetching.folder, server.url("stall-body/3.bin")) as child:
         while len(left := [*fetching.folder.glob(".*.part"), *fetching.folder.glob(".*.lock")]) < 2:
             time.sleep(0.01)
         child.kill()
-    for number in range(6):
-        if number != 3:
-            fetch(server, fetching, number)
+    fetch_all(server, fetching, [0, 1, 2, 4, 5])
     assert not any(path.exists() for path in left)
 
 
@@ -506,7 +446,7 @@ def test_a_stopped_download_leaves_nothing(server, fetching, monkeypatch):
     before = (fetching.folder / ".ledger").read_text()
     monkeypatch.setattr(Download, "commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        local_path(server.url("plain/0.bin"), fetching)
+        fetch(server, fetching, 0)
     assert kept(fetching) == [1]
     assert (fetching.folder / ".ledger").read_text() == before
     assert not list(fetching.folder.glob(".*.part"))
@@ -514,35 +454,24 @@ def test_a_stopped_download_leaves_nothing(server, fetching, monkeypatch):
 
 @pytest.mark.parametrize("text", ["", "nonsense", "99999999999"])
 def test_a_wrong_ledger_is_made_again(server, fetching, text):
-    for number in range(3):
-        fetch(server, fetching, number)
+    fetch_all(server, fetching, range(3))
+    shutil.rmtree(fetching.folder)  # a cleared cache is filled again, too
+    fetch_all(server, fetching, range(3))
     (fetching.folder / ".ledger").write_text(text)
-    for number in range(3, 9):
-        fetch(server, fetching, number)
-        assert num_bytes(fetching.folder) <= fetching.cache_bytes
+    fetch_all(server, fetching, range(3, 9))
     assert len(kept(fetching)) >= 3
 
 
 def test_a_folder_that_cannot_be_used(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(
-        SourceError, match=r"file/cache cannot be used: Not a directory; choose .* PVIO_LAB_CACHE"
-    ):
+    with pytest.raises(SourceError, match=r"file/cache cannot be used: Not a directory; choose .*_CACHE"):
         local_path("data:,hello", Fetching(cache_dir=tmp_path / "file" / "cache"))
 
 
-def test_threads_that_begin_together_share_their_locks(tmp_path):
-    assert len(set(together(lambda _: entry_locks(tmp_path), 8))) == 1
-
-
 def test_threads_share_a_cache(server, fetching):
-    def work(seed):
-        for i in range(20):
-            number = (i + seed * 3) % 12
-            with fetched(server.url(f"plain/{number}.bin"), fetching) as file:
-                assert Path(file.path).read_bytes() == bytes([number]) * SIZE
-
-    together(work, 3)
+    locks = together(lambda _: entry_locks(fetching.folder.parent), 8)
+    assert len(set(locks)) == 1
+    together(lambda seed: [fetch(server, fetching, (i + seed * 3) % 12) for i in range(20)], 3)
     assert num_bytes(fetching.folder) <= fetching.cache_bytes
 
 
@@ -553,8 +482,7 @@ def test_threads_share_a_cache(server, fetching):
         ("https://h/..%2F..%2Fetc%2Fpasswd", "passwd"),
         ("https://h/..", "video"),
         ("https://h/", "h"),
-        ("https://h", "h"),
-        ("https://me:pw@h/", "h"),
+        ("https://me:pw@h", "h"),
         ("zip://in/side.mkv::s3://b/a.zip", "side.mkv"),
         ("https://h/" + "x" * 300 + ".mp4", "x" * 80 + ".mp4"),
         ("https://h/f%00%0a.mp4", "f__.mp4"),

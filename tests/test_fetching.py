@@ -15,15 +15,12 @@ from pvio_lab import Fetching, SourceError, VideoReader
     ("options", "error", "words"),
     [
         ({"timeout_seconds": 0}, ValueError, "timeout_seconds=0 must be more than 0"),
-        (
-            {"timeout_seconds": float("nan")},
-            ValueError,
-            "timeout_seconds=nan must be more than 0, and finite",
-        ),
+        ({"timeout_seconds": float("nan")}, ValueError, "=nan must be more than 0, and finite"),
         ({"timeout_seconds": "5"}, TypeError, "timeout_seconds='5' must be a number of seconds"),
         ({"retries": -1}, ValueError, "retries=-1 must be 0 or more"),
         ({"retries": True}, TypeError, "retries=True must be an integer"),
         ({"backoff_seconds": -1}, ValueError, "backoff_seconds=-1 must be at least 0"),
+        ({"backoff_seconds": False}, TypeError, "backoff_seconds=False must be a number of seconds"),
         ({"max_seconds": 0}, ValueError, "max_seconds=0 must be more than 0"),
         ({"max_bytes": 0}, ValueError, "max_bytes=0 must be 1 or more"),
         ({"cache_bytes": 1.5}, TypeError, "cache_bytes=1.5 must be an integer"),

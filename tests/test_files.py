@@ -290,17 +290,17 @@ def test_only_what_is_left_of_this_file_is_removed(tmp_path):
 
 @needs_posix
 def test_a_file_that_is_about_to_be_locked_is_not_lost(tmp_path, monkeypatch):
-    real, seen = hidden_files._try_lock, []
+    real, seen = hidden_files.try_lock, []
 
     def late(lock):
         seen.append(names_in(tmp_path))
         if len(seen) < 3:
-            monkeypatch.setattr(hidden_files, "_try_lock", real)
+            monkeypatch.setattr(hidden_files, "try_lock", real)
             clear_partials(tmp_path, "a.mp4")  # by somebody else, at the worst moment
-            monkeypatch.setattr(hidden_files, "_try_lock", late)
+            monkeypatch.setattr(hidden_files, "try_lock", late)
         return real(lock)
 
-    monkeypatch.setattr(hidden_files, "_try_lock", late)
+    monkeypatch.setattr(hidden_files, "try_lock", late)
     with Target(tmp_path / "a.mp4") as target:
         assert target.partial.exists()
         target.commit()

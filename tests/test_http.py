@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import http.client
-import io
 import socket
 import threading
 from pathlib import Path
 
 import pytest
 from truth_frames import SAMPLES
-from unruly_server import local_path, serving
+from unruly_server import CHUNKED, local_path, serving
 
 from pvio_lab import Fetching, SourceError
-from pvio_lab.read.sources.http import Chunks
-from pvio_lab.read.sources.retries import FetchError
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +26,9 @@ def fetch(url, **limits):
     return Path(local_path(url, Fetching(**{"retries": 0, **limits}))).read_bytes()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "trickle-status",
-        "trickle-header",
-        "trickle-continue",
-        "trickle-size",
-        "trickle-chunk",
-        "late/redirect-9",
-    ],
-)
-def test_one_limit_for_all_of_it(server, words):
+@pytest.mark.parametrize("part", ["status", "header", "continue", "size", "chunk", "redirect"])
+def test_one_limit_for_all_of_it(server, part):
+    words = "late/redirect-9" if part == "redirect" else f"trickle-{part}"
     before = threading.active_count()
     with pytest.raises(SourceError, match=r"it is not done after max_seconds=0\.3") as caught:
         fetch(server.url(f"{words}/shapes.mp4"), max_seconds=0.3)
@@ -58,7 +45,7 @@ def test_the_limit_holds_for_tls():
 
 
 def test_no_other_try_after_the_limit(server, monkeypatch):
-    monkeypatch.setattr("pvio_lab.read.sources.retries.time.sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr("pvio_lab.read.sources.attempts.time.sleep", lambda _: pytest.fail("it waits"))
     with pytest.raises(SourceError, match="the server answered 503") as caught:
         fetch(server.url("after-50/gop2.mp4"), max_seconds=20, retries=2)
     assert caught.value.attempts == 1
@@ -74,15 +61,18 @@ def test_names_that_cannot_be_resolved_in_time(monkeypatch):
         fetch("http://slow.example/a.mp4", max_seconds=0.01)
 
 
-@pytest.mark.parametrize("part", ["continue", "extension"])
-def test_what_is_no_content_has_a_limit(server, part):
-    with pytest.raises(SourceError, match="headers, or other data that is not content, without end"):
-        fetch(server.url(f"flood-{part}/a"))
-
-
-@pytest.mark.parametrize("part", ["status", "header", "size"])
-def test_lines_have_a_limit(server, part):
-    with pytest.raises(SourceError, match=r"LineTooLong|IncompleteRead"):
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        *(
+            (part, "headers, or other data that is not content, without end")
+            for part in ("continue", "extension")
+        ),
+        *((part, "LineTooLong|IncompleteRead") for part in ("status", "header", "size")),
+    ],
+)
+def test_what_is_no_content_has_a_limit(server, part, said):
+    with pytest.raises(SourceError, match=said):
         fetch(server.url(f"flood-{part}/a"))
 
 
@@ -98,9 +88,9 @@ def test_nobody_waits_for_trailers(server, pace):
     assert fetch(server.url(f"{pace}-trailer/a"), max_seconds=20) == b"hello"
 
 
-def test_chunks():
-    chunks = Chunks(io.BufferedReader(io.BytesIO(b"5;a=b\r\nhello\r\n03 \r\nabc\r\n0\r\nX: y")))
-    assert [chunks.read(4) for _ in range(5)] == [b"hell", b"o", b"abc", b"", b""]
+def test_chunks(server):
+    sent = CHUNKED + b"5;a=b\r\nhello\r\n03 \r\nabc\r\n0\r\nX: y"
+    assert fetch(server.answering("chunks", sent)) == b"helloabc"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +108,26 @@ def test_chunks():
         b"",
     ],
 )
-def test_chunks_of_wrong_sizes(sent):
-    chunks = Chunks(io.BufferedReader(io.BytesIO(sent)))
-    with pytest.raises((FetchError, http.client.IncompleteRead)):
-        list(iter(lambda: chunks.read(100), b""))
+def test_chunks_of_wrong_sizes(server, sent):
+    with pytest.raises(SourceError, match=r"gave one a wrong size|IncompleteRead") as caught:
+        fetch(server.answering("chunks", CHUNKED + sent))
+    assert caught.value.is_temporary
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (b"200 OK\r\nContent-Length: 9\r\n", "it ended after 5 of 9 bytes"),
+        (b"200 OK\r\nContent-Length: 3\r\n", ""),
+        (b"200 OK\r\nContent-Length: -3\r\n", ""),
+        (b"206 Partial\r\nContent-Length: 5\r\n", "sends a part of it and does not say which"),
+        (b"206 Partial\r\nContent-Range: bytes 7-11/12\r\nContent-Length: 5\r\n", "what comes after byte 7"),
+    ],
+)
+def test_answers_that_lie(server, headers, said):
+    url = server.answering("lies", b"HTTP/1.1 " + headers + b"\r\nhello")
+    if said:
+        with pytest.raises(SourceError, match=said):
+            fetch(url)
+    else:
+        assert fetch(url) == b"hello"[: 3 if b": 3" in headers else None]

@@ -35,7 +35,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from pvio_lab.read import fetched
+from pvio_lab.read import HeldSource
 
 WORDS = (
     r"plain|ranges|chunked|unsized|versioned|stall(-body)?(-\d+)?|cut-\d+|reset-\d+|fail-\d+|busy-\d+"
@@ -57,7 +57,7 @@ PASSWORD = "Basic " + base64.b64encode(b"user:hunter2").decode()
 
 def local_path(source, fetching=None):
     """The file of a source, which the cache may remove at any time."""
-    with fetched(source, fetching) as file:
+    with HeldSource(source, fetching) as file:
         return file.path
 
 
@@ -75,6 +75,7 @@ class UnrulyServer(ThreadingHTTPServer):
         self.sent: Counter[str] = Counter()
         self.headers: dict[str, dict[str, str]] = {}
         self.targets: dict[str, str] = {}
+        self.answers: dict[str, bytes] = {}
         self.lock = threading.Lock()
 
     def url(self, path: str, *, user: str = "", query: str = "") -> str:
@@ -85,6 +86,11 @@ class UnrulyServer(ThreadingHTTPServer):
     def redirecting(self, path: str, target: str) -> str:
         """An address that redirects to any other."""
         self.targets[f"/{path}"] = target
+        return self.url(path)
+
+    def answering(self, path: str, sent: bytes) -> str:
+        """An address where the answer is these bytes, whether they are HTTP or not."""
+        self.answers[f"/{path}"] = sent
         return self.url(path)
 
     def count(self, path: str) -> int:
@@ -111,13 +117,12 @@ class Handler(BaseHTTPRequestHandler):
             self.server.headers[path] = dict(self.headers)
         self.asked, self.words, parts = path, {}, path.strip("/").split("/")
         while parts and re.fullmatch(WORDS, parts[0]):
-            word, _, number = (
-                parts.pop(0).rpartition("-")
-                if re.search(r"-\d+$", parts[0])
-                else (parts.pop(0), "", "1000000")
-            )
-            self.words[word] = int(number)
-        if path in self.server.targets:
+            word, number = re.fullmatch(r"(.*?)(?:-(\d+))?", parts.pop(0)).groups()
+            self.words[word] = int(number or 1_000_000)
+        if path in self.server.answers:
+            self.wfile.write(self.server.answers[path])
+            self.close_connection = True
+        elif path in self.server.targets:
             self.redirect(self.server.targets[path])
         else:
             self.behave("/".join(parts))

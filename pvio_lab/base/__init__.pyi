@@ -22,6 +22,8 @@ from .hidden_files import LockFile as LockFile
 from .hidden_files import Partial as Partial
 from .hidden_files import clear_partials as clear_partials
 from .hidden_files import is_there as is_there
+from .hidden_files import try_lock as try_lock
+from .hidden_files import unlock as unlock
 from .lazy import attach as attach
 from .reading import Identity as Identity
 from .reading import identity_of_file as identity_of_file

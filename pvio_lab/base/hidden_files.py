@@ -45,7 +45,7 @@ class LockFile:
         """Take the lock, or return False at once where another holder has it."""
         while True:
             descriptor = _opened_lock(self.path)
-            if _try_lock(descriptor) is False:
+            if try_lock(descriptor) is False:
                 os.close(descriptor)
                 return False
             if is_there(descriptor, self.path):
@@ -99,7 +99,7 @@ class Partial:
                 self._lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
             if self._lock is None or sys.platform == "win32":  # where an open file cannot be removed
                 break
-            if _try_lock(self._lock) is not False and os.path.lexists(self.path):
+            if try_lock(self._lock) is not False and os.path.lexists(self.path):
                 break
             self.remove()  # another process was about to clear it
 
@@ -126,7 +126,7 @@ class Partial:
 
     def _unlock(self) -> None:
         lock, self._lock = self._lock, None
-        _unlock(lock)
+        unlock(lock)
 
 
 def clear_partials(
@@ -165,7 +165,7 @@ def _clipped(name: str) -> str:
     return os.fsencode(name)[:_LONGEST_NAME].decode(errors="ignore")  # no half characters
 
 
-def _try_lock(descriptor: int) -> bool | None:
+def try_lock(descriptor: int) -> bool | None:
     """Lock an open file; return False where it is locked already, None where there are no locks."""
     try:
         if sys.platform == "win32":
@@ -181,7 +181,7 @@ def _try_lock(descriptor: int) -> bool | None:
     return True
 
 
-def _unlock(descriptor: int | None) -> None:
+def unlock(descriptor: int | None) -> None:
     """Close a locked file; a forked child that has inherited it keeps no lock, either."""
     if descriptor is not None:
         with suppress(OSError):
@@ -194,11 +194,11 @@ def _drop(path: Path, descriptor: int | None, owner: int, *, is_folder: bool = F
     """Remove a hidden file or folder and close it, in the process that made it."""
     if os.getpid() == owner:
         if sys.platform == "win32":  # what is open cannot be removed there
-            _unlock(descriptor)
+            unlock(descriptor)
             _remove(path, is_folder=is_folder)
         else:
             _remove(path, is_folder=is_folder)
-            _unlock(descriptor)
+            unlock(descriptor)
 
 
 def _remove(path: Path, *, is_folder: bool) -> None:
@@ -214,9 +214,9 @@ def _remove_if_free(path: Path, *, is_folder: bool) -> None:
         return None if is_folder else _remove(path, is_folder=False)
     descriptor = _opened(path, is_folder=is_folder)
     if descriptor is not None:
-        if _try_lock(descriptor) and is_there(descriptor, path):
+        if try_lock(descriptor) and is_there(descriptor, path):
             _remove(path, is_folder=is_folder)
-        _unlock(descriptor)
+        unlock(descriptor)
 
 
 def _opened(path: Path, *, is_folder: bool) -> int | None:

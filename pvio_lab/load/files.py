@@ -13,7 +13,6 @@ from ..read import (
     ImageSequence,
     OpenFile,
     VideoInfo,
-    fetched,
     is_directory,
     open_file,
     recall,
@@ -63,7 +62,7 @@ class VideoFile:
     def facts(self) -> Facts:
         """Return its facts: remembered ones where there are any."""
         if self._info is None:
-            with fetched(self._source.path, self._source.fetching) as file:
+            with HeldSource(self._source.path, self._source.fetching) as file:
                 self._info = recall(file.path)
         if self._info is None:
             self.open()
@@ -171,7 +170,7 @@ class ImageFolder:
         with self._lock:
             if self._images is None:
                 width, height = self._wanted
-                with fetched(self._source.path, self._source.fetching) as folder:
+                with HeldSource(self._source.path, self._source.fetching) as folder:
                     self._images = ImageSequence(folder.path, width=width, height=height)
             return self._images
 

@@ -47,12 +47,11 @@ from .shortcuts import get_video_metadata as get_video_metadata
 from .shortcuts import is_directory as is_directory
 from .shortcuts import open_video as open_video
 from .shortcuts import read_frames_from_video as read_frames_from_video
-from .sources.fetch import HeldSource as HeldSource
-from .sources.fetch import check_may_be_local as check_may_be_local
-from .sources.fetch import fetched as fetched
-from .sources.fetch import opened_stream as opened_stream
-from .sources.options import Fetching as Fetching
-from .sources.options import user_cache_folder as user_cache_folder
+from .sources.fetching import Fetching as Fetching
+from .sources.fetching import HeldSource as HeldSource
+from .sources.fetching import check_may_be_local as check_may_be_local
+from .sources.fetching import opened_stream as opened_stream
+from .sources.fetching import user_cache_folder as user_cache_folder
 from .sources.urls import has_secrets as has_secrets
 from .sources.urls import is_url as is_url
 from .sources.urls import outline as outline

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from ..base import Drawn, clear_partials, identity_of_file, parsed_json, read_content, write_whole
 from ..errors import printable
-from .sources.options import user_cache_folder
+from .sources.fetching import user_cache_folder
 
 _Facts = TypeVar("_Facts", bound="AudioInfo | VideoInfo")
 _CACHE_VERSION = 1

@@ -14,8 +14,7 @@ from ..base import checked_size, not_negative_integer, num_cpus, one_of
 from .decode import BatchMemory, EngineName, FrameIndex, HeaderCheck, open_file
 from .frames import Batches, FrameReader, Frames, Numbers, scaled_size
 from .info import VideoInfo
-from .sources.fetch import HeldSource
-from .sources.options import Fetching
+from .sources.fetching import Fetching, HeldSource
 from .sources.urls import has_secrets, is_url, shown
 from .times import Times
 

@@ -22,7 +22,7 @@ from ..errors import VideoError, printable
 from .images import natural_key
 from .reader import VideoReader
 from .shortcuts import is_directory
-from .sources.options import Fetching
+from .sources.fetching import Fetching
 from .sources.urls import is_url, outline, public_name, shown, source_name
 
 # The files that a directory is searched for.

@@ -13,8 +13,7 @@ from .frames import Frames
 from .images import ImageSequence
 from .info import VideoInfo, recall, remember
 from .reader import VideoReader
-from .sources.fetch import fetched
-from .sources.options import Fetching
+from .sources.fetching import Fetching, HeldSource
 from .sources.urls import is_url, shown
 from .times import nearest_frames
 
@@ -69,7 +68,7 @@ def get_video_metadata(
         OpenError: It is not a video.
         SourceError: The URL cannot be fetched.
     """
-    with fetched(path, fetching) as local:
+    with HeldSource(path, fetching) as local:
         known = recall(local.path) if cache else None
         if known is not None:
             return known

@@ -11,10 +11,10 @@ from typing import Any
 
 from ..errors import DecodeError, OpenError
 from ..read import (
+    HeldSource,
     ImageSequence,
     Numbers,
     VideoReader,
-    fetched,
     is_url,
     open_video,
     opened_stream,
@@ -67,7 +67,7 @@ def take(source: str | PathLike[str], recipe: Recipe, threads: int, check: Check
     """
     name = source_name(source)
     if not _comes_over_a_network(name) or recipe.keep_downloaded:
-        with fetched(name, recipe.fetching) as file, _named(file.path, name):
+        with HeldSource(name, recipe.fetching) as file, _named(file.path, name):
             return _from_file(file.path, recipe, threads, check, file)
     memory_bytes = _MEMORY_BYTES[recipe.cache_mode]
     with (

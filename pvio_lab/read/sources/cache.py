@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import json
-import mimetypes
 import os
 import re
 import shutil
@@ -14,25 +13,30 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import IO
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
 from ...base import LockFile
 from ...errors import SourceError
-from .locks import NO_LINK, alone_in, entry_locks
-from .options import Fetching
-from .urls import data_type, is_data, public_name, shown
+from .attempts import Attempts
+from .entry_locks import entry_locks, ledger_of, private
+from .stream import ResumableStream
+from .urls import file_name, shown
+
+if TYPE_CHECKING:
+    from .fetching import Fetching
 
 _FACTS = "facts.json"
 # Reserved for the facts of an entry, and for those of the video that are remembered beside it.
 _EXTRA_BYTES = 4096
 # A clean-up has to look at every entry, so it makes room for several downloads.
 _FILL_AFTER_CLEANING = 0.9
-_LONGEST_NAME = 80
 _MOST_FACTS = 2**16
+_MOST_PIECE_BYTES, _PIECES_PER_BLOCK = 2**20, 16
 _OUR_NAMES = re.compile(r"[0-9a-f]{40}|\.[0-9a-f]{32}\.(part|gone)|\.holds|\.ledger|\.[0-9a-f]{40}\.lock")
 # Seconds between two attempts to begin what another thread or process is doing.
 _PAUSE_SECONDS = 0.05
@@ -60,43 +64,33 @@ class DownloadCache:
     in use need more room than there is, the bound is exceeded.
 
     No other user may look into it, and no link in it is followed.
-
-    Args:
-        fetching: The folder and the bound.
     """
 
     def __init__(self, fetching: Fetching):
-        self._fetching, self.bound = fetching, fetching.room_bytes
+        self.bound = fetching.room_bytes
         fetching.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = Path(os.path.realpath(fetching.folder))
         _make_private(self.folder)
         self._locks = entry_locks(self.folder)
 
     @contextmanager
-    def held(self, source: str) -> Iterator[Path]:
-        """Yield the place of a download, there or not; it is not removed before the end of the block."""
-        name = entry_name(source, self._fetching)
-        self._locks.acquire(name)
+    def held(self, name: str) -> Iterator[Path]:
+        """Yield the place of an entry, there or not; it is not removed before the end of the block."""
         try:
-            yield self.folder / name
-        finally:
-            self._locks.release(name)
-            with suppress(OSError):
-                self._shrink()
+            with self._locks.used(name):
+                yield self.folder / name
+        finally:  # return to the bound, which may be exceeded while more is in use
+            with suppress(OSError), ledger_of(self.folder, wait=False) as ledger:
+                if ledger.num_bytes is not None and ledger.num_bytes > self.bound:
+                    ledger.num_bytes = self.clean(self.bound, wait=False)
 
     @contextmanager
     def turn(self, entry: Path, check: Callable[[], None]) -> Iterator[None]:
-        """Run one such block for an entry at a time, in any process.
-
-        Args:
-            entry: The entry that the block fetches.
-            check: Called now and then while this waits; an exception ends the waiting.
-        """
-        lock = LockFile(entry)
-        while not lock.acquire():
-            check()
-            time.sleep(_PAUSE_SECONDS)
-        with lock:
+        """Run one such block for an entry at a time, in any process; `check` may end the waiting."""
+        with LockFile(entry) as lock:
+            while not lock.acquire():
+                check()
+                time.sleep(_PAUSE_SECONDS)
             yield
 
     def find(self, entry: Path) -> Facts | None:
@@ -104,7 +98,7 @@ class DownloadCache:
         with suppress(OSError, ValueError, TypeError, RecursionError):
             if not stat.S_ISDIR(entry.lstat().st_mode):
                 return None
-            with os.fdopen(os.open(entry / _FACTS, os.O_RDONLY | NO_LINK), "rb") as file:
+            with open(entry / _FACTS, "rb", opener=private) as file:
                 facts = Facts(**json.loads(file.read(_MOST_FACTS)))
             if facts.file in ("", os.curdir, os.pardir) or facts.file != os.path.basename(facts.file):
                 return None  # it leads somewhere else
@@ -117,22 +111,19 @@ class DownloadCache:
 
     @contextmanager
     def new(self, source: str, entry: Path) -> Iterator[Download]:
-        """Yield a download to be filled; unless it is committed, it is removed at the end of the block."""
-        name = f".{uuid.uuid4().hex}.part"
-        self._locks.acquire(name)
-        download = Download(self, source, entry, self.folder / name)
-        try:
-            yield download
-        finally:
-            download.discard()
-            self._locks.release(name)
+        """Yield a download to be filled; unless it is committed, it is removed at the end of the block.
 
-    def _shrink(self) -> None:
-        """Return to the bound, which may be exceeded while more is in use."""
-        with alone_in(self.folder, wait=False) as ledger:
-            total = _noted(ledger)
-            if total is not None and total > self.bound:
-                _note(ledger, self.clean(self.bound, wait=False))
+        The caller holds the entry, and has the `turn` for it.
+        """
+        place = self.folder / f".{uuid.uuid4().hex}.part"
+        with self._locks.used(place.name):
+            download = Download(self, source, entry, place)
+            try:
+                place.mkdir(mode=0o700)
+                open(download.file, "xb", opener=private).close()
+                yield download
+            finally:
+                download.discard()
 
     def clean(self, limit: int, *, wait: bool = True) -> int:
         """Remove unused entries until they take no more than the limit; return how many bytes are left."""
@@ -163,71 +154,100 @@ class DownloadCache:
 
 
 class Download:
-    """An unfinished download: a hidden folder, which is renamed when it is complete.
+    """An unfinished download: a hidden folder, which becomes an entry of the cache when it is complete."""
 
-    Args:
-        cache: The cache to which it will belong.
-        source: Its URL.
-        entry: The name that it will get. The caller holds it, and has the `turn` for it.
-        partial: The name that it has until then.
-    """
-
-    def __init__(self, cache: DownloadCache, source: str, entry: Path, partial: Path):
-        self._cache, self._source, self._entry, self._partial = cache, source, entry, partial
+    def __init__(self, cache: DownloadCache, source: str, entry: Path, place: Path):
+        self._cache, self._source, self._entry, self._place = cache, source, entry, place
         self._room = 0
-        partial.mkdir(mode=0o700)
-        self.file = partial / file_name(source)
-        _write_new(self.file)
+        self.file = place / file_name(source)
 
     def reserve(self, num_bytes: int) -> None:
-        """Reserve room for a file of this size, and give it that size, for other processes to see.
-
-        Raises:
-            SourceError: It is larger than the whole cache.
-        """
-        bound, room = self._cache.bound, num_bytes + _EXTRA_BYTES
-        if room <= self._room:
+        """Reserve room for a file of this size, and give it that size, for other processes to see."""
+        bound, more = self._cache.bound, num_bytes + _EXTRA_BYTES - self._room
+        if more <= 0:
             return
-        if room > bound:
+        if num_bytes + _EXTRA_BYTES > bound:
             raise SourceError(
                 f"{shown(self._source)} does not fit into the cache: it takes {num_bytes} bytes, and "
                 f"cache_bytes={bound}; allow more, or set PVIO_LAB_CACHE_BYTES"
             )
-        more = room - self._room
-        with alone_in(self._cache.folder) as ledger:
-            total = _noted(ledger)
+        with ledger_of(self._cache.folder) as ledger:
+            total = ledger.num_bytes
             if total is None or total + more > bound:
                 total = self._cache.clean(bound - more)
-            _note(ledger, total + more)
+            ledger.num_bytes = total + more
+            self._room += more
             os.truncate(self.file, num_bytes)
-        self._room = room
+
+    def fill(self, stream: ResumableStream) -> Facts:
+        """Write all bytes of a stream, and become an entry."""
+        self.reserve(stream.num_bytes or 0)
+        size, pieces = 0, iter(partial(stream.read_piece, _MOST_PIECE_BYTES), b"")
+        with open(self.file, "r+b") as file:
+            while block := list(islice(pieces, _PIECES_PER_BLOCK)):  # to reserve is slow on some file systems
+                size += sum(map(len, block))
+                self.reserve(size)
+                file.writelines(block)
+        return self.commit(size, stream.version)
 
     def commit(self, num_bytes: int, version: str | None) -> Facts:
         """Give the complete download its name; the same contents stay, as others may be reading them."""
         os.truncate(self.file, num_bytes)
         facts = Facts(self.file.name, num_bytes, version, key=uuid.uuid4().hex)
-        _write_new(self._partial / _FACTS, json.dumps(asdict(facts)).encode())
+        with open(self._place / _FACTS, "xb", opener=private) as file:
+            file.write(json.dumps(asdict(facts)).encode())
         old = self._entry / facts.file
         is_same = self._cache.find(self._entry) and filecmp.cmp(self.file, old, shallow=False)
-        with alone_in(self._cache.folder):
+        with ledger_of(self._cache.folder):
             if is_same:
-                os.replace(self._partial / _FACTS, self._entry / _FACTS)
+                os.replace(self._place / _FACTS, self._entry / _FACTS)
             else:
                 if os.path.lexists(self._entry):
                     self._cache.remove(self._entry)  # the next clean-up notices the room that this makes
-                os.rename(self._partial, self._entry)
+                os.rename(self._place, self._entry)
                 self._room = 0
         return facts
 
     def discard(self) -> None:
         """Remove what was not committed and its reservation at once, or a clean-up would count both."""
-        if self._room or self._partial.exists():
-            with alone_in(self._cache.folder) as ledger:
-                shutil.rmtree(self._partial, ignore_errors=True)
-                total = _noted(ledger)
-                if total is not None:
-                    _note(ledger, total - self._room)
-            self._room = 0
+        if self._room or self._place.exists():
+            with ledger_of(self._cache.folder) as ledger:
+                shutil.rmtree(self._place, ignore_errors=True)
+                if ledger.num_bytes is not None:
+                    ledger.num_bytes -= self._room
+
+
+@contextmanager
+def held_download(source: str, fetching: Fetching) -> Iterator[tuple[str, int]]:
+    """Yield the file of a URL, fetched unless it is there, and the number of attempts that this took."""
+    with ExitStack() as stack:
+        try:
+            cache = DownloadCache(fetching)
+            entry = stack.enter_context(cache.held(entry_name(source, fetching)))
+            facts, attempts = _find_or_fetch(cache, entry, Attempts(source, fetching))
+        except OSError as error:
+            raise SourceError(
+                f"the cache folder {fetching.folder} cannot be used: {error.strerror or error}; choose "
+                "another one with cache_dir or PVIO_LAB_CACHE"
+            ) from None
+        if facts.num_bytes > (fetching.max_bytes or facts.num_bytes):
+            raise SourceError(f"{shown(source)} has more than max_bytes={fetching.max_bytes} bytes")
+        yield str(entry / facts.file), attempts
+
+
+def _find_or_fetch(cache: DownloadCache, entry: Path, attempts: Attempts) -> tuple[Facts, int]:
+    facts = before = cache.find(entry)
+    if facts is not None and not attempts.fetching.revalidate:
+        return facts, 0
+    with cache.turn(entry, attempts.check_time):
+        facts = cache.find(entry)
+        if facts is not None and facts != before:  # somebody has fetched it meanwhile
+            return facts, 0
+        with ResumableStream(attempts, facts.version if facts else None) as stream:
+            if facts is None or not stream.is_known:
+                with cache.new(attempts.source, entry) as download:
+                    facts = download.fill(stream)
+        return facts, attempts.count
 
 
 def entry_name(source: str, fetching: Fetching) -> str:
@@ -242,26 +262,6 @@ def entry_name(source: str, fetching: Fetching) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def file_name(source: str) -> str:
-    """Return a name for a download that people recognize, and that any system accepts.
-
-    >>> file_name("https://host/videos/My%20clip.mp4?token=1"), file_name("data:video/mp4;base64,AAAA")
-    ('My_clip.mp4', 'data.mp4')
-    """
-    if is_data(source):
-        return f"data{mimetypes.guess_extension(data_type(source)) or ''}"
-    path = unquote(public_name(source).split("::")[0].partition("://")[2].partition("?")[0])
-    name = re.sub(r"[^\w.-]", "_", path.rstrip("/").rpartition("/")[2], flags=re.ASCII)
-    stem, suffix = os.path.splitext(name)
-    return f"{stem[:_LONGEST_NAME].lstrip('.') or 'video'}{suffix[:10]}"
-
-
-def _write_new(path: Path, contents: bytes = b"") -> None:
-    """Write a new file that no other user can read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, 0o600), "wb") as file:
-        file.write(contents)
 
 
 def _make_private(folder: Path) -> None:
@@ -290,14 +290,3 @@ def _stats(folder: str) -> Iterator[os.stat_result]:
         for each in os.scandir(folder):
             with suppress(FileNotFoundError):
                 yield each.stat(follow_symlinks=False)
-
-
-def _noted(ledger: IO[bytes]) -> int | None:
-    ledger.seek(0)
-    text = ledger.read(32).strip()
-    return int(text) if text.isdigit() else None
-
-
-def _note(ledger: IO[bytes], total: int) -> None:
-    ledger.truncate(0)  # it is open for appending, so that writing begins there
-    ledger.write(b"%d" % max(total, 0))

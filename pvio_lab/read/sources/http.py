@@ -3,7 +3,7 @@
 Redirects are followed here and not by urllib, so that each of them is checked. A proxy looks names up itself,
 so it is used only where all addresses are allowed.
 
-With urllib3 the same classes would be needed: its time-outs begin anew with each byte of a header, it reads
+With urllib3 as much code would be needed: its time-outs begin anew with each byte of a header, it reads
 the body of a redirect and the trailers of a response to their end, and it accepts wrong sizes of chunks.
 """
 
@@ -18,13 +18,12 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Protocol
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
-from .options import Fetching
-from .retries import Deadline, FetchError, status_fault
-from .urls import is_public
+from .attempts import Attempts, FetchError, status_fault
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_REDIRECTS = 10
@@ -34,25 +33,18 @@ _ALLOWED = "%/:=&?~#+!$,;'@()*[]"
 # of content some more, for the sizes of chunks.
 _MOST_OVERHEAD, _OVERHEAD_PER_BYTE = 256 * 2**10, 16
 _LONGEST_LINE = 2**16
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?", re.DOTALL)
-
-
-class Bytes(Protocol):
-    """A stream of bytes."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most this many bytes; none at the end."""
-
-    def close(self) -> None:
-        """Release the connection or the file behind it."""
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?\r?\n", re.DOTALL)
+# Served by the machinery of a cloud, and public according to (some versions of) Python.
+_METADATA = (ip_network("168.63.129.16"), ip_network("192.0.0.0/24"))
+_NAT64 = ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True)
 class Response:
     """The answer of a source that was opened."""
 
-    stream: Bytes
-    """Its bytes."""
+    stream: Any
+    """Its bytes, as an object with `read(size)` and `close()`."""
     start: int = 0
     """The position in the source of the first of them."""
     num_bytes: int | None = None
@@ -67,21 +59,11 @@ class Response:
     """An object that must exist as long as the stream is read."""
 
 
-def open_web(
-    url: str, offset: int, fetching: Fetching, deadline: Deadline, known_version: str | None = None
-) -> Response:
+def open_web(attempts: Attempts, offset: int = 0, known_version: str | None = None) -> Response:
     """Request a file from an http(s) server.
 
-    Args:
-        url: Its address, which may contain a user and a password.
-        offset: Where to begin; the response says where it does.
-        fetching: Time limits, headers, and which addresses are allowed.
-        deadline: The time limits of the whole fetch.
-        known_version: The version of an earlier response; if it is still the latest, no bytes are sent.
-
-    Raises:
-        FetchError: The server refuses, or its address is not allowed.
-        OSError: There is no connection.
+    The URL may contain a user and a password. The server may ignore the offset; the response says where it
+    begins. If the known version of an earlier response is still the latest, no bytes are sent.
     """
     headers = {"User-Agent": "pvio_lab", "Accept-Encoding": "identity", "Accept": "*/*"}
     if offset:
@@ -89,21 +71,20 @@ def open_web(
     if known_version:
         is_tag = known_version.startswith(('"', 'W/"'))
         headers["If-None-Match" if is_tag else "If-Modified-Since"] = known_version
-    body = _follow(url, headers, fetching, deadline)
+    body = _follow(attempts, headers)
     try:
-        if body.status == 304 and known_version:
-            body.close()
-            return Response(body, version=known_version, is_known=True)
-        if body.status not in (200, 206):
-            raise status_fault(body.status, body.headers["Retry-After"])
-        return _response(body)
+        return _response(body, known_version)
     except BaseException:
         body.close()
         raise
 
 
-def _follow(url: str, headers: Mapping[str, str], fetching: Fetching, deadline: Deadline) -> _Body:
-    opener, own = _opener(fetching, deadline), dict(fetching.headers)
+def _follow(attempts: Attempts, headers: Mapping[str, str]) -> _Body:
+    opener = OpenerDirector()
+    if attempts.fetching.allow_private:
+        opener.add_handler(ProxyHandler())
+    opener.add_handler(_Web(attempts))
+    url, own = attempts.source, dict(attempts.fetching.headers)
     for _ in range(_MAX_REDIRECTS + 1):
         plain, authorization = _without_user(url)
         if authorization:
@@ -120,8 +101,12 @@ def _follow(url: str, headers: Mapping[str, str], fetching: Fetching, deadline: 
     raise FetchError(f"the server redirects more than {_MAX_REDIRECTS} times")
 
 
-def _response(body: _Body) -> Response:
+def _response(body: _Body, known_version: str | None) -> Response:
     headers, start = body.headers, 0
+    if body.status == 304 and known_version:
+        return Response(body, version=known_version, is_known=True)
+    if body.status not in (200, 206):
+        raise status_fault(body.status, headers["Retry-After"])
     if body.status == 206:
         sent = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", headers["Content-Range"] or "")
         if not sent:
@@ -164,34 +149,26 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme.lower(), parts.hostname, parts.port
 
 
-def _opener(fetching: Fetching, deadline: Deadline) -> OpenerDirector:
-    opener = OpenerDirector()
-    if fetching.allow_private:
-        opener.add_handler(ProxyHandler())
-    opener.add_handler(_Web(fetching, deadline))
-    return opener
-
-
 class _Web(HTTPHandler, HTTPSHandler):
-    """The connections of one fetch."""
+    """The connections of one attempt."""
 
-    def __init__(self, fetching: Fetching, deadline: Deadline):
+    def __init__(self, attempts: Attempts):
         super().__init__(context=_tls())
-        self._fetching, self._deadline = fetching, deadline
+        self._attempts = attempts
 
     def do_open(self, http_class: Any, req: Request, **options: Any) -> Any:
-        """Send a request; see `urllib.request`."""
         return super().do_open(partial(self._connection, http_class), req, **options)
 
     def _connection(self, kind: Callable[..., Any], *place: Any, **options: Any) -> Any:
         made = kind(*place, **options)
         made._create_connection = self._connect
-        made.response_class = partial(_Body, deadline=self._deadline)
+        made.response_class = partial(_Body, wait_seconds=self._attempts.wait_seconds)
         return made
 
     def _connect(self, address: tuple[str, int], *_: object) -> socket.socket:
-        made = connect(address, self._deadline, publicly=not self._fetching.allow_private)
-        made.settimeout(self._deadline.wait())  # for TLS and the request
+        wait_seconds, is_open = self._attempts.wait_seconds, self._attempts.fetching.allow_private
+        made = connect(address, wait_seconds, publicly=not is_open)
+        made.settimeout(wait_seconds())  # for TLS and the request
         return made
 
 
@@ -200,19 +177,12 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def connect(address: tuple[str, int], deadline: Deadline, *, publicly: bool = False) -> socket.socket:
-    """Connect to a host, at the first of its addresses that answers.
+def connect(
+    address: tuple[str, int], wait_seconds: Callable[[], float], *, publicly: bool = False
+) -> socket.socket:
+    """Connect to a host, at the first of its addresses that answers; `publicly`, if all of them are public.
 
     The name is resolved only once, as it may stand for another address a moment later.
-
-    Args:
-        address: The host and the port.
-        deadline: The time limits.
-        publicly: Whether all addresses of the host must be public.
-
-    Raises:
-        OSError: There is no such host, or it does not answer.
-        FetchError: One of its addresses is not public.
     """
     host, port = address
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -221,35 +191,69 @@ def connect(address: tuple[str, int], deadline: Deadline, *, publicly: bool = Fa
         raise FetchError(f"{host} is a private address, and allow_private=False")
     for each in addresses[:-1]:
         try:
-            return socket.create_connection((each, port), deadline.wait())
+            return socket.create_connection((each, port), wait_seconds())
         except OSError:
             continue
-    return socket.create_connection((addresses[-1], port), deadline.wait())
+    return socket.create_connection((addresses[-1], port), wait_seconds())
+
+
+def is_public(address: str) -> bool:
+    """Return True if a numeric address belongs to the internet, and to no private network.
+
+    >>> is_public("1.1.1.1"), is_public("127.0.0.1"), is_public("::ffff:10.0.0.1")
+    (True, False, False)
+    """
+    number = _innermost(ip_address(address.partition("%")[0]))
+    return (
+        number.is_global
+        and not (number.is_multicast or number.is_reserved or number.is_unspecified)
+        and not any(number in network for network in _METADATA)
+    )
+
+
+def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 class _Body(http.client.HTTPResponse):
     """A response whose content is read as it arrives, so that a slow server is not taken for a silent one."""
 
-    def __init__(self, connected: socket.socket, *, deadline: Deadline, **options: Any):
+    def __init__(self, connected: socket.socket, *, wait_seconds: Callable[[], float], **options: Any):
         super().__init__(connected, **options)
         self.fp.close()
-        self._wire = _Wire(connected, deadline)
+        self._wire = _Wire(connected, wait_seconds)
         self.fp = io.BufferedReader(self._wire)
-        self._chunks = Chunks(self.fp)
 
     def read(self, size: int | None = None) -> bytes:
-        read = self._chunks.read if self.chunked else self.read1
-        piece = read(_LONGEST_LINE if size is None else size)
+        piece = self.read1(_LONGEST_LINE if size is None else size)
         self._wire.num_content += len(piece)
         return piece
+
+    def _read_next_chunk_size(self) -> int:
+        """Replace http.client's own, which accepts negative sizes, among others."""
+        line = self.fp.readline(_LONGEST_LINE)
+        size = _CHUNK_SIZE.fullmatch(line)
+        if size is None and line.endswith(b"\n"):
+            raise FetchError("it comes in chunks, and the server gave one a wrong size", is_temporary=True)
+        if size is None:
+            raise http.client.IncompleteRead(b"")
+        return int(size[1], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        """Replace http.client's own, which waits for what follows the last chunk."""
 
 
 class _Wire(io.RawIOBase):
     """The bytes that arrive over a connection, within limits."""
 
-    def __init__(self, connected: socket.socket, deadline: Deadline):
+    def __init__(self, connected: socket.socket, wait_seconds: Callable[[], float]):
         super().__init__()
-        self._socket, self._deadline = connected, deadline
+        self._socket, self._wait_seconds = connected, wait_seconds
         self._file = connected.makefile("rb", buffering=0)
         self._num_bytes = 0
         self.num_content = 0
@@ -261,7 +265,7 @@ class _Wire(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self._num_bytes > _MOST_OVERHEAD + self.num_content * (1 + _OVERHEAD_PER_BYTE):
             raise FetchError("the server sends headers, or other data that is not content, without end")
-        self._socket.settimeout(self._deadline.wait())
+        self._socket.settimeout(self._wait_seconds())
         count = self._file.readinto(buffer)
         self._num_bytes += count or 0
         return count
@@ -269,37 +273,3 @@ class _Wire(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-class Chunks:
-    """Content that is sent in chunks. What follows the last one is not waited for."""
-
-    def __init__(self, file: io.BufferedReader):
-        self._file, self._left = file, 0
-        self._is_first, self._is_over = True, False
-
-    def read(self, size: int) -> bytes:
-        """Return at most this many bytes; none at the end."""
-        if not self._left and not self._is_over:
-            self._left = self._next_size()
-            self._is_first, self._is_over = False, not self._left
-        if self._is_over:
-            return b""
-        piece = self._file.read1(min(size, self._left))
-        if not piece:
-            raise http.client.IncompleteRead(b"")
-        self._left -= len(piece)
-        return piece
-
-    def _next_size(self) -> int:
-        is_whole = self._is_first or self._line() == b"\r\n"
-        found = _CHUNK_SIZE.fullmatch(self._line().rstrip(b"\r\n"))
-        if not (is_whole and found):
-            raise FetchError("it comes in chunks, and the server gave one a wrong size", is_temporary=True)
-        return int(found[1], 16)
-
-    def _line(self) -> bytes:
-        line = self._file.readline(_LONGEST_LINE)
-        if not line.endswith(b"\n"):
-            raise http.client.IncompleteRead(b"")
-        return line

@@ -1,13 +1,13 @@
-"""The parts of URLs, what may be shown of them, and which addresses are public."""
+"""The parts of URLs, what may be shown of them, and names for their files."""
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
@@ -19,12 +19,10 @@ _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>)\]]+")
 _WEB = re.compile("(^|::)(?=https?://)", re.IGNORECASE)
 # In an IPv6 address, all colons are inside the brackets.
 _NO_PORT = re.compile(r":(?![0-9]*$)[^\]@]*$")
+_LONGEST_NAME = 80
 _SECRET = "***"
 # Redacting a shorter secret would hit harmless words, too.
 _LEAST_SECRET = 4
-# Served by the machinery of a cloud, and public according to (some versions of) Python.
-_METADATA = (ip_network("168.63.129.16"), ip_network("192.0.0.0/24"))
-_NAT64 = 0x0064_FF9B << 96
 
 
 def is_url(source: str | PathLike[str]) -> bool:
@@ -121,6 +119,20 @@ def outline(value: Any) -> str:
     return reprlib.repr(value) if is_plain else f"a value of type {type(value).__name__}"
 
 
+def file_name(source: str) -> str:
+    """Return a name for the file of a URL that people recognize, and that any system accepts.
+
+    >>> file_name("https://host/videos/My%20clip.mp4?token=1"), file_name("data:video/mp4;base64,AAAA")
+    ('My_clip.mp4', 'data.mp4')
+    """
+    if is_data(source):
+        return f"data{mimetypes.guess_extension(data_type(source)) or ''}"
+    path = unquote(public_name(source).split("::")[0].partition("://")[2].partition("?")[0])
+    name = re.sub(r"[^\w.-]", "_", path.rstrip("/").rpartition("/")[2], flags=re.ASCII)
+    stem, suffix = os.path.splitext(name)
+    return f"{stem[:_LONGEST_NAME].lstrip('.') or 'video'}{suffix[:10]}"
+
+
 def has_secrets(source: str | PathLike[str]) -> bool:
     """Return True if a source contains more than may be shown."""
     name = os.fsdecode(source)
@@ -139,29 +151,6 @@ def without_secrets(text: str, source: str, headers: Mapping[str, str] = Mapping
         if len(word) >= _LEAST_SECRET:
             text = text.replace(word, _SECRET)
     return text
-
-
-def is_public(address: str) -> bool:
-    """Return True if a numeric address belongs to the internet, and to no private network.
-
-    >>> is_public("1.1.1.1"), is_public("127.0.0.1"), is_public("::ffff:10.0.0.1")
-    (True, False, False)
-    """
-    number = _innermost(ip_address(address.partition("%")[0]))
-    return (
-        number.is_global
-        and not (number.is_multicast or number.is_reserved or number.is_unspecified)
-        and not any(number in network for network in _METADATA)
-    )
-
-
-def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if int(address) >> 32 == _NAT64 >> 32:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _shown_link(link: str) -> str:

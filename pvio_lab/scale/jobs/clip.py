@@ -15,8 +15,8 @@ from ...base import one_of
 from ...read import (
     ROUNDING_SECONDS,
     Fetching,
+    HeldSource,
     Numbers,
-    fetched,
     open_video,
     public_name,
     sample_indices,
@@ -120,7 +120,7 @@ def _results(row: Row, work: Work, clock: Clock, save: Save | None) -> Row:
         raise ValueError(f"clip {row.get('clip')} has no path")
     with ExitStack() as stack:
         with clock.phase("transport"):
-            file = stack.enter_context(fetched(str(row["path"]), work.fetching))
+            file = stack.enter_context(HeldSource(str(row["path"]), work.fetching))
         with clock.phase("open"):  # with one thread, as there is a worker for each processor
             reader = open_video(file.path, width=work.width, height=work.height, num_threads=1, cache_bytes=0)
             stack.callback(reader.close)

@@ -3,43 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from ...base import is_there, new_lock, survive_forks
+from ...base import is_there, new_lock, survive_forks, try_lock, unlock
 
-if sys.platform == "win32":
-    import msvcrt
-else:
+if sys.platform != "win32":
     import fcntl
 
-NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""Flags to open no link, and no file for other programs."""
-
+_PAUSE_SECONDS = 0.001
+_NUM_DIGITS = 20
 _known: dict[Path, EntryLocks] = {}
 _opening = new_lock()
 
 
-@contextmanager
-def alone_in(folder: Path, *, wait: bool = True) -> Iterator[IO[bytes]]:
-    """Run one such block for a folder at a time, in any process; yields a file for notes.
+def private(path: str | Path, flags: int) -> int:
+    """Open a file, and no link, as an `opener`; a new file can be read by no other user."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
-    Raises:
-        BlockingIOError: Another one is running, and `wait` is False.
-    """
-    with _opened(folder / ".ledger") as file:
-        _lock_file(file, wait)
+
+@dataclass
+class Ledger:
+    """The notes on a folder."""
+
+    num_bytes: int | None
+    """The size of all entries; None if it is unknown."""
+
+
+@contextmanager
+def ledger_of(folder: Path, *, wait: bool = True) -> Iterator[Ledger]:
+    """Run one such block for a folder at a time, in any process; keep what it notes in the ledger."""
+    descriptor = private(folder / ".ledger", os.O_RDWR | os.O_CREAT)
+    try:
+        while try_lock(descriptor) is False:
+            if not wait:
+                raise BlockingIOError
+            time.sleep(_PAUSE_SECONDS)
+        noted = os.read(descriptor, _NUM_DIGITS)
+        before = int(noted) if noted.isdigit() else None
+        ledger = Ledger(before)
         try:
-            file.seek(0)
-            yield file
+            yield ledger
         finally:
-            file.flush()
-            _unlock_file(file)  # closing is not enough: a child that was forked meanwhile has it open, too
+            if ledger.num_bytes not in (None, before):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, b"%0*d" % (_NUM_DIGITS, max(ledger.num_bytes, 0)))
+    finally:
+        unlock(descriptor)
 
 
 def entry_locks(folder: Path) -> EntryLocks:
@@ -55,9 +73,6 @@ class EntryLocks:
 
     One open file serves any number of entries, as each of them locks one byte of it. Such locks belong to a
     process: within it they are counted, and a forked child acquires its own.
-
-    Args:
-        folder: The folder of the entries, and of the file that is locked.
     """
 
     def __init__(self, folder: Path):
@@ -65,16 +80,17 @@ class EntryLocks:
         self._counts: Counter[str] = Counter()
         self._released: deque[str] = deque()
         self._mutex = new_lock()
-        self._file = _opened(self._path)
+        self._file = io.FileIO(self._path, "a+", opener=private)
         survive_forks(self)
 
     def after_fork(self) -> None:
         """Acquire in a child what its parent has, as it inherits no locks."""
-        with suppress(OSError):  # the folder is gone; the next `acquire` will say so
+        with suppress(OSError):  # the folder is gone; the next `used` will say so
             self._reopen()
 
-    def acquire(self, name: str) -> None:
-        """Mark an entry as used; may be called many times."""
+    @contextmanager
+    def used(self, name: str) -> Iterator[None]:
+        """Mark an entry as used until the end of the block; the garbage collector may end it at any time."""
         with self._mutex:
             if not is_there(self._file.fileno(), self._path):  # the whole folder was cleared
                 self._reopen()
@@ -82,19 +98,17 @@ class EntryLocks:
                 self._lock(name, "shared")
             self._counts[name] += 1
         self._settle()
-
-    def release(self, name: str) -> None:
-        """Undo one `acquire`, without waiting: the garbage collector may call this at any time."""
-        self._released.append(name)
-        self._settle()
+        try:
+            yield
+        finally:
+            self._released.append(name)
+            self._settle()
 
     @contextmanager
     def unused(self, name: str, *, wait: bool = True) -> Iterator[bool]:
-        """Yield True if nobody uses an entry; then nobody can acquire it before the end of the block.
+        """Yield True if nobody uses an entry; then nobody can begin to before the end of the block.
 
-        Args:
-            name: The entry.
-            wait: Whether to wait for other threads of this process; otherwise the entry may count as used.
+        Without `wait`, an entry may count as used while another thread of this process is at work here.
         """
         if not self._mutex.acquire(blocking=wait):
             yield False
@@ -124,7 +138,7 @@ class EntryLocks:
                 self._mutex.release()
 
     def _reopen(self) -> None:
-        old, self._file = self._file, _opened(self._path)
+        old, self._file = self._file, io.FileIO(self._path, "a+", opener=private)
         old.close()  # before anything is locked: closing a file drops all locks of a process on it
         for name in self._counts:
             self._lock(name, "shared")
@@ -140,29 +154,3 @@ class EntryLocks:
         except (BlockingIOError, PermissionError):
             return False
         return True
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """Open a file of this user, to read it and to add to it; it is created where it is missing.
-
-    Raises:
-        OSError: It cannot be opened; a link is not followed.
-    """
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINK
-    return os.fdopen(os.open(path, flags, 0o600), "a+b")
-
-
-def _lock_file(file: IO[bytes], wait: bool) -> None:
-    if sys.platform == "win32":
-        file.seek(2**30)  # far behind the notes: such a lock keeps others from reading, too
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-
-
-def _unlock_file(file: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        file.seek(2**30)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_UN)
