@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.write.images import image_name, in_order, is_image, png_state, save_whole, video_name
-from pvio_lab.write.sample.plan import jobs_of_tree, stem_for
+from pvio_lab.write.image_files import image_name, in_order, is_foreign, png_state, save_whole, video_name
+from pvio_lab.write.sample.image_manifest import stem_for
+from pvio_lab.write.sample.sample_video import jobs_of_tree
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -49,7 +50,7 @@ def test_whole_half_and_other_files(tmp_path):
 def test_an_image_is_one_however_large(tmp_path, monkeypatch):
     save_whole(tmp_path / "a.png", FRAME)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert is_image(tmp_path / "a.png")
+    assert not is_foreign(tmp_path / "a.png", ".png")
 
 
 def squares(count, asked):

@@ -25,7 +25,7 @@ from written import posix_only, wait_until
 
 from pvio_lab import DecodeError, OpenError, SampleReport, VideoReader, sample_video, sample_video_tree
 from pvio_lab.base import LockFile, Target
-from pvio_lab.write.sample.report import SampleRow
+from pvio_lab.write.sample.sampler import SampleRow
 
 CLIP = SAMPLES / "gop2.mp4"
 

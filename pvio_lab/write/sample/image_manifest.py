@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,8 @@ from numpy.typing import NDArray
 from ...base import in_short, parsed_json, read_content, write_whole
 from ...errors import printable
 from ...marks import FrameNotes
-from ...read import Frames, public_name
-from ..images import image_name, png_state, save_whole
+from ...read import Frames
+from ..image_files import image_name, in_order, png_bytes, png_state
 
 # Ends the first line of a manifest.
 _FRAMES = ', "frames": ['
@@ -47,7 +49,7 @@ class Origin:
     """Width and height of the images."""
 
 
-class Inventory:
+class SampledImages:
     """The images of one video in a folder, each with its share of the annotations: there and to come.
 
     An image counts if the manifest lists it and it is as the manifest says. While a run is at work, the
@@ -58,7 +60,7 @@ class Inventory:
     Args:
         directory: The folder. There must be no other run at work on these images.
         stem: The beginning of the images' names.
-        source: The video, as it was given.
+        source: The video, as it may be shown.
         origin: Where the images come from.
         times: When each frame of the video is shown, in seconds.
         notes: The annotations.
@@ -79,20 +81,20 @@ class Inventory:
         self._directory, self._stem, self._source, self._origin = directory, stem, source, origin
         self._times, self._notes = times, notes
         self.manifest = manifest_path(directory, stem)
-        known = known_manifest(self.manifest, origin)
-        self._has_manifest = known is not None
-        known = known or {"frames": [], "pending": []}
-        if "pending" not in known:  # earlier versions did not list them: after a stop, any image may be one
-            known["pending"] = [] if known["is_complete"] else self._all_there()
-        self._listed: dict[int, Entry] = {entry["number"]: entry for entry in known["frames"]}
-        self._pending: dict[int, Entry] = {entry["number"]: entry for entry in known["pending"]}
+        self._said = known_manifest(self.manifest, origin)
+        said = self._said or {"frames": [], "pending": []}
+        pending = said.get("pending")
+        if pending is None:  # earlier versions did not list them: after a stop, any image may be one
+            pending = [] if said["is_complete"] else self._all_there()
+        self._known: dict[int, Entry] = {entry["number"]: {} for entry in pending}
+        self._known |= {entry["number"]: entry for entry in said["frames"]}
         self._entries: dict[int, Entry] = {}
-        self._halves: set[int] = set()
-        self._shares: dict[int, str] = {}
-        self._old_shares: set[int] = set()
-        self._digests = {number: each["share"] for number, each in self._listed.items() if "share" in each}
-        for number, entry in self._pending.items():
-            if "share" in entry and _digest(self._share_there(number)) == entry["share"]:  # written in time
+        self._halves: list[int] = []
+        self._shares: dict[int, tuple[str, bool]] = {}  # the text, and whether it replaces a file
+        self._digests = {number: each["share"] for number, each in self._known.items() if "share" in each}
+        for entry in pending:
+            number = entry["number"]
+            if "share" in entry and _digest(self._share_there(number) or "") == entry["share"]:  # in time
                 self._digests[number] = entry["share"]
 
     def missing(self, numbers: Iterable[int], *, with_shares: bool) -> list[int]:
@@ -106,93 +108,103 @@ class Inventory:
             FileExistsError: Something that was not sampled, or was changed since, has the name of an image
                 or of a share.
         """
-        asked = list(numbers)
-        missing = [number for number in asked if not self._has_image(number)]
-        for number in sorted({*asked} - {*missing}):
-            self._list(number)
-        for number in {*self._listed, *self._pending} - {*asked}:
+        states = {number: self._state(number) for number in numbers}
+        self._halves = [number for number, state in states.items() if state == "half"]
+        for number, state in states.items():
+            if state == "whole":
+                self._list(number)
+        for number in self._known.keys() - states.keys():
             if self._is_good(number):
                 self._list(number)
-                self._entries[number] |= self._listed.get(number, {})
-        texts = {number: self._share(number) for number in asked} if with_shares else {}
-        self._shares = {number: text for number, text in texts.items() if not self._has_share(number, text)}
-        return missing
+                self._entries[number] |= self._known[number]
+        for number in states if with_shares else ():
+            self._check_share(number)
+        return [number for number, state in states.items() if state != "whole"]
 
-    def begin(self, missing: Iterable[int]) -> None:
-        """List these images and their shares as pending, and remove halves of them."""
-        pending = [
-            {"number": number} | ({"share": _digest(self._shares[number])} if number in self._shares else {})
-            for number in sorted({*missing, *self._shares})
-        ]
+    def write(
+        self, missing: list[int], frames: Iterator[Frames], pool: Executor, most_waiting: int
+    ) -> Generator[int]:
+        """Write images and shares; yield the number of each image that is there.
+
+        However it ends, the manifest then says what there is.
+
+        Args:
+            missing: The frames that `missing` has returned.
+            frames: Yields them.
+            pool: Writes the images.
+            most_waiting: How many frames may wait for that.
+        """
+        pending: list[Entry] = [{"number": number} for number in sorted({*missing, *self._shares})]
+        for entry in pending:
+            if entry["number"] in self._shares:
+                entry["share"] = _digest(self._shares[entry["number"]][0])
         if pending:  # even if this process is killed, it is known whose the new files are
             self._write_manifest(pending)
-        for number in self._halves.intersection(missing):
+        for number in self._halves:
             self._path(number).unlink(missing_ok=True)
-
-    def save(self, number: int, frame: Frames) -> int:
-        """Write the image of a frame, but never over a file that has come since; return the number."""
+        jobs = (partial(self._save, *pair) for pair in zip(missing, frames, strict=True))
+        is_complete = False
         try:
-            save_whole(self._path(number), frame, overwrite=False)
-        except FileExistsError:
-            words = "has come while frames were sampled"
-            raise FileExistsError(f"{printable(self._path(number))} {words}; {_REMEDY}") from None
-        self._list(number)
-        return number
-
-    def save_share(self, number: int) -> None:
-        """Write the share of a frame, if it needs one."""
-        if number in self._shares:
-            text, path = self._shares.pop(number), self._share_path(number)
-            write_whole(path, text, overwrite=number in self._old_shares, clear=False)
-            self._digests[number] = _digest(text)
-
-    def end(self, *, is_complete: bool) -> None:
-        """Write the manifest of what is there."""
-        self._write_manifest([], is_complete=is_complete)
+            for number in self._shares.keys() - missing:
+                self._save_share(number)
+            with closing(in_order(jobs, pool, most_waiting)) as saved:
+                for number in saved:
+                    self._save_share(number)
+                    yield number
+            is_complete = True
+        finally:
+            self._write_manifest([], is_complete=is_complete)
 
     def _path(self, number: int) -> Path:
         return self._directory / image_name(self._stem, number, self._origin.num_frames)
 
+    def _save(self, number: int, frame: Frames) -> int:
+        """Write the image of a frame, but never over a file that has come since; return the number."""
+        path = self._path(number)
+        try:
+            write_whole(path, png_bytes(frame), overwrite=False, clear=False)
+        except FileExistsError:
+            raise FileExistsError(
+                f"{printable(path)} has come while frames were sampled; {_REMEDY}"
+            ) from None
+        self._list(number)
+        return number
+
     def _list(self, number: int) -> None:
+        path = self._path(number)
         self._entries[number] = {
             "number": number,
             "seconds": round(float(self._times[number]), 6),
-            "file": self._path(number).name,
+            "file": path.name,
             "annotations": list(self._notes.labels_at(number)),
-            "bytes": self._path(number).stat().st_size,
+            "bytes": path.stat().st_size,
         }
 
-    def _has_image(self, number: int) -> bool:
-        """Return whether a frame has its image, and not half of it, as a computer that failed leaves it."""
+    def _state(self, number: int) -> Literal["whole", "half"] | None:
+        """Return whether a frame has its image, or half of it, as a computer that failed leaves it."""
         path = self._path(number)
         if not os.path.lexists(path):
-            return False
-        if number not in self._listed and number not in self._pending:
+            return None
+        if number not in self._known:
             raise FileExistsError(f"{printable(path)} is there, and no manifest knows it; {_REMEDY}")
         state = png_state(path, self._origin.image_size)
-        if state == "half":
-            self._halves.add(number)
-            return False
         if state == "other":
             raise FileExistsError(f"{printable(path)} is not the image that was sampled; {_REMEDY}")
-        size, listed = path.stat().st_size, self._listed_bytes(number)
-        if listed not in (None, size):
+        size, listed = path.stat().st_size, self._known[number].get("bytes")
+        if state == "whole" and listed not in (None, size):
             raise FileExistsError(
                 f"{printable(path)} has {size} bytes, and {listed} when it was sampled; {_REMEDY}"
             )
-        return True
+        return state
 
     def _is_good(self, number: int) -> bool:
         """Return whether an image is there that was not asked for; by its size, where that is listed."""
-        path, listed = self._path(number), self._listed_bytes(number)
+        path, listed = self._path(number), self._known[number].get("bytes")
         try:
-            return path.is_file() and (path.stat().st_size == listed if listed else self._has_image(number))
+            is_as_listed = path.stat().st_size == listed if listed else self._state(number) == "whole"
+            return path.is_file() and is_as_listed
         except OSError:
             return False
-
-    def _listed_bytes(self, number: int) -> int | None:
-        size: int | None = self._listed.get(number, {}).get("bytes")
-        return size
 
     def _all_there(self) -> list[Entry]:
         pattern = re.compile(re.escape(f"{self._stem}_frame_") + r"(\d+)\.png")
@@ -209,23 +221,30 @@ class Inventory:
             words = f"the annotations of frame {number} cannot be written to a file"
             raise ValueError(f"{words}: {type(error).__name__}: {in_short(error)}") from error
 
-    def _has_share(self, number: int, text: str) -> bool:
-        """Return whether the share of a frame is there and says this."""
-        path, there = self._share_path(number), self._share_there(number)
-        if not os.path.lexists(path):
-            return False
+    def _check_share(self, number: int) -> None:
+        """Find out whether the share of a frame is there; if not, or if an earlier run wrote it, plan it."""
+        text, there = self._share(number), self._share_there(number)
         if there == text:
             self._digests[number] = _digest(text)
-            return True
-        if there.strip("\0") and _digest(there) != self._digests.get(number):
-            words = "was not written with the image, or was changed since"
-            raise FileExistsError(f"{printable(path)} {words}; {_REMEDY}")
-        self._old_shares.add(number)
-        return False
+            return
+        if there is not None and there.strip("\0") and _digest(there) != self._digests.get(number):
+            raise FileExistsError(
+                f"{printable(self._share_path(number))} was not written with the image, or was changed "
+                f"since; {_REMEDY}"
+            )
+        self._shares[number] = text, there is not None
 
-    def _share_there(self, number: int) -> str:
+    def _save_share(self, number: int) -> None:
+        if number in self._shares:
+            text, is_there = self._shares.pop(number)
+            write_whole(self._share_path(number), text, overwrite=is_there, clear=False)
+            self._digests[number] = _digest(text)
+
+    def _share_there(self, number: int) -> str | None:
         path = self._share_path(number)
-        return path.read_text("utf-8", "replace") if path.is_file() else "no file"
+        if path.is_file():
+            return path.read_text("utf-8", "replace")
+        return "no file" if os.path.lexists(path) else None
 
     def _share_path(self, number: int) -> Path:
         image = self._path(number)
@@ -237,15 +256,33 @@ class Inventory:
             for number in sorted(self._entries)
             if self._path(number).is_file()
         ]
-        head = {"source": public_name(self._source), **asdict(self._origin), "is_complete": is_complete}
+        head = {"source": self._source, **asdict(self._origin), "is_complete": is_complete}
         text = f"{json.dumps(head, ensure_ascii=False)[:-1]}{_FRAMES}\n{_lines(frames)}\n]"
         if not is_complete:
             text += f', "pending": [\n{_lines(pending)}\n]'
         text = f"{text}}}\n"
-        # A finished folder may be somebody else's, or read-only.
-        if not (self._has_manifest and _says(self.manifest, text)):
-            write_whole(self.manifest, text, overwrite=self._has_manifest, clear=False)
-        self._has_manifest = True
+        said = json.loads(text)
+        if said != self._said:  # a finished folder may be somebody else's, or read-only
+            write_whole(self.manifest, text, overwrite=self._said is not None, clear=False)
+        self._said = said
+
+
+def stem_for(directory: Path, name: str, *, is_shared: bool = False) -> str:
+    """Return the beginning of the names of a video's images.
+
+    It is the video's name without the extension, or the whole name where that is taken. A manifest says to
+    which video a name belongs, so that the video keeps it when it gets a neighbour.
+
+    Args:
+        directory: The folder of the images.
+        name: The file name of the video.
+        is_shared: Whether the name of another video in its folder differs in the extension only.
+    """
+    stem, known = Path(name).stem, None
+    with suppress(OSError):
+        known = read_manifest(manifest_path(directory, stem))
+    is_own = known is not None and str(known["video"]) == name
+    return stem if is_own or (known is None and not is_shared) else name
 
 
 def manifest_path(directory: Path, stem: str) -> Path:
@@ -308,12 +345,6 @@ def _is_list(frames: Any) -> bool:
 
 def _lines(entries: Iterable[Entry]) -> str:
     return ",\n".join(json.dumps(each, ensure_ascii=False) for each in entries)
-
-
-def _says(path: Path, text: str) -> bool:
-    with suppress(OSError, ValueError):
-        return read_content(path, _MOST_BYTES) == text.encode("utf-8", "backslashreplace")
-    return False
 
 
 def _digest(text: str) -> str:
