@@ -53,7 +53,7 @@ from .view.panels.profiler import ThroughputProfiler as ThroughputProfiler
 from .view.panels.profiler import profile_throughput as profile_throughput
 from .view.plots import plot_gops as plot_gops
 from .view.stills import filmstrip as filmstrip
-from .write.codecs import EncoderInfo as EncoderInfo
+from .write.encoders import EncoderInfo as EncoderInfo
 from .write.encoding import available_encoders as available_encoders
 from .write.join.concat import concatenate_video_files as concatenate_video_files
 from .write.recorder import EpisodeVideo as EpisodeVideo

@@ -12,6 +12,9 @@ from ..read import Frames
 
 _CHANNELS = (1, 3, 4)
 
+Picture = tuple[NDArray[Any], bool]
+"""Checked numbers in three dimensions, and whether channels come first."""
+
 
 def rgb_pixels(frame: Any) -> Frames:
     """Return a frame as `(H, W, 3)` uint8, without a copy where it is that already.
@@ -27,29 +30,24 @@ def rgb_pixels(frame: Any) -> Frames:
         TypeError: It is not a picture, or has numbers of another kind.
         ValueError: It has another shape, or numbers that are not between 0 and 1.
     """
-    array, channels_first = as_picture(frame)
-    check_range(array)
-    return picture_to_rgb(array, channels_first)
+    return picture_to_rgb(as_picture(frame))
 
 
-def picture_to_rgb(array: NDArray[Any], channels_first: bool) -> Frames:
-    """Return what `as_picture` returned, and `check_range` let pass, as RGB bytes."""
+def picture_to_rgb(picture: Picture) -> Frames:
+    """Return a picture as RGB bytes."""
+    array, channels_first = picture
     if channels_first:
         array = array.transpose(1, 2, 0)
     if array.dtype != np.uint8:
-        array = _to_bytes(array)
+        scaled = np.multiply(array, 255, dtype=np.float32)
+        array = np.rint(scaled, out=scaled).astype(np.uint8)
     if array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
     return np.ascontiguousarray(array[:, :, :3])
 
 
-def as_picture(frame: Any) -> tuple[NDArray[Any], bool]:
-    """Return the same numbers as an array of three dimensions, and whether channels come first.
-
-    Raises:
-        TypeError: It is not a picture, or has numbers of another kind.
-        ValueError: It has another shape.
-    """
+def as_picture(frame: Any) -> Picture:
+    """Return a frame as a picture, or raise the errors of `rgb_pixels`."""
     array, is_tensor = _as_array(frame)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise TypeError(
@@ -62,6 +60,13 @@ def as_picture(frame: Any) -> tuple[NDArray[Any], bool]:
     last, first = array.shape[2] in _CHANNELS, array.shape[0] in _CHANNELS
     if not (last or first):
         raise ValueError(f"a frame must have 1, 3 or 4 channels, first or last; this one is {array.shape}")
+    if array.dtype != np.uint8:
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0 and high <= 1):  # or NaN
+            raise ValueError(
+                f"a frame of {array.dtype} must have numbers from 0 to 1; this one has {low:g} to {high:g}"
+                f" (uint8 has 0 to 255)"
+            )
     return array, first and (is_tensor or not last)
 
 
@@ -81,22 +86,3 @@ def _as_array(frame: Any) -> tuple[NDArray[Any], bool]:
     if isinstance(frame, (str, bytes, dict)) or not hasattr(frame, "__array__"):
         raise TypeError(f"a frame must be an array, a tensor or a PIL image, not {type(frame).__name__}")
     return np.asarray(frame), False
-
-
-def check_range(array: NDArray[Any]) -> None:
-    """Raise ValueError for floats that are not between 0 and 1."""
-    if array.dtype == np.uint8:
-        return
-    low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"a frame of {array.dtype} must have numbers from 0 to 1; this one has {low:g} to {high:g}"
-            f" (uint8 has 0 to 255)"
-        )
-
-
-def _to_bytes(array: NDArray[Any]) -> Frames:
-    scaled = np.multiply(array, 255, dtype=np.float32)
-    np.rint(scaled, out=scaled)
-    result: Frames = scaled.astype(np.uint8)
-    return result

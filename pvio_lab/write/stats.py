@@ -86,8 +86,8 @@ class RunningStats:
         mean = counts @ values / totals
         squares = (counts * np.square(values - mean[:, None])).sum(1)
         return FrameStats(
-            min=_rank(counts, np.zeros(3)),
-            max=_rank(counts, totals - 1.0),
+            min=_quantile(counts, 0.0),
+            max=_quantile(counts, 1.0),
             mean=mean,
             std=np.sqrt(squares / totals),
             q01=_quantile(counts, 0.01),
@@ -102,12 +102,10 @@ class RunningStats:
 def _quantile(counts: NDArray[np.int64], part: float) -> Channels:
     """Return the value at this part of all, as numpy has it: between two values, in proportion."""
     place = part * (counts.sum(1) - 1.0)
-    low, high = _rank(counts, np.floor(place)), _rank(counts, np.ceil(place))
-    between: Channels = place - np.floor(place)
-    return low + (high - low) * between
-
-
-def _rank(counts: NDArray[np.int64], places: Channels) -> Channels:
-    """Return for each channel the value at this place among all, in order."""
-    rows = zip(counts.cumsum(1), places, strict=True)
-    return np.array([np.searchsorted(row, place, side="right") for row, place in rows], np.float64)
+    running = counts.cumsum(1)
+    low, high = (
+        np.array([np.searchsorted(row, at, side="right") for row, at in zip(running, places, strict=True)])
+        for places in (np.floor(place), np.ceil(place))
+    )
+    between: Channels = low + (high - low) * (place - np.floor(place))
+    return between
