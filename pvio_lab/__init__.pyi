@@ -56,12 +56,12 @@ from .view.stills import filmstrip as filmstrip
 from .write.encoders import EncoderInfo as EncoderInfo
 from .write.encoding import available_encoders as available_encoders
 from .write.join.concat import concatenate_video_files as concatenate_video_files
+from .write.pixels import FrameStats as FrameStats
 from .write.recorder import EpisodeVideo as EpisodeVideo
 from .write.recorder import StreamingVideoEncoder as StreamingVideoEncoder
 from .write.sample.sample_video import sample_video as sample_video
 from .write.sample.sample_video import sample_video_tree as sample_video_tree
 from .write.sample.sampler import SampleReport as SampleReport
-from .write.stats import FrameStats as FrameStats
 from .write.streaming import async_stream_video_frames_to_dir as async_stream_video_frames_to_dir
 from .write.streaming import stream_video_frames as stream_video_frames
 from .write.streaming import stream_video_frames_to_dir as stream_video_frames_to_dir

@@ -21,8 +21,7 @@ import numpy as np
 from ..base import LockFile, new_lock, one_of, positive_integer, survive_forks, waiting
 from ..errors import EncodeError, printable
 from .encoders import usual_suffix
-from .pixels import Picture, as_picture, picture_to_rgb
-from .stats import FrameStats, RunningStats
+from .pixels import FrameStats, Picture, RunningStats, as_picture, picture_to_rgb
 from .writer import VideoWriter, check_writer_options
 
 _log = logging.getLogger("pvio_lab")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -37,16 +37,11 @@ Entry = dict[str, Any]
 class Origin:
     """The origin of the images of a manifest: images that are kept must have the same."""
 
-    video: str
-    """The file's name."""
+    video: str  # the file's name
     size_bytes: int
-    """The file's size."""
     num_frames: int
-    """The number of its frames."""
-    video_size: tuple[int, int]
-    """Width and height of the video."""
+    video_size: tuple[int, int]  # width and height
     image_size: tuple[int, int]
-    """Width and height of the images."""
 
 
 class SampledImages:
@@ -64,9 +59,12 @@ class SampledImages:
         origin: Where the images come from.
         times: When each frame of the video is shown, in seconds.
         notes: The annotations.
+        numbers: The frames that are asked for, in order.
+        with_shares: Whether each of their images gets its share of the annotations.
 
     Raises:
-        FileExistsError: The manifest is of other images, or is not a manifest.
+        FileExistsError: The manifest is of other images, or is not a manifest. Or something that was not
+            sampled, or was changed since, has the name of an image or of a share.
     """
 
     def __init__(
@@ -77,6 +75,9 @@ class SampledImages:
         origin: Origin,
         times: NDArray[np.float64],
         notes: FrameNotes,
+        numbers: Iterable[int],
+        *,
+        with_shares: bool,
     ):
         self._directory, self._stem, self._source, self._origin = directory, stem, source, origin
         self._times, self._notes = times, notes
@@ -89,25 +90,12 @@ class SampledImages:
         self._known: dict[int, Entry] = {entry["number"]: {} for entry in pending}
         self._known |= {entry["number"]: entry for entry in said["frames"]}
         self._entries: dict[int, Entry] = {}
-        self._halves: list[int] = []
         self._shares: dict[int, tuple[str, bool]] = {}  # the text, and whether it replaces a file
         self._digests = {number: each["share"] for number, each in self._known.items() if "share" in each}
         for entry in pending:
             number = entry["number"]
             if "share" in entry and _digest(self._share_there(number) or "") == entry["share"]:  # in time
                 self._digests[number] = entry["share"]
-
-    def missing(self, numbers: Iterable[int], *, with_shares: bool) -> list[int]:
-        """Return the frames that still need an image, and find out which of them need a share.
-
-        Args:
-            numbers: The frames that are asked for, in order.
-            with_shares: Whether each of their images gets its share of the annotations.
-
-        Raises:
-            FileExistsError: Something that was not sampled, or was changed since, has the name of an image
-                or of a share.
-        """
         states = {number: self._state(number) for number in numbers}
         self._halves = [number for number, state in states.items() if state == "half"]
         for number, state in states.items():
@@ -119,22 +107,20 @@ class SampledImages:
                 self._entries[number] |= self._known[number]
         for number in states if with_shares else ():
             self._check_share(number)
-        return [number for number, state in states.items() if state != "whole"]
+        self.missing = [number for number, state in states.items() if state != "whole"]
+        """The frames that still need an image."""
 
-    def write(
-        self, missing: list[int], frames: Iterator[Frames], pool: Executor, most_waiting: int
-    ) -> Generator[int]:
+    def write(self, frames: Iterator[Frames], pool: Executor, most_waiting: int) -> Generator[int]:
         """Write images and shares; yield the number of each image that is there.
 
         However it ends, the manifest then says what there is.
 
         Args:
-            missing: The frames that `missing` has returned.
-            frames: Yields them.
+            frames: Yields the missing frames.
             pool: Writes the images.
             most_waiting: How many frames may wait for that.
         """
-        pending: list[Entry] = [{"number": number} for number in sorted({*missing, *self._shares})]
+        pending: list[Entry] = [{"number": number} for number in sorted({*self.missing, *self._shares})]
         for entry in pending:
             if entry["number"] in self._shares:
                 entry["share"] = _digest(self._shares[entry["number"]][0])
@@ -142,10 +128,10 @@ class SampledImages:
             self._write_manifest(pending)
         for number in self._halves:
             self._path(number).unlink(missing_ok=True)
-        jobs = (partial(self._save, *pair) for pair in zip(missing, frames, strict=True))
+        jobs = (partial(self._save, *pair) for pair in zip(self.missing, frames, strict=True))
         is_complete = False
         try:
-            for number in self._shares.keys() - missing:
+            for number in self._shares.keys() - self.missing:
                 self._save_share(number)
             with closing(in_order(jobs, pool, most_waiting)) as saved:
                 for number in saved:
@@ -250,20 +236,20 @@ class SampledImages:
         image = self._path(number)
         return image.with_name(f"{image.name}.json")
 
-    def _write_manifest(self, pending: Iterable[Entry], *, is_complete: bool = False) -> None:
+    def _write_manifest(self, pending: list[Entry], *, is_complete: bool = False) -> None:
         frames = [
             self._entries[number] | ({"share": self._digests[number]} if number in self._digests else {})
             for number in sorted(self._entries)
             if self._path(number).is_file()
         ]
-        head = {"source": self._source, **asdict(self._origin), "is_complete": is_complete}
+        head = {"source": self._source, **_facts(self._origin), "is_complete": is_complete}
         text = f"{json.dumps(head, ensure_ascii=False)[:-1]}{_FRAMES}\n{_lines(frames)}\n]"
+        said = head | {"frames": frames}
         if not is_complete:
             text += f', "pending": [\n{_lines(pending)}\n]'
-        text = f"{text}}}\n"
-        said = json.loads(text)
+            said["pending"] = pending
         if said != self._said:  # a finished folder may be somebody else's, or read-only
-            write_whole(self.manifest, text, overwrite=self._said is not None, clear=False)
+            write_whole(self.manifest, f"{text}}}\n", overwrite=self._said is not None, clear=False)
         self._said = said
 
 
@@ -303,7 +289,7 @@ def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
         raise FileExistsError(
             f"{printable(path)} is not a list of sampled images; give another output_dir, or move it away"
         )
-    facts = json.loads(json.dumps(asdict(origin)))
+    facts = _facts(origin)
     differences = [
         f"{key} {known.get(key)!r} -> {facts[key]!r}" for key in facts if known.get(key) != facts[key]
     ]
@@ -313,6 +299,11 @@ def known_manifest(path: Path, origin: Origin) -> dict[str, Any] | None:
             "give another output_dir, or remove them and this file"
         )
     return known
+
+
+def _facts(origin: Origin) -> dict[str, Any]:
+    """Return the origin as JSON has it, which knows no tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(origin).items()}
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:

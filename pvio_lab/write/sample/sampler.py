@@ -98,7 +98,7 @@ class Policy(NamedTuple):
 
 @dataclass
 class Plan:
-    """The work to be done on every video, checked before any is opened.
+    """The work to be done on every video, as `sample_video` has it, checked before any is opened.
 
     Raises:
         TypeError: An option is of the wrong type.
@@ -106,17 +106,11 @@ class Plan:
     """
 
     policy: Policy
-    """The choice of frames."""
     only_annotated: bool
-    """Take just the annotated frames."""
     resize: Resize
-    """The size of the images."""
-    annotations: Any
-    """The annotations, as they were given."""
+    annotations: Any  # as they were given
     copy_annotations: bool
-    """Give each image its share of them."""
     fetching: Fetching | None
-    """The way URLs are fetched, and limits on what may be opened."""
 
     def __post_init__(self) -> None:
         only = self.policy.only
@@ -171,15 +165,10 @@ class Job:
     """A video that is to be sampled."""
 
     source: str
-    """The video."""
-    name: str
-    """The last part of its path or URL."""
-    directory: Path
-    """The folder of its images."""
-    stem: str
-    """The beginning of their names."""
-    folder: str | None = None
-    """The folder of the video below the top of its tree; None for a video that is sampled by itself."""
+    name: str  # the last part of its path or URL
+    directory: Path  # of its images
+    stem: str  # the beginning of their names
+    folder: str | None = None  # of the video, below the top of its tree; None if it is sampled by itself
 
 
 @dataclass(frozen=True)
@@ -187,17 +176,11 @@ class Sampler:
     """The part of the work that is the same for all videos of a run."""
 
     plan: Plan
-    """The work to be done on each video."""
-    pool: Executor
-    """Writes the images."""
-    most_waiting: int
-    """The number of frames of a video that may wait for that."""
-    progress: bool
-    """Show bars."""
-    num_threads: int | None = None
-    """The number of threads that decode each video."""
-    stop: threading.Event = field(default_factory=threading.Event)
-    """Ends the run."""
+    pool: Executor  # writes the images
+    most_waiting: int  # so many frames of a video may wait for that
+    progress: bool  # show bars
+    num_threads: int | None = None  # that decode each video
+    stop: threading.Event = field(default_factory=threading.Event)  # ends the run
 
     def sample(self, job: Job, *, waits: bool = True) -> tuple[SampleRow, Exception | None]:
         """Sample one video; return its row, and the error that says why something is missing.
@@ -255,21 +238,28 @@ class Sampler:
         info = reader.info
         size = self.plan.image_size(info.width, info.height)
         origin = Origin(job.name, info.size_bytes, info.num_frames, (info.width, info.height), size)
-        times, _ = reader.times
-        images = SampledImages(job.directory, job.stem, facts["source"], origin, times, notes or FrameNotes())
-        missing = images.missing(numbers, with_shares=self.plan.copy_annotations and notes is not None)
-        num_kept = len(numbers) - len(missing)
+        images = SampledImages(
+            job.directory,
+            job.stem,
+            facts["source"],
+            origin,
+            reader.times[0],
+            notes or FrameNotes(),
+            numbers,
+            with_shares=self.plan.copy_annotations and notes is not None,
+        )
+        num_kept = len(numbers) - len(images.missing)
         facts |= {"manifest": str(images.manifest), "num_images": num_kept, "num_kept": num_kept}
-        frames = reader.stream(missing, size=size)
+        frames = reader.stream(images.missing, size=size)
         bar = tqdm(
-            total=len(missing),
+            total=len(images.missing),
             desc=printable(job.stem),
             unit="frame",
             disable=not self.progress,
             delay=2,
             leave=False,
         )
-        with closing(images.write(missing, frames, self.pool, self.most_waiting)) as written, bar:
+        with closing(images.write(frames, self.pool, self.most_waiting)) as written, bar:
             for _ in written:
                 bar.update()
                 facts["num_images"] += 1
