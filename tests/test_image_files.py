@@ -23,7 +23,6 @@ from pvio_lab.write.image_files import (
     save_whole,
     video_name,
 )
-from pvio_lab.write.sample.image_manifest import stem_for
 from pvio_lab.write.sample.sample_video import jobs_of_tree
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -127,10 +126,3 @@ def test_a_name_that_another_video_has_is_kept_whole(tmp_path):
         (tmp_path / name).touch()
     stems = [job.stem for job in jobs_of_tree(tmp_path, tmp_path / "out")]
     assert sorted(stems) == ["B.webm", "a.mkv", "a.mp4", "b.mp4", "c", "c"]
-
-
-def test_a_manifest_keeps_a_name_for_its_video(tmp_path):
-    assert stem_for(tmp_path, "a.mp4") == "a"
-    (tmp_path / "a_frames.json").write_text('{"video": "a.mkv", "is_complete": true, "frames": []}')
-    assert stem_for(tmp_path, "a.mp4") == "a.mp4"
-    assert stem_for(tmp_path, "a.mkv", is_shared=True) == "a"
