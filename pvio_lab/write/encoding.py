@@ -79,7 +79,7 @@ def available_encoders() -> list[EncoderInfo]:
 
 
 def why_not(name: str) -> str | None:
-    """Return why an encoder does not work here, in ffmpeg's words; None if it does. Each is tried once."""
+    """Return why an encoder does not work here, as ffmpeg says it; None if it does. Each is tried once."""
     return _try(ffmpeg_program(), name)
 
 

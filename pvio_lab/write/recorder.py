@@ -143,7 +143,7 @@ class StreamingVideoEncoder:
         """Record a frame of this camera: any picture that `VideoWriter` takes. It is copied at once.
 
         Raises:
-            EncodeError: The encoder of this camera has failed; the others go on.
+            EncodeError: The encoder of this camera has failed; the others continue.
             RuntimeError: No episode is running.
             TypeError: It is not a picture.
             ValueError: There is no such camera, or the frame has another size or numbers out of range.
@@ -250,8 +250,8 @@ class Camera:
                 return
             self._dropped += 1
             if self._dropped == 1 or self._dropped % _WARN_EVERY == 0:
-                words = "camera %r: %d dropped so far, the encoder is too slow"
-                _log.warning(words, self._key, self._dropped)
+                message = "camera %r: %d dropped so far, the encoder is too slow"
+                _log.warning(message, self._key, self._dropped)
 
     def stop(self) -> None:
         """End the queue. May be called twice."""
@@ -289,8 +289,8 @@ class Camera:
 
     def after_fork(self) -> None:
         """Leave the thread to the parent: there is nothing to wait for here."""
-        words = f"process {os.getpid()} was forked from {self._owner}, which alone records it"
-        self._error = RuntimeError(words)
+        message = f"process {os.getpid()} was forked from {self._owner}, which alone records it"
+        self._error = RuntimeError(message)
         self._queue = queue.Queue(1)
         self._is_done, self._is_cancelled = threading.Event(), True
         self._is_done.set()

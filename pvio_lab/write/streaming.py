@@ -42,7 +42,7 @@ def stream_video_frames(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> AsyncGenerator[tuple[int, Frames]]:
-    """Yield pairs of frame number and frame to `async for`; a thread decodes ahead while the loop goes on.
+    """Yield pairs of frame number and frame to `async for`; a thread decodes ahead while the loop runs.
 
     >>> import asyncio
     >>> async def shapes():
@@ -141,7 +141,7 @@ async def async_stream_video_frames_to_dir(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> list[Path]:
-    """Do the same as `stream_video_frames_to_dir`, awaited; the event loop goes on in the meantime.
+    """Do the same as `stream_video_frames_to_dir`, awaited; the event loop runs in the meantime.
 
     `progress_cb` is called in the loop, `image_writer` in threads. Cancelling leaves only whole files.
     """

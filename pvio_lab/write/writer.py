@@ -54,7 +54,7 @@ class VideoWriter:
         ffmpeg_params: More options for ffmpeg's output, such as `("-metadata", "title=Ramp")`.
 
     Raises:
-        EncodeError: ffmpeg cannot do it; with its own words.
+        EncodeError: ffmpeg cannot do it; the message quotes it.
         FileExistsError: There is a file, and it may not be replaced.
         FileNotFoundError: There is no folder for the file.
         PermissionError: Nothing may be written there.
@@ -103,9 +103,9 @@ class VideoWriter:
         """Add a frame. Threads may take turns.
 
         Raises:
-            EncodeError: ffmpeg has failed; with its own words. Nothing is left of the file.
+            EncodeError: ffmpeg has failed; the message quotes it. Nothing is left of the file.
             TypeError: It is not a picture.
-            ValueError: It has another size or shape, or numbers that are out of range; the writer goes on.
+            ValueError: It has another size or shape, or numbers that are out of range. It stays usable.
         """
         pixels = rgb_pixels(frame)
         height, width = pixels.shape[:2]
@@ -139,7 +139,7 @@ class VideoWriter:
                 like it, `front (2).mp4`, instead of losing the frames; `path` is the name that was taken.
 
         Raises:
-            EncodeError: ffmpeg has failed; with its own words.
+            EncodeError: ffmpeg has failed; the message quotes it.
             ValueError: There were no frames, and there is no file without frames.
         """
         if not self._is_open:
@@ -159,7 +159,7 @@ class VideoWriter:
         """Wait until ffmpeg has written everything; only `close` gives the file its name.
 
         Raises:
-            EncodeError: ffmpeg has failed; with its own words.
+            EncodeError: ffmpeg has failed; the message quotes it.
             ValueError: There were no frames.
         """
         with self._lock:
@@ -255,7 +255,7 @@ def write_frames_to_video(
         The path of the file.
 
     Raises:
-        EncodeError: ffmpeg has failed; with its own words.
+        EncodeError: ffmpeg has failed; the message quotes it.
         ValueError: There are no frames, they differ in size, or an option is wrong.
     """
     from tqdm.auto import tqdm

@@ -207,9 +207,9 @@ def _make_tracks(
     try:
         output.start_encoding()
     except av.error.FFmpegError as error:
-        words = _complaints(streams, output.format.name, clip) or error.strerror
+        reason = _complaints(streams, output.format.name, clip) or error.strerror
         raise EncodeError(
-            f"the container {output.format.name} cannot hold what is to be joined: {words}"
+            f"the container {output.format.name} cannot hold what is to be joined: {reason}"
         ) from error
     has_lead = _has_lead(container.format.name, output.format.name)
     return [_make_track(output, news[stream.index], stream, has_lead) for stream in streams]

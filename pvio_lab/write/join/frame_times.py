@@ -136,9 +136,9 @@ def _shown(
         (facts.promised_frames > count, f"is cut short: {count} of {facts.promised_frames} frames are there"),
         (hidden, f"hides {hidden} of its {count} frames by an edit list"),
     )
-    for is_so, words in checks:
+    for is_so, reason in checks:
         if is_so:
-            raise Refusal(words)
+            raise Refusal(reason)
     if count == 1:
         return np.zeros(1, np.int64)  # right in any case, even if it has no time
     if why := doubt(packets, facts):

@@ -294,7 +294,7 @@ def _all_differences(container: InputContainer, tracks: Sequence[OutputTrack], f
         differences = [*track.differences(found[track.index], tick, start)]
         if track.index in checks and not differences:
             differences += _lost_rotation(checks[track.index], first.matrices[track.source])
-        yield from (f"stream {track.index} {words}" for words in differences)
+        yield from (f"stream {track.index} {each}" for each in differences)
 
 
 def _lost_rotation(check: PacketCheck, wanted: Matrix | None) -> Iterator[str]:

@@ -204,8 +204,8 @@ class SampledImages:
             share = self._notes.share(number, self._origin.image_size)
             return json.dumps(share, ensure_ascii=False, indent=1) + "\n"
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
-            words = f"the annotations of frame {number} cannot be written to a file"
-            raise ValueError(f"{words}: {type(error).__name__}: {in_short(error)}") from error
+            message = f"the annotations of frame {number} cannot be written to a file"
+            raise ValueError(f"{message}: {type(error).__name__}: {in_short(error)}") from error
 
     def _check_share(self, number: int) -> None:
         """Find out whether the share of a frame is there; if not, or if an earlier run wrote it, plan it."""

@@ -133,7 +133,8 @@ def sample_video_tree(
 
     The images of `a/b/clip.mp4` go to `output_dir/a/b`. If the names of videos in one folder differ only in
     their extensions, those of their images begin with the full name. A video that is broken gets a row that
-    says so, and the others go on. Several processes may work on the same tree at once: they share the videos.
+    says so, and the others are sampled. Several processes may work on the same tree at once, and share the
+    videos.
 
     Args:
         source_dir: A directory with videos, recognised by their extensions; hidden ones are skipped.

@@ -196,8 +196,8 @@ class Sampler:
         except _FAULTS as fault:
             error = fault
         seconds = time.perf_counter() - begin
-        words = None if error is None else in_words(error)
-        return SampleRow(ok=error is None, error=words, seconds=seconds, **facts), error
+        message = None if error is None else in_words(error)
+        return SampleRow(ok=error is None, error=message, seconds=seconds, **facts), error
 
     def _sample(self, job: Job, facts: dict[str, Any], *, waits: bool) -> None:
         """Do the work, and put what the row says into `facts` as soon as it is known."""
@@ -223,8 +223,8 @@ class Sampler:
             if not waits:
                 raise Busy
             if not is_announced:
-                words = "%s is being sampled into %s by %s; waiting for that"
-                _log.warning(words, shown(job.source), printable(job.directory), lock.holder())
+                message = "%s is being sampled into %s by %s; waiting for that"
+                _log.warning(message, shown(job.source), printable(job.directory), lock.holder())
                 is_announced = True
             if self.stop.wait(_PAUSE_SECONDS):
                 raise Stopped
