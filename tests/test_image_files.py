@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvio_lab.errors import DecodeError
-from pvio_lab.write.images import image_name, in_order, is_image, png_state, save_whole, video_name
-from pvio_lab.write.sample.plan import jobs_of_tree, stem_for
+from pvio_lab.write.image_files import (
+    image_name,
+    in_order,
+    is_foreign,
+    png_bytes,
+    png_state,
+    save_whole,
+    video_name,
+)
+from pvio_lab.write.sample.sample_video import jobs_of_tree
 
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -27,16 +35,19 @@ def test_names_sort_as_numbers_do(num_frames, data):
     assert [names[i] for i in np.argsort(numbers, kind="stable")] == sorted(names)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".webp"])
-def test_formats_that_keep_every_pixel(suffix, tmp_path):
-    path = save_whole(tmp_path / f"a{suffix}", FRAME)
-    np.testing.assert_array_equal(np.array(Image.open(path)), FRAME)
+def test_formats_that_keep_every_pixel(tmp_path, monkeypatch):
+    for suffix in (".png", ".bmp", ".tiff", ".webp"):
+        path = save_whole(tmp_path / f"a{suffix}", FRAME)
+        np.testing.assert_array_equal(np.array(Image.open(path)), FRAME)
+    assert (tmp_path / "a.png").read_bytes() == png_bytes(FRAME)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    assert not is_foreign(tmp_path / "a.png", ".png")  # however large
 
 
 def test_whole_half_and_other_files(tmp_path):
     path, (height, width) = tmp_path / "a.png", FRAME.shape[:2]
-    save_whole(path, FRAME)
-    whole = path.read_bytes()
+    whole = png_bytes(FRAME)
+    path.write_bytes(whole)
     assert png_state(path, (width, height)) == "whole"
     assert png_state(path, (width + 1, height)) == "other"
     for half in (whole[:-1], whole[:50], whole[:3], whole[:8] + whole[-12:], b"", bytes(len(whole))):
@@ -44,12 +55,6 @@ def test_whole_half_and_other_files(tmp_path):
         assert png_state(path, (width, height)) == "half"
     path.write_text("some words" * 10)
     assert png_state(path, (width, height)) == "other"
-
-
-def test_an_image_is_one_however_large(tmp_path, monkeypatch):
-    save_whole(tmp_path / "a.png", FRAME)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert is_image(tmp_path / "a.png")
 
 
 def squares(count, asked):
@@ -121,10 +126,3 @@ def test_a_name_that_another_video_has_is_kept_whole(tmp_path):
         (tmp_path / name).touch()
     stems = [job.stem for job in jobs_of_tree(tmp_path, tmp_path / "out")]
     assert sorted(stems) == ["B.webm", "a.mkv", "a.mp4", "b.mp4", "c", "c"]
-
-
-def test_a_manifest_keeps_a_name_for_its_video(tmp_path):
-    assert stem_for(tmp_path, "a.mp4") == "a"
-    (tmp_path / "a_frames.json").write_text('{"video": "a.mkv", "is_complete": true, "frames": []}')
-    assert stem_for(tmp_path, "a.mp4") == "a.mp4"
-    assert stem_for(tmp_path, "a.mkv", is_shared=True) == "a"

@@ -17,8 +17,7 @@ from pvio_lab.base import reading
 from pvio_lab.marks import read_notes
 from pvio_lab.read import recall, remember
 from pvio_lab.read.info import _places
-from pvio_lab.write.sample.manifest import Origin, known_manifest
-from pvio_lab.write.sample.plan import stem_for
+from pvio_lab.write.sample.image_manifest import Origin, known_manifest, stem_for
 
 CLIP = SAMPLES / "gop2.mp4"
 DEEP = "[" * 100_000

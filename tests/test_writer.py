@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import struct
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +28,7 @@ from pvio_lab import (
     write_frames_to_video,
 )
 from pvio_lab.write import MUXERS
-from pvio_lab.write.codecs import CODECS, ENCODERS
+from pvio_lab.write.encoders import CODECS, ENCODERS
 
 pytestmark = pytest.mark.filterwarnings("error")  # nothing is warned about
 NTSC = Fraction(30000, 1001)
@@ -86,7 +85,6 @@ def usual_suffix(name):
 
 def check_round_trip(path, name, pixel_format):
     frames = read(write(path, FRAMES, NTSC, codec=name, pixel_format=pixel_format))
-    assert frames.shape == (12, 120, 160, 3)
     assert [read_number(frame) for frame in frames] == list(range(12))
     return frames
 
@@ -143,18 +141,12 @@ def test_rates_are_as_exact_as_the_file_can_be(tmp_path, rate, codec, suffix, se
         assert begins == pytest.approx(np.arange(12) / float(rate), abs=seconds)
 
 
-def test_a_rate_that_the_file_cannot_hold(tmp_path):
-    with pytest.raises(ValueError, match=r"fps=2000 is more than a \.mkv file can hold: up to 1000"):
-        VideoWriter(tmp_path / "a.mkv", 2000)
-    assert names_in(tmp_path) == []
-
-
 def test_a_reader_is_written_with_its_own_rate(tmp_path):
     with VideoReader(write(tmp_path / "a.mp4", FRAMES, NTSC)) as reader:
         path = write_frames_to_video(tmp_path / "b.mp4", reader, progress=False)
-        assert reader.shape == (12, 120, 160, 3)
-    assert stream_of(path)[0] == NTSC
-    assert numbers_in(path) == list(range(12))
+    assert (stream_of(path)[0], numbers_in(path)) == (NTSC, list(range(12)))
+    with pytest.raises(TypeError, match="fps is needed: list has no rate of its own"):
+        write_frames_to_video(tmp_path / "a.mp4", FRAMES)
 
 
 COLOURS = [
@@ -257,11 +249,6 @@ def test_what_is_not_frames(tmp_path, frames, error, message):
     assert names_in(tmp_path) == []
 
 
-def test_frames_without_a_rate(tmp_path):
-    with pytest.raises(TypeError, match="fps is needed: list has no rate of its own"):
-        write_frames_to_video(tmp_path / "a.mp4", FRAMES)
-
-
 def test_an_older_file(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"old")
     with pytest.raises(FileExistsError, match=r"a\.mp4 exists; overwrite=True replaces it"):
@@ -347,24 +334,15 @@ def test_padding_repeats_the_edge(tmp_path, height, width):
 @pytest.mark.parametrize(
     ("codec", "pixel_format"),
     [
-        ("h264", "yuv444p"),
-        ("hevc", "yuv444p"),
-        ("vp9", "gbrp"),
-        ("ffv1", None),
-        ("mjpeg", "yuvj444p"),
-        ("gif", None),
+        *[("h264", "yuv444p"), ("hevc", "yuv444p"), ("vp9", "gbrp"), ("ffv1", None)],
+        *[("mjpeg", "yuvj444p"), ("gif", None)],
     ],
 )
 @pytest.mark.parametrize("pad", [False, True])
 def test_an_odd_size_is_kept_where_every_pixel_has_its_colour(tmp_path, codec, pixel_format, pad):
     path = tmp_path / f"a{CODECS[codec].suffixes[0]}"
-    frame = draw_frame(3, 161, 121)
-    assert read(write(path, [frame], codec=codec, pixel_format=pixel_format, pad=pad)).shape == (
-        1,
-        121,
-        161,
-        3,
-    )
+    write(path, [draw_frame(3, 161, 121)], codec=codec, pixel_format=pixel_format, pad=pad)
+    assert read(path).shape == (1, 121, 161, 3)
 
 
 @pytest.mark.parametrize("gop", [1, 10])
@@ -382,21 +360,10 @@ def test_groups_are_closed_and_no_longer_than_asked_for(tmp_path, name, gop):
         assert packet.pts >= first
 
 
-def atoms(path):
-    """The names of a file's outermost boxes."""
-    names, data, place = [], path.read_bytes(), 0
-    while place < len(data):
-        size, name = struct.unpack(">I4s", data[place : place + 8])
-        names.append(name.decode())
-        place += size if size > 1 else struct.unpack(">Q", data[place + 8 : place + 16])[0]
-    return names
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mov"])
 def test_the_index_stands_before_the_frames(tmp_path, suffix):
-    path = write(tmp_path / f"a{suffix}", FRAMES)
-    assert atoms(path).index("moov") < atoms(path).index("mdat")
-    assert stream_of(path)[1].pix_fmt == "yuv420p"
+    data = write(tmp_path / f"a{suffix}", FRAMES).read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
 
 
 def test_a_reader_is_written_onto_its_own_file(tmp_path):
@@ -416,20 +383,11 @@ def test_one_of_the_images_is_not_replaced_by_all_of_them(tmp_path):
     assert (tmp_path / "1.gif").read_bytes() == before
 
 
-NAMES = [
-    "with space",
-    "quote's \"",
-    "100%d %03d",
-    "line\nbreak",
-    "-leading",
-    "映画 ñ 🎬",
-    "a" * 246,
-    "x" + "é" * 122,
-]
+NAMES = ["with space", "quote's \"", "100%d %03d", "line\nbreak", "-leading", "映画 ñ 🎬", "a" * 246]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have fewer names")
-@pytest.mark.parametrize("name", [*NAMES, "pipe:1", "https:", "a|b&c;$d`e*?"])
+@pytest.mark.parametrize("name", [*NAMES, "x" + "é" * 122, "pipe:1", "https:", "a|b&c;$d`e*?"])
 def test_any_name(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     write(f"{name}.mp4", FRAMES[:2])

@@ -1,5 +1,5 @@
-from .codecs import MUXERS as MUXERS
-from .codecs import suffix_of as suffix_of
+from .encoders import MUXERS as MUXERS
+from .encoders import suffix_of as suffix_of
 from .encoding import available_encoders as available_encoders
 from .join.concat import concatenate_video_files as concatenate_video_files
 from .recorder import StreamingVideoEncoder as StreamingVideoEncoder

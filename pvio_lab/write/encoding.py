@@ -1,4 +1,4 @@
-"""The encoder that writes a file: its choice, its trial on this machine, and its arguments."""
+"""The arguments of ffmpeg for a file: encoder, size, colours and container; and which encoders work here."""
 
 from __future__ import annotations
 
@@ -7,57 +7,18 @@ from fractions import Fraction
 from functools import cache
 
 from ..errors import EncodeError
-from .codecs import ENCODERS, Encoder, EncoderInfo
-from .ffmpeg import ffmpeg_program, last_words, run
-from .options import Options, choose_encoder, container_arguments, encoder_arguments
+from .encoders import ENCODERS, MUXERS, Encoder, EncoderInfo
+from .ffmpeg import ffmpeg_program, reason_of_end, run
+from .options import Options, choose_encoder, encoder_arguments
 
 # A device that hangs is no device.
 _SECONDS = 20.0
+# Such files have so many moments a second; frames that are closer would fall into one.
+_HIGHEST_RATE = {"gif": 100, "matroska": 1000, "webm": 1000, "mpegts": 90_000}
 # From this size on, players take colours to be BT.709 unless the file says otherwise.
 _HD_WIDTH, _HD_HEIGHT = 1280, 720
 # Files of these kinds cannot say which colours they hold; ffmpeg reads them as BT.601 at any size.
 _WITHOUT_TAGS = {".avi"}
-
-
-def available_encoders() -> list[EncoderInfo]:
-    """Return the encoders that encode here, hardware first: each has just written a frame.
-
-    >>> "libx264" in [encoder.name for encoder in available_encoders()]
-    True
-
-    Raises:
-        EncodeError: There is no ffmpeg program.
-    """
-    with ThreadPoolExecutor(4) as pool:
-        reasons = list(pool.map(why_not, ENCODERS))
-    return [ENCODERS[name].info for name, reason in zip(ENCODERS, reasons, strict=True) if reason is None]
-
-
-def works(name: str) -> bool:
-    """Return whether an encoder works here."""
-    return why_not(name) is None
-
-
-def why_not(name: str) -> str | None:
-    """Return why an encoder does not work here, in ffmpeg's words; None if it does. Each is tried once."""
-    return _try(ffmpeg_program(), name)
-
-
-@cache
-def _try(program: str, name: str) -> str | None:
-    """Encode one frame, with the very options that a writer would use."""
-    encoder = ENCODERS[name]
-    arguments = [
-        *encoder.before_input.split(),
-        *"-f lavfi -i color=gray:size=256x256:rate=25 -frames:v 1".split(),
-        *colour_arguments(encoder, encoder.pixel_formats[0], 256, 256),
-        *encoder_arguments(encoder, Options()),
-        *"-f null -".split(),
-    ]
-    code, words = run(arguments, _SECONDS)
-    if code is None:
-        return f"it did not encode one frame in {_SECONDS:g} seconds"
-    return last_words(words, code) if code else None
 
 
 class Encoding:
@@ -74,7 +35,7 @@ class Encoding:
     """
 
     def __init__(self, options: Options, suffix: str, rate: Fraction):
-        self.encoder = choose_encoder(options, suffix, works)
+        self.encoder = choose_encoder(options, suffix, why_not)
         self._pixel_format = options.pixel_format or self.encoder.pixel_formats[0]
         self._suffix, self._rate = suffix, rate
         self._output = [*encoder_arguments(self.encoder, options), *container_arguments(suffix, rate)]
@@ -83,11 +44,7 @@ class Encoding:
             raise EncodeError(f"{name} does not encode on this machine: {reason}")
 
     def arguments(self, width: int, height: int) -> list[str]:
-        """Return all arguments but the file.
-
-        Raises:
-            ValueError: The encoder or the pixel format cannot hold this size.
-        """
+        """Return all arguments but the file, or raise ValueError if this size is impossible."""
         if min(width, height) < self.encoder.least_side:
             raise ValueError(
                 f"{width}x{height} pixels are too few for {self.encoder.name}: "
@@ -105,6 +62,52 @@ class Encoding:
         """Return the smallest size, from this one up, that the pixel format can hold."""
         step_x, step_y = chroma_steps(self._pixel_format)
         return width + -width % step_x, height + -height % step_y
+
+
+def available_encoders() -> list[EncoderInfo]:
+    """Return the encoders that encode here, hardware first: each has just written a frame.
+
+    >>> "libx264" in [encoder.name for encoder in available_encoders()]
+    True
+
+    Raises:
+        EncodeError: There is no ffmpeg program.
+    """
+    with ThreadPoolExecutor(4) as pool:
+        reasons = list(pool.map(why_not, ENCODERS))
+    return [ENCODERS[name].info for name, reason in zip(ENCODERS, reasons, strict=True) if reason is None]
+
+
+def why_not(name: str) -> str | None:
+    """Return why an encoder does not work here, as ffmpeg says it; None if it does. Each is tried once."""
+    return _try(ffmpeg_program(), name)
+
+
+@cache
+def _try(program: str, name: str) -> str | None:
+    """Encode one frame, with the very options that a writer would use."""
+    encoder = ENCODERS[name]
+    arguments = [
+        *encoder.before_input.split(),
+        *"-f lavfi -i color=gray:size=256x256:rate=25 -frames:v 1".split(),
+        *colour_arguments(encoder, encoder.pixel_formats[0], 256, 256),
+        *encoder_arguments(encoder, Options()),
+        *"-f null -".split(),
+    ]
+    code, said = run(arguments, _SECONDS)
+    if code is None:
+        return f"it did not encode one frame in {_SECONDS:g} seconds"
+    return reason_of_end(said, code) if code else None
+
+
+def container_arguments(suffix: str, rate: Fraction) -> list[str]:
+    """Return the options of ffmpeg's output for such a file, or raise ValueError if the rate is too high."""
+    muxer = MUXERS[suffix]
+    highest = _HIGHEST_RATE.get(muxer)
+    if highest and rate > highest:
+        raise ValueError(f"fps={rate} is more than a {suffix} file can hold: up to {highest} frames a second")
+    quick_start = ["-movflags", "+faststart"] if muxer in ("mp4", "mov") else []
+    return [*quick_start, "-f", muxer]
 
 
 def check_size(width: int, height: int, pixel_format: str, codec: str) -> None:
@@ -144,16 +147,13 @@ def colour_arguments(
     """Return filters that convert RGB to the pixel format, and tags that say how to convert it back."""
     # Filters of the user's own replace these, and must not change the pixel format.
     own_format = [] if encoder.upload else ["-pix_fmt", pixel_format]
-    return [*_filters(encoder, pixel_format, width, height, suffix), *own_format]
-
-
-def _filters(encoder: Encoder, pixel_format: str, width: int, height: int, suffix: str) -> list[str]:
     if encoder.name == "gif":
-        return ["-filter_complex", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"]
+        palette = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"
+        return ["-filter_complex", palette, *own_format]
     if not pixel_format.startswith(("yuv", "nv", "gray")):
-        return ["-vf", f"format={pixel_format}"]
+        return ["-vf", f"format={pixel_format}", *own_format]
     if pixel_format.startswith(("yuvj", "gray")):
-        return ["-vf", f"scale=out_color_matrix=smpte170m:out_range=pc,format={pixel_format}"]
+        return ["-vf", f"scale=out_color_matrix=smpte170m:out_range=pc,format={pixel_format}", *own_format]
     is_hd = (width >= _HD_WIDTH or height >= _HD_HEIGHT) and suffix not in _WITHOUT_TAGS
     space = "bt709" if is_hd else "smpte170m"
     filters = [
@@ -163,4 +163,4 @@ def _filters(encoder: Encoder, pixel_format: str, width: int, height: int, suffi
         *([encoder.upload] if encoder.upload else []),
     ]
     tags = f"-colorspace {space} -color_primaries {space} -color_trc {space} -color_range tv"
-    return ["-vf", ",".join(filters), *tags.split()]
+    return ["-vf", ",".join(filters), *tags.split(), *own_format]

@@ -34,50 +34,44 @@ _OWN_GROUP: dict[str, Any] = (
 class Feed:
     """An ffmpeg process that is fed raw bytes.
 
+    `write` and `finish` raise an EncodeError if it has ended before its time, or belongs to another process.
+
     Args:
         arguments: What stands after the program's name.
         purpose: Its purpose, for error messages: "write clip.mp4".
-
-    Raises:
-        EncodeError: There is no ffmpeg program.
     """
 
     def __init__(self, arguments: Sequence[str], purpose: str):
-        self._purpose = purpose
-        self._owner = os.getpid()
-        self._words = _scratch_file()
+        self._purpose, self._owner = purpose, os.getpid()
+        self._complaints = _scratch_file()
         with _starting:
             # Without a buffer: a forked child would write what is in it a second time.
-            self._process = start(arguments, stdin=subprocess.PIPE, stderr=self._words, bufsize=0)
-            self._end = weakref.finalize(self, _end, self._process, self._words, self._owner)
+            self._process = start(arguments, stdin=subprocess.PIPE, stderr=self._complaints, bufsize=0)
+            assert self._process.stdin
+            self._pipe = self._process.stdin
+            self._end = weakref.finalize(self, _end, self._process, self._complaints, self._owner)
             survive_forks(self)
-        self._grow_pipe()
+        if sys.platform == "linux":
+            import fcntl
+
+            with suppress(OSError):
+                fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def write(self, data: memoryview | bytes) -> None:
-        """Feed it these bytes, and wait until it has taken them.
-
-        Raises:
-            EncodeError: It has ended before its time, or another process has started it.
-        """
+        """Feed it these bytes, and wait until it has taken them."""
         self._check_owner()
-        assert self._process.stdin
         rest = memoryview(data)
         try:
             while rest:
-                rest = rest[self._process.stdin.write(rest) :]
+                rest = rest[self._pipe.write(rest) :]
         except (OSError, ValueError) as error:  # ValueError: another thread has closed the pipe
             raise self._failure() from error
 
     def finish(self) -> None:
-        """Tell it that this was all, and wait for it.
-
-        Raises:
-            EncodeError: It did not succeed, or another process has started it.
-        """
+        """Tell it that this was all, and wait for it."""
         self._check_owner()
-        assert self._process.stdin
         try:
-            self._process.stdin.close()
+            self._pipe.close()
         except OSError as error:
             raise self._failure() from error
         if _wait(self._process):
@@ -91,8 +85,7 @@ class Feed:
     def after_fork(self) -> None:
         """Close the pipe: a child that held it open would keep ffmpeg waiting for more."""
         self._end.detach()
-        if self._process.stdin:
-            self._process.stdin.close()
+        self._pipe.close()
 
     def _check_owner(self) -> None:
         if os.getpid() != self._owner:
@@ -109,26 +102,14 @@ class Feed:
         code = self._process.poll()
         self._process.kill()
         self._process.wait()  # both share the place in the file
-        self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - 4 * _MOST_CHARACTERS))
-        words = self._words.read().decode(errors="replace").strip()
+        self._complaints.seek(max(0, self._complaints.seek(0, os.SEEK_END) - 4 * _MOST_CHARACTERS))
+        said = self._complaints.read().decode(errors="replace").strip()
         self.kill()
-        return EncodeError(f"ffmpeg could not {self._purpose}: {last_words(words, code)}")
-
-    def _grow_pipe(self) -> None:
-        if sys.platform == "linux":
-            import fcntl
-
-            assert self._process.stdin
-            with suppress(OSError):
-                fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        return EncodeError(f"ffmpeg could not {self._purpose}: {reason_of_end(said, code)}")
 
 
 def ffmpeg_program() -> str:
-    """Return the path of imageio-ffmpeg's program.
-
-    Raises:
-        EncodeError: There is none.
-    """
+    """Return the path of imageio-ffmpeg's program, or raise EncodeError if there is none."""
     try:
         return str(get_ffmpeg_exe())
     except RuntimeError as error:
@@ -136,11 +117,7 @@ def ffmpeg_program() -> str:
 
 
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start imageio-ffmpeg's program.
-
-    Raises:
-        EncodeError: There is none, or it does not start.
-    """
+    """Start imageio-ffmpeg's program, or raise EncodeError if it does not start."""
     command = [ffmpeg_program(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
     try:
         with _starting:
@@ -156,40 +133,33 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def run(arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
-    """Run the program to its end, and return its exit code and what it said; no code if it took longer.
-
-    Raises:
-        EncodeError: There is none, or it does not start.
-    """
+    """Run the program to its end, and return its exit code and what it said; no code if it took longer."""
     process = start(arguments, stderr=subprocess.PIPE)
     try:
-        words = process.communicate(timeout=seconds)[1].decode(errors="replace").strip()
+        said = process.communicate(timeout=seconds)[1].decode(errors="replace").strip()
     except subprocess.TimeoutExpired:
         return None, ""
     finally:
         process.kill()
         process.wait()
-    return process.returncode, words
+    return process.returncode, said
 
 
-def last_words(words: str, code: int | None) -> str:
-    """Return what ffmpeg said, or what its end says."""
-    if len(words) > _MOST_CHARACTERS:
-        words = f"... {words[-_MOST_CHARACTERS:]}"
+def reason_of_end(said: str, code: int | None) -> str:
+    """Return what ffmpeg said, or what its exit code says; it has none while it is running."""
+    if len(said) > _MOST_CHARACTERS:
+        said = f"... {said[-_MOST_CHARACTERS:]}"
     if code is None:
-        return words or "it takes no more, says nothing and does not end"
+        return said or "it takes no more, says nothing and does not end"
     if code < 0:
-        return "; ".join(filter(None, [f"it was ended by {_signal_name(-code)}", words]))
-    return words or f"it ended early, with code {code}, and said nothing"
-
-
-def _signal_name(number: int) -> str:
-    """9 -> 'SIGKILL'."""
-    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        names = {each.value: each.name for each in signal.Signals}
+        ended = f"it was ended by {names.get(-code, f'signal {-code}')}"
+        return f"{ended}; {said}" if said else ended
+    return said or f"it ended early, with code {code}, and said nothing"
 
 
 def _scratch_file() -> IO[bytes]:
-    """Return a file for words: in memory if possible, so that ffmpeg can complain about a full disk."""
+    """Return a file for complaints: in memory if possible, so that ffmpeg can complain about a full disk."""
     if sys.platform == "linux":
         with suppress(OSError):
             return os.fdopen(os.memfd_create("ffmpeg"), "w+b")
@@ -210,13 +180,12 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             return process.wait(0.5)
 
 
-def _end(process: subprocess.Popen[bytes], words: IO[bytes], owner: int) -> None:
+def _end(process: subprocess.Popen[bytes], complaints: IO[bytes], owner: int) -> None:
     if os.getpid() != owner:
         return
-    if process.poll() is None:
-        process.kill()
+    process.kill()
     if process.stdin:
         with suppress(OSError):
             process.stdin.close()
     process.wait()
-    words.close()
+    complaints.close()

@@ -1,4 +1,4 @@
-"""The options of users, and the arguments of ffmpeg or the errors that they become."""
+"""The options of users: the encoder that fulfils them and its arguments, or an error that says what fits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fractions import Fraction
 from numbers import Integral, Rational, Real
 from typing import Any
 
-from .codecs import CODECS, ENCODERS, MUXERS, Codec, Encoder
+from .encoders import CODECS, ENCODERS, MUXERS, Codec, Encoder
 
-# Such files have so many moments a second; frames that are closer would fall into one.
-_HIGHEST_RATE = {"gif": 100, "matroska": 1000, "webm": 1000, "mpegts": 90_000}
+WhyNot = Callable[[str], str | None]
+"""A function that returns why the encoder of this name does not work here, or None if it does."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,16 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     return exact
 
 
-def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
-    """Return the encoder that fulfils the options.
+def choose_encoder(options: Options, suffix: str, why_not: WhyNot) -> Encoder:
+    """Return the encoder that fulfils the options, or raise ValueError if there is none.
 
     Args:
         options: The wishes of the user.
         suffix: The end of the file's name, such as ".mp4".
-        works: Returns whether the encoder of this name works here; only called for `codec="auto"`.
-
-    Raises:
-        ValueError: There is none.
+        why_not: Says whether an encoder works here; only called for `codec="auto"`.
     """
     if options.codec == "auto":
-        return _choose_freely(options, suffix, works)
+        return _choose_freely(options, suffix, why_not)
     if options.codec in ENCODERS:
         candidates = [ENCODERS[options.codec]]
     elif options.codec in CODECS:
@@ -74,7 +71,14 @@ def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) 
             f"codec={options.codec!r} is unknown; there are {_list(CODECS)}, 'auto', and the encoders "
             f"{_list(ENCODERS)}"
         )
-    _check_suffix(candidates[0].codec, suffix)
+    codec = candidates[0].codec
+    allowed = CODECS[codec].suffixes
+    if suffix not in allowed:
+        others = [name for name, each in CODECS.items() if suffix in each.suffixes]
+        hint = f"; {suffix} takes {_list(others)}" if others else ""
+        raise ValueError(
+            f"{codec} goes into {_list(allowed)} files, and {_shown(suffix)} is none of them{hint}"
+        )
     for encoder in candidates:
         if options.pixel_format in (None, *encoder.pixel_formats):
             return encoder
@@ -82,49 +86,16 @@ def choose_encoder(options: Options, suffix: str, works: Callable[[str], bool]) 
     raise ValueError(f"pixel_format={options.pixel_format!r}: {options.codec} has {_list(formats)}")
 
 
-def encoder_arguments(encoder: Encoder, options: Options) -> list[str]:
-    """Return the options of ffmpeg's output that make the encoder fulfil these.
-
-    Raises:
-        TypeError: `ffmpeg_params` is not a sequence of strings.
-        ValueError: The encoder does not have it, or not with this value.
-    """
-    codec = CODECS[encoder.codec]
-    chosen = [
-        encoder.always,
-        _quality(encoder, codec, options.crf),
-        _preset(encoder, options.preset),
-        _gop(encoder, codec, options.gop),
-        _fast_decode(encoder) if options.fast_decode else "",
-        _threads(encoder, options.threads),
-    ]
-    settings = [each for text in chosen for each in text.split() if _is_setting(text)]
-    arguments = [each for text in chosen for each in text.split() if not _is_setting(text)]
-    return ["-c:v", encoder.name, *arguments, *_joined(encoder.params, settings, _raw(options.ffmpeg_params))]
-
-
-def container_arguments(suffix: str, rate: Fraction) -> list[str]:
-    """Return the options of ffmpeg's output that make it a file of this kind.
-
-    Raises:
-        ValueError: Such files cannot hold so many frames a second.
-    """
-    muxer = MUXERS[suffix]
-    highest = _HIGHEST_RATE.get(muxer)
-    if highest and rate > highest:
-        raise ValueError(f"fps={rate} is more than a {suffix} file can hold: up to {highest} frames a second")
-    quick_start = ["-movflags", "+faststart"] if muxer in ("mp4", "mov") else []
-    return [*quick_start, "-f", muxer]
-
-
-def _choose_freely(options: Options, suffix: str, works: Callable[[str], bool]) -> Encoder:
+def _choose_freely(options: Options, suffix: str, why_not: WhyNot) -> Encoder:
     if suffix not in MUXERS:
         raise ValueError(f"{_shown(suffix)} is not a kind of video file; there are {_list(MUXERS)}")
     fitting = [encoder for encoder in ENCODERS.values() if _fits(encoder, options, suffix)]
     for encoder in sorted(fitting, key=lambda each: _preference(each, suffix)):
-        if works(encoder.name):
+        if why_not(encoder.name) is None:
             return encoder
-    raise ValueError(f"no encoder that works here writes {_wish(options)} to a {suffix} file")
+    asked = {name: value for name, value in vars(options).items() if value not in (None, False, (), "auto")}
+    wish = ", ".join(f"{name}={value!r}" for name, value in asked.items()) or "anything"
+    raise ValueError(f"no encoder that works here writes {wish} to a {suffix} file")
 
 
 def _fits(encoder: Encoder, options: Options, suffix: str) -> bool:
@@ -145,22 +116,40 @@ def _preference(encoder: Encoder, suffix: str) -> tuple[bool, bool, bool, int]:
     return not encoder.is_hardware, codec.is_intra_only, is_unusual, list(CODECS).index(encoder.codec)
 
 
-def _check_suffix(codec: str, suffix: str) -> None:
-    allowed = CODECS[codec].suffixes
-    if suffix in allowed:
-        return
-    others = [name for name, each in CODECS.items() if suffix in each.suffixes]
-    hint = f"; {suffix} takes {_list(others)}" if others else ""
-    raise ValueError(f"{codec} goes into {_list(allowed)} files, and {_shown(suffix)} is none of them{hint}")
+def encoder_arguments(encoder: Encoder, options: Options) -> list[str]:
+    """Return the options of ffmpeg's output that make the encoder fulfil these.
+
+    Raises:
+        TypeError: `ffmpeg_params` is not a sequence of strings.
+        ValueError: The encoder does not have it, or not with this value.
+    """
+    codec = CODECS[encoder.codec]
+    chosen = [
+        encoder.always,
+        _quality(encoder, codec, options.crf),
+        _preset(encoder, options.preset),
+        _gop(encoder, codec, options.gop),
+        _fast_decode(encoder) if options.fast_decode else "",
+        _threads(encoder, options.threads),
+    ]
+    arguments = [each for text in chosen for each in text.split() if text.startswith("-")]
+    settings = [each for text in chosen for each in text.split() if not text.startswith("-")]
+    raw = _raw(options.ffmpeg_params)
+    if settings and encoder.params in raw[:-1]:  # ffmpeg would take only the last list: the user's
+        place = raw.index(encoder.params) + 1
+        raw[place] = ":".join([*settings, raw[place]])
+    elif settings:
+        arguments += [encoder.params, ":".join(settings)]
+    return ["-c:v", encoder.name, *arguments, *raw]
 
 
 def _quality(encoder: Encoder, codec: Codec, crf: float | None) -> str:
     if not encoder.quality or codec.crf is None:
-        if crf is not None:
-            presets = _list(encoder.presets)
-            instead = f"its quality is its preset: {presets}" if presets else "leave it out"
-            raise ValueError(f"crf={crf!r}: {encoder.name} has no crf; {instead}")
-        return ""
+        if crf is None:
+            return ""
+        presets = _list(encoder.presets)
+        instead = f"its quality is its preset: {presets}" if presets else "leave it out"
+        raise ValueError(f"crf={crf!r}: {encoder.name} has no crf; {instead}")
     value: Any = codec.default_crf if crf is None else crf
     best, worst = codec.crf[0], codec.crf[-1]
     if not _is_a(Real, value) or not best <= value <= worst:
@@ -220,25 +209,6 @@ def _raw(params: Sequence[str]) -> list[str]:
     if not is_list or not all(isinstance(each, str) for each in params):
         raise TypeError(f"ffmpeg_params={params!r} must be a sequence of strings, such as ('-tune', 'grain')")
     return list(params)
-
-
-def _joined(name: str, settings: list[str], raw: list[str]) -> list[str]:
-    """Put our settings and then the user's into one list, because ffmpeg would take only the last list."""
-    if not settings:
-        return raw
-    if name not in raw[:-1]:
-        return [name, ":".join(settings), *raw]
-    place = raw.index(name) + 1
-    return [*raw[:place], ":".join([*settings, raw[place]]), *raw[place + 1 :]]
-
-
-def _is_setting(text: str) -> bool:
-    return not text.startswith("-")
-
-
-def _wish(options: Options) -> str:
-    asked = {name: value for name, value in vars(options).items() if value not in (None, False, (), "auto")}
-    return ", ".join(f"{name}={value!r}" for name, value in asked.items()) or "anything"
 
 
 def _shown(suffix: str) -> str:

@@ -17,13 +17,11 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import LockFile, new_lock, one_of, positive_integer, survive_forks, waiting
 from ..errors import EncodeError, printable
-from .codecs import usual_suffix
-from .pixels import as_picture, check_range, picture_to_rgb
-from .stats import FrameStats, RunningStats
+from .encoders import usual_suffix
+from .pixels import FrameStats, Picture, RunningStats, as_picture, picture_to_rgb
 from .writer import VideoWriter, check_writer_options
 
 _log = logging.getLogger("pvio_lab")
@@ -113,8 +111,7 @@ class StreamingVideoEncoder:
             raise RuntimeError("this recorder is closed; make a new one")
         if self._cameras:
             raise RuntimeError("an episode is running: call finish_episode() or cancel_episode() first")
-        names = _checked(keys)
-        folder = Path(directory)
+        names, folder = _checked(keys), Path(directory)
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{printable(folder)} is a file; give the name of a folder")
         self._new_folders = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -146,7 +143,7 @@ class StreamingVideoEncoder:
         """Record a frame of this camera: any picture that `VideoWriter` takes. It is copied at once.
 
         Raises:
-            EncodeError: The encoder of this camera has failed; the others go on.
+            EncodeError: The encoder of this camera has failed; the others continue.
             RuntimeError: No episode is running.
             TypeError: It is not a picture.
             ValueError: There is no such camera, or the frame has another size or numbers out of range.
@@ -219,14 +216,12 @@ class Camera:
 
     def __init__(self, key: str, writer: VideoWriter, claim: LockFile, queue_size: int):
         self._key, self._writer, self._claim = key, writer, claim
-        self._queue: queue.Queue[tuple[NDArray[Any], bool] | None] = queue.Queue(queue_size)
-        """Pictures as `as_picture` returns them, and None at the end."""
+        self._queue: queue.Queue[Picture | None] = queue.Queue(queue_size)  # None at the end
+        self._feeding = new_lock()  # held while something is put into the queue
         self._stats = RunningStats()
         self._shape: tuple[int, ...] | None = None
         self._dropped = 0
         self._error: Exception | None = None
-        self._feeding = new_lock()
-        """Held while something is put into the queue."""
         self._is_stopping = self._is_cancelled = False
         # An interrupted join would take the thread for ended; so this is waited for.
         self._is_done = threading.Event()
@@ -238,16 +233,25 @@ class Camera:
     def feed(self, image: Any, *, block: bool) -> None:
         """Put a copy of the frame into the queue, or count it as dropped."""
         array, channels_first = as_picture(image)
-        check_range(array)
         with self._feeding:
             if self._error is not None:
                 raise self._failure() from self._error
             self._check_open()
-            self._check_shape(array, channels_first)
-            if self._queue.full() and not block:
-                self._drop()
-            else:
+            if self._shape is None:
+                height, width = array.shape[1:] if channels_first else array.shape[:2]
+                self._writer.check_size(width, height)
+                self._shape = array.shape
+            elif array.shape != self._shape:
+                raise ValueError(
+                    f"a frame of {self._key!r} is {array.shape}, and those before it are {self._shape}"
+                )
+            if block or not self._queue.full():
                 self._put((np.array(array), channels_first))
+                return
+            self._dropped += 1
+            if self._dropped == 1 or self._dropped % _WARN_EVERY == 0:
+                message = "camera %r: %d dropped so far, the encoder is too slow"
+                _log.warning(message, self._key, self._dropped)
 
     def stop(self) -> None:
         """End the queue. May be called twice."""
@@ -285,8 +289,8 @@ class Camera:
 
     def after_fork(self) -> None:
         """Leave the thread to the parent: there is nothing to wait for here."""
-        words = f"process {os.getpid()} was forked from {self._owner}, which alone records it"
-        self._error = RuntimeError(words)
+        message = f"process {os.getpid()} was forked from {self._owner}, which alone records it"
+        self._error = RuntimeError(message)
         self._queue = queue.Queue(1)
         self._is_done, self._is_cancelled = threading.Event(), True
         self._is_done.set()
@@ -295,27 +299,12 @@ class Camera:
         if self._is_stopping or self._is_cancelled:
             raise RuntimeError(f"the episode of {self._key!r} has ended; this frame comes too late")
 
-    def _check_shape(self, array: NDArray[Any], channels_first: bool) -> None:
-        if self._shape is None:
-            height, width = array.shape[1:] if channels_first else array.shape[:2]
-            self._writer.check_size(width, height)
-            self._shape = array.shape
-        elif array.shape != self._shape:
-            raise ValueError(
-                f"a frame of {self._key!r} is {array.shape}, and those before it are {self._shape}"
-            )
-
-    def _put(self, item: tuple[NDArray[Any], bool] | None) -> None:
+    def _put(self, item: Picture | None) -> None:
         """Wait for room, which the thread makes, unless the episode is cancelled."""
         while True:
             with suppress(queue.Full):
                 return self._queue.put(item, timeout=_PIECE_SECONDS)
             self._check_open()
-
-    def _drop(self) -> None:
-        self._dropped += 1
-        if self._dropped == 1 or self._dropped % _WARN_EVERY == 0:
-            _log.warning("camera %r: %d dropped so far, the encoder is too slow", self._key, self._dropped)
 
     def _run(self) -> None:
         try:
@@ -323,7 +312,7 @@ class Camera:
                 if self._is_cancelled:
                     break
                 if self._error is None:  # after an error, frames are still taken from the queue
-                    self._guard(self._write, picture)
+                    self._guard(partial(self._write, picture))
             if self._is_cancelled:
                 self._error = self._error or RuntimeError("the episode was cancelled")
             elif self._stats.count and self._error is None:
@@ -333,15 +322,15 @@ class Camera:
                 self._writer.cancel()
             self._is_done.set()
 
-    def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
+    def _guard(self, action: Callable[[], None]) -> None:
         try:
-            action(*arguments)
+            action()
         except Exception as error:
             self._error = error
             self._writer.cancel()
 
-    def _write(self, picture: tuple[NDArray[Any], bool]) -> None:
-        pixels = picture_to_rgb(*picture)
+    def _write(self, picture: Picture) -> None:
+        pixels = picture_to_rgb(picture)
         self._writer.append(pixels)
         self._stats.add(pixels)
 

@@ -16,14 +16,12 @@ from typing import Any, Generic, TypeVar
 from ..base import clear_partials, integer, positive_integer, waiting
 from ..errors import printable
 from ..read import Fetching, Frames, frame_numbers, open_video
-from .images import (
+from .image_files import (
     ImageWriter,
-    checked_suffix,
     image_name,
     image_suffix,
     in_order,
-    is_image,
-    is_image_suffix,
+    is_foreign,
     save_whole,
     video_name,
     write_image,
@@ -44,7 +42,7 @@ def stream_video_frames(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> AsyncGenerator[tuple[int, Frames]]:
-    """Yield pairs of frame number and frame to `async for`; a thread decodes ahead while the loop goes on.
+    """Yield pairs of frame number and frame to `async for`; a thread decodes ahead while the loop runs.
 
     >>> import asyncio
     >>> async def shapes():
@@ -143,7 +141,7 @@ async def async_stream_video_frames_to_dir(
     queue_size: int = 32,
     fetching: Fetching | None = None,
 ) -> list[Path]:
-    """Do the same as `stream_video_frames_to_dir`, awaited; the event loop goes on in the meantime.
+    """Do the same as `stream_video_frames_to_dir`, awaited; the event loop runs in the meantime.
 
     `progress_cb` is called in the loop, `image_writer` in threads. Cancelling leaves only whole files.
     """
@@ -164,14 +162,8 @@ def _range(start: int, end: int | None) -> slice:
 
 def _frames(source: Source, wanted: slice, fetching: Fetching | None) -> Generator[tuple[int, Frames]]:
     with open_video(source, fetching=fetching) as reader:
-        yield from _numbered(reader, wanted)
-
-
-def _numbered(reader: Any, wanted: slice) -> Generator[tuple[int, Frames]]:
-    numbers, _ = frame_numbers(wanted, len(reader))
-    stream = reader.stream(numbers)
-    for number in numbers.tolist():
-        yield number, next(stream)
+        numbers, _ = frame_numbers(wanted, len(reader))
+        yield from zip(numbers.tolist(), reader.stream(numbers), strict=True)
 
 
 def _image_files(
@@ -185,18 +177,10 @@ def _image_files(
     fetching: Fetching | None,
 ) -> Generator[Path]:
     """Write the images; yield the path of each when it is there."""
-    suffix = image_suffix(ext) if image_writer is None else checked_suffix(ext)
+    suffix = image_suffix(ext, needs_writer=image_writer is None)
     workers = positive_integer(max_write_workers, "max_write_workers")
     most_waiting = positive_integer(queue_size, "queue_size") + workers
     directory, stem = Path(output_dir), Path(video_name(source)).stem
-
-    def save(number: int, count: int, frame: Frames) -> Path:
-        path = directory / image_name(stem, number, count, suffix)
-        if os.path.lexists(path) and is_image_suffix(suffix) and not is_image(path):
-            raise FileExistsError(
-                f"{printable(path)} is there, and no image; remove it, or give another output_dir"
-            )
-        return save_whole(path, frame, image_writer or write_image)
 
     with open_video(source, fetching=fetching) as reader:
         directory.mkdir(parents=True, exist_ok=True)
@@ -205,8 +189,19 @@ def _image_files(
                 f"output_dir={printable(directory)} has the images that are read; give another one"
             )
         clear_partials(directory, f"{stem}_frame_", is_prefix=True)
-        frames, count = _numbered(reader, wanted), len(reader)
-        jobs = (partial(save, number, count, frame) for number, frame in frames)
+        count = len(reader)
+        numbers, _ = frame_numbers(wanted, count)
+        frames = reader.stream(numbers)
+
+        def save(number: int, frame: Frames) -> Path:
+            path = directory / image_name(stem, number, count, suffix)
+            if is_foreign(path, suffix):
+                raise FileExistsError(
+                    f"{printable(path)} is there, and no image; remove it, or give another output_dir"
+                )
+            return save_whole(path, frame, image_writer or write_image)
+
+        jobs = (partial(save, *pair) for pair in zip(numbers.tolist(), frames, strict=True))
         with (
             ThreadPoolExecutor(workers, "pvio_lab images") as pool,
             closing(in_order(jobs, pool, most_waiting)) as paths,
@@ -224,11 +219,10 @@ async def _ahead(make: Callable[[], Iterator[T]], size: int) -> AsyncGenerator[T
         make: Makes the iterator, in the thread. A generator is closed there, too.
         size: How many items may wait.
     """
-    producer: _Producer[T] = _Producer(asyncio.get_running_loop(), size)
+    producer: _Producer[T] = _Producer(make, asyncio.get_running_loop(), size)
     handle = _Handle()
     stop = weakref.finalize(handle, producer.stop)
-    thread = threading.Thread(target=producer.run, args=(make,), name="pvio_lab ahead", daemon=True)
-    waiting.start([thread])
+    waiting.start([producer.thread])
     try:
         while True:
             item, error = await producer.queue.get()
@@ -242,7 +236,7 @@ async def _ahead(make: Callable[[], Iterator[T]], size: int) -> AsyncGenerator[T
     finally:
         stop()
         await producer.ended.wait()
-        thread.join()  # it has nothing left to do
+        producer.thread.join()  # it has nothing left to do
 
 
 class _Handle:
@@ -250,24 +244,24 @@ class _Handle:
 
 
 class _Producer(Generic[T]):
-    """The state that a stream's thread and the event loop share."""
+    """A thread that runs an iterator, and what it shares with the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, size: int):
-        self._loop, self._is_stopped = loop, False
+    def __init__(self, make: Callable[[], Iterator[T]], loop: asyncio.AbstractEventLoop, size: int):
+        self._make, self._loop, self._is_stopped = make, loop, False
         self.room = threading.Semaphore(size)
         self.queue: asyncio.Queue[tuple[T, BaseException | None]] = asyncio.Queue()
         self.ended = asyncio.Event()
+        self.thread = threading.Thread(target=self._run, name="pvio_lab ahead", daemon=True)
 
     def stop(self) -> None:
         """End the thread, which may be waiting for room."""
         self._is_stopped = True
         self.room.release()
 
-    def run(self, make: Callable[[], Iterator[T]]) -> None:
-        """Do the work of the thread."""
+    def _run(self) -> None:
         failure = None
         try:
-            self._deliver(make())
+            self._deliver(self._make())
         except BaseException as error:
             failure = error
         self._call(self.queue.put_nowait, (_END, failure))
@@ -275,7 +269,7 @@ class _Producer(Generic[T]):
 
     def _deliver(self, items: Iterator[T]) -> None:
         try:
-            while self._has_room():
+            while self.room.acquire() and not self._is_stopped:
                 item = next(items, _END)
                 if item is _END:
                     return
@@ -285,10 +279,6 @@ class _Producer(Generic[T]):
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-
-    def _has_room(self) -> bool:
-        self.room.acquire()
-        return not self._is_stopped
 
     def _call(self, call: Callable[..., object], *arguments: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: nothing waits any more

@@ -16,7 +16,7 @@ import numpy as np
 from ..base import Target, new_lock
 from ..errors import printable
 from ..read import Frames, ImageSequence
-from .codecs import EncoderInfo, suffix_of
+from .encoders import EncoderInfo, suffix_of
 from .encoding import Encoding
 from .ffmpeg import Feed
 from .options import Options, exact_rate
@@ -54,7 +54,7 @@ class VideoWriter:
         ffmpeg_params: More options for ffmpeg's output, such as `("-metadata", "title=Ramp")`.
 
     Raises:
-        EncodeError: ffmpeg cannot do it; with its own words.
+        EncodeError: ffmpeg cannot do it; the message quotes it.
         FileExistsError: There is a file, and it may not be replaced.
         FileNotFoundError: There is no folder for the file.
         PermissionError: Nothing may be written there.
@@ -81,12 +81,10 @@ class VideoWriter:
         self.path = Path(path)
         self.fps = exact_rate(fps)
         self._encoding = Encoding(options, suffix_of(self.path), self.fps)
-        self._pad = pad
-        self.num_frames = 0
+        self._pad, self._is_open, self._lock = pad, True, new_lock()
         self._size: tuple[int, int] | None = None
         self._feed: Feed | None = None
-        self._is_open = True
-        self._lock = new_lock()
+        self.num_frames = 0
         self._target = Target(path, overwrite=overwrite)
         if codec == "auto":
             _log.info("%s: codec='auto' chose %s", printable(self.path.name), self._encoding.encoder.name)
@@ -105,9 +103,9 @@ class VideoWriter:
         """Add a frame. Threads may take turns.
 
         Raises:
-            EncodeError: ffmpeg has failed; with its own words. Nothing is left of the file.
+            EncodeError: ffmpeg has failed; the message quotes it. Nothing is left of the file.
             TypeError: It is not a picture.
-            ValueError: It has another size or shape, or numbers that are out of range; the writer goes on.
+            ValueError: It has another size or shape, or numbers that are out of range. It stays usable.
         """
         pixels = rgb_pixels(frame)
         height, width = pixels.shape[:2]
@@ -141,7 +139,7 @@ class VideoWriter:
                 like it, `front (2).mp4`, instead of losing the frames; `path` is the name that was taken.
 
         Raises:
-            EncodeError: ffmpeg has failed; with its own words.
+            EncodeError: ffmpeg has failed; the message quotes it.
             ValueError: There were no frames, and there is no file without frames.
         """
         if not self._is_open:
@@ -161,7 +159,7 @@ class VideoWriter:
         """Wait until ffmpeg has written everything; only `close` gives the file its name.
 
         Raises:
-            EncodeError: ffmpeg has failed; with its own words.
+            EncodeError: ffmpeg has failed; the message quotes it.
             ValueError: There were no frames.
         """
         with self._lock:
@@ -191,11 +189,9 @@ class VideoWriter:
 
     def __repr__(self) -> str:
         size = f"{self._size[0]}x{self._size[1]}, " if self._size else ""
-        return (
-            f"VideoWriter({printable(self.path.name)}: {self._encoding.encoder.codec} by "
-            f"{self._encoding.encoder.name}, "
-            f"{size}{float(self.fps):g} frames/s, {self.num_frames} frames)"
-        )
+        facts = f"{size}{float(self.fps):g} frames/s, {self.num_frames} frames"
+        encoder = self._encoding.encoder
+        return f"VideoWriter({printable(self.path.name)}: {encoder.codec} by {encoder.name}, {facts})"
 
     def _begin(self, width: int, height: int) -> None:
         arguments = self._encoding.arguments(*self._padded_size(width, height))
@@ -259,13 +255,12 @@ def write_frames_to_video(
         The path of the file.
 
     Raises:
-        EncodeError: ffmpeg has failed; with its own words.
+        EncodeError: ffmpeg has failed; the message quotes it.
         ValueError: There are no frames, they differ in size, or an option is wrong.
     """
     from tqdm.auto import tqdm
 
-    _check_not_one(frames)
-    _check_no_input(path, frames)
+    _check_input(path, frames)
     rate = getattr(frames, "fps", None) if fps is None else fps
     if rate is None:
         raise TypeError(f"fps is needed: {type(frames).__name__} has no rate of its own")
@@ -280,8 +275,8 @@ def write_frames_to_video(
     return writer.path
 
 
-def _check_not_one(frames: Any) -> None:
-    """Raise ValueError for what is, or may be, a single frame."""
+def _check_input(path: str | os.PathLike[str], frames: Any) -> None:
+    """Raise ValueError for what may be a single frame, and for images of which the file is one."""
     shape = tuple(getattr(frames, "shape", ()))
     if len(shape) == 3 and shape[-1] in (1, 3, 4):
         raise ValueError(f"frames of shape {shape} are one frame; put it in a list: [frame]")
@@ -289,12 +284,8 @@ def _check_not_one(frames: Any) -> None:
         raise ValueError(
             f"frames of shape {shape} may be one frame or {shape[0]} grey ones: give [frame] or list(frames)"
         )
-
-
-def _check_no_input(path: str | os.PathLike[str], frames: Any) -> None:
-    """Raise ValueError if the file is one of the images that are read; a video may replace itself."""
     images = frames.paths if isinstance(frames, ImageSequence) and os.path.exists(path) else ()
-    if any(os.path.samefile(path, image) for image in images):
+    if any(os.path.samefile(path, image) for image in images):  # while a video may replace itself
         raise ValueError(f"{printable(path)} is one of the images that are read; give another name")
 
 

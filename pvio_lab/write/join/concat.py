@@ -21,9 +21,9 @@ from av.video.stream import VideoStream
 from ...base import Target
 from ...errors import EncodeError, printable
 from ...read import Fetching, HeldSource, outline
-from ..codecs import MUXERS
+from ..encoders import MUXERS
 from ..ffmpeg import run
-from .frames import Refusal
+from .frame_times import Refusal
 from .inputs import Clip, Room, carried, inspect_clip, table_of_differences
 from .tracks import Interval, OutputTrack, SoundTrack, SubtitleTrack, VideoTrack, verify
 
@@ -141,14 +141,11 @@ def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
     texts = refusals[:_MOST_REFUSALS]
     if len(refusals) > _MOST_REFUSALS:
         texts.append(f"... and {len(refusals) - _MOST_REFUSALS} more files")
-    if clips:
-        others = [(clip.path, clip.properties) for clip in clips[1:]]
-        table = table_of_differences(clips[0].properties, others)
-        if table:
-            texts.append(f"these files do not fit the first one, {printable(clips[0].path)}:\n{table}")
+    if table := table_of_differences(clips):
+        texts.append(f"these files do not fit the first one, {printable(clips[0].path)}:\n{table}")
     if texts:
-        words = "\n".join(texts)
-        raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{words}")
+        reasons = "\n".join(texts)
+        raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{reasons}")
 
 
 def _write(clips: Sequence[Clip], partial: Path, container_name: str) -> list[OutputTrack]:
@@ -210,9 +207,9 @@ def _make_tracks(
     try:
         output.start_encoding()
     except av.error.FFmpegError as error:
-        words = _complaints(streams, output.format.name, clip) or error.strerror
+        reason = _complaints(streams, output.format.name, clip) or error.strerror
         raise EncodeError(
-            f"the container {output.format.name} cannot hold what is to be joined: {words}"
+            f"the container {output.format.name} cannot hold what is to be joined: {reason}"
         ) from error
     has_lead = _has_lead(container.format.name, output.format.name)
     return [_make_track(output, news[stream.index], stream, has_lead) for stream in streams]
@@ -276,6 +273,6 @@ def _complaints(streams: list[Stream], name: str, clip: Clip) -> str:
     """
     maps = [f"-map 0:{stream.index}" for stream in streams]
     arguments = ["-i", f"file:{clip.path}", *" ".join(maps).split(), *"-c copy -t 0 -y -f".split(), name]
-    _, words = run([*arguments, os.devnull], _LISTEN_SECONDS)
-    by_muxer = re.findall(rf"^\[{re.escape(name)} @ \w+\] (.*)", words, re.MULTILINE)
+    _, said = run([*arguments, os.devnull], _LISTEN_SECONDS)
+    by_muxer = re.findall(rf"^\[{re.escape(name)} @ \w+\] (.*)", said, re.MULTILINE)
     return "; ".join(dict.fromkeys(each.strip() for each in by_muxer))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import sha256
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -15,7 +16,7 @@ from av.video.stream import VideoStream
 from ...base import new_lock
 from ...errors import OpenError, printable
 from ...read import Matrix, open_container, pick_stream, pixel_format, read_streams
-from .frames import Frames, PacketCheck, Refusal, frames_of
+from .frame_times import FrameTimes, PacketCheck, Refusal, frame_times
 
 _KINDS = {"video": "video", "audio": "sound", "subtitle": "subtitles"}
 """The kinds of streams that are joined, and what they are called."""
@@ -27,25 +28,15 @@ _BYTES_OPEN = 200_000  # of a file without its frames
 
 @dataclass
 class Clip:
-    """A file to be joined, as one pass over it has found it."""
+    """A file to be joined: the first frame of its main stream is the beginning, the last one the end."""
 
     path: str
-    main: int
-    """The number of the main stream: its first frame is the beginning, its last one the end."""
-    frames: dict[int, Frames]
-    """For each video stream, by its number in the file."""
-    matrices: dict[int, Matrix | None]
-    """The rotation of their pictures."""
-    properties: dict[str, str]
-    """The properties that must be the same in all files, in words."""
-    stands_alone: bool
-    """Its first frame makes decoders forget what was before it."""
-    num_bytes: int
-    """About the memory it takes while it is open: for frames in its decoder, and for an index."""
-    can_rewind: bool
-    """The same container can be read again from its start."""
-    container: InputContainer | None = field(default=None, repr=False)
-    """Still open, to save opening it again."""
+    main: int  # the number of the main stream
+    frames: dict[int, FrameTimes]  # for each video stream, by its number in the file
+    matrices: dict[int, Matrix | None]  # the rotation of their pictures
+    properties: dict[str, str]  # must be the same in all files; in words
+    stands_alone: bool  # its first frame makes decoders forget what was before it
+    container: InputContainer | None  # still open, to save opening it again
 
     @property
     def start(self) -> Fraction:
@@ -124,16 +115,17 @@ def inspect_clip(path: str, room: Room | None = None) -> Clip:
     """
     container = open_container(path)
     try:
-        clip = _inspect(path, container)
+        clip, num_bytes = _inspect(path, container)
     except BaseException:
         container.close()
         raise
-    if not (room and clip.can_rewind and room.take(clip.num_bytes)):
+    if not (room and num_bytes and room.take(num_bytes)):
         clip.close()
     return clip
 
 
-def _inspect(path: str, container: InputContainer) -> Clip:
+def _inspect(path: str, container: InputContainer) -> tuple[Clip, int | None]:
+    """Return the clip, and the memory it takes while it is open; None if it cannot be read again."""
     main = pick_stream(container, path)
     streams = carried(container, main.index)
     if main not in streams:
@@ -148,27 +140,20 @@ def _inspect(path: str, container: InputContainer) -> Clip:
             f"there are no frames in {printable(path)}: {tables[main.index].trouble or 'it ends before them'}"
         )
     frames = {
-        stream.index: frames_of(path, container, stream, tables[stream.index], checks[stream.index])
+        stream.index: frame_times(path, container, stream, tables[stream.index], checks[stream.index])
         for stream in videos
     }
     _check_others(frames, main.index)
-    rates = {index: each.rate for index, each in frames.items()}
     matrices = {index: check.matrix() for index, check in checks.items()}
-    is_indexed = "mov" in container.format.name and main.frames == len(tables[main.index])
-    return Clip(
-        path=path,
-        main=main.index,
-        frames=frames,
-        matrices=matrices,
-        properties=dict(_properties_of(streams, rates, matrices)),
-        stands_alone=all(check.stands_alone() for check in checks.values()),
-        num_bytes=_BYTES_OPEN + sum(3 * v.width * v.height + 100 * v.frames for v in videos),
-        can_rewind=is_indexed,
-        container=container,
-    )
+    properties = dict(_properties_of(streams, frames, matrices))
+    stands_alone = all(check.stands_alone() for check in checks.values())
+    clip = Clip(path, main.index, frames, matrices, properties, stands_alone, container)
+    if "mov" not in container.format.name or main.frames != len(tables[main.index]):
+        return clip, None
+    return clip, _BYTES_OPEN + sum(3 * each.width * each.height + 100 * each.frames for each in videos)
 
 
-def _check_others(frames: dict[int, Frames], main: int) -> None:
+def _check_others(frames: dict[int, FrameTimes], main: int) -> None:
     """Raise Refusal if a further video stream does not stay within the time of the main one."""
     begin, end = frames[main].start, frames[main].start + frames[main].length
     for index, each in frames.items():
@@ -180,25 +165,23 @@ def _check_others(frames: dict[int, Frames], main: int) -> None:
 
 
 def _properties_of(
-    streams: Sequence[Stream], rates: Mapping[int, Fraction | None], matrices: Mapping[int, Matrix | None]
+    streams: Sequence[Stream], frames: Mapping[int, FrameTimes], matrices: Mapping[int, Matrix | None]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the properties that must be the same in all files, each as its name and its value in words.
-
-    Args:
-        streams: The streams that are joined.
-        rates: For each video stream its frames a second; if they vary there is no row, as any others fit.
-        matrices: The rotation of the pictures of each video stream.
-    """
+    """Yield the properties that must be the same in all files, each as its name and its value in words."""
     yield "streams", ", ".join(_KINDS[stream.type] for stream in streams)
-    counts = dict.fromkeys(_KINDS, 0)
+    counts = Counter[str]()
     for stream in streams:
         counts[stream.type] += 1
         place = counts[stream.type]
-        prefix = f"{_KINDS[stream.type]} {place if place > 1 else ''}".strip()
+        prefix = f"{_KINDS[stream.type]} {place}" if place > 1 else _KINDS[stream.type]
+        rows = {"codec": stream.codec_context.codec.canonical_name}
         if isinstance(stream, VideoStream):
-            rows = _video_properties(stream, rates[stream.index], matrices[stream.index])
-        else:
-            rows = _other_properties(stream)
+            rows |= _video_properties(stream, frames[stream.index].rate, matrices[stream.index])
+        elif isinstance(stream, AudioStream):
+            rows["sample rate"] = str(stream.codec_context.sample_rate)
+            rows["channel layout"] = stream.codec_context.layout.name
+        data = stream.codec_context.extradata
+        rows["extradata"] = f"{len(data)} bytes, {sha256(data).hexdigest()[:10]}" if data else "none"
         for name, value in rows.items():
             yield f"{prefix} {name}", value
 
@@ -206,7 +189,6 @@ def _properties_of(
 def _video_properties(stream: VideoStream, rate: Fraction | None, matrix: Matrix | None) -> dict[str, str]:
     context = stream.codec_context
     rows = {
-        "codec": context.codec.canonical_name,
         "size": f"{context.width}x{context.height}",
         "pixel format": str(pixel_format(context)),
         "time base": str(stream.time_base),
@@ -216,42 +198,21 @@ def _video_properties(stream: VideoStream, rate: Fraction | None, matrix: Matrix
         "colour primaries": str(context.color_primaries),
         "colour transfer": str(context.color_trc),
         "colour space": str(context.colorspace),
-        "extradata": _digest(context.extradata),
     }
     return rows if rate is None else rows | {"frame rate": str(rate)}
 
 
-def _other_properties(stream: Stream) -> dict[str, str]:
-    rows = {"codec": stream.codec_context.codec.canonical_name}
-    if isinstance(stream, AudioStream):
-        rows["sample rate"] = str(stream.codec_context.sample_rate)
-        rows["channel layout"] = stream.codec_context.layout.name
-    return rows | {"extradata": _digest(stream.codec_context.extradata)}
+def table_of_differences(clips: Sequence[Clip]) -> str:
+    """Return a row for each property that differs from the first file's, or nothing if all is the same.
 
-
-def _digest(data: bytes | None) -> str:
-    return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()[:10]}" if data else "none"
-
-
-def table_of_differences(first: Mapping[str, str], others: Sequence[tuple[str, Mapping[str, str]]]) -> str:
-    """Return a row for each property that differs from the first file's, with the name of the file.
-
-    >>> print(table_of_differences({"size": "320x240"}, [("b.mp4", {"size": "64x64"})]))
     property | first file | this file |
     size     | 320x240    | 64x64     | b.mp4
-
-    Args:
-        first: The properties of the first file, in words.
-        others: The names of the other files, and their properties; one that is missing is no difference.
-
-    Returns:
-        The table, or nothing if all is the same.
     """
     rows = [
-        (what, value, properties[what], repr(path)[1:-1])
-        for path, properties in others
-        for what, value in first.items()
-        if properties.get(what, value) != value
+        (name, value, clip.properties[name], repr(clip.path)[1:-1])
+        for clip in clips[1:]
+        for name, value in clips[0].properties.items()
+        if clip.properties.get(name, value) != value
     ]
     if not rows:
         return ""

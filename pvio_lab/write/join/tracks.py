@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ...errors import EncodeError, OpenError
 from ...read import NO_TIME, Matrix, Packets, open_container, pick_stream, read_streams
-from .frames import PacketCheck, Refusal
+from .frame_times import PacketCheck, Refusal
 from .inputs import Clip
 
 # Every packet of these decodes to the same number of samples, even the last one, which is shorter.
@@ -40,53 +40,40 @@ class Interval:
     is_last: bool
 
 
-class Shift:
-    """A conversion of ticks of a clip to ticks of the whole: exact, then rounded to the nearest.
+def conversion(source: Fraction, target: Fraction, delay: Fraction | int = 0) -> Callable[[int], int]:
+    """Return a function from ticks of a clip to ticks of the whole: exact, then rounded to the nearest.
 
-    >>> Shift(Fraction(1, 30), Fraction(1, 1000), Fraction(1, 2))(2)
+    >>> conversion(Fraction(1, 30), Fraction(1, 1000), Fraction(1, 2))(2)
     567
 
     Args:
         source: Seconds in a tick of the clip.
         target: Seconds in a tick of the whole.
-        seconds: The delay of everything.
+        delay: Seconds by which everything is later.
     """
-
-    def __init__(self, source: Fraction, target: Fraction, seconds: Fraction):
-        scale, shift = source / target, seconds / target
-        whole = math.lcm(scale.denominator, shift.denominator)
-        self._numbers = 2 * int(scale * whole), 2 * int(shift * whole) + whole, 2 * whole
-
-    def __call__(self, ticks: int) -> int:
-        """Return the time in ticks of the whole."""
-        a, b, c = self._numbers
-        return (ticks * a + b) // c
+    scale, shift = source / target, delay / target
+    whole = math.lcm(scale.denominator, shift.denominator)
+    a, b, c = 2 * int(scale * whole), 2 * int(shift * whole) + whole, 2 * whole
+    return lambda ticks: (ticks * a + b) // c
 
 
 class OutputTrack(ABC):
-    """A stream of the output, and of the clip that is being written.
-
-    Args:
-        output: The file; its header is written.
-        stream: The stream of it.
-        source: The stream of the first clip.
-    """
+    """A stream of the output, whose header is written, and of the clip that is being written."""
 
     def __init__(self, output: OutputContainer, stream: Stream, source: Stream):
         self._output, self._stream = output, stream
         self.codec = source.codec_context.codec.canonical_name
         self.index, self.source = stream.index, source.index
         self.tick = stream.time_base or Fraction(1)
-        self.times = array("q")
-        """The time of each packet, in ticks."""
+        self.times = array("q")  # of each packet, in ticks
         self._last = -(2**62)
 
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
         """Prepare for the packets of this stream of this clip."""
         self._path, self._interval = clip.path, interval
         self._source_tick = source.time_base or Fraction(1)
-        self._place = Shift(self._source_tick, self.tick, interval.begin - clip.start)
-        self._length = Shift(self._source_tick, self.tick, Fraction(0))
+        self._place = conversion(self._source_tick, self.tick, interval.begin - clip.start)
+        self._length = conversion(self._source_tick, self.tick)
         self._first_tick, self._end_tick = self._ticks(interval.begin), self._ticks(interval.end)
 
     @abstractmethod
@@ -98,13 +85,7 @@ class OutputTrack(ABC):
         return
 
     def differences(self, found: Packets, tick: Fraction, start: float) -> Iterator[str]:
-        """Yield what is wrong with the stream in the written file, in words.
-
-        Args:
-            found: Its packets.
-            tick: Seconds in a tick of them.
-            start: When the file begins, in seconds.
-        """
+        """Yield what is wrong with the packets found in the written file, which begins at `start` seconds."""
         pts = self._times_in(found)
         if len(pts) != len(self.times):
             yield f"has {len(pts)} packets, not {len(self.times)}"
@@ -176,13 +157,8 @@ class SoundTrack(OutputTrack):
     """A track of sound, anchored anew to the pictures of each clip; what would overlap at a joint is dropped.
 
     Even decoders that only count samples stay with the pictures: a packet at a joint is kept or dropped so
-    that all samples up to there fill the time up to there, to half a packet.
-
-    Args:
-        output: The file; its header is written.
-        stream: The stream of it.
-        source: The stream of the first clip.
-        has_lead: Whether the output has a place for sound before time 0.
+    that all samples up to there fill the time up to there, to half a packet. Only a container that `has_lead`
+    has a place for sound before time 0.
     """
 
     def __init__(self, output: OutputContainer, stream: Stream, source: AudioStream, has_lead: bool):
@@ -197,8 +173,8 @@ class SoundTrack(OutputTrack):
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
         """Prepare for the packets of this stream of this clip."""
         super().begin(clip, source, interval)
-        self._place_sample = Shift(self._source_tick, self._sample, interval.begin - clip.start)
-        self._num_samples = Shift(self._source_tick, self._sample, Fraction(0))
+        self._place_sample = conversion(self._source_tick, self._sample, interval.begin - clip.start)
+        self._num_samples = conversion(self._source_tick, self._sample)
         self._first_sample, self._end_sample = (
             math.floor(seconds / self._sample) for seconds in (interval.begin, interval.end)
         )
@@ -272,15 +248,12 @@ def _unheard_samples(packet: Packet[Any]) -> int:
 
 
 def verify(path: Path, tracks: Sequence[OutputTrack], first: Clip) -> None:
-    """Read the packets of the written file, and compare them with what was meant.
+    """Read the packets of the written file, and raise EncodeError if they are not what was meant.
 
     Args:
         path: The file.
         tracks: Its streams, which know what was written to them; the first is the main one.
         first: The clip that the streams were made after.
-
-    Raises:
-        EncodeError: It is not what was meant.
     """
     try:
         container = open_container(str(path))
@@ -306,8 +279,11 @@ def _all_differences(container: InputContainer, tracks: Sequence[OutputTrack], f
     main = tracks[0].index
     if pick_stream(container, "the joined file").index != main:
         yield f"another video stream than number {main} became the main one"
-    videos = {stream.index: stream for stream in container.streams if isinstance(stream, VideoStream)}
-    checks = {track.index: PacketCheck(videos[track.index]) for track in tracks if track.index in videos}
+    checks = {
+        track.index: PacketCheck(stream)
+        for track in tracks
+        if isinstance(stream := streams[track.index], VideoStream)
+    }
     found = read_streams(container, {track.index: checks.get(track.index) for track in tracks})
     keeps_zero = {"mov", "matroska"} & set(container.format.name.split(","))
     start = 0.0
@@ -317,11 +293,11 @@ def _all_differences(container: InputContainer, tracks: Sequence[OutputTrack], f
         tick = streams[track.index].time_base or Fraction(1)
         differences = [*track.differences(found[track.index], tick, start)]
         if track.index in checks and not differences:
-            differences += _turns(checks[track.index], first.matrices[track.source])
-        yield from (f"stream {track.index} {words}" for words in differences)
+            differences += _lost_rotation(checks[track.index], first.matrices[track.source])
+        yield from (f"stream {track.index} {each}" for each in differences)
 
 
-def _turns(check: PacketCheck, wanted: Matrix | None) -> Iterator[str]:
+def _lost_rotation(check: PacketCheck, wanted: Matrix | None) -> Iterator[str]:
     """Decode the first frame: the container may have lost what a decoder needs, or the rotation."""
     try:
         matrix = check.matrix()

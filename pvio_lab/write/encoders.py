@@ -15,52 +15,32 @@ from pathlib import PurePath
 class Codec:
     """The properties of a codec, the same for all of its encoders."""
 
-    suffixes: tuple[str, ...]
-    """The suffixes of files that can hold it; the first is the usual one."""
-    crf: range | None = None
-    """The scale of constant quality, the best first; None for a codec that has none."""
-    default_crf: int | None = None
-    """Looks like the original, most of the time."""
-    is_intra_only: bool = False
-    """Every frame is a keyframe, so `gop` means nothing."""
+    suffixes: tuple[str, ...]  # of files that can hold it; the first is the usual one
+    crf: range | None = None  # the scale of constant quality, the best first, if it has one
+    default_crf: int | None = None  # looks like the original, most of the time
+    is_intra_only: bool = False  # every frame is a keyframe, so `gop` means nothing
 
 
 @dataclass(frozen=True)
 class Encoder:
     """One of ffmpeg's encoders and its options; `{}` stands for a value."""
 
-    name: str
-    """Its name in ffmpeg."""
-    codec: str
-    """A key of `CODECS`."""
-    pixel_formats: tuple[str, ...]
-    """The first is the default."""
-    quality: str = ""
-    """Options for constant quality."""
-    scale: tuple[int, int] | None = None
-    """The best and the worst quality on the encoder's own scale, where it has another than the codec."""
-    preset: str = ""
-    """Options for speed against size."""
-    presets: tuple[str, ...] = ()
-    """From fast to slow."""
-    default_preset: str | None = None
-    """None leaves it to the encoder."""
-    fast_decode: str = ""
-    """Options for files that decode faster."""
-    threads: str = "-threads {}"
-    """Options for the number of threads that encode."""
-    always: str = ""
-    """Options it always gets."""
-    params: str = ""
-    """The name of the option that collects `key=value` settings for the library behind it."""
-    before_input: str = ""
-    """Options that stand before the input."""
-    upload: str = ""
-    """Filters that bring frames to the device."""
-    least_side: int = 1
-    """Smaller pictures end it, or worse."""
-    is_hardware: bool = False
-    """A device encodes, which may be missing."""
+    name: str  # in ffmpeg
+    codec: str  # a key of `CODECS`
+    pixel_formats: tuple[str, ...]  # the first is the default
+    quality: str = ""  # options for constant quality
+    scale: tuple[int, int] | None = None  # the best and the worst, where its scale is not the codec's
+    preset: str = ""  # options for speed against size
+    presets: tuple[str, ...] = ()  # from fast to slow
+    default_preset: str | None = None  # None leaves it to the encoder
+    fast_decode: str = ""  # options for files that decode faster
+    threads: str = "-threads {}"  # options for the number of threads that encode
+    always: str = ""  # options it always gets
+    params: str = ""  # the option that collects `key=value` settings for the library behind it
+    before_input: str = ""  # options that stand before the input
+    upload: str = ""  # filters that bring frames to the device
+    least_side: int = 1  # smaller pictures end it, or worse
+    is_hardware: bool = False  # a device encodes, which may be missing
 
     @property
     def info(self) -> EncoderInfo:

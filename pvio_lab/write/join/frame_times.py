@@ -91,34 +91,29 @@ def _is_whole(packet: Packet[Any], length: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameTimes:
     """The packets of a video stream, one frame each, in the order of the file."""
 
     pts: NDArray[np.int64]
-    dts: NDArray[np.int64]
-    """Rising, and never after `pts`."""
+    dts: NDArray[np.int64]  # rising, and never after `pts`
     size: NDArray[np.int64]
-    start: Fraction
-    """The time the first frame is shown, in seconds."""
-    length: Fraction
-    """The time from there until the last frame has been shown, in seconds."""
-    rate: Fraction | None
-    """Frames a second; None where it varies."""
+    start: Fraction  # when the first frame is shown, in seconds
+    length: Fraction  # from there until the last frame has been shown, in seconds
+    rate: Fraction | None  # frames a second; None where it varies
 
 
-def frames_of(
+def frame_times(
     path: str, container: InputContainer, stream: VideoStream, packets: Packets, check: PacketCheck
-) -> Frames:
-    """Return the frames of a video stream, whose packets were read and checked.
-
-    Raises:
-        Refusal: Not each packet is a frame with a time.
-    """
+) -> FrameTimes:
+    """Return the times of packets that were read and checked, or raise Refusal if not each is a frame."""
     shown = _shown(path, container, stream, packets, check)
     tick = stream.time_base or Fraction(1)
     ticks = packets.pts[shown]
-    rate = _constant_rate(ticks, tick, _nominal_rates(stream))
-    return Frames(
+    context = stream.codec_context
+    rates = (context.framerate, stream.guessed_rate, stream.average_rate)
+    nominal = [Fraction(rate.numerator, rate.denominator) for rate in rates if rate]
+    rate = _constant_rate(ticks, tick, nominal)
+    return FrameTimes(
         pts=packets.pts,
         dts=_decoding_times(packets),
         size=packets.size,
@@ -141,9 +136,9 @@ def _shown(
         (facts.promised_frames > count, f"is cut short: {count} of {facts.promised_frames} frames are there"),
         (hidden, f"hides {hidden} of its {count} frames by an edit list"),
     )
-    for is_so, words in checks:
+    for is_so, reason in checks:
         if is_so:
-            raise Refusal(words)
+            raise Refusal(reason)
     if count == 1:
         return np.zeros(1, np.int64)  # right in any case, even if it has no time
     if why := doubt(packets, facts):
@@ -154,11 +149,6 @@ def _shown(
         lost = expected - order.packet_of.size
         raise Refusal(f"has {lost} frames that cannot be shown{f': {order.why}' if order.why else ''}")
     return order.packet_of
-
-
-def _nominal_rates(stream: VideoStream) -> list[Fraction]:
-    rates = (stream.codec_context.framerate, stream.guessed_rate, stream.average_rate)
-    return [Fraction(rate.numerator, rate.denominator) for rate in rates if rate]
 
 
 def _constant_rate(ticks: NDArray[np.int64], tick: Fraction, nominal: list[Fraction]) -> Fraction | None:

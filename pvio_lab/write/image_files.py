@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -60,34 +61,28 @@ def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") ->
     return f"{stem}_frame_{number:0{digits}}{suffix}"
 
 
-def image_suffix(ext: str) -> str:
-    """Return the suffix of image files that Pillow can write: 'png' -> '.png'.
+def image_suffix(ext: str, *, needs_writer: bool = True) -> str:
+    """Return the suffix of image files: 'png' -> '.png'.
+
+    Args:
+        ext: The suffix, with or without its dot.
+        needs_writer: Whether Pillow has to be able to write such files.
 
     Raises:
-        ValueError: It can write no such files.
+        TypeError: It is not text.
+        ValueError: It cannot be a suffix, or Pillow can write no such files.
     """
-    suffix = checked_suffix(ext)
-    Image.init()
-    if Image.registered_extensions().get(suffix.lower()) not in Image.SAVE:
-        raise ValueError(
-            f"ext={ext!r} is not a kind of image that can be written, such as png, jpg, webp, bmp, tiff; "
-            "image_writer= writes what you like"
-        )
-    return suffix
-
-
-def is_image_suffix(suffix: str) -> bool:
-    """Return whether files with this suffix are images, as far as Pillow knows."""
-    return suffix.lower() in Image.registered_extensions()
-
-
-def checked_suffix(ext: str) -> str:
-    """Return a suffix, with its dot."""
     if not isinstance(ext, str):
         raise TypeError(f"ext={ext!r} must be text such as 'png'")
     suffix = f".{ext.lstrip('.')}"
     if suffix == "." or any(sign in suffix for sign in "/\\\0"):
         raise ValueError(f"ext={ext!r} must be the end of a file's name, such as 'png'")
+    Image.init()
+    if needs_writer and Image.registered_extensions().get(suffix.lower()) not in Image.SAVE:
+        raise ValueError(
+            f"ext={ext!r} is not a kind of image that can be written, such as png, jpg, webp, bmp, tiff; "
+            "image_writer= writes what you like"
+        )
     return suffix
 
 
@@ -96,29 +91,35 @@ def write_image(path: Path, frame: Frames) -> None:
     Image.fromarray(frame).save(path, **_OPTIONS.get(path.suffix.lower(), {}))
 
 
-def save_whole(
-    path: Path, frame: Frames, write: ImageWriter = write_image, *, overwrite: bool = True
-) -> Path:
+def png_bytes(frame: Frames) -> bytes:
+    """Return the contents of the PNG file of a frame."""
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, "PNG", **_OPTIONS[".png"])
+    return file.getvalue()
+
+
+def save_whole(path: Path, frame: Frames, write: ImageWriter = write_image) -> Path:
     """Write a frame under another name, and rename the file when it is complete."""
     # Writers go by the suffix.
-    target = Target(path, overwrite=overwrite, ending=f".part{path.suffix}", clear=False)
-    with target:
+    with Target(path, ending=f".part{path.suffix}", clear=False) as target:
         write(target.partial, frame)
         target.commit()
     return path
 
 
-def is_image(path: Path) -> bool:
-    """Return whether a file begins like an image, or is empty."""
-    if not path.is_file():
+def is_foreign(path: Path, suffix: str) -> bool:
+    """Return whether there is something that, by the suffix, should be an image, and is not."""
+    if not os.path.lexists(path) or suffix.lower() not in Image.registered_extensions():
         return False
+    if not path.is_file():
+        return True
     try:
         with Image.open(path):
-            return True
-    except Image.DecompressionBombError:  # it says its size, so it is one
-        return True
+            return False
+    except Image.DecompressionBombError:  # it says its size, so it is an image
+        return False
     except OSError:
-        return path.stat().st_size == 0
+        return path.stat().st_size > 0
 
 
 def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "other"]:
@@ -149,18 +150,15 @@ def in_order(jobs: Iterable[Callable[[], T]], pool: Executor, most_waiting: int)
     """
     begun: deque[Future[T]] = deque()
     failure = None
-    jobs = iter(jobs)
     try:
-        while True:
+        jobs = iter(jobs)
+        while failure is None:
             try:
-                job = next(jobs)
+                begun.append(pool.submit(next(jobs)))
             except StopIteration:
                 break
             except VideoError as error:  # what was decoded before is good
                 failure = error
-                break
-            begun.append(pool.submit(job))
-            del job  # it holds a frame
             while begun and (len(begun) >= most_waiting or begun[0].done()):
                 yield _result(begun[0])
                 begun.popleft()

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+import queue
+from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...read import Fetching, source_name
-from .plan import Plan, Resize, job_of_video, jobs_of_tree
-from .report import SampleReport
-from .run import sample_all, sample_one
+from ...base import clear_partials, num_cpus, waiting
+from ...errors import printable
+from ...read import Fetching, check_may_be_local, source_name, videos_in
+from ..image_files import video_name
+from .image_manifest import stem_for
+from .sampler import Busy, Job, Plan, Policy, Resize, Sampler, SampleReport, SampleRow
+
+# So many frames may wait for each thread that writes images.
+_WAITING = 3
 
 
 def sample_video(
@@ -83,19 +92,17 @@ def sample_video(
         OpenError: It is not a video.
         ValueError: An option is out of range, or the annotations are wrong or missing.
     """
-    policy = dict(
-        start=start,
-        end=end,
-        step=step,
-        fps=fps,
-        num_frames=num_frames,
-        first=first,
-        max_frames=max_frames,
-        only=only,
-    )
+    policy = Policy(start, end, step, fps, num_frames, first, max_frames, only)
     plan = Plan(policy, only_annotated, resize, annotations, copy_annotations, fetching)
-    job = job_of_video(source_name(source), Path(output_dir))
-    return SampleReport((sample_one(job, plan, progress=progress),))
+    directory, name = Path(output_dir), video_name(source)
+    job = Job(source_name(source), name, directory, stem_for(directory, name))
+    _clear([job])
+    num_writers = num_cpus()
+    with ThreadPoolExecutor(num_writers, "pvio_lab images") as pool:
+        row, error = Sampler(plan, pool, _WAITING * num_writers, progress).sample(job)
+    if error is not None:
+        raise error
+    return SampleReport((row,))
 
 
 def sample_video_tree(
@@ -126,7 +133,8 @@ def sample_video_tree(
 
     The images of `a/b/clip.mp4` go to `output_dir/a/b`. If the names of videos in one folder differ only in
     their extensions, those of their images begin with the full name. A video that is broken gets a row that
-    says so, and the others go on. Several processes may work on the same tree at once: they share the videos.
+    says so, and the others are sampled. Several processes may work on the same tree at once, and share the
+    videos.
 
     Args:
         source_dir: A directory with videos, recognised by their extensions; hidden ones are skipped.
@@ -153,16 +161,86 @@ def sample_video_tree(
         FileNotFoundError: There are no videos.
         ValueError: An option is out of range.
     """
-    policy = dict(
-        start=start,
-        end=end,
-        step=step,
-        fps=fps,
-        num_frames=num_frames,
-        first=first,
-        max_frames=max_frames,
-        only=only,
-    )
+    policy = Policy(start, end, step, fps, num_frames, first, max_frames, only)
     plan = Plan(policy, only_annotated, resize, annotations, copy_annotations, fetching)
     jobs = jobs_of_tree(Path(source_dir), Path(output_dir), fetching)
-    return SampleReport(tuple(sample_all(jobs, plan, progress=progress)))
+    _clear(jobs)
+    rows = _sample_all(jobs, plan, progress=progress)
+    return SampleReport(tuple(rows[job] for job in jobs))
+
+
+def jobs_of_tree(source_dir: Path, output_dir: Path, fetching: Fetching | None = None) -> list[Job]:
+    """Return a job for each video in a directory and its folders, in natural order of their names.
+
+    Raises:
+        FileNotFoundError: There are none.
+        NotADirectoryError: It is a file.
+        SourceError: No local path is allowed.
+    """
+    check_may_be_local(str(source_dir), fetching)
+    if source_dir.is_file():
+        raise NotADirectoryError(f"{printable(source_dir)} is a file; sample_video takes one")
+    if not source_dir.is_dir():
+        raise FileNotFoundError(f"there is no directory {printable(source_dir)}")
+    videos = [Path(name) for name in videos_in(source_dir)]
+    if not videos:
+        raise FileNotFoundError(f"there are no videos in the directory {printable(source_dir)}")
+    stems = Counter(map(_as_file_systems_see, videos))
+    jobs = []
+    for video in videos:
+        folder = video.parent.relative_to(source_dir)
+        directory, is_shared = output_dir / folder, stems[_as_file_systems_see(video)] > 1
+        stem = stem_for(directory, video.name, is_shared=is_shared)
+        jobs.append(Job(source_name(video), video.name, directory, stem, str(folder)))
+    return jobs
+
+
+def _as_file_systems_see(video: Path) -> tuple[Path, str]:
+    """a/Clip.MP4 -> a, clip: some ignore case."""
+    return video.parent, video.stem.casefold()
+
+
+def _clear(jobs: Iterable[Job]) -> None:
+    """Remove what killed runs have left of images and manifests, listing each folder once."""
+    names: dict[Path, list[str]] = {}
+    for job in jobs:
+        names.setdefault(job.directory, []).append(f"{job.stem}_frame")
+    for directory, beginnings in names.items():
+        clear_partials(directory, tuple(beginnings), is_prefix=True)
+
+
+def _sample_all(jobs: list[Job], plan: Plan, *, progress: bool) -> dict[Job, SampleRow]:
+    """Sample as many videos at a time as there are processors.
+
+    Videos that another process is at work on come last, so that processes share the work.
+    """
+    from tqdm.auto import tqdm
+
+    cpus = num_cpus()
+    abreast = min(cpus, len(jobs))
+    rows: dict[Job, SampleRow] = {}
+    with (
+        ThreadPoolExecutor(cpus, "pvio_lab images") as pool,
+        ThreadPoolExecutor(abreast, "pvio_lab sampling") as samplers,
+        tqdm(total=len(jobs), desc="sampling", unit="video", disable=not progress) as bar,
+    ):
+        sampler = Sampler(plan, pool, _WAITING * cpus, progress, max(1, cpus // abreast))
+
+        def sample(job: Job, waits: bool) -> bool:
+            with suppress(Busy):
+                rows[job], _ = sampler.sample(job, waits=waits)
+            return job in rows
+
+        try:
+            for waits in (False, True):
+                done: queue.Queue[Future[bool]] = queue.Queue()
+                left = [job for job in jobs if job not in rows]
+                for job in left:
+                    samplers.submit(sample, job, waits).add_done_callback(done.put)
+                for _ in left:
+                    bar.update(waiting.take(done).result())
+        except BaseException:
+            sampler.stop.set()
+            samplers.shutdown(wait=False, cancel_futures=True)
+            raise
+    return rows
