@@ -253,9 +253,9 @@ def test_a_driver_that_is_killed_again_and_again_loses_nothing(ray_session, tmp_
 
 
 def rows_in(folder):
-    from pvio_lab.scale.jobs.store import Store
+    from pvio_lab.scale import Store
 
-    return Store.of(folder).clips().to_table()
+    return Store(folder).clips().to_table()
 
 
 def end_session(leader):

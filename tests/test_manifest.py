@@ -7,7 +7,7 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import csv, dataset, fs, parquet  # noqa: E402
 
-from pvio_lab.scale.jobs.manifest import draw_rows, freeze_manifest, manifest_batches  # noqa: E402
+from pvio_lab.scale.jobs.read_manifest import draw_rows, freeze_manifest, manifest_tables  # noqa: E402
 
 pytestmark = pytest.mark.ray
 
@@ -77,7 +77,7 @@ def test_a_wrong_manifest_is_a_clear_error(tmp_path, manifest, error, words):
 def test_something_else_is_no_manifest(tmp_path):
     (tmp_path / "clips.txt").write_text("hello")
     with pytest.raises(ValueError, match="is not a manifest"):
-        next(manifest_batches(tmp_path / "clips.txt"))
+        next(manifest_tables(tmp_path / "clips.txt"))
 
 
 @pytest.mark.parametrize("content", [b"path,n\na.mp4\n", b"path\n\xff\n", b"path,path\na,b\n", b""])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from truth_frames import SAMPLES, read_number, true_frames
 
-from pvio_lab.scale.jobs.clip import PHASES, Work, process_clip
+from pvio_lab.scale import PHASES, Work, process_clip
 
 SHAPES = str(SAMPLES / "shapes.mp4")
 

@@ -7,8 +7,8 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
-from pvio_lab.scale.jobs.deaths import watched  # noqa: E402
-from pvio_lab.scale.jobs.store import Store  # noqa: E402
+from pvio_lab.scale import Store  # noqa: E402
+from pvio_lab.scale.jobs.job import watched  # noqa: E402
 
 pytestmark = pytest.mark.ray
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ray
 def store(tmp_path):
     for name in ("clips", "done"):
         (tmp_path / name).mkdir()
-    return Store.of(tmp_path)
+    return Store(tmp_path)
 
 
 def put(store, name, clips, marker="", shard=True):

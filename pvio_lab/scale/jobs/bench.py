@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .clip import Work, process_clip
 from .job import measure_clips
+from .process_clip import Work, process_clip
 from .store import JobReport
 
 
