@@ -25,7 +25,7 @@ from ..read import (
     shown,
     source_name,
 )
-from .head import Front, NotStreamable, Selection, select_from_front
+from .partial_download import Front, NotStreamable, Selection, select_from_front
 from .recipe import CacheMode, Form, Pixels, Recipe
 
 Source = str | PathLike[str]
