@@ -128,14 +128,6 @@ def test_a_worker_that_dies_is_replaced_and_a_clip_at_which_workers_die_is_a_row
     assert [(row["clip"], row["error_type"]) for row in report.errors()] == [(6, "WorkerDied")]
 
 
-def test_measured_clips_are_estimated(ray_session):
-    report = pv.measure_clips([SMALL] * 100, num_clips=40, make="info", progress=False)
-    estimate = pv.estimate_job(report, 1_000_000)
-    assert (report.num_clips, estimate.num_measured) == (40, 40)
-    assert 0 < estimate.core_hours_low <= estimate.core_hours <= estimate.core_hours_high
-    assert estimate.shares["open"] > 0
-
-
 def test_both_cores_have_work_in_a_small_job(ray_session, tmp_path):
     """Ray Data itself begins with one core, as it learns only after a second or more how many there are."""
 

@@ -5,7 +5,6 @@ from .jobs.estimate import JobEstimate as JobEstimate
 from .jobs.estimate import estimate_job as estimate_job
 from .jobs.job import measure_clips as measure_clips
 from .jobs.job import process_manifest as process_manifest
-from .jobs.process_clip import PHASES as PHASES
 from .jobs.process_clip import Work as Work
 from .jobs.process_clip import process_clip as process_clip
 from .jobs.store import JobReport as JobReport

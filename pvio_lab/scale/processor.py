@@ -106,7 +106,7 @@ class VideoProcessor:
     async def process(
         self, sources: Iterable[Source], *, gate: asyncio.Semaphore | None = None
     ) -> list[Result]:
-        """Prepare many sources at once; the event loop goes on meanwhile.
+        """Prepare many sources at once, without blocking the event loop.
 
         Args:
             sources: Paths, URLs and directories of images.
@@ -162,10 +162,10 @@ class VideoProcessor:
         try:
             return replace(own or Fetching(), **changes)
         except (TypeError, ValueError) as error:
-            words = str(error)
+            message = str(error)
             for name, its_name in _LIMITS.items():
-                words = words.replace(its_name, name)
-            raise type(error)(words) from None
+                message = message.replace(its_name, name)
+            raise type(error)(message) from None
 
 
 def processor_with(options: Mapping[str, Any], who: str) -> VideoProcessor:

@@ -51,11 +51,11 @@ def process_manifest(
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> JobReport:
-    """Take every clip of a manifest through Ray Data into Parquet shards; started again, it goes on.
+    """Take every clip of a manifest through Ray Data into Parquet shards; started again, it continues.
 
-    A Ray that runs is used (`ray.init`, `RAY_ADDRESS`); otherwise one is started on this machine for the time
-    of the call. Each core works on one clip and decodes it with one thread. A clip that fails is a row with
-    `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
+    If Ray is running (`ray.init`, `RAY_ADDRESS`), it is used; otherwise it is started on this machine for the
+    time of the call. Each core works on one clip and decodes it with one thread. A clip that fails is a row
+    with `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
     checkpoint and `manifest/` the clips with their numbers: the manifest as it was when the job first began.
     The user names, passwords and queries of URLs stay there; the column `path` of the shards has none.
 
@@ -78,8 +78,8 @@ def process_manifest(
         clips_per_shard: How many clips a task takes and a file has; when left out, at most 16 with frames, 64
             with images, otherwise 256, and fewer in a small job. A shard should take a second or more.
         progress: Show Ray's progress bars.
-        fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that goes on may have
-            another one; headers reach the workers, and are never written to a file.
+        fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that continues may
+            have another one; headers reach the workers, and are never written to a file.
 
     Raises:
         FileNotFoundError: There is no such manifest.
@@ -142,7 +142,7 @@ def _usual_size(work: Work, num_clips: int, num_cpus: int) -> int:
 
 @contextmanager
 def _ray(progress: bool) -> Iterator[Any]:
-    """Use the Ray that runs, or start one and end it again."""
+    """Use Ray if it is running; otherwise start it, and end it again."""
     imported("ray.data.checkpoint", "processing a manifest needs Ray, with checkpoints")
     import ray
 
@@ -214,7 +214,7 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
         return results_table(rows, list(results), work, schema)
 
     with DataContext.current(context):
-        # `num_cpus=0`, as Ray reserves cores for each step as long as it goes on: the clips need them.
+        # `num_cpus=0`, as Ray reserves cores for each step until that ends: the clips need them.
         options = {"num_cpus": 0, "override_num_blocks": len(store.names("manifest"))}
         clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem, **options)
         clips = clips.repartition(target_num_rows_per_block=size)
@@ -241,8 +241,8 @@ def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) ->
     for row in rows:
         clip = str(row[CLIP])
         if deaths[clip] >= _MOST_DEATHS:
-            words = f"the worker died {_MOST_DEATHS} times while it was at this clip"
-            yield {"error_type": "WorkerDied", "error_message": words}
+            message = f"the worker died {_MOST_DEATHS} times while it was at this clip"
+            yield {"error_type": "WorkerDied", "error_message": message}
             continue
         if note:
             write_note(clip)

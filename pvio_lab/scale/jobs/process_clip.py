@@ -90,14 +90,14 @@ def process_clip(row: Row, work: Work, save: Save | None = None) -> Row:
         save: Writes an image: takes the row, the number of the frame and its pixels, returns the name.
     """
     begun_at, begin = time.time(), time.perf_counter()
-    seconds, result, kind, words = dict.fromkeys(PHASES, 0.0), {}, None, None
+    seconds, result, kind, message = dict.fromkeys(PHASES, 0.0), {}, None, None
     try:
         result = _results(row, work, seconds, save)
     except Exception as error:  # everything that is wrong with one clip, or with the function, is its result
-        kind, words = type(error).__name__, str(error)
+        kind, message = type(error).__name__, str(error)
     seconds["other"] = max(0.0, time.perf_counter() - begin - sum(seconds.values()))
     spent = {f"{name}_seconds": value for name, value in seconds.items()}
-    return result | {"error_type": kind, "error_message": words} | spent | {"begun_at": begun_at}
+    return result | {"error_type": kind, "error_message": message} | spent | {"begun_at": begun_at}
 
 
 def _results(row: Row, work: Work, seconds: dict[str, float], save: Save | None) -> Row:
