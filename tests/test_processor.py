@@ -77,13 +77,6 @@ def test_by_default_three_frames_a_second_as_pictures():
     assert numbers(result["frames"]) == [0, 10, 20, 30, 40, 50]
 
 
-def test_of_a_variable_rate_the_times_count():
-    frames, meta = one(SAMPLES / "variable_rate.mp4", {"fps": 5.0}, max_sampled_frames=6)
-    with VideoReader(SAMPLES / "variable_rate.mp4") as reader:
-        assert np.array_equal(frames, reader.at(np.arange(6) / 5))
-        assert meta["frame_timestamps"] == reader.index.pts_seconds[meta["frame_indices"]].tolist()
-
-
 @pytest.mark.parametrize(
     ("options", "axes"),
     [

@@ -91,11 +91,6 @@ def test_a_wrong_step_is_named(preprocess, words):
         preprocess_steps(preprocess)
 
 
-def test_a_crop_beyond_the_picture_is_not_padded():
-    with pytest.raises(ValueError, match="64x36"):
-        made({"crop": {"box": (0, 0, 65, 36)}})
-
-
 @pytest.mark.parametrize(
     ("mode", "channels_first", "shape"),
     [

@@ -1,6 +1,3 @@
-import os
-import pickle
-
 import pytest
 from optional import needed_above
 
@@ -80,10 +77,6 @@ def test_a_file_is_written_whole_or_not_at_all(store):
     assert store.names("") == ["job.json"]
 
 
-def test_it_travels(store):
-    assert pickle.loads(pickle.dumps(store)).root == store.root
-
-
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"[1]", b"\xff", b"{"])
 def test_a_damaged_note_is_a_clear_error(store, content):
     store.write("job.json", content)
@@ -97,14 +90,6 @@ def test_half_files_of_killed_runs_are_removed(store, tmp_path):
     store.write("job.json", b"{}")
     store.settle(0)
     assert (half.exists(), whole.read_bytes()) == (False, b"{}")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs permissions as POSIX has them")
-def test_a_file_that_is_replaced_passes_on_its_permissions(store, tmp_path):
-    (tmp_path / "job.json").write_bytes(b"old")
-    (tmp_path / "job.json").chmod(0o600)
-    store.write("job.json", b"{}")
-    assert (tmp_path / "job.json").stat().st_mode & 0o777 == 0o600
 
 
 ROWS = [{"clip": number} for number in range(5)]
