@@ -140,13 +140,13 @@ class VideoProcessor:
 
     @cached_property
     def _recipe(self) -> Recipe:
+        policy = Policy.of(self.sampling, self.max_sampled_frames)
         form = Form(
             steps=tuple(preprocess_steps(self.preprocess)),
             is_picture=self.output_format == "pil" and not self.pack_for_model,
             channels_first=self.channels_first or LAYOUTS.get(str(self.pack_for_model), False),
             is_packed=bool(self.pack_for_model),
         )
-        policy = Policy.of(self.sampling, self.max_sampled_frames)
         return Recipe(policy, form, self._limits(), self.cache_mode, self.keep_downloaded)
 
     def _limits(self) -> Fetching:

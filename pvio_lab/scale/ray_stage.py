@@ -33,7 +33,8 @@ except (ImportError, AttributeError):
         map_batches_kwargs: dict[str, Any]
 
         def __init__(self, **fields: Any):
-            self.__dict__.update({"map_batches_kwargs": {"concurrency": 1}, **fields})
+            given = {name: value for name, value in fields.items() if value is not None}
+            self.__dict__.update({"map_batches_kwargs": {"concurrency": 1}, **given})
 
         def get_required_input_keys(self) -> dict[str, str]:
             """Return what each row must have, and what that is."""
