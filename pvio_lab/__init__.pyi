@@ -40,8 +40,8 @@ from .scale.jobs.estimate import estimate_job as estimate_job
 from .scale.jobs.job import measure_clips as measure_clips
 from .scale.jobs.job import process_manifest as process_manifest
 from .scale.jobs.store import JobReport as JobReport
-from .scale.messages import video_sources as video_sources
 from .scale.processor import VideoProcessor as VideoProcessor
+from .scale.processor import video_sources as video_sources
 from .scale.ray_stage import PrepareVideoStage as PrepareVideoStage
 from .scale.ray_stage import PrepareVideoUDF as PrepareVideoUDF
 from .scale.ray_stage import prepare_videos as prepare_videos

@@ -19,7 +19,7 @@ from unruly_server import PASSWORD, serving
 import pvio_lab as pv
 from pvio_lab import Fetching, SourceError
 from pvio_lab.measure import Stop
-from pvio_lab.scale.jobs.clip import Work, process_clip
+from pvio_lab.scale import Work, process_clip
 
 CLIP, IMAGES = str(SAMPLES / "gop2.mp4"), str(SAMPLES / "numbered")
 

@@ -52,21 +52,17 @@ def test_the_estimate_is_within_its_interval(seconds, num_cpus):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("seconds", "options", "message"),
     [
-        ({"num_clips": 0}, "num_clips=0"),
-        ({"num_clips": 10, "confidence": 1.0}, "confidence=1.0"),
-        ({"num_clips": 10, "num_cores": 0}, "num_cores=0"),
+        (np.ones(50), {"num_clips": 0}, "num_clips=0"),
+        (np.ones(50), {"num_clips": 10, "confidence": 1.0}, "confidence=1.0"),
+        (np.ones(50), {"num_clips": 10, "num_cores": 0}, "num_cores=0"),
+        ([1, 2, 3], {"num_clips": 100}, "3 clips are too few"),
     ],
 )
-def test_wrong_options_are_refused(options, words):
-    with pytest.raises(ValueError, match=words):
-        estimate_job(costs(np.ones(50)), **options)
-
-
-def test_a_few_clips_are_too_few():
-    with pytest.raises(ValueError, match="3 clips are too few"):
-        estimate_job(costs([1, 2, 3]), 100)
+def test_wrong_options_and_too_few_clips_are_refused(seconds, options, message):
+    with pytest.raises(ValueError, match=message):
+        estimate_job(costs(seconds), **options)
 
 
 def test_advice_names_what_takes_half_or_nothing():

@@ -45,7 +45,7 @@ MORE_THAN_FRAMES = {
         *("look_for", "open_container", "pick_stream", "pixel_format", "read_streams", "stream_facts"),
         *("unit_length", "units"),
     },
-    "scale/head.py": {  # decodes a stream that is not a file yet
+    "scale/partial_download.py": {  # decodes a stream that is not a file yet
         *("Converter", "Turn", "codec_options", "displayed_size", "is_known", "open_options"),
         *("pick_stream", "stream_facts"),
     },
@@ -168,7 +168,7 @@ def test_packets_and_engines_stay_in_decode(relative):
         ("load/files.py", "from ..read import Packets"),
         ("read/reader.py", "from .decode.index import Layout"),
         ("read/reader.py", "from .decode import open_container"),
-        ("scale/head.py", "from ..read import open_container"),
+        ("scale/partial_download.py", "from ..read import open_container"),
     ],
 )
 def test_a_look_at_packets_is_seen(relative, source):

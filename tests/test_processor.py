@@ -19,7 +19,7 @@ from faststart import faststart
 from truth_frames import SAMPLES, read_number
 from unruly_server import serving
 
-from pvio_lab import VideoProcessor, VideoReader, write_frames_to_video
+from pvio_lab import VideoProcessor, VideoReader, video_sources, write_frames_to_video
 
 META = [
     *("source", "failed", "error_type", "error_message", "attempts", "retried", "video_size"),
@@ -63,13 +63,12 @@ def test_the_result_of_a_good_source():
     frames, meta = one(SAMPLES / "gop2.mp4", {"uniform": 3})
     assert numbers(frames) == [0, 30, 59]
     assert list(meta) == META
-    assert meta == {
+    assert json.loads(json.dumps(meta)) == {
         **{"source": str(SAMPLES / "gop2.mp4"), "failed": False, "error_type": None, "error_message": None},
         **{"attempts": 1, "retried": False, "video_size": [320, 240], "video_num_frames": 3},
         **{"frame_timestamps": [0.0, 1.0, 59 / 30], "frame_indices": [0, 30, 59]},
         **{"source_fps": 30.0, "duration_seconds": 2.0},
     }
-    assert json.loads(json.dumps(meta)) == meta
 
 
 def test_by_default_three_frames_a_second_as_pictures():
@@ -78,29 +77,25 @@ def test_by_default_three_frames_a_second_as_pictures():
     assert numbers(result["frames"]) == [0, 10, 20, 30, 40, 50]
 
 
-def test_of_a_variable_rate_the_times_count():
-    frames, meta = one(SAMPLES / "variable_rate.mp4", {"fps": 5.0}, max_sampled_frames=6)
-    with VideoReader(SAMPLES / "variable_rate.mp4") as reader:
-        assert np.array_equal(frames, reader.at(np.arange(6) / 5))
-        assert meta["frame_timestamps"] == reader.index.pts_seconds[meta["frame_indices"]].tolist()
-
-
-@pytest.mark.parametrize(("layout", "shape"), [("THWC", (3, 18, 32, 3)), ("TCHW", (3, 3, 18, 32))])
-def test_packed_frames(layout, shape):
-    frames, meta = one(SAMPLES / "gop2.mp4", pack_for_model=layout, preprocess={"resize": {"size": (32, 18)}})
-    assert (frames.shape, frames.dtype, meta["video_size"]) == (shape, np.uint8, [32, 18])
-
-
-def test_channels_first():
-    frames, _ = one(SAMPLES / "gop2.mp4", channels_first=True)
+@pytest.mark.parametrize(
+    ("options", "axes"),
+    [
+        ({"pack_for_model": "THWC"}, (0, 1, 2, 3)),
+        ({"pack_for_model": "TCHW"}, (0, 3, 1, 2)),
+        ({"channels_first": True}, (0, 3, 1, 2)),
+    ],
+)
+def test_layouts(options, axes):
+    frames, meta = one(SAMPLES / "gop2.mp4", **options)
     with VideoReader(SAMPLES / "gop2.mp4") as reader:
-        assert np.array_equal(frames, reader[:3].transpose(0, 3, 1, 2))
+        assert np.array_equal(frames, reader[:3].transpose(axes))
+    assert isinstance(frames, np.ndarray) == ("pack_for_model" in options)
+    assert meta["video_size"] == [320, 240]
 
 
 def test_a_directory_of_images():
     frames, meta = one(SAMPLES / "numbered", {"uniform": 2})
-    assert meta["frame_timestamps"] == [0.0, 11 / 25]
-    assert len(frames) == 2
+    assert (len(frames), meta["frame_timestamps"]) == (2, [0.0, 11 / 25])
 
 
 # Failures are data
@@ -160,28 +155,17 @@ def test_a_download_is_the_file(server, name, cache_mode, sampling):
 
 
 @pytest.mark.parametrize(
-    ("path", "attempts"),
-    [("fail-2", 3), ("busy-1", 2), ("reset-2", 3), ("cut-1", 2), ("ranges/stall-body-1", 2)],
+    ("path", "error", "attempts"),
+    [
+        *[("fail-2", None, 3), ("busy-1", None, 2), ("reset-2", None, 3), ("cut-1", None, 2)],
+        *[("ranges/stall-body-1", None, 2), ("stall", "SourceError", 3), ("fail-9", "SourceError", 3)],
+        *[("status-404", "SourceError", 1), ("status-403", "SourceError", 1)],
+    ],
 )
-def test_what_may_pass_is_tried_again(server, path, attempts):
+def test_only_what_may_pass_is_tried_again(server, path, error, attempts):
     frames, meta = one(server.url(f"{path}/last.mp4"), timeout_s=1.5)
-    assert numbers(frames) == [0, 1, 2]
-    assert (meta["attempts"], meta["retried"]) == (attempts, True)
-
-
-@pytest.mark.parametrize(("path", "attempts"), [("status-404", 1), ("status-403", 1), ("fail-9", 3)])
-def test_what_will_not_pass_is_not(server, path, attempts):
-    _, meta = one(server.url(f"{path}/last.mp4"))
-    assert (meta["error_type"], meta["attempts"]) == ("SourceError", attempts)
-    assert server.count(f"{path}/last.mp4") == attempts
-
-
-def test_a_server_that_says_nothing_is_given_up(server):
-    results = processor(timeout_s=0.3, retries=1).process_sync(
-        [server.url("stall/last.mp4"), SAMPLES / "gop2.mp4"]
-    )
-    assert [result["meta"]["error_type"] for result in results] == ["SourceError", None]
-    assert results[0]["meta"]["attempts"] == 2
+    assert numbers(frames) == ([] if error else [0, 1, 2])
+    assert (meta["error_type"], meta["attempts"], meta["retried"]) == (error, attempts, attempts > 1)
 
 
 @pytest.fixture(scope="module")
@@ -194,22 +178,18 @@ def endless(tmp_path_factory):
         yield server.url("drip/endless.mp4")
 
 
-def _has_ended():
-    return not any(thread.name == "pvio_lab_video" for thread in threading.enumerate())
+def _wait_until_the_threads_have_ended(seconds=20):
+    end = time.monotonic() + seconds
+    while any(thread.name == "pvio_lab_video" for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_server_that_never_ends_is_given_up(endless):
     _, meta = one(endless, timeout_s=2.0, retries=0)
     assert (meta["error_type"], meta["failed"]) == ("TimeoutError", True)
     assert "timeout_s=2" in meta["error_message"]
-    _wait_until(_has_ended)
-
-
-def _wait_until(is_so, seconds=20):
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    _wait_until_the_threads_have_ended()
 
 
 def test_the_beginning_is_streamed(tmp_path):
@@ -226,16 +206,13 @@ def test_the_beginning_is_streamed(tmp_path):
         assert server.num_sent("plain/noise.mp4") == reader.info.size_bytes
 
 
-def test_downloads_leave_nothing_behind(server, tmp_path):
+def test_only_a_download_that_is_kept_stays_and_counts_the_next_time(server, tmp_path):
     one(server.url("plain/last.mp4"), cache_mode="disk", cache_dir=tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def test_kept_downloads_count_the_next_time(server, tmp_path):
-    for attempts in range(2):
+    for _ in range(2):
         frames, _ = one(server.url("plain/last.mp4"), cache_dir=tmp_path, keep_downloaded=True)
-        assert numbers(frames) == [0, 1, 2], attempts
-    assert server.count("plain/last.mp4") == 1
+        assert numbers(frames) == [0, 1, 2]
+    assert server.count("plain/last.mp4") == 2
 
 
 # Many at once
@@ -249,17 +226,15 @@ def test_the_order_is_that_of_the_sources(server):
 
 
 def test_no_more_at_once_than_allowed(monkeypatch):
-    lock, running, most = threading.Lock(), set(), []
+    running, most = set(), []
 
-    def slow(source, *_):
-        with lock:
-            running.add(source)
-            most.append(len(running))
-        time.sleep(0.05)
+    async def slow(source, *_):
+        running.add(source)
+        most.append(len(running))
+        await asyncio.sleep(0.01)
         running.remove(source)
-        raise FileNotFoundError(source)
 
-    monkeypatch.setattr("pvio_lab.scale.processor.take", slow)
+    monkeypatch.setattr("pvio_lab.scale.processor.process_source", slow)
     processor(max_concurrency=3).process_sync([str(number) for number in range(12)])
     assert max(most) == 3
 
@@ -271,19 +246,12 @@ def test_the_event_loop_goes_on():
         while not task.done():
             await asyncio.sleep(0.002)
             ticks += 1
-        return ticks, task.result()
+        return ticks, task.result(), one(SAMPLES / "gop2.mp4")
 
-    ticks, results = asyncio.run(both())
+    ticks, results, (frames, _) = asyncio.run(both())
     assert ticks > 5
     assert [len(result["frames"]) for result in results] == [60] * 4
-
-
-def test_inside_a_running_loop_too():
-    async def inside():
-        return one(SAMPLES / "gop2.mp4")
-
-    frames, _ = asyncio.run(inside())
-    assert numbers(frames) == [0, 1, 2]
+    assert numbers(frames) == [0, 1, 2]  # `process_sync` inside a running loop
 
 
 def test_a_cancelled_process_stops(endless):
@@ -295,7 +263,7 @@ def test_a_cancelled_process_stops(endless):
             await task
 
     asyncio.run(cancelled())
-    _wait_until(_has_ended)
+    _wait_until_the_threads_have_ended()
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path):
@@ -323,7 +291,8 @@ def test_it_can_be_pickled():
     made = processor({"uniform": 2}, preprocess={"resize": {"size": (32, 18)}})
     again = pickle.loads(pickle.dumps(made))
     assert again == made
-    assert again.process_sync([SAMPLES / "gop2.mp4"])[0]["frames"][0].shape == (18, 32, 3)
+    (result,) = again.process_sync([SAMPLES / "gop2.mp4"])
+    assert (result["frames"][0].shape, result["meta"]["video_size"]) == ((18, 32, 3), [32, 18])
 
 
 # Options
@@ -336,20 +305,13 @@ def test_it_can_be_pickled():
         {"max_sampled_frames": 0},
         {"preprocess": {"turn": 90}},
         {"output_format": "torch"},
-        {"channels_first": "yes"},
-        {"channels_first": True},
+        *[{"channels_first": "yes"}, {"channels_first": True}],
         {"channels_first": True, "pack_for_model": "THWC"},
-        {"pack_for_model": True},
-        {"pack_for_model": "CTHW"},
+        *[{"pack_for_model": True}, {"pack_for_model": "CTHW"}],
         {"cache_mode": "stream"},
-        {"keep_downloaded": True, "cache_mode": "memory"},
-        {"keep_downloaded": 1},
-        {"timeout_s": 0},
-        {"timeout_s": -1.0},
-        {"timeout_s": float("inf")},
-        {"max_concurrency": 0},
-        {"retries": -1},
-        {"retry_backoff_base": -0.1},
+        *[{"keep_downloaded": 1}, {"keep_downloaded": True, "cache_mode": "memory"}],
+        *[{"timeout_s": 0}, {"timeout_s": -1.0}, {"timeout_s": float("inf")}],
+        *[{"max_concurrency": 0}, {"retries": -1}, {"retry_backoff_base": -0.1}],
     ],
 )
 def test_a_wrong_option_is_named_at_once(options):
@@ -362,6 +324,63 @@ def test_sources_are_a_list():
         with pytest.raises(TypeError, match="must be a list"):
             VideoProcessor().process_sync(single)
     assert VideoProcessor().process_sync([]) == []
+
+
+# The messages of chats
+
+
+def user(*items):
+    return {"role": "user", "content": list(items)}
+
+
+def test_all_forms_in_order():
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        user(
+            {"type": "video", "video": "a.mp4"},
+            {"type": "text", "text": "and"},
+            {"type": "video_url", "video_url": {"url": "http://host/b.mp4"}},
+            {"type": "image_url", "image_url": {"url": "c.png"}},
+        ),
+        {"role": "assistant", "content": None},
+        user({"type": "video_url", "video_url": "d.mp4"}, "text", {"type": "video", "video": "a.mp4"}),
+    ]
+    assert video_sources(messages) == ["a.mp4", "http://host/b.mp4", "d.mp4", "a.mp4"]
+
+
+def test_no_messages_have_no_videos():
+    assert video_sources([]) == video_sources([{"role": "user", "content": "none"}]) == []
+
+
+def test_rows_of_a_table():
+    """There, lists are arrays, and items have all the keys of all items."""
+    content = np.array(
+        [
+            {"type": "text", "text": "?", "video": None, "video_url": None},
+            {"type": "video", "text": None, "video": "a.mp4", "video_url": None},
+            {"type": "video_url", "text": None, "video": None, "video_url": {"url": "b.mp4"}},
+        ]
+    )
+    assert video_sources(np.array([{"role": "user", "content": content}])) == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        (None, r"^messages must be a list; it is None"),
+        ("a.mp4", r"^messages must be a list"),
+        ({"role": "user"}, r"^messages must be a list"),
+        (["a.mp4"], r"^messages\[0\] must be a message"),
+        ([user(), {"content": 5}], r"^messages\[1\]\['content'\] must be a list; it is 5"),
+        ([user({"type": "text"}, 3)], r"^messages\[0\]\['content'\]\[1\] must be a text or an item"),
+        ([user({"type": "video"})], r"^messages\[0\]\['content'\]\[0\] must be .*path or URL"),
+        ([user({"type": "video", "video": ""})], r"path or URL"),
+        ([user({"type": "video_url", "video_url": {"uri": "a.mp4"}})], r"path or URL"),
+    ],
+)
+def test_another_shape_is_named_with_its_place(messages, words):
+    with pytest.raises(ValueError, match=words):
+        video_sources(messages)
 
 
 # Without Ray

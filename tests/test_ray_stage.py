@@ -32,6 +32,7 @@ ROWS = [
     {"id": 2, "messages": chat("missing.mp4", OTHER)},
     {"id": 3, "messages": chat(GOOD, GOOD)},
 ]
+FIRST_TWO = [[[0, 1]], [], [[], [0, 1]], [[0, 1], [0, 1]]]
 
 
 def numbers(videos):
@@ -42,25 +43,29 @@ def errors(row):
     return [meta["error_type"] for meta in row["video_meta"]]
 
 
+def prepared(ray, rows, **options):
+    return pv.prepare_videos(ray.data.from_items(rows), **options)
+
+
+def by_id(ds):
+    return sorted(ds.take_all(), key=lambda row: row["id"])
+
+
 # A dataset in, a dataset out
 
 
 def test_a_dataset_survives_parquet(ray_session, tmp_path):
-    ds = ray_session.data.from_items(ROWS)
-    prepared = pv.prepare_videos(ds, sampling={"uniform": 3}, concurrency=2)
-    prepared.write_parquet(str(tmp_path))
-    rows = sorted(ray_session.data.read_parquet(str(tmp_path)).take_all(), key=lambda row: row["id"])
-    assert [numbers(pv.video_arrays(row["video"])) for row in rows] == [
-        *([[0, 30, 59]], [], [[], [0, 45, 89]], [[0, 30, 59]] * 2)
-    ]
+    prepared(ray_session, ROWS, sampling={"num_frames": 2}, concurrency=2).write_parquet(str(tmp_path))
+    rows = by_id(ray_session.data.read_parquet(str(tmp_path)))
+    assert [numbers(pv.video_arrays(row["video"])) for row in rows] == FIRST_TWO
     assert [errors(row) for row in rows] == [[None], [], ["FileNotFoundError", None], [None, None]]
     assert rows[2]["video_meta"][1]["video_size"] == [320, 240]
     assert pv.video_sources(rows[3]["messages"]) == [GOOD, GOOD]
 
 
 def test_any_reader_of_parquet_finds_the_pixels(ray_session, tmp_path):
-    ds = ray_session.data.from_items(ROWS[:1])
-    pv.prepare_videos(ds, sampling={"num_frames": 2}, pack_for_model="TCHW").write_parquet(str(tmp_path))
+    options = {"sampling": {"num_frames": 2}, "pack_for_model": "TCHW"}
+    prepared(ray_session, ROWS[:1], **options).write_parquet(str(tmp_path))
     table = needs("pyarrow.parquet").read_table(tmp_path, columns=["video"])
     (frames,) = pv.video_arrays(table["video"][0].as_py())
     with pv.VideoReader(GOOD) as reader:
@@ -70,39 +75,32 @@ def test_any_reader_of_parquet_finds_the_pixels(ray_session, tmp_path):
 def test_blocks_of_nothing_but_failures_have_the_same_columns(ray_session):
     rows = [{"messages": chat("missing.mp4")}, {"messages": chat(GOOD)}, {"messages": [{"content": 5}]}]
     for row in rows[:2]:
-        schema = pv.prepare_videos(ray_session.data.from_items([row]), sampling={"num_frames": 1}).schema()
+        schema = prepared(ray_session, [row], sampling={"num_frames": 1}).schema()
         assert "large_binary" in str(dict(zip(schema.names, schema.types, strict=True))["video"])
-    (row,) = pv.prepare_videos(ray_session.data.from_items(rows[2:])).take_all()
-    assert errors(row) == ["ValueError"]
+    assert errors(prepared(ray_session, rows[2:]).take_all()[0]) == ["ValueError"]
 
 
 def test_messages_of_strangers_open_nothing_here(ray_session):
     with serving(SAMPLES) as server:
         rows = [{"messages": chat(GOOD, server.url("plain/gop2.mp4"))}]
-        ds = pv.prepare_videos(ray_session.data.from_items(rows), fetching=pv.Fetching.untrusted())
+        ds = prepared(ray_session, rows, fetching=pv.Fetching.untrusted())
         assert errors(ds.take_all()[0]) == ["SourceError"] * 2
         assert not server.counts
 
 
 def test_rows_that_have_frames_stay(ray_session):
-    first = pv.prepare_videos(ray_session.data.from_items(ROWS), sampling={"num_frames": 2}).materialize()
-    again = pv.prepare_videos(first, sampling={"num_frames": 1}, bypass_if_frames_present=True)
-    rows = sorted(again.take_all(), key=lambda row: row["id"])
-    assert [[len(each) for each in pv.video_arrays(row["video"])] for row in rows] == [
-        [2],
-        [],
-        [0, 2],
-        [2, 2],
-    ]
+    first = prepared(ray_session, ROWS, sampling={"num_frames": 2}).materialize()
+    rows = by_id(pv.prepare_videos(first, sampling={"num_frames": 1}, bypass_if_frames_present=True))
+    lengths = [[len(each) for each in pv.video_arrays(row["video"])] for row in rows]
+    assert lengths == [[2], [], [0, 2], [2, 2]]
     assert [len(row["video_meta"]) for row in rows] == [1, 0, 2, 2]
 
 
 def test_a_slow_consumer_holds_the_decoders_back(ray_session, tmp_path):
     """All rows together are twice as large as what Ray may keep in memory."""
     num_rows, ahead = 30, []
-    path = str(SAMPLES / "shapes.mp4")
-    ds = ray_session.data.from_items([{"messages": chat(path)} for _ in range(num_rows)])
-    ds = pv.prepare_videos(ds, sampling={"num_frames": 16}, max_concurrency=2)
+    rows = [{"messages": chat(str(SAMPLES / "shapes.mp4"))} for _ in range(num_rows)]
+    ds = prepared(ray_session, rows, sampling={"num_frames": 16}, max_concurrency=2)
 
     def noted(rows):
         with open(tmp_path / "prepared", "ab") as file:
@@ -127,51 +125,44 @@ def test_wrong_options_are_named_before_anything_runs(ray_session, options):
 # A stage
 
 
-def run(udf, batch):
-    async def first():
-        return [output async for output in udf(batch)]
-
-    (output,) = asyncio.run(first())
-    return output
-
-
-def udf(**options):
+def run(batch, **options):
     options = {"sampling": {"num_frames": 2}, "output_format": "numpy", **options}
-    return pv.PrepareVideoUDF("data", ["messages"], **options)
+
+    async def first():
+        return await anext(pv.PrepareVideoUDF("data", ["messages"], **options)(batch))
+
+    return asyncio.run(first())
 
 
 def test_a_batch_in_a_batch_out(ray_session):
     rows = [*ROWS, {"id": 4, "__inference_error__": "an earlier stage"}]
-    output = run(udf(), {"data": [dict(row) for row in rows], "other": [0, 1, 2, 3, 4]})
+    output = run({"data": [dict(row) for row in rows], "other": [0, 1, 2, 3, 4]})
     assert output["other"] == [0, 1, 2, 3, 4]
     assert output["data"][4] == rows[4]
-    assert [numbers(row["video"]) for row in output["data"][:4]] == [
-        *([[0, 1]], [], [[], [0, 1]], [[0, 1], [0, 1]])
-    ]
-    for row, given in zip(output["data"][:4], rows, strict=False):
-        assert {**given, "video": row["video"], "video_meta": row["video_meta"]} == row
+    assert [numbers(row["video"]) for row in output["data"][:4]] == FIRST_TWO
+    for row, given in zip(output["data"], rows, strict=True):
+        assert row == {**row, **given}
 
 
 def test_what_is_no_batch_is_named(ray_session):
     with pytest.raises(ValueError, match="no column 'data'"):
-        run(udf(), {"rows": []})
+        run({"rows": []})
     with pytest.raises(ValueError, match="a row lacks 'messages'"):
-        run(udf(), {"data": [{"id": 0}]})
-    assert run(udf(), {"data": []}) == {"data": []}
+        run({"data": [{"id": 0}]})
+    assert run({"data": []}) == {"data": []}
 
 
 def test_a_row_that_has_frames_may_pass(ray_session):
     row = {"messages": chat("missing.mp4"), "video": ["frames"]}
-    assert run(udf(bypass_if_frames_present=True), {"data": [dict(row)]}) == {"data": [row]}
-    assert run(udf(), {"data": [dict(row)]})["data"][0]["video"] == [[]]
+    assert run({"data": [row]}, bypass_if_frames_present=True) == {"data": [row]}
+    assert run({"data": [row]})["data"][0]["video"] == [[]]
 
 
 def test_a_stage_in_map_batches(ray_session):
     stage = pv.PrepareVideoStage(fn_constructor_kwargs={"sampling": {"num_frames": 2}})
-    ds = ray_session.data.from_items(ROWS).map(lambda row: {"data": row})
+    ds = ray_session.data.from_items([{"data": row} for row in ROWS])
     ds = ds.map_batches(stage.fn, **stage.get_dataset_map_batches_kwargs(batch_size=3, data_column="data"))
-    rows = sorted((row["data"] for row in ds.take_all()), key=lambda row: row["id"])
-    assert [numbers(row["video"]) for row in rows] == [[[0, 1]], [], [[], [0, 1]], [[0, 1], [0, 1]]]
+    assert [numbers(row["video"]) for row in by_id(ds.map(lambda row: row["data"]))] == FIRST_TWO
 
 
 def test_a_stage_of_rays_own_processor(ray_session):
@@ -180,15 +171,16 @@ def test_a_stage_of_rays_own_processor(ray_session):
     stage = pv.PrepareVideoStage(sampling={"num_frames": 2}, output_format="numpy")
     assert isinstance(stage, stages.StatefulStage)
     assert issubclass(stage.fn, stages.StatefulStageUDF)
+    config = processors.ProcessorConfig(batch_size=2, concurrency=1)
     processor = processors.Processor(
-        processors.ProcessorConfig(batch_size=2, concurrency=1),
+        config,
         [stage],
         preprocess=lambda row: {"messages": row["messages"]},
         postprocess=lambda row: {"id": row["id"], "video": row["video"]},
     )
-    rows = sorted(processor(ray_session.data.from_items(ROWS)).take_all(), key=lambda row: row["id"])
+    rows = by_id(processor(ray_session.data.from_items(ROWS)))
     assert processor.list_stage_names() == ["PrepareVideoStage"]
-    assert [numbers(row["video"]) for row in rows] == [[[0, 1]], [], [[], [0, 1]], [[0, 1], [0, 1]]]
+    assert [numbers(row["video"]) for row in rows] == FIRST_TWO
 
 
 def test_a_stage_checks_its_options_at_once():

@@ -42,3 +42,5 @@ def test_an_estimate_as_json(ray_session, capsys, tmp_path):
     assert main([str(tmp_path / "clips.csv"), *options.split()]) == 0
     (estimate,) = json.loads(capsys.readouterr().out)
     assert (estimate["num_clips"], estimate["num_cores"], estimate["num_measured"]) == (1_000_000, 10, 40)
+    assert 0 < estimate["core_hours_low"] <= estimate["core_hours"] <= estimate["core_hours_high"]
+    assert estimate["shares"]["open"] > 0

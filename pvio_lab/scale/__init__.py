@@ -1,6 +1,6 @@
 """Many videos at once: for multimodal models, with Ray, and in Hugging Face datasets.
 
-`jobs/` takes a manifest of clips through the library, and goes on after it was killed.
+`jobs/` takes a manifest of clips through the library, and continues after it was killed.
 """
 
 from ..base import attach

@@ -5,9 +5,12 @@ from .jobs.estimate import JobEstimate as JobEstimate
 from .jobs.estimate import estimate_job as estimate_job
 from .jobs.job import measure_clips as measure_clips
 from .jobs.job import process_manifest as process_manifest
+from .jobs.process_clip import Work as Work
+from .jobs.process_clip import process_clip as process_clip
 from .jobs.store import JobReport as JobReport
-from .messages import video_sources as video_sources
+from .jobs.store import Store as Store
 from .processor import VideoProcessor as VideoProcessor
+from .processor import video_sources as video_sources
 from .ray_stage import PrepareVideoStage as PrepareVideoStage
 from .ray_stage import PrepareVideoUDF as PrepareVideoUDF
 from .ray_stage import prepare_videos as prepare_videos

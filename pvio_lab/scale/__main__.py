@@ -16,7 +16,7 @@ _EPILOG = f"""examples:
   {PROGRAM} 'videos/**/*.mp4' results/ --make images --fps 1
   {PROGRAM} clips.parquet --estimate 100000000 --num-frames 8
 
-Started again with the same folder, it goes on where it stopped. exit codes: 0 success, 1 something is wrong
+Started again with the same folder, it continues where it stopped. exit codes: 0 success, 1 something is wrong
 with a file, a clip or the installation, 2 wrong arguments, 130 interrupted."""
 _SAMPLING = {"num_frames": int, "fps": float, "step": int, "first": int, "max_frames": int}
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _estimate(given) if given.output is None else _process(given)
     except KeyboardInterrupt:
-        return _complain("interrupted; started again, it goes on", 130)
+        return _complain("interrupted; started again, it continues", 130)
     except (ValueError, TypeError) as error:
         return _complain(str(error), 2)
     except (VideoError, OSError, ImportError) as error:
@@ -88,8 +88,8 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _complain(words: str, code: int) -> int:
-    print(f"{PROGRAM}: {words}", file=sys.stderr)
+def _complain(message: str, code: int) -> int:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
     return code
 
 

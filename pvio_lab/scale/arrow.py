@@ -10,6 +10,15 @@ import numpy as np
 
 from .recipe import Pixels
 
+
+def imported(name: str, purpose: str) -> Any:
+    """Import a module of the extra `ray`; the error where that is missing begins with the purpose."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f'{purpose} ({error}): pip install "pvio_lab[ray]"') from error
+
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import dataset, fs, parquet
@@ -22,12 +31,7 @@ else:
         def __getattr__(self, attribute: str) -> Any:
             if attribute.startswith("__"):  # doctest and the like look around
                 raise AttributeError(attribute)
-            try:
-                module = importlib.import_module(self._name)
-            except ImportError as error:
-                words = 'manifests and shards need pyarrow and Ray: pip install "pvio_lab[ray]"'
-                raise ImportError(words) from error
-            return getattr(module, attribute)
+            return getattr(imported(self._name, "manifests and shards need pyarrow and Ray"), attribute)
 
     pa, dataset, fs, parquet = map(_Module, ("pyarrow", "pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet"))
 

@@ -1,25 +1,22 @@
-"""`VideoProcessor`: sources become frames for a multimodal model, many at once, failures as data."""
+"""`VideoProcessor`: sources, as chats name them, become frames for a multimodal model, many at once."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, partial
+from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, TypeVar, get_args
 
 from ..base import not_negative_integer, num_cpus, one_of, positive_integer, waiting
-from ..read import Fetching, outline, public_name, shown
+from ..read import Fetching, outline
+from .process_source import Result, Source, process_source
 from .recipe import LAYOUTS, CacheMode, Form, Policy, Recipe, preprocess_steps
-from .take import Taken, take
 
 T = TypeVar("T")
-Source = str | PathLike[str]
-Result = dict[str, Any]
-_FLAGS = ("channels_first", "keep_downloaded", "bypass_if_frames_present")
 # Options of a processor, and what each is called in `Fetching`.
 _LIMITS = {
     "timeout_s": "timeout_seconds",
@@ -27,10 +24,6 @@ _LIMITS = {
     "retry_backoff_base": "backoff_seconds",
     "cache_dir": "cache_dir",
 }
-
-
-class _Abandoned(Exception):
-    """Nobody waits for the result any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +90,7 @@ class VideoProcessor:
         one_of(self.cache_mode, get_args(CacheMode), "cache_mode")
         if self.pack_for_model is not False:
             one_of(self.pack_for_model, tuple(LAYOUTS), "pack_for_model")
-        for name in _FLAGS:
+        for name in ("channels_first", "keep_downloaded", "bypass_if_frames_present"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be True or False")
         if self.channels_first and not self.pack_for_model and self.output_format == "pil":
@@ -113,7 +106,7 @@ class VideoProcessor:
     async def process(
         self, sources: Iterable[Source], *, gate: asyncio.Semaphore | None = None
     ) -> list[Result]:
-        """Prepare many sources at once; the event loop goes on meanwhile.
+        """Prepare many sources at once, without blocking the event loop.
 
         Args:
             sources: Paths, URLs and directories of images.
@@ -132,65 +125,51 @@ class VideoProcessor:
         """
         if isinstance(sources, str | PathLike):
             raise TypeError(f"sources must be a list of paths or URLs, not a single one: {outline(sources)}")
-        listed, gate = list(sources), gate or asyncio.Semaphore(self.max_concurrency)
-        threads = max(1, num_cpus() // max(1, min(self.max_concurrency, len(listed))))
-        return await asyncio.gather(*(self._one(source, threads, gate) for source in listed))
+        listed, limit = list(sources), gate or asyncio.Semaphore(self.max_concurrency)
+        num_threads = max(1, num_cpus() // max(1, min(self.max_concurrency, len(listed))))
+
+        async def one(source: Source) -> Result:
+            async with limit:
+                return await process_source(source, self._recipe, num_threads)
+
+        return await asyncio.gather(*map(one, listed))
 
     def process_sync(self, sources: Iterable[Source]) -> list[Result]:
         """Do the same without `await`, even inside a running event loop, as in a notebook."""
-        return run_anywhere(self.process(sources))
-
-    async def _one(self, source: Source, threads: int, gate: asyncio.Semaphore) -> Result:
-        try:
-            async with gate:
-                return _result(source, await self._take(source, threads))
-        except Exception as error:
-            return failure(source, error)
-
-    async def _take(self, source: Source, threads: int) -> Taken:
-        if not isinstance(source, str | PathLike):
-            raise TypeError(f"a source must be a path or a URL, not {type(source).__name__}")
-        stop, limits = threading.Event(), self._recipe.fetching
-        # All of the tries, the waits between them, and the decoding.
-        waits = limits.backoff_seconds * (2.0**limits.retries - 1)
-        seconds = (limits.retries + 2) * limits.timeout_seconds + waits
-
-        def check() -> None:
-            if stop.is_set():
-                raise _Abandoned
-
-        try:
-            return await in_thread(partial(take, source, self._recipe, threads, check), seconds)
-        except asyncio.TimeoutError:  # before Python 3.11 another class than the built-in one
-            raise TimeoutError(
-                f"{shown(source)} was not ready after {seconds:g} seconds; "
-                f"raise timeout_s={limits.timeout_seconds:g}, or ask for fewer frames"
-            ) from None
-        finally:
-            stop.set()
+        return _run_anywhere(self.process(sources))
 
     @cached_property
     def _recipe(self) -> Recipe:
-        return Recipe(
-            policy=Policy.of(self.sampling, self.max_sampled_frames),
-            form=Form(
-                steps=tuple(preprocess_steps(self.preprocess)),
-                is_picture=self.output_format == "pil" and not self.pack_for_model,
-                channels_first=self.channels_first or LAYOUTS.get(str(self.pack_for_model), False),
-                is_packed=bool(self.pack_for_model),
-            ),
-            fetching=_fetching(self),
-            cache_mode=self.cache_mode,
-            keep_downloaded=self.keep_downloaded,
+        policy = Policy.of(self.sampling, self.max_sampled_frames)
+        form = Form(
+            steps=tuple(preprocess_steps(self.preprocess)),
+            is_picture=self.output_format == "pil" and not self.pack_for_model,
+            channels_first=self.channels_first or LAYOUTS.get(str(self.pack_for_model), False),
+            is_packed=bool(self.pack_for_model),
         )
+        return Recipe(policy, form, self._limits(), self.cache_mode, self.keep_downloaded)
+
+    def _limits(self) -> Fetching:
+        """Return how to fetch; errors have the names that the options have here."""
+        own = self.fetching
+        if own is not None and not isinstance(own, Fetching):
+            raise TypeError(f"fetching must be a Fetching, not {type(own).__name__}")
+        changes = {
+            _LIMITS[each.name]: getattr(self, each.name)
+            for each in fields(self)
+            if each.name in _LIMITS and (own is None or getattr(self, each.name) != each.default)
+        }
+        try:
+            return replace(own or Fetching(), **changes)
+        except (TypeError, ValueError) as error:
+            message = str(error)
+            for name, its_name in _LIMITS.items():
+                message = message.replace(its_name, name)
+            raise type(error)(message) from None
 
 
 def processor_with(options: Mapping[str, Any], who: str) -> VideoProcessor:
-    """Return a processor with these options; `who` was given them.
-
-    Raises:
-        TypeError: There is no such option.
-    """
+    """Return a processor with these options; an error about one of them names who was given it."""
     allowed = [each.name for each in fields(VideoProcessor) if each.init]
     for name in options:
         if name not in allowed:
@@ -198,69 +177,7 @@ def processor_with(options: Mapping[str, Any], who: str) -> VideoProcessor:
     return VideoProcessor(**options)
 
 
-def _fetching(processor: VideoProcessor) -> Fetching:
-    """Return the limits of a processor; their checks are those of its options, by their names there."""
-    own = processor.fetching
-    if own is not None and not isinstance(own, Fetching):
-        raise TypeError(f"fetching must be a Fetching, not {type(own).__name__}")
-    defaults = {each.name: each.default for each in fields(processor)}
-    given = {name: getattr(processor, name) for name in _LIMITS}
-    changes = {_LIMITS[name]: value for name, value in given.items() if not own or value != defaults[name]}
-    try:
-        return replace(own or Fetching(), **changes)
-    except (TypeError, ValueError) as error:
-        words = str(error)
-        for name, its_name in _LIMITS.items():
-            words = words.replace(its_name, name)
-        raise type(error)(words) from None
-
-
-def failure(source: Any, error: Exception) -> Result:
-    """Return the result for a source that failed, or could not even be named."""
-    return _result(source, Taken(attempts=getattr(error, "attempts", 1)), error)
-
-
-def _result(source: Any, taken: Taken, error: Exception | None = None) -> Result:
-    meta = {
-        "source": public_name(source) if isinstance(source, str | PathLike) else outline(source),
-        "failed": error is not None,
-        "error_type": None if error is None else type(error).__name__,
-        "error_message": None if error is None else str(error),
-        "attempts": max(taken.attempts, 1),
-        "retried": taken.attempts > 1,
-        "video_size": taken.size,
-        "video_num_frames": len(taken.numbers),
-        "frame_timestamps": taken.seconds,
-        "frame_indices": taken.numbers,
-        "source_fps": taken.fps,
-        "duration_seconds": taken.duration_seconds,
-    }
-    return {"frames": taken.frames, "meta": meta}
-
-
-async def in_thread(work: Callable[[], T], timeout_seconds: float) -> T:
-    """Return what `work` returns, which runs in a thread of its own while the loop goes on.
-
-    A thread cannot be stopped from outside: after the time limit, or when this is cancelled, nothing waits
-    for it any more, not even the end of the program.
-
-    Raises:
-        asyncio.TimeoutError: It takes longer.
-    """
-    future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # from here on, cancelling is left to the one who waits
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="pvio_lab_video").start()
-    return await asyncio.wait_for(asyncio.wrap_future(future), timeout_seconds)
-
-
-def run_anywhere(coroutine: Coroutine[Any, Any, T]) -> T:
+def _run_anywhere(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end; in another thread where this one has a running loop, as in a notebook."""
     try:
         asyncio.get_running_loop()
@@ -268,7 +185,12 @@ def run_anywhere(coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(coroutine)
     loop = asyncio.new_event_loop()
     task = loop.create_task(coroutine)
-    threads = [threading.Thread(target=_run_out, args=(loop, task), daemon=True)]
+
+    def run() -> None:
+        with closing(loop):
+            loop.run_until_complete(asyncio.wait([task]))
+
+    threads = [threading.Thread(target=run, daemon=True)]
     try:
         waiting.start(threads)
         waiting.join(threads)
@@ -279,8 +201,64 @@ def run_anywhere(coroutine: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def _run_out(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-    try:
-        loop.run_until_complete(asyncio.wait([task]))
-    finally:
-        loop.close()
+def video_sources(messages: Any) -> list[str]:
+    """Return the sources of the `video` and `video_url` items of OpenAI-style chat messages, in their order.
+
+    >>> question = [
+    ...     {"type": "text", "text": "What is different?"},
+    ...     {"type": "video", "video": "before.mp4"},
+    ...     {"type": "video_url", "video_url": {"url": "https://example.org/after.mp4"}},
+    ... ]
+    >>> video_sources([{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}])
+    ['before.mp4', 'https://example.org/after.mp4']
+
+    A message may name any file and any address: open what strangers have written with
+    `fetching=Fetching.untrusted()`. Lists may also be arrays, and what an item lacks may be None in it, as in
+    the rows of tables.
+
+    Args:
+        messages: The messages of one chat; the content of each is a text or a list of items.
+
+    Raises:
+        ValueError: A message or a video item has another shape; the error says which one, and where.
+    """
+    return [
+        source
+        for number, message in enumerate(_sequence(messages, "messages"))
+        for source in _of_message(message, f"messages[{number}]")
+    ]
+
+
+def _of_message(message: Any, where: str) -> Iterator[str]:
+    if not isinstance(message, Mapping):
+        raise _wrong(where, message, 'a message: {"role": ..., "content": ...}')
+    content, where = message.get("content"), f"{where}['content']"
+    if content is None or isinstance(content, str):
+        return
+    for number, item in enumerate(_sequence(content, where)):
+        if isinstance(item, str):
+            continue
+        if not isinstance(item, Mapping):
+            raise _wrong(f"{where}[{number}]", item, 'a text or an item: {"type": ..., ...}')
+        kind = item.get("type")
+        if kind not in ("video", "video_url"):
+            continue
+        source = item.get(kind)
+        if isinstance(source, Mapping):
+            source = source.get("url")
+        if not isinstance(source, str | PathLike) or not str(source):
+            forms = '{"type": "video", "video": ...} or {"type": "video_url", "video_url": {"url": ...}}'
+            raise _wrong(f"{where}[{number}]", item, f"{forms}, with the path or URL of a video")
+        yield str(source)
+
+
+def _sequence(value: Any, where: str) -> Sequence[Any]:
+    if hasattr(value, "tolist"):  # an array, as rows of a table have it
+        value = value.tolist()
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise _wrong(where, value, "a list")
+    return value
+
+
+def _wrong(where: str, value: Any, wanted: str) -> ValueError:
+    return ValueError(f"{where} must be {wanted}; it is {outline(value)}")

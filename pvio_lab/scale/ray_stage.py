@@ -1,17 +1,16 @@
-"""Videos prepared by Ray: in a stage of Ray's LLM processors, or as plain columns of a dataset."""
+"""Videos of chats prepared by Ray: in a stage of its LLM processors, or as plain columns of a dataset."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..base import positive_integer
 from ..read import Fetching
-from .arrow import meta_column, pa, video_column
-from .messages import video_sources
-from .processor import Result, VideoProcessor, failure, processor_with
+from .arrow import imported, meta_column, pa, video_column
+from .process_source import Result, failure
+from .processor import VideoProcessor, processor_with, video_sources
 
 if TYPE_CHECKING:
     import ray.data
@@ -30,20 +29,12 @@ except (ImportError, AttributeError):
     class StatefulStage:  # type: ignore[no-redef]
         """A stage, with its work and options, where Ray has no class for it."""
 
-        fn: Any
+        fn_constructor_kwargs: dict[str, Any]
+        map_batches_kwargs: dict[str, Any]
 
-        def __init__(
-            self,
-            *,
-            fn: Any = None,
-            fn_constructor_kwargs: Mapping[str, Any] | None = None,
-            map_batches_kwargs: Mapping[str, Any] | None = None,
-        ):
-            self.fn = fn or self.fn
-            self.fn_constructor_kwargs = dict(fn_constructor_kwargs or {})
-            self.map_batches_kwargs = dict(
-                {"concurrency": 1} if map_batches_kwargs is None else map_batches_kwargs
-            )
+        def __init__(self, **fields: Any):
+            given = {name: value for name, value in fields.items() if value is not None}
+            self.__dict__.update({"map_batches_kwargs": {"concurrency": 1}, **given})
 
         def get_required_input_keys(self) -> dict[str, str]:
             """Return what each row must have, and what that is."""
@@ -92,7 +83,7 @@ class PrepareVideoUDF(StatefulStageUDF):  # type: ignore[misc]
         fetching: Fetching | None = None,
         **options: Any,
     ):
-        _need_ray()
+        imported("ray.data", "Ray Data cannot be imported")
         self.data_column = data_column
         self.expected_input_keys = set(expected_input_keys or ())
         self._processor = processor_with({**options, "fetching": fetching}, "PrepareVideoUDF")
@@ -191,7 +182,7 @@ def prepare_videos(
         TypeError: An option is of the wrong type.
         ValueError: An option has a value that is not allowed.
     """
-    _need_ray()
+    imported("ray.data", "Ray Data cannot be imported")
     options = {"fetching": fetching, **processor_options}
     if options.get("output_format", "numpy") != "numpy":
         raise ValueError(f"output_format={options['output_format']!r}: a table has arrays; leave it out")
@@ -241,19 +232,12 @@ async def _prepare(
     processor: VideoProcessor, chats: Sequence[Any], gate: asyncio.Semaphore
 ) -> list[list[Result]]:
     """Return for each chat a result for each of its sources, or one that says why these are unknown."""
-    return await asyncio.gather(*(_prepare_chat(processor, chat, gate) for chat in chats))
 
+    async def results(chat: Any) -> list[Result]:
+        try:
+            sources = video_sources(chat)
+        except ValueError as error:
+            return [failure("", error)]
+        return await processor.process(sources, gate=gate)
 
-async def _prepare_chat(processor: VideoProcessor, chat: Any, gate: asyncio.Semaphore) -> list[Result]:
-    try:
-        sources = video_sources(chat)
-    except ValueError as error:
-        return [failure("", error)]
-    return await processor.process(sources, gate=gate)
-
-
-def _need_ray() -> None:
-    try:
-        importlib.import_module("ray.data")
-    except ImportError as error:
-        raise ImportError(f'Ray Data cannot be imported ({error}): pip install "pvio_lab[ray]"') from error
+    return await asyncio.gather(*map(results, chats))

@@ -45,9 +45,6 @@ class Policy:
 
         >>> Policy.of({"uniform": 8})
         Policy(name='num_frames', value=8, max_frames=None)
-
-        Raises:
-            ValueError: It is not a dictionary with one known key and a value that fits.
         """
         if not isinstance(sampling, Mapping) or len(sampling) != 1 or not set(sampling) <= set(_POLICIES):
             allowed = '{"fps": frames a second}, {"num_frames": the first n}, {"uniform": n spread evenly}'
@@ -67,9 +64,7 @@ class Policy:
     @property
     def num_first(self) -> int | None:
         """The number of frames from the beginning, where these are all that is needed; else None."""
-        if self.name != "first":
-            return None
-        return min(int(self.value), self.max_frames or int(self.value))
+        return min(int(self.value), self.max_frames or int(self.value)) if self.name == "first" else None
 
     @property
     def last_seconds(self) -> float | None:
@@ -93,13 +88,6 @@ def preprocess_steps(preprocess: Any) -> list[Step]:
     ...     picture = step(picture)
     >>> picture.size, picture.mode
     ((320, 180), 'L')
-
-    Args:
-        preprocess: `{"resize": {"size": (w, h), "resample": "BILINEAR"}}`, `{"crop": {"box": (l, t, r, b)}}`,
-            `{"convert": "RGB"}`, or several of them in one.
-
-    Raises:
-        ValueError: A step is unknown, or what it needs is missing or out of range.
     """
     if not isinstance(preprocess, Mapping):
         raise ValueError(f"preprocess={preprocess!r} must be a dictionary of {', '.join(_STEPS)}")
@@ -120,20 +108,17 @@ def _resize(arguments: Any) -> Step:
 
 
 def _crop(arguments: Any) -> Step:
-    box = _options(arguments, "crop", "box")["box"]
-    left, top, right, bottom = _integers(box, "box", "(left, top, right, bottom)")
+    box, form = _options(arguments, "crop", "box")["box"], "(left, top, right, bottom)"
+    left, top, right, bottom = _integers(box, "box", form)
     if not (0 <= left < right and 0 <= top < bottom):
-        raise ValueError(
-            f"box={box!r} must be (left, top, right, bottom) with 0 <= left < right, 0 <= top < bottom"
-        )
+        raise ValueError(f"box={box!r} must be {form} with 0 <= left < right, 0 <= top < bottom")
     return partial(_cropped, box=(left, top, right, bottom))
 
 
 def _cropped(picture: Picture, box: tuple[int, int, int, int]) -> Picture:
     if box[2] > picture.width or box[3] > picture.height:
-        raise ValueError(
-            f"crop: box={box!r} reaches beyond the picture, which is {picture.width}x{picture.height}"
-        )
+        size = f"{picture.width}x{picture.height}"
+        raise ValueError(f"crop: box={box!r} reaches beyond the picture, which is {size}")
     return picture.crop(box)
 
 

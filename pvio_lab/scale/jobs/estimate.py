@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import Drawn, positive_integer
-from .clip import PHASES
+from .process_clip import PHASES
 
 if TYPE_CHECKING:
     from .store import JobReport
@@ -87,11 +87,6 @@ def steady_seconds(begin: Seconds, end: Seconds, num_cpus: int) -> float:
     >>> begin = np.array([0.0, 0.0, 2.0, 2.0, 4.0])  # two at a time, then one is left over
     >>> float(steady_seconds(begin, begin + 1.5, num_cpus=2))
     2.0
-
-    Args:
-        begin: When each clip began.
-        end: When it was done.
-        num_cpus: How many cores there are.
     """
     own, starts = float((end - begin).mean()), np.sort(begin)
     running = np.arange(1, len(starts) + 1) - np.searchsorted(np.sort(end), starts, side="right")

@@ -8,21 +8,22 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ...base import positive_integer
 from ...read import Fetching
-from .clip import Function, Output, Row, Save, Work, column_types, packed, process_clip, results_table
-from .deaths import watched
-from .manifest import CLIP, Manifest, draw_rows, freeze_manifest
-from .store import JobReport, Store
+from ..arrow import imported
+from .process_clip import Function, Output, Row, Save, Work, column_types, packed, process_clip, results_table
+from .read_manifest import CLIP, Manifest, draw_rows, freeze_manifest
+from .store import DEATHS, JobReport, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
 
 # A shard is in memory before it is written, one for each core; frames are large, facts are not. Between two
 # shards, a core waits for up to 0.2 seconds, as Ray Data looks for finished tasks ten times a second.
@@ -31,6 +32,8 @@ _SHARDS_PER_CORE = 4
 _JOB = "job.json"
 # Ray sets aside this much for the list of finished clips, beside the list itself.
 _FILTER_BYTES = 64 * 2**20
+# A clip is given up when workers have died at it this many times.
+_MOST_DEATHS = 2
 
 
 def process_manifest(
@@ -48,11 +51,11 @@ def process_manifest(
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> JobReport:
-    """Take every clip of a manifest through Ray Data into Parquet shards; started again, it goes on.
+    """Take every clip of a manifest through Ray Data into Parquet shards; started again, it continues.
 
-    A Ray that runs is used (`ray.init`, `RAY_ADDRESS`); otherwise one is started on this machine for the time
-    of the call. Each core works on one clip and decodes it with one thread. A clip that fails is a row with
-    `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
+    If Ray is running (`ray.init`, `RAY_ADDRESS`), it is used; otherwise it is started on this machine for the
+    time of the call. Each core works on one clip and decodes it with one thread. A clip that fails is a row
+    with `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
     checkpoint and `manifest/` the clips with their numbers: the manifest as it was when the job first began.
     The user names, passwords and queries of URLs stay there; the column `path` of the shards has none.
 
@@ -75,8 +78,8 @@ def process_manifest(
         clips_per_shard: How many clips a task takes and a file has; when left out, at most 16 with frames, 64
             with images, otherwise 256, and fewer in a small job. A shard should take a second or more.
         progress: Show Ray's progress bars.
-        fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that goes on may have
-            another one; headers reach the workers, and are never written to a file.
+        fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that continues may
+            have another one; headers reach the workers, and are never written to a file.
 
     Raises:
         FileNotFoundError: There is no such manifest.
@@ -88,7 +91,7 @@ def process_manifest(
     if clips_per_shard is not None:
         positive_integer(clips_per_shard, "clips_per_shard")
     with _ray(progress) as ray:
-        store = Store.of(output)
+        store = Store(output)
         num_clips = _begin(store, manifest, path_column, work)
         num_before = store.settle(num_clips)
         begun_at, begin = time.time(), time.perf_counter()
@@ -139,16 +142,13 @@ def _usual_size(work: Work, num_clips: int, num_cpus: int) -> int:
 
 @contextmanager
 def _ray(progress: bool) -> Iterator[Any]:
-    """Use the Ray that runs, or start one and end it again."""
-    try:
-        import ray.data.checkpoint
-    except ImportError as error:
-        words = 'processing a manifest needs Ray, with checkpoints: pip install "pvio_lab[ray]"'
-        raise ImportError(words) from error
-    was_running = ray.is_initialized()
+    """Use Ray if it is running; otherwise start it, and end it again."""
+    imported("ray.data.checkpoint", "processing a manifest needs Ray, with checkpoints")
+    import ray
+
+    was_running, logger = ray.is_initialized(), logging.getLogger("ray.data")
     if not was_running:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    logger = logging.getLogger("ray.data")
     level = logger.level
     try:
         logger.setLevel(level if progress else logging.ERROR)
@@ -160,7 +160,7 @@ def _ray(progress: bool) -> Iterator[Any]:
 
 
 def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> int:
-    """Note what the job is, or check that it is the one noted by the first run; return its clips."""
+    """Note what the job is, or check that it is the one that the first run noted; return its clips."""
     function = work.function
     name = None if function is None else getattr(function, "__qualname__", type(function).__qualname__)
     asked = {
@@ -173,7 +173,16 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
     }
     noted = store.read_json(_JOB)
     if noted is None:
-        return _note(store, manifest, path_column, asked)
+        if any(store.names(folder) for folder in ("", "clips", "done")):
+            raise ValueError(f"{store.uri} is not empty, and has no job; take another folder")
+        # If this is cut short, there is no note yet, and the next run starts over.
+        folder, reserved = store.make_folder("manifest"), column_types(Work(output=work.output))
+        store.filesystem.delete_dir_contents(folder)
+        count = freeze_manifest(
+            manifest, folder, store.filesystem, path_column=path_column, reserved=reserved
+        )
+        store.write(_JOB, json.dumps({**asked, "num_clips": count}, indent=2).encode())
+        return count
     num_clips = noted.pop("num_clips", None)
     if not isinstance(num_clips, int) or num_clips < 1:
         raise ValueError(f"{store.uri}/{_JOB} is damaged: num_clips={num_clips!r}; take another folder")
@@ -182,20 +191,6 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
         raise ValueError(
             f"{store.uri} has a job with {', '.join(differing)}; repeat it so, or take another folder"
         )
-    return num_clips
-
-
-def _note(store: Store, manifest: Manifest, path_column: str, asked: Mapping[str, Any]) -> int:
-    if any(store.names(folder) for folder in ("", "clips", "done")):
-        raise ValueError(f"{store.uri} is not empty, and has no job; take another folder")
-    # If this is cut short, there is no note yet, and the next run starts over.
-    folder = store.make_folder("manifest")
-    store.filesystem.delete_dir_contents(folder)
-    reserved = column_types(Work(output=asked["make"]))
-    num_clips = freeze_manifest(
-        manifest, folder, store.filesystem, path_column=path_column, reserved=reserved
-    )
-    store.write(_JOB, json.dumps({**asked, "num_clips": num_clips}, indent=2).encode())
     return num_clips
 
 
@@ -212,42 +207,65 @@ def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int
     context.checkpoint_config, context.enable_progress_bars = checkpoint, progress
     # The newer way to read Parquet starts a dozen more processes: seconds before the first clip.
     context.use_datasource_v2 = False
-    with DataContext.current(context):
-        # `num_cpus=0`, as Ray reserves cores for each step as long as it goes on: the clips need them.
-        options = {"num_cpus": 0, "override_num_blocks": len(store.names("manifest"))}
-        clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem, **options)
-        clips = clips.repartition(target_num_rows_per_block=size)
-        task = _task(store, work, schema)
-        results = clips.map_batches(task, batch_size=size, batch_format="pyarrow", num_cpus=1)
-        results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem, compression="zstd")
-
-
-def _task(store: Store, work: Work, schema: pa.Schema | None) -> Callable[[pa.Table], pa.Table]:
-    """Return the function with which a worker makes results of some rows of the manifest."""
 
     def process(rows: pa.Table) -> pa.Table:
         save = _saver(store) if work.output == "images" else None
         results = watched(rows.to_pylist(), store, lambda row: packed(process_clip(row, work, save)))
         return results_table(rows, list(results), work, schema)
 
-    return process
+    with DataContext.current(context):
+        # `num_cpus=0`, as Ray reserves cores for each step until that ends: the clips need them.
+        options = {"num_cpus": 0, "override_num_blocks": len(store.names("manifest"))}
+        clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem, **options)
+        clips = clips.repartition(target_num_rows_per_block=size)
+        results = clips.map_batches(process, batch_size=size, batch_format="pyarrow", num_cpus=1)
+        results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem, compression="zstd")
+
+
+def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) -> Iterator[Row]:
+    """Process the rows of a task. Once a worker has died in it, a note says which clip is being processed.
+
+    Decoders may crash: a clip at which workers die gets a row that says so, and the job continues.
+    """
+    name = f"{DEATHS}/{rows[0][CLIP]}.json"
+    note = store.read_json(name)
+    deaths = Counter[str](note["deaths"] if note else {})
+    if note and note["at"] is not None:  # the clip at which the last try ended
+        deaths[note["at"]] += 1
+    store.make_folder(DEATHS)
+
+    def write_note(at: str | None) -> None:
+        store.write(name, json.dumps({"at": at, "deaths": deaths}).encode())
+
+    write_note(None)
+    for row in rows:
+        clip = str(row[CLIP])
+        if deaths[clip] >= _MOST_DEATHS:
+            message = f"the worker died {_MOST_DEATHS} times while it was at this clip"
+            yield {"error_type": "WorkerDied", "error_message": message}
+            continue
+        if note:
+            write_note(clip)
+        yield process(row)
+    store.filesystem.delete_file(store.path(name))
 
 
 def _saver(store: Store) -> Save:
     """Return what writes images, a thousand clips per folder: images/000012/12345_frame_000067.png."""
-    ready: set[str] = set()
+
+    @cache
+    def folder_of(thousand: int) -> str:
+        folder = f"images/{thousand:06d}"
+        store.make_folder(folder)
+        store.clear(folder)
+        return folder
 
     def save(row: Row, number: int, frame: Any) -> str:
         from PIL import Image
 
-        folder = f"images/{row[CLIP] // 1000:06d}"
-        name = f"{folder}/{row[CLIP]}_frame_{number:06d}.png"
+        name = f"{folder_of(row[CLIP] // 1000)}/{row[CLIP]}_frame_{number:06d}.png"
         encoded = io.BytesIO()
         Image.fromarray(frame).save(encoded, "png")
-        if folder not in ready:
-            store.make_folder(folder)
-            store.clear(folder)
-            ready.add(folder)
         store.write(name, encoded.getvalue())
         return name
 

@@ -20,9 +20,9 @@ import numpy as np
 from ...base import clear_partials, write_whole
 from ...read import is_url
 from ..arrow import dataset, fs, pa
-from .clip import PHASES
 from .estimate import ClipCosts
-from .manifest import CLIP
+from .process_clip import PHASES
+from .read_manifest import CLIP
 
 _PENDING = ".pending"
 # The JSON files of this library are small.
@@ -37,27 +37,22 @@ DEATHS = "deaths"
 _MANY = 20_000
 
 
-@dataclass(frozen=True)
 class Store:
-    """The folder in which a job reads and writes, on any file system that all workers reach."""
+    """The folder of a job, on any file system that all workers reach.
 
-    uri: str
-    """The folder, as a path or URL."""
-    filesystem: fs.FileSystem
-    """The file system of the folder."""
-    root: str
-    """The path of the folder there."""
+    Args:
+        output: A local folder, or a URL that pyarrow knows, as `s3://bucket/folder`.
+    """
 
-    @classmethod
-    def of(cls, output: str | PathLike[str]) -> Store:
-        """Return the store in a local folder, or at a URL that pyarrow knows, as `s3://bucket/folder`."""
+    def __init__(self, output: str | PathLike[str]):
         name = os.fspath(output)
-        uri = name if is_url(name) else os.path.abspath(name)
-        filesystem, root = fs.FileSystem.from_uri(uri)
-        return cls(uri, filesystem, root.rstrip("/"))
+        self.uri = name if is_url(name) else os.path.abspath(name)
+        self.filesystem, root = fs.FileSystem.from_uri(self.uri)
+        self.root = root.rstrip("/")
+        self._is_local = isinstance(self.filesystem, fs.LocalFileSystem)
 
     def __reduce__(self) -> Any:
-        return Store.of, (self.uri,)
+        return Store, (self.uri,)
 
     def path(self, name: str) -> str:
         """Return the path of a name in the folder, for its file system."""
@@ -88,16 +83,8 @@ class Store:
         if self._is_local:
             clear_partials(Path(self.path(folder)), "", is_prefix=True)
 
-    @property
-    def _is_local(self) -> bool:
-        return isinstance(self.filesystem, fs.LocalFileSystem)
-
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return what a JSON file says, or None if there is none.
-
-        Raises:
-            ValueError: It is damaged.
-        """
+        """Return what a JSON file says, or None if there is none."""
         try:
             with self.filesystem.open_input_stream(self.path(name)) as stream:
                 found = json.loads(stream.read(_MOST_BYTES))
@@ -208,7 +195,7 @@ class JobReport:
 
     def dataset(self) -> dataset.Dataset:
         """Return the rows as a pyarrow dataset: `.to_table(columns=[...])`, `.to_batches(filter=...)`."""
-        return Store.of(self.output).clips()
+        return Store(self.output).clips()
 
     def errors(self) -> list[dict[str, Any]]:
         """Return the clips that failed, and why."""

@@ -1,4 +1,4 @@
-"""Manifests of clips: in every form that is allowed they become Parquet, with a number for each clip."""
+"""Manifests of clips: each form that is allowed becomes Parquet, with a number for each clip."""
 
 from __future__ import annotations
 
@@ -24,44 +24,21 @@ _ROWS = 65_536
 def freeze_manifest(
     manifest: Manifest, folder: str, filesystem: fs.FileSystem, *, path_column: str, reserved: Iterable[str]
 ) -> int:
-    """Write a manifest as Parquet files, with the column `clip`: 0, 1, 2 ... A run reads nothing else.
+    """Write a manifest as Parquet files, and return how many clips there are. A run reads nothing else.
 
-    Args:
-        manifest: See `process_manifest`.
-        folder: Where the files go; it exists.
-        filesystem: The file system of the folder.
-        path_column: The column of the paths; it is named `path` in the files, and all paths are absolute.
-        reserved: Columns that the manifest must not have, because the results go there.
-
-    Returns:
-        How many clips there are.
-
-    Raises:
-        FileNotFoundError: There is no such manifest, or no file fits the pattern.
-        ValueError: It has no column of paths, a column with a reserved name, or no clips.
+    The files have the column `clip`: 0, 1, 2 ..., and absolute paths in the column `path`. The manifest must
+    not have the columns that are reserved, as results go there.
     """
-    number = part = 0
-    for batch in manifest_batches(manifest):
-        table = _checked(pa.Table.from_batches([batch]), path_column, {CLIP, *reserved})
+    number = 0
+    for part, rows in enumerate(manifest_tables(manifest)):
+        table = _checked(rows, path_column, {CLIP, *reserved})
         numbers = pa.array(range(number, number + table.num_rows), pa.int64())
         target = f"{folder}/part-{part:06d}.parquet"
         parquet.write_table(table.add_column(0, CLIP, numbers), target, filesystem=filesystem)
-        number, part = number + table.num_rows, part + 1
+        number += table.num_rows
     if not number:
         raise ValueError(f"there are no clips in the manifest {outline(manifest)}")
     return number
-
-
-def manifest_batches(manifest: Manifest) -> Iterator[pa.RecordBatch]:
-    """Return the rows of a manifest, some ten thousand at a time.
-
-    >>> (batch,) = manifest_batches(["a.mp4", {"path": "b.mp4", "label": "cat"}])  # doctest: +SKIP
-    >>> batch.to_pydict()  # doctest: +SKIP
-    {'path': ['a.mp4', 'b.mp4'], 'label': [None, 'cat']}
-    """
-    if isinstance(manifest, str | PathLike):
-        return _batches_of_name(os.fspath(manifest))
-    return iter(_table_of_rows(list(manifest)).to_batches(max_chunksize=_ROWS))
 
 
 def draw_rows(manifest: Manifest, count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -71,46 +48,50 @@ def draw_rows(manifest: Manifest, count: int, seed: int = 0) -> list[dict[str, A
     3
     """
     random, keys, drawn = np.random.default_rng(seed), np.zeros(0), None
-    for batch in manifest_batches(manifest):
-        rows = pa.Table.from_batches([batch])
-        keys = np.concatenate([keys, random.random(batch.num_rows)])
+    for rows in manifest_tables(manifest):
+        keys = np.concatenate([keys, random.random(rows.num_rows)])
         best = np.argsort(keys, kind="stable")[:count]
         drawn = (rows if drawn is None else pa.concat_tables([drawn, rows])).take(best)
         keys = keys[best]
     return [] if drawn is None else drawn.to_pylist()
 
 
-def _batches_of_name(name: str) -> Iterator[pa.RecordBatch]:
-    if name.endswith((".csv", ".parquet")) or not has_magic(name) or os.path.exists(name):
-        return _batches(name, _opened(name))
-    paths = sorted((path for path in glob(name, recursive=True) if os.path.isfile(path)), key=natural_key)
-    if not paths:
-        raise FileNotFoundError(f"no file fits the pattern {shown(name)!r}")
-    return iter(pa.table({"path": [os.path.abspath(path) for path in paths]}).to_batches(max_chunksize=_ROWS))
+def manifest_tables(manifest: Manifest) -> Iterator[pa.Table]:
+    """Yield the rows of a manifest, some ten thousand at a time.
+
+    >>> (table,) = manifest_tables(["a.mp4", {"path": "b.mp4", "label": "cat"}])  # doctest: +SKIP
+    >>> table.to_pydict()  # doctest: +SKIP
+    {'path': ['a.mp4', 'b.mp4'], 'label': [None, 'cat']}
+    """
+    if not isinstance(manifest, str | PathLike):
+        table = _table_of_rows(list(manifest))
+    else:
+        name = os.fspath(manifest)
+        if name.endswith((".csv", ".parquet")) or not has_magic(name) or os.path.exists(name):
+            yield from _stored_tables(name)
+            return
+        paths = sorted(filter(os.path.isfile, glob(name, recursive=True)), key=natural_key)
+        if not paths:
+            raise FileNotFoundError(f"no file fits the pattern {shown(name)!r}")
+        table = pa.table({"path": paths})
+    yield from (table.slice(begin, _ROWS) for begin in range(0, table.num_rows, _ROWS))
 
 
-def _batches(name: str, found: dataset.Dataset) -> Iterator[pa.RecordBatch]:
-    """Yield the rows; some of what is wrong with a file shows only here."""
-    try:
-        yield from (batch for batch in found.to_batches(batch_size=_ROWS) if batch.num_rows)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise ValueError(f"{shown(name)} is not a manifest: {in_short(error)}") from None
-
-
-def _opened(name: str) -> dataset.Dataset:
-    """Open a Parquet file, a folder of them, or a CSV file; also at a URL that pyarrow knows, as `s3://`."""
-    form = "csv" if name.endswith(".csv") else "parquet"
+def _stored_tables(name: str) -> Iterator[pa.Table]:
+    """Yield the rows of Parquet files or a CSV file; also at a URL that pyarrow knows, as `s3://`."""
     if not is_url(name) and os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
         raise ValueError(f"{shown(name)} is not a manifest: it is not a regular file")
     try:
-        return dataset.dataset(name, format=form)
+        found = dataset.dataset(name, format="csv" if name.endswith(".csv") else "parquet")
+        for batch in found.to_batches(batch_size=_ROWS):
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no manifest {shown(name)}") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         allowed = "a .csv or .parquet file, a folder of Parquet files, or a pattern as 'clips/**/*.mp4'"
-        raise ValueError(
-            f"{shown(name)} is not a manifest: {in_short(error)}; allowed are {allowed}"
-        ) from None
+        fault = f"{shown(name)} is not a manifest: {in_short(error)}"
+        raise ValueError(f"{fault}; allowed are {allowed}") from None
 
 
 def _table_of_rows(rows: list[Any]) -> pa.Table:
@@ -132,12 +113,11 @@ def _column(name: Any, values: list[Any]) -> pa.Array:
 
 
 def _checked(table: pa.Table, path_column: str, reserved: set[str]) -> pa.Table:
+    """Name the column of paths `path`, and make these good for workers with other current directories."""
     names = table.column_names
     if path_column not in names:
         raise ValueError(f"the manifest has no column {path_column!r}, only {', '.join(map(repr, names))}")
-    if path_column != "path":
-        reserved = {*reserved, "path"}
-    taken = sorted(reserved & set(names))
+    taken = sorted((reserved | {"path"} - {path_column}) & set(names))
     if taken:
         raise ValueError(f"the manifest must not have the columns {taken}: results go there; rename them")
     if names.count(path_column) > 1:
@@ -148,7 +128,6 @@ def _checked(table: pa.Table, path_column: str, reserved: set[str]) -> pa.Table:
 
 
 def _absolute(path: Any) -> str:
-    """Make a path good for workers elsewhere, which have other current directories."""
     if not isinstance(path, str):
         raise ValueError(f"a path in the manifest must be text, not {type(path).__name__}: {outline(path)}")
     return path if is_url(path) else os.path.abspath(path)

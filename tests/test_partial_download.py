@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
 
 from pvio_lab import SourceError, VideoReader, write_frames_to_video
-from pvio_lab.scale.head import Front, NotStreamable, Timed, on_timeline, select_from_front
+from pvio_lab.scale.partial_download import Front, NotStreamable, Timed, on_timeline, select_from_front
 from pvio_lab.scale.recipe import Policy
 
 FIRST, TIMELINE = Policy.of({"num_frames": 8}), Policy.of({"fps": 3.0}, 4)

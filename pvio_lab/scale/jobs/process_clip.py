@@ -1,10 +1,10 @@
-"""The work on one clip: it is opened, the frames asked for are decoded, and a row of results comes out."""
+"""One clip becomes a row of results: its video is opened, and the frames asked for are decoded."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal, get_args
@@ -17,6 +17,8 @@ from ...read import (
     Fetching,
     HeldSource,
     Numbers,
+    Times,
+    VideoInfo,
     open_video,
     public_name,
     sample_indices,
@@ -34,7 +36,15 @@ PHASES = ("transport", "open", "decode", "convert", "other")
 ENDING = ("error_type", "error_message", *(f"{name}_seconds" for name in PHASES), "begun_at")
 """The columns that say what became of a clip, and when."""
 _SAMPLING = ("step", "fps", "num_frames", "first", "max_frames")
-_FACTS = ("num_frames", "height", "width", "fps", "duration_seconds", "codec", "is_variable_rate")
+_FACTS = {
+    "num_frames": "int64",
+    "height": "int64",
+    "width": "int64",
+    "fps": "float64",
+    "duration_seconds": "float64",
+    "codec": "string",
+    "is_variable_rate": "bool",
+}
 
 
 @dataclass(frozen=True)
@@ -64,34 +74,6 @@ class Work:
             raise ValueError("function= makes the results itself; output must be 'frames' or 'info'")
 
 
-class Clock:
-    """The seconds of each phase of a clip."""
-
-    def __init__(self) -> None:
-        self.begun_at, self._start = time.time(), time.perf_counter()
-        self._seconds = dict.fromkeys(PHASES[:-1], 0.0)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Count the time of the block towards this phase."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[name] += time.perf_counter() - begin
-
-    def move(self, seconds: float, source: str, target: str) -> None:
-        """Count some seconds of one phase towards another."""
-        self._seconds[source] -= seconds
-        self._seconds[target] += seconds
-
-    def columns(self) -> Row:
-        """Return the seconds of each phase, and when the clip began."""
-        total = time.perf_counter() - self._start
-        seconds = self._seconds | {"other": max(0.0, total - sum(self._seconds.values()))}
-        return {f"{name}_seconds": value for name, value in seconds.items()} | {"begun_at": self.begun_at}
-
-
 def process_clip(row: Row, work: Work, save: Save | None = None) -> Row:
     """Return the results of one clip; if it fails, what went wrong.
 
@@ -107,32 +89,37 @@ def process_clip(row: Row, work: Work, save: Save | None = None) -> Row:
         work: What to do.
         save: Writes an image: takes the row, the number of the frame and its pixels, returns the name.
     """
-    clock, result, kind, words = Clock(), {}, None, None
+    begun_at, begin = time.time(), time.perf_counter()
+    seconds, result, kind, message = dict.fromkeys(PHASES, 0.0), {}, None, None
     try:
-        result = _results(row, work, clock, save)
+        result = _results(row, work, seconds, save)
     except Exception as error:  # everything that is wrong with one clip, or with the function, is its result
-        kind, words = type(error).__name__, str(error)
-    return result | {"error_type": kind, "error_message": words} | clock.columns()
+        kind, message = type(error).__name__, str(error)
+    seconds["other"] = max(0.0, time.perf_counter() - begin - sum(seconds.values()))
+    spent = {f"{name}_seconds": value for name, value in seconds.items()}
+    return result | {"error_type": kind, "error_message": message} | spent | {"begun_at": begun_at}
 
 
-def _results(row: Row, work: Work, clock: Clock, save: Save | None) -> Row:
+def _results(row: Row, work: Work, seconds: dict[str, float], save: Save | None) -> Row:
     if not row["path"]:
         raise ValueError(f"clip {row.get('clip')} has no path")
     with ExitStack() as stack:
-        with clock.phase("transport"):
+        with _timed(seconds, "transport"):
             file = stack.enter_context(HeldSource(str(row["path"]), work.fetching))
-        with clock.phase("open"):  # with one thread, as there is a worker for each processor
+        with _timed(seconds, "open"):  # with one thread, as there is a worker for each processor
             reader = open_video(file.path, width=work.width, height=work.height, num_threads=1, cache_bytes=0)
-            stack.callback(reader.close)
-        facts = {f"video_{name}": getattr(reader.info, name) for name in _FACTS}
+            stack.enter_context(closing(reader))
+        info = reader.info
+        facts = {f"video_{name}": getattr(info, name) for name in _FACTS}
         if work.output == "info":
             return facts | _called(work.function, reader, row | facts)
-        numbers = clip_numbers(reader, row, work.sampling)
-        with clock.phase("decode"):
+        times = reader.times
+        numbers = _clip_numbers(info, times, row, work.sampling)
+        with _timed(seconds, "decode"):
             frames = reader[numbers]
-        clock.move(reader.convert_seconds, "decode", "convert")
-    times = reader.times[0][numbers]
-    facts |= {"frame_indices": numbers.tolist(), "frame_timestamps": times.tolist()}
+        seconds["convert"] = reader.convert_seconds
+        seconds["decode"] -= seconds["convert"]
+    facts |= {"frame_indices": numbers.tolist(), "frame_timestamps": times.pts_seconds[numbers].tolist()}
     if work.function is not None:
         return facts | _called(work.function, frames, row | facts)
     if save is not None:
@@ -140,29 +127,34 @@ def _results(row: Row, work: Work, clock: Clock, save: Save | None) -> Row:
     return facts | {"frames": frames}
 
 
-def clip_numbers(reader: Any, row: Row, sampling: Mapping[str, Any]) -> Numbers:
-    """Return the frames that a policy takes from the part of the video that is the clip.
+@contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[phase] = time.perf_counter() - begin
 
-    Raises:
-        ValueError: No frame is in that part.
-    """
+
+def _clip_numbers(info: VideoInfo, times: Times, row: Row, sampling: Mapping[str, Any]) -> Numbers:
+    """Return the frames that a policy takes from the part of the video that is the clip."""
     start, end = row.get("start_frame"), row.get("end_frame")
-    if row.get("start_seconds") is not None or row.get("end_seconds") is not None:
+    from_seconds, to_seconds = row.get("start_seconds"), row.get("end_seconds")
+    if from_seconds is not None or to_seconds is not None:
         if start is not None or end is not None:
             raise ValueError(f"clip {row.get('clip')} has times and frame numbers; give one of them")
-        start, end = _frames_between(reader, row.get("start_seconds"), row.get("end_seconds"))
-    numbers = sample_indices(reader, start=start or 0, end=end, **sampling)
+        start, end = _frames_between(info, times.pts_seconds, from_seconds, to_seconds)
+    video = SimpleNamespace(num_frames=info.num_frames, fps=info.fps, times=times)
+    numbers = sample_indices(video, start=start or 0, end=end, **sampling)
     if not numbers.size:
-        raise ValueError(
-            f"no frame of {shown(row['path'])} is between {start or 0} and {end}; it has {len(reader)} frames"
-        )
+        place = f"between {start or 0} and {end}; it has {info.num_frames} frames"
+        raise ValueError(f"no frame of {shown(row['path'])} is {place}")
     return numbers
 
 
-def _frames_between(reader: Any, start: float | None, end: float | None) -> tuple[int, int]:
+def _frames_between(info: VideoInfo, pts: Any, start: float | None, end: float | None) -> tuple[int, int]:
     """Return the frame on screen at the start, and the first one that appears at the end or later."""
-    pts, _ = reader.times
-    if start is not None and start >= reader.info.start_seconds + reader.info.duration_seconds:
+    if start is not None and start >= info.start_seconds + info.duration_seconds:
         return len(pts), len(pts)
     first = 0 if start is None else np.searchsorted(pts, start + ROUNDING_SECONDS, side="right") - 1
     last = len(pts) if end is None else np.searchsorted(pts, end - ROUNDING_SECONDS, side="left")
@@ -183,36 +175,23 @@ def _called(function: Function | None, given: Any, row: Row) -> Row:
 
 def column_types(work: Work) -> dict[str, Any]:
     """Return the columns that a job adds, except those of a function, with their types."""
-    types = {
-        "video_num_frames": pa.int64(),
-        "video_height": pa.int64(),
-        "video_width": pa.int64(),
-        "video_fps": pa.float64(),
-        "video_duration_seconds": pa.float64(),
-        "video_codec": pa.string(),
-        "video_is_variable_rate": pa.bool_(),
-    }
+    types: dict[str, Any] = {f"video_{name}": kind for name, kind in _FACTS.items()}
     if work.output != "info":
         types |= {"frame_indices": pa.list_(pa.int64()), "frame_timestamps": pa.list_(pa.float64())}
         if work.function is None:
             types[work.output] = packed_type() if work.output == "frames" else pa.list_(pa.string())
-    return types | {name: pa.string() if name.startswith("error") else pa.float64() for name in ENDING}
+    return types | {name: "string" if name.startswith("error") else "float64" for name in ENDING}
 
 
 def results_table(rows: pa.Table, results: list[Row], work: Work, schema: pa.Schema | None) -> pa.Table:
-    """Return the rows of the manifest beside their results, with the same columns for good and bad clips.
+    """Return rows of the manifest beside their packed results, with the same columns for good and bad clips.
 
-    Args:
-        rows: As many rows of the manifest as there are results.
-        results: What `process_clip` returned, packed.
-        work: What was to be done.
-        schema: The types of the columns of a function; when left out, they follow from what it returned.
+    The schema has the types of what a function returns; without it, they follow from what was returned.
     """
-    types, at = column_types(work), rows.column_names.index("path")
     # The manifest has what workers need; results travel further.
     paths = [None if path is None else public_name(path) for path in rows["path"].to_pylist()]
-    rows = rows.set_column(at, "path", pa.array(paths, pa.string()))
-    given = {field.name: field.type for field in schema or ()}
+    rows = rows.set_column(rows.column_names.index("path"), "path", pa.array(paths, pa.string()))
+    types, given = column_types(work), {field.name: field.type for field in schema or ()}
     others = dict.fromkeys(name for result in results for name in result if name not in types)
     for name, kind in (types | others | given).items():
         values = [result.get(name) for result in results]
@@ -230,11 +209,9 @@ def packed(result: Row) -> Row:
     >>> packed({"frames": np.full((1, 1, 1, 3), 65, np.uint8), "mean": np.float32(0.5)})
     {'frames': {'shape': (1, 1, 1, 3), 'data': b'AAA'}, 'mean': 0.5}
     """
-    return {name: _stored(value, name == "frames") for name, value in result.items()}
-
-
-def _stored(value: Any, is_frames: bool) -> Any:
-    if not isinstance(value, np.ndarray | np.generic):
-        return value
-    is_pixels = is_frames and isinstance(value, np.ndarray) and value.dtype == np.uint8
-    return packed_array(value) if is_pixels else value.tolist()
+    stored = {}
+    for name, value in result.items():
+        is_pixels = name == "frames" and isinstance(value, np.ndarray) and value.dtype == np.uint8
+        is_array = isinstance(value, np.ndarray | np.generic)
+        stored[name] = packed_array(value) if is_pixels else value.tolist() if is_array else value
+    return stored

@@ -7,7 +7,7 @@ from optional import needed_above
 pa = needed_above("pyarrow")
 from pyarrow import csv, dataset, fs, parquet  # noqa: E402
 
-from pvio_lab.scale.jobs.manifest import draw_rows, freeze_manifest, manifest_batches  # noqa: E402
+from pvio_lab.scale.jobs.read_manifest import draw_rows, freeze_manifest  # noqa: E402
 
 pytestmark = pytest.mark.ray
 
@@ -39,19 +39,15 @@ def test_a_pattern_finds_files_in_natural_order(tmp_path):
 
 def test_relative_paths_become_absolute_and_urls_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = frozen(["a.mp4", "http://host/b.mp4"], tmp_path / "frozen")["path"]
-    assert paths == [str(tmp_path / "a.mp4"), "http://host/b.mp4"]
+    rows = [{"video": "a.mp4"}, {"video": "http://host/b.mp4"}]
+    clips = frozen(rows, tmp_path / "frozen", path_column="video")
+    assert clips == {"clip": [0, 1], "path": [str(tmp_path / "a.mp4"), "http://host/b.mp4"]}
 
 
 def test_numbers_go_on_from_one_batch_to_the_next(tmp_path):
     clips = frozen([f"/{number}.mp4" for number in range(70_000)], tmp_path / "frozen")
     assert clips["clip"] == list(range(70_000))
     assert clips["path"][66_000] == "/66000.mp4"
-
-
-def test_another_column_may_have_the_paths(tmp_path):
-    rows = [{"video": "/a.mp4", "n": 1}]
-    assert frozen(rows, tmp_path / "frozen", path_column="video")["path"] == ["/a.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -74,17 +70,17 @@ def test_a_wrong_manifest_is_a_clear_error(tmp_path, manifest, error, words):
         frozen(manifest, tmp_path / "frozen")
 
 
-def test_something_else_is_no_manifest(tmp_path):
-    (tmp_path / "clips.txt").write_text("hello")
-    with pytest.raises(ValueError, match="is not a manifest"):
-        next(manifest_batches(tmp_path / "clips.txt"))
-
-
-@pytest.mark.parametrize("content", [b"path,n\na.mp4\n", b"path\n\xff\n", b"path,path\na,b\n", b""])
-def test_a_damaged_table_is_a_clear_error(tmp_path, content):
-    (tmp_path / "clips.csv").write_bytes(content)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("clips.txt", b"hello"),
+        *[("clips.csv", each) for each in (b"path,n\na.mp4\n", b"path\n\xff\n", b"path,path\na,b\n", b"")],
+    ],
+)
+def test_a_damaged_table_is_a_clear_error(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=r"is not a manifest|must be text|twice"):
-        frozen(tmp_path / "clips.csv", tmp_path / "frozen")
+        frozen(tmp_path / name, tmp_path / "frozen")
 
 
 def test_a_fifo_is_not_waited_for(tmp_path):
