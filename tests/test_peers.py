@@ -10,7 +10,7 @@ from optional import needs
 from truth_frames import SAMPLES, TRUTH, psnr, read_number, true_frames
 
 from pvio_lab.measure import PATTERNS, PEERS, pieces
-from pvio_lab.measure.peers import load_peer
+from pvio_lab.measure.peer_readers import load_peer
 from pvio_lab.measure.pieces import Task, run_piece
 from pvio_lab.measure.truth import plan_course
 

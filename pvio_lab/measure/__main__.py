@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import VideoError
 from .doctor import doctor
-from .peers import PEERS
+from .peer_readers import PEERS
 from .pieces import PATTERNS
 from .profile import profile_reads
 from .reports import US
@@ -112,7 +112,7 @@ def _bench(parser: ArgumentParser) -> Run:
     _add_common(parser)
 
     def run(given: Namespace) -> Any:
-        from .bench.run import run_bench
+        from .bench.report import run_bench
 
         return run_bench(given.names, quick=given.quick, full=given.full, progress=not given.quiet)
 

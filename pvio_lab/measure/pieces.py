@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Child
-from .peers import PEERS, Frame, Peer, load_peer
+from .peer_readers import PEERS, Frame, Peer, load_peer
 
 Pattern = Literal["sequential", "random", "batch"]
 """In order from the first frame; single frames in no order; such frames, many in one call."""

@@ -15,11 +15,11 @@ import numpy as np
 
 from ..base import ChildError, checked_seconds, num_cpus, positive_integer, some_of
 from ..read import Fetching, VideoReader, check_may_be_local, is_url, public_names, shown, source_name
-from .peers import PEERS
+from .peer_readers import PEERS
 from .pieces import PATTERNS, Pattern, Piece, ReaderProcess, Task
 from .reports import Threads, ThroughputReport, ThroughputRow
+from .rounds import Stop, measured
 from .truth import GOOD_COLOURS_DB, Course, plan_course
-from .turns import Stop, measured
 
 Sources = str | PathLike[str] | Iterable[str | PathLike[str]]
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, get_args
 from ..base import checked_seconds, not_negative_integer, num_cpus, positive_integer, some_of
 from ..load import Spent, VideoCollectionDataLoader, VideoCollectionDataset, WorkerKind
 from .reports import AS_FAST, Setting, WorkerChoice, WorkerReport, WorkerRow, cost, rate_text
-from .turns import Stop, measured
+from .rounds import Stop, measured
 
 MakeLoader = Callable[[Setting], Any]
 
