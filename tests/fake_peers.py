@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from pvio_lab.base import ChildError
-from pvio_lab.measure.pieces import Piece, run_piece
+from pvio_lab.measure.timed_reads import Piece, run_piece
 
 
 def moving_frames(count, size=(96, 128)):

@@ -9,10 +9,10 @@ from fake_peers import FakePeer, moving_frames
 from optional import needs
 from truth_frames import SAMPLES, TRUTH, psnr, read_number, true_frames
 
-from pvio_lab.measure import PATTERNS, PEERS, pieces
+from pvio_lab.measure import PATTERNS, PEERS, timed_reads
+from pvio_lab.measure.frame_check import plan_course
 from pvio_lab.measure.peer_readers import load_peer
-from pvio_lab.measure.pieces import Task, run_piece
-from pvio_lab.measure.truth import plan_course
+from pvio_lab.measure.timed_reads import Task, run_piece
 
 CLIP = SAMPLES / "gop2.mp4"
 HERE, OPTIONAL = ("pvio_lab", "decord", "pyav"), ("torchcodec", "opencv", "imageio")
@@ -131,9 +131,9 @@ class Late(PvioLab):
 @pytest.mark.parametrize("make", [PvioLab, Late, Decord, PyAV])
 def test_as_many_frames_are_found_wrong_as_carry_another_number(clip, make, monkeypatch):
     seen = []
-    measure = pieces.print_of
+    measure = timed_reads.print_of
     monkeypatch.setattr(
-        pieces, "print_of", lambda frame: [seen.append(read_number(frame)), measure(frame)][1]
+        timed_reads, "print_of", lambda frame: [seen.append(read_number(frame)), measure(frame)][1]
     )
     course = plan_course(SAMPLES / clip, ("batch",), 0.01)
     peer = make(course.held.path, 1)

@@ -3,8 +3,6 @@ from .doctor import DoctorReport as DoctorReport
 from .doctor import doctor_cells as doctor_cells
 from .peer_readers import PEERS as PEERS
 from .peer_readers import missing_peers as missing_peers
-from .pieces import PATTERNS as PATTERNS
-from .pieces import Pattern as Pattern
 from .profile import ReadProfile as ReadProfile
 from .profile import keyframes_text as keyframes_text
 from .profile import phase_cells as phase_cells
@@ -22,12 +20,15 @@ from .reports import rate_text as rate_text
 from .reports import sparse_cells as sparse_cells
 from .reports import tsv_text as tsv_text
 from .reports import worker_cells as worker_cells
+from .rounds import Step as Step
 from .rounds import Stop as Stop
 from .rounds import time_left as time_left
 from .throughput import Sources as Sources
 from .throughput import measure_throughput as measure_throughput
 from .throughput import named_files as named_files
 from .throughput import throughput_steps as throughput_steps
+from .timed_reads import PATTERNS as PATTERNS
+from .timed_reads import Pattern as Pattern
 from .workers import compare_workers as compare_workers
 from .workers import suggest_workers as suggest_workers
 from .workers import worker_steps as worker_steps

@@ -12,10 +12,10 @@ from typing import Any
 from ..errors import VideoError
 from .doctor import doctor
 from .peer_readers import PEERS
-from .pieces import PATTERNS
 from .profile import profile_reads
 from .reports import US
 from .throughput import measure_throughput
+from .timed_reads import PATTERNS
 
 Run = Callable[[Namespace], Any]
 """Runs a command; the report has a repr, and `to_dicts()`."""

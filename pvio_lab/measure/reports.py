@@ -13,7 +13,7 @@ from .. import show
 from ..base import Report, text_table
 from ..errors import printable
 from ..load import WorkerKind
-from .pieces import PATTERNS, Pattern
+from .timed_reads import PATTERNS, Pattern
 
 
 def rate_text(rate: float | None) -> str:

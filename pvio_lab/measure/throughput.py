@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-import statistics
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base import ChildError, checked_seconds, num_cpus, positive_integer, some_of
 from ..read import Fetching, VideoReader, check_may_be_local, is_url, public_names, shown, source_name
+from .frame_check import GOOD_COLOURS_DB, Course, plan_course
 from .peer_readers import PEERS
-from .pieces import PATTERNS, Pattern, Piece, ReaderProcess, Task
 from .reports import Threads, ThroughputReport, ThroughputRow
-from .rounds import Stop, measured
-from .truth import GOOD_COLOURS_DB, Course, plan_course
+from .rounds import Step, Stop, last_rows, measured, spread
+from .timed_reads import PATTERNS, Pattern, Piece, ReaderProcess
 
 Sources = str | PathLike[str] | Iterable[str | PathLike[str]]
-
-
-class ThroughputStep(NamedTuple):
-    """The state after one more piece was measured."""
-
-    done: int
-    """The number of pieces that are done."""
-    total: int
-    """The number of all pieces."""
-    row: ThroughputRow | None
-    """The result of all pieces of this file, reader and pattern so far, without its `ratio`; None at first,
-    when the readers are loaded."""
-    missing: dict[str, str]
-    """The readers that could not be loaded, and why."""
 
 
 def measure_throughput(
@@ -76,21 +61,16 @@ def measure_throughput(
         OpenError: It is not a video.
         ValueError: An argument is out of range.
     """
-    from tqdm.auto import tqdm
-
-    rows: dict[tuple[str, ...], ThroughputRow] = {}
-    missing: dict[str, str] = {}
     steps = throughput_steps(
         sources, patterns=patterns, readers=readers, seconds=seconds, repeats=repeats, fetching=fetching
     )
-    with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
-        for step in steps:
-            row, missing, bar.total = step.row, step.missing, step.total
-            if row is not None:
-                rows[row.source, row.pattern, row.reader, row.threads] = row
-                bar.set_postfix_str(f"{row.reader}, {row.pattern}", refresh=False)
-            bar.update(step.done - bar.n)
-    return ThroughputReport.of(rows.values(), missing, num_cpus())
+    rows, missing = last_rows(
+        steps,
+        lambda row: (row.source, row.pattern, row.reader, row.threads),
+        lambda row: f"{row.reader}, {row.pattern}",
+        progress=progress,
+    )
+    return ThroughputReport.of(rows, missing, num_cpus())
 
 
 def throughput_steps(
@@ -102,7 +82,7 @@ def throughput_steps(
     repeats: int = 3,
     stop: Stop | None = None,
     fetching: Fetching | None = None,
-) -> Generator[ThroughputStep]:
+) -> Generator[Step[ThroughputRow | None]]:
     """Do the same, and yield each result as it comes; closing this, or `stop`, ends all processes."""
     chosen = some_of(patterns, PATTERNS, "patterns")
     names = some_of(PEERS if readers is None else readers, tuple(PEERS), "readers")
@@ -113,25 +93,12 @@ def throughput_steps(
 # --- one after the other ---
 
 
-class Runner(Protocol):
-    """The connection to a reader: a `ReaderProcess`, or in tests something simpler."""
-
-    def version(self) -> str:
-        """Return package and version."""
-
-    def run(self, task: Task) -> Piece:
-        """Measure one piece."""
-
-    def close(self) -> None:
-        """End it; from another thread, too, where `run` then fails. May be called twice."""
-
-
 class Contender(NamedTuple):
     """A reader, and the number of threads it may decode with."""
 
     reader: str
     threads: Threads
-    runner: Runner
+    runner: ReaderProcess
     version: str = ""
 
 
@@ -141,10 +108,10 @@ def run_steps(
     names: Sequence[str],
     seconds: float,
     repeats: int,
-    make_runner: Callable[[str, int], Runner],
+    make_runner: Callable[[str, int], ReaderProcess],
     stop: Stop | None = None,
     fetching: Fetching | None = None,
-) -> Generator[ThroughputStep]:
+) -> Generator[Step[ThroughputRow | None]]:
     """Start the readers, and let them take turns."""
     stop, contenders = stop or Stop(), list[Contender]()
     with ExitStack() as endings:
@@ -158,14 +125,14 @@ def run_steps(
         if stop.is_wanted:
             return
         total, done = len(files) * len(patterns) * repeats * len(able), 0
-        yield ThroughputStep(done, total, None, missing)
+        yield Step(done, total, None, missing)
         for name, file in zip(public_names(files), files, strict=True) if able else ():
             course = replace(plan_course(file, tuple(patterns), seconds, fetching), source=name)
             for pattern in patterns:
                 tallies = [Tally(contender, course, pattern) for contender in able]
                 for tally in measured(tallies, repeats, Tally.measure, stop):
                     done += 1
-                    yield ThroughputStep(done, total, tally.row(), missing)
+                    yield Step(done, total, tally.row(), missing)
 
 
 def _thread_counts() -> list[tuple[Threads, int]]:
@@ -213,10 +180,8 @@ class Tally:
             version=self._contender.version,
             threads=self._contender.threads,
             pattern=self._task.pattern,
-            frames_per_second=statistics.median(rates) if rates else None,
-            low=min(rates, default=None),
-            high=max(rates, default=None),
-            cores_busy=statistics.median(self._cores) if rates else None,
+            **spread(rates),
+            cores_busy=spread(self._cores)["frames_per_second"],
             wrong_frames=self._wrong,
             checked_frames=self._checked,
             note="; ".join(self._notes),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, get_args
 from ..base import checked_seconds, not_negative_integer, num_cpus, positive_integer, some_of
 from ..load import Spent, VideoCollectionDataLoader, VideoCollectionDataset, WorkerKind
 from .reports import AS_FAST, Setting, WorkerChoice, WorkerReport, WorkerRow, cost, rate_text
-from .rounds import Stop, measured
+from .rounds import Step, Stop, last_rows, measured, spread
 
 MakeLoader = Callable[[Setting], Any]
 
@@ -24,17 +24,6 @@ MakeLoader = Callable[[Setting], Any]
 _ROUNDS = ((0.35, 0.0, 99), (0.3, 0.8, 5), (0.35, 0.92, 3))
 # Processes are tried in other numbers where the first try came this near to the best.
 _NEAR = 0.75
-
-
-class WorkerStep(NamedTuple):
-    """The state after one more piece was measured."""
-
-    done: int
-    """The number of pieces that are done."""
-    total: int
-    """The number of all pieces."""
-    row: WorkerRow
-    """The result of all pieces of this setting so far."""
 
 
 def compare_workers(
@@ -73,9 +62,6 @@ def compare_workers(
         TypeError: The dataset is not a `VideoCollectionDataset`.
         ValueError: An option is out of range, or there are no frames.
     """
-    from tqdm.auto import tqdm
-
-    rows: dict[Setting, WorkerRow] = {}
     steps = worker_steps(
         dataset,
         num_workers=num_workers,
@@ -85,12 +71,8 @@ def compare_workers(
         repeats=repeats,
         **loader_options,
     )
-    with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
-        for step in steps:
-            rows[step.row.setting], bar.total = step.row, step.total
-            bar.set_postfix_str(str(step.row.setting), refresh=False)
-            bar.update(step.done - bar.n)
-    return WorkerReport(tuple(rows.values()), batch_size, num_cpus())
+    rows, _ = last_rows(steps, lambda row: row.setting, lambda row: str(row.setting), progress=progress)
+    return WorkerReport(tuple(rows), batch_size, num_cpus())
 
 
 def worker_steps(
@@ -103,7 +85,7 @@ def worker_steps(
     repeats: int = 3,
     stop: Stop | None = None,
     **loader_options: Any,
-) -> Generator[WorkerStep]:
+) -> Generator[Step[WorkerRow]]:
     """Do the same, and yield each result as it comes; closing this, or `stop`, ends all workers."""
     settings = _settings(num_workers, worker_kinds)
     make = loader_maker(dataset, batch_size, loader_options)
@@ -113,7 +95,7 @@ def worker_steps(
 
 def run_steps(
     settings: Sequence[Setting], make: MakeLoader, seconds: float, repeats: int, stop: Stop | None = None
-) -> Generator[WorkerStep]:
+) -> Generator[Step[WorkerRow]]:
     """Let the settings take turns; one that fails is not tried again."""
     stop, tallies = stop or Stop(), [WorkerTally(setting) for setting in settings]
 
@@ -121,7 +103,7 @@ def run_steps(
         tally.measure(make, seconds, stop)
 
     for done, tally in enumerate(measured(tallies, repeats, measure, stop), 1):
-        yield WorkerStep(done, repeats * len(tallies), tally.row())
+        yield Step(done, repeats * len(tallies), tally.row())
 
 
 def loader_maker(dataset: Any, batch_size: int, options: dict[str, Any]) -> MakeLoader:
@@ -177,9 +159,7 @@ class WorkerTally:
         return WorkerRow(
             self.setting.worker_kind,
             self.setting.num_workers,
-            frames_per_second=statistics.median(rates),
-            low=min(rates),
-            high=max(rates),
+            **spread(rates),
             first_batch_seconds=statistics.median(sample.first_batch_seconds for sample in self.samples),
             decode_seconds=decode / frames,
             transform_seconds=transform / frames,
