@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ...base import Child, ChildError, in_words
 from ..rounds import turns
@@ -98,16 +98,6 @@ def needed(module: str, cure: str) -> Any:
         raise Missing(f"{in_words(error)}; {cure}") from error
 
 
-class Runner(Protocol):
-    """The connection to a contender: a `ContenderProcess`, or in tests something simpler."""
-
-    def run(self, given: Sequence[Any]) -> dict[str, float]:
-        """Do the work with these arguments, and return what was measured, by unit."""
-
-    def close(self) -> None:
-        """End it."""
-
-
 class ContenderProcess(Child):
     """A process that prepares one contender and measures its work.
 
@@ -171,7 +161,7 @@ def compare(
     *,
     is_quick: bool = False,
     note: Callable[[str], Any] = lambda words: None,
-    start: Callable[[Entrant, Path, Path], Runner] = ContenderProcess,
+    start: Callable[[Entrant, Path, Path], ContenderProcess] = ContenderProcess,
 ) -> list[Figure]:
     """Let contenders take turns with the work of a benchmark, and return medians.
 
@@ -193,7 +183,7 @@ def compare(
     rounds = [*rounds[:num_warm_ups], *rounds]
     values: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     failed: dict[str, dict[str, Any]] = {}
-    running: dict[str, Runner] = {}
+    running: dict[str, ContenderProcess] = {}
     try:
         for number, name in turns(list(values), len(rounds)):
             if name in failed:
