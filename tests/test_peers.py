@@ -24,9 +24,9 @@ def name(request):
     return request.param
 
 
-@pytest.fixture
-def peer(name):
-    peer = PEERS[name].open(str(CLIP), 1)
+@pytest.fixture(params=[1, 2])
+def peer(name, request):
+    peer = PEERS[name].open(str(CLIP), request.param)
     yield peer
     peer.close()
 
@@ -35,27 +35,15 @@ def is_frame(frame, number):
     return psnr(np.asarray(frame), true_frames(CLIP)[number]) > 30 and read_number(frame) == number
 
 
-def test_in_order(peer):
+def test_the_frames_of_a_peer(peer):
     for _ in range(2):
         frames = list(peer.sequential())
         assert len(frames) == 60
         assert all(is_frame(frame, number) for number, frame in enumerate(frames))
-
-
-def test_at_random(peer):
     assert all(is_frame(peer.random(number), number) for number in (31, 4, 59, 0))
-
-
-def test_many_in_one_call(peer):
     frames = peer.batch([31, 4, 59, 4])
     assert frames.shape == (4, 240, 320, 3)
     assert [read_number(frame) for frame in frames] == [31, 4, 59, 4]
-
-
-def test_with_more_threads(name):
-    peer = PEERS[name].open(str(CLIP), 2)
-    assert read_number(peer.random(30)) == 30
-    peer.close()
 
 
 def test_a_peer_tells_its_version(name):

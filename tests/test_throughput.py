@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from fake_peers import FakeRunner, events
+from fake_peers import FakeRunner, children, events
 from optional import needs
 from truth_frames import SAMPLES, true_frames
 
@@ -49,15 +49,6 @@ def steps(log, runners, repeats=3, patterns=("random",)):
 
 def last_rows(given):
     return {(step.row.reader, step.row.threads): step.row for step in given}
-
-
-def children():
-    """Those of the measurement; other tests may have left the helpers of multiprocessing."""
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "pvio_lab.measure" in " ".join(child.cmdline())
-    ]
 
 
 # --- turns ---

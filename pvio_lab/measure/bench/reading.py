@@ -149,15 +149,25 @@ def learn_facts(folder: str, is_new: bool) -> Work:
     """Ask for the facts of many files, new or remembered."""
     from ...read import get_video_metadata
 
+    paths = sorted(Path(folder).glob("*.mp4"))
+
     def work() -> None:
-        for path in videos(folder):
+        for path in paths:
             get_video_metadata(path)
 
-    for place in Path(folder).glob("*.metadata.json") if is_new else ():
-        place.unlink()
-    if not is_new:
+    if is_new:
+        for place in Path(folder).glob("*.metadata.json"):
+            place.unlink()
+    else:
         work()
     return work
+
+
+Held = tuple[int, int]
+
+
+def _held() -> Held:
+    return resident_bytes(), open_files()
 
 
 def grow(folder: str, way: str) -> Work:
@@ -170,8 +180,8 @@ def grow(folder: str, way: str) -> Work:
     def many_files(is_quick: bool) -> Held:
         """Read at random from many open readers; the second half counts."""
         reads = 400 if is_quick else 10_000
-        for read in range(reads):
-            if read == reads // 2:
+        for number in range(reads):
+            if number == reads // 2:
                 begin = _held()
             reader = opened(many[rng.integers(len(many))])
             _ = reader[int(rng.integers(len(reader)))]
@@ -199,13 +209,6 @@ def grow(folder: str, way: str) -> Work:
         return {"MB more": held / MB, "files more": files}
 
     return work
-
-
-Held = tuple[int, int]
-
-
-def _held() -> Held:
-    return resident_bytes(), open_files()
 
 
 # --- the benchmarks ---
