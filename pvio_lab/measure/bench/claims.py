@@ -19,20 +19,15 @@ class Claim:
     """A claim that a number, or the ratio of two, is at least or at most this much."""
 
     name: str
-    """Its name on the command line."""
     direction: Literal["at least", "at most"]
-    """The side of the bound that is claimed."""
     bound: float
-    """The number that is claimed."""
     benchmark: Benchmark
-    """The benchmark that measures it."""
     ours: str
     """The contender whose figure it is; of several variants, the best."""
     theirs: str = ""
     """The contender it is compared with; of several variants, the best. Without one the figure stands by
     itself, and of several variants the worst counts."""
     unit: str = "frames/s"
-    """The unit of the figures."""
 
     @property
     def is_relative(self) -> bool:

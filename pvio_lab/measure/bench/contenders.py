@@ -62,20 +62,15 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Figure:
-    """One contender's number."""
+    """One contender's number: the median over the rounds, the lowest and the highest."""
 
     benchmark: str
-    """The title of the benchmark."""
     contender: str
-    """The contender whose number it is."""
     unit: str
-    """Its unit; where that contains "/s", higher is better, else lower."""
+    """Where this contains "/s", higher is better, else lower."""
     value: float | None = None
-    """The median over the rounds; None where nothing could be measured."""
     low: float | None = None
-    """The lowest round."""
     high: float | None = None
-    """The highest round."""
     missing: str = ""
     """The reason why the contender does not load, such as that it is not installed."""
     error: str = ""

@@ -224,22 +224,33 @@ def load_many(folder: str, is_new: bool) -> Work:
     def work() -> dict[str, float]:
         begin = time.perf_counter()
         loader = VideoCollectionDataLoader(VideoCollectionDataset(paths), BATCH)
-        first, second = _observed(loader, begin), _observed(loader, time.perf_counter())
-        return {
-            "s to the first batch": first["first"],
-            "frames/s": first["rate"],
-            "frames/s, second pass": second["rate"],
-            "MB, most in the first pass": first["held"],
-            "MB more in the second pass": second["held"] - first["held"],
-            "open files, most": max(first["files"], second["files"]) - first["files before"],
-            "open files more at the end": second["files after"] - first["files after"],
-        }
+        files_before = open_files()
+        first, rate, held, files, files_after = _observed(loader, begin)
+        _, second_rate, second_held, second_files, end_files = _observed(loader, time.perf_counter())
+        most_files = max(files, second_files) - files_before
+        more = second_held - held, most_files, end_files - files_after
+        return dict(zip(MANY_UNITS, (first, rate, second_rate, held, *more), strict=True))
 
     return work
 
 
-def _observed(batches: Iterable[Any], begin: float) -> dict[str, float]:
-    """Make one pass, and measure it now and then."""
+MANY_UNITS = [
+    "s to the first batch",
+    "frames/s",
+    "frames/s, second pass",
+    "MB, most in the first pass",
+    "MB more in the second pass",
+    "open files, most",
+    "open files more at the end",
+]
+
+
+def _observed(batches: Iterable[Any], begin: float) -> tuple[float, float, float, int, int]:
+    """Make one pass.
+
+    Returns:
+        Seconds to the first batch, frames/s, most memory in MB, most open files, and open files at the end.
+    """
     held, files, total, first = [resident_bytes()], [open_files()], 0, 0.0
     for number, batch in enumerate(batches):
         first = first or time.perf_counter() - begin
@@ -247,14 +258,7 @@ def _observed(batches: Iterable[Any], begin: float) -> dict[str, float]:
         if number % 50 == 0:
             held.append(resident_bytes())
             files.append(open_files())
-    return {
-        "first": first,
-        "rate": total / (time.perf_counter() - begin),
-        "held": max(held) / MB,
-        "files before": files[0],
-        "files": max(files),
-        "files after": open_files(),
-    }
+    return first, total / (time.perf_counter() - begin), max(held) / MB, max(files), open_files()
 
 
 # --- the benchmarks ---
@@ -338,15 +342,7 @@ MANY = Benchmark(
     ("many", _make_small),
     [()] * 3,
     [()],
-    [
-        "s to the first batch",
-        "frames/s",
-        "frames/s, second pass",
-        "MB, most in the first pass",
-        "MB more in the second pass",
-        "open files, most",
-        "open files more at the end",
-    ],
+    MANY_UNITS,
 )
 _ON_ALL_THREADS: Entrant = (load_clips_with_torchcodec, 0, "approximate", True, num_cpus())
 CLIPS = {

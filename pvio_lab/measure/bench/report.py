@@ -31,21 +31,15 @@ class BenchRow:
     """One claim, and the measurement of it."""
 
     name: str
-    """The claim."""
     benchmark: str
-    """The title of the benchmark."""
     unit: str
-    """The unit; of a ratio, on both sides."""
     direction: str
-    """The kind of bound: "at least" or "at most"."""
     claimed: float
-    """The bound."""
     measured: float | None
     """The ratio of the two figures, or the figure."""
     verdict: Verdict
-    """The verdict on the claim; "nearly" is within 10% of it."""
+    """Whether the claim holds; "nearly" is within 10% of it."""
     ours: Figure | None = None
-    """The figure of this library."""
     theirs: Figure | None = None
     """The figure of the other, where the claim is about a ratio."""
     reason: str = ""
@@ -99,11 +93,9 @@ class BenchReport(Report[BenchRow]):
     """All claims that were measured again."""
 
     rows: tuple[BenchRow, ...]
-    """One row per claim."""
     figures: tuple[Figure, ...] = ()
     """Everything that was measured."""
     num_cores: int = 1
-    """The number of processors."""
     is_quick: bool = False
     """A fraction of the work was done, so no number here is worth quoting."""
     is_full: bool = False
