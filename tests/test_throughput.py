@@ -35,14 +35,14 @@ def two_cores(monkeypatch):
     monkeypatch.setattr(throughput, "num_cpus", lambda: 2)
 
 
-def steps(log, runners, repeats=3, patterns=("random",)):
+def steps(log, runners, repeats=3, patterns=("random",), seconds=0.01):
     """Steps over fake runners; `runners`: the results of each contender, by name and threads."""
 
     def make(name, threads):
         return FakeRunner(log, name, threads, **runners.get((name, threads), {}))
 
     names = dict.fromkeys(name for name, _ in runners)
-    given = run_steps([CLIP], patterns, list(names), 0.01, repeats, make)
+    given = run_steps([CLIP], patterns, list(names), seconds, repeats, make)
     assert next(given).row is None
     return given
 
@@ -123,7 +123,7 @@ def test_an_interruption_ends_all_readers(stop):
 )
 def test_wrong_frames_are_counted_and_other_colours_named(change, wrong, note):
     runner = {"frames": true_frames(SAMPLES / "gop2.mp4"), "change": change}
-    row = last_rows(steps([], {("a", 1): runner}))["a", "1 thread"]
+    row = last_rows(steps([], {("a", 1): runner}, seconds=0.1))["a", "1 thread"]
     assert row.checked_frames > 3
     assert row.note == note
     assert wrong * (row.checked_frames - 3) <= row.wrong_frames <= wrong * row.checked_frames

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from ..read import Fetching, HeldSource, VideoReader, public_name
+from ..read import Fetching, HeldSource, VideoReader
 from .timed_reads import Pattern, Prints, Task, print_of
 
 # Wrong frames are looked for among this many before and after the one that was asked for.
@@ -125,8 +125,6 @@ def _recolour(levels: Floats, truth: Floats) -> Floats:
 class Course:
     """The work of all readers on one file."""
 
-    source: str
-    """The file, as it was given; of a URL, as much as may be shown."""
     held: HeldSource
     """The local file, which is kept until then."""
     shape: tuple[int, int, int, int]
@@ -157,7 +155,7 @@ def plan_course(
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(public_name(source), held, shape, tasks, truth)
+    return Course(held, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:

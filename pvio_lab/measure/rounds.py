@@ -37,7 +37,7 @@ class Step(NamedTuple, Generic[Row]):
     """The contenders that could not be loaded, and why."""
 
 
-def spread(rates: Sequence[float]) -> dict[str, float | None]:
+def spread(rates: Sequence[float]) -> dict[str, Any]:
     """Return the fields of a row: the median, the slowest and the fastest; None where there are no rates."""
     median = statistics.median(rates) if rates else None
     return {"frames_per_second": median, "low": min(rates, default=None), "high": max(rates, default=None)}
