@@ -33,8 +33,8 @@ def _throughput(parser: ArgumentParser) -> Run:
 
 def _profile(parser: ArgumentParser) -> Run:
     parser.add_argument("file", metavar="FILE", help="a video file, its URL, or a directory of images")
-    words = "how many frames, spread at random (%(default)s)"
-    parser.add_argument("--frames", type=int, default=30, metavar="N", help=words)
+    text = "how many frames, spread at random (%(default)s)"
+    parser.add_argument("--frames", type=int, default=30, metavar="N", help=text)
 
     def run(given: Namespace) -> Any:
         import numpy as np
@@ -76,8 +76,8 @@ def _workers(parser: ArgumentParser) -> Run:
 
 
 def _bench(parser: ArgumentParser) -> Run:
-    words = "a claim, or the beginning of its name (all)"
-    parser.add_argument("names", nargs="*", metavar="NAME", help=words)
+    text = "a claim, or the beginning of its name (all)"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=text)
     parser.add_argument("--quick", action="store_true", help="a fraction of the work; only errors count")
     parser.add_argument("--full", action="store_true", help="measure and print also what no claim is about")
     _add_quiet(parser)
@@ -181,8 +181,8 @@ def _with_default(arguments: list[str]) -> list[str]:
     return arguments if is_named else [DEFAULT, *arguments]
 
 
-def _complain(words: str, code: int) -> int:
-    print(f"{PROGRAM}: {words}", file=sys.stderr)
+def _complain(text: str, code: int) -> int:
+    print(f"{PROGRAM}: {text}", file=sys.stderr)
     return code
 
 

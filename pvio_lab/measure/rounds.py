@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..base import new_lock
 
 T = TypeVar("T")
-Row = TypeVar("Row")
 
 
 def turns(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
@@ -24,15 +23,15 @@ def turns(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
         yield from ((number, each) for each in (*contenders[first:], *contenders[:first]))
 
 
-class Step(NamedTuple, Generic[Row]):
+class Step(NamedTuple):
     """The state after one more piece was measured."""
 
     done: int
     """The number of pieces that are done."""
     total: int
     """The number of all pieces."""
-    row: Row
-    """The result of all pieces of one contender so far."""
+    row: Any
+    """The result of all pieces of one contender so far; None while the contenders are loaded."""
     missing: dict[str, str] = {}  # noqa: RUF012  never changed
     """The contenders that could not be loaded, and why."""
 
@@ -44,9 +43,9 @@ def spread(rates: Sequence[float]) -> dict[str, Any]:
 
 
 def last_rows(
-    steps: Generator[Step[Any]],
+    steps: Generator[Step],
     key: Callable[[Any], Hashable],
-    words: Callable[[Any], str],
+    label: Callable[[Any], str],
     *,
     progress: bool,
 ) -> tuple[list[Any], dict[str, str]]:
@@ -59,7 +58,7 @@ def last_rows(
             missing, bar.total = step.missing, step.total
             if step.row is not None:
                 rows[key(step.row)] = step.row
-                bar.set_postfix_str(words(step.row), refresh=False)
+                bar.set_postfix_str(label(step.row), refresh=False)
             bar.update(step.done - bar.n)
     return list(rows.values()), missing
 

@@ -84,7 +84,7 @@ def throughput_steps(
     repeats: int = 3,
     stop: Stop | None = None,
     fetching: Fetching | None = None,
-) -> Generator[Step[ThroughputRow | None]]:
+) -> Generator[Step]:
     """Do the same, and yield each result as it comes; closing this, or `stop`, ends all processes."""
     chosen = some_of(patterns, PATTERNS, "patterns")
     names = some_of(PEERS if readers is None else readers, tuple(PEERS), "readers")
@@ -104,7 +104,7 @@ def run_steps(
     make_runner: Callable[[str, int], ReaderProcess],
     stop: Stop | None = None,
     fetching: Fetching | None = None,
-) -> Generator[Step[ThroughputRow | None]]:
+) -> Generator[Step]:
     """Start the readers, and let them take turns."""
     counts: dict[Threads, int] = {"1 thread": 1, "all cores": num_cpus()}
     if counts["all cores"] == 1:

@@ -85,7 +85,7 @@ def worker_steps(
     repeats: int = 3,
     stop: Stop | None = None,
     **loader_options: Any,
-) -> Generator[Step[WorkerRow]]:
+) -> Generator[Step]:
     """Do the same, and yield each result as it comes; closing this, or `stop`, ends all workers."""
     settings = _settings(num_workers, worker_kinds)
     make = _checked_maker(settings[0], dataset, batch_size, loader_options)
@@ -94,7 +94,7 @@ def worker_steps(
 
 def run_steps(
     settings: Sequence[Setting], make: MakeLoader, seconds: float, repeats: int, stop: Stop | None = None
-) -> Generator[Step[WorkerRow]]:
+) -> Generator[Step]:
     """Let the settings take turns; one that fails is not tried again."""
     stop, tallies = stop or Stop(), [WorkerTally(setting, make) for setting in settings]
     rounds = measured(tallies, repeats, lambda tally: tally.measure(seconds, stop), stop)

@@ -28,7 +28,6 @@ PEERS_CURE = 'pip install "pvio_lab[peers]"'
 # How long a round may take, and how long a contender and what it started may clear up at the end.
 _PATIENCE_SECONDS, _FAREWELL_SECONDS = 900.0, 5.0
 
-
 Work = Callable[..., Any]
 Entrant = tuple[Any, ...]
 """A contender: a function, and its arguments beside the folder of files.
@@ -140,7 +139,7 @@ def contender_service(module: str, name: str, *arguments: Any) -> tuple[None, Ca
 
 
 def measured(work: Callable[..., Any], given: list[Any]) -> dict[str, float]:
-    """Return how long it takes in ms; frames/s if it returns their number; or what it measured itself."""
+    """Return the time in ms; frames/s if the work returns their number; or what it measured itself."""
     begin = time.perf_counter()
     found = work(*given)
     seconds = time.perf_counter() - begin
@@ -155,7 +154,7 @@ def compare(
     folder: Path,
     *,
     is_quick: bool = False,
-    note: Callable[[str], Any] = lambda words: None,
+    note: Callable[[str], Any] = lambda text: None,
     start: Callable[[Entrant, Path, Path], ContenderProcess] = ContenderProcess,
 ) -> list[Figure]:
     """Let contenders take turns with the work of a benchmark, and return medians.
