@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pvio_lab.measure.bench.lab import Kind
-
-ROOM = __name__
+from pvio_lab.measure.bench.contenders import needed
 
 
 class FakeRunner:
@@ -14,8 +12,8 @@ class FakeRunner:
         self._log, self._results, self._kind = log, results, kind
         log.append(("start", kind))
 
-    def run(self, task, *arguments):
-        self._log.append((task, self._kind, *arguments))
+    def run(self, given):
+        self._log.append(("go", self._kind, *given))
         found = self._results[self._kind]
         found = found.pop(0) if isinstance(found, list) else found
         if isinstance(found, BaseException):
@@ -26,19 +24,13 @@ class FakeRunner:
         self._log.append(("close", self._kind))
 
 
-class Contender:
-    def __init__(self, folder):
-        self._folder = folder
-
-    def count(self, number):
-        return number
-
-    def own(self):
-        return {"apples": 3}
+def good(folder):
+    return lambda found: found
 
 
-KINDS = {
-    "good": Kind(Contender),
-    "absent": Kind(Contender, "no_such_package_1", "pip install it"),
-    "picky": Kind(lambda folder: 1 / 0),
-}
+def absent(folder):
+    return needed("no_such_package_1", "pip install it")
+
+
+def picky(folder):
+    return 1 / 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import psutil
 
 from pvio_lab.base import ChildError
-from pvio_lab.measure.pieces import Piece, run_piece
+from pvio_lab.measure.timed_reads import Piece, run_piece
 
 
 def moving_frames(count, size=(96, 128)):
@@ -80,3 +81,9 @@ class FakeRunner:
 
 def events(log, kind):
     return [tuple(rest) for event, *rest in log if event == kind]
+
+
+def children():
+    """The processes of a measurement; other tests may have left the helpers of multiprocessing."""
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if "pvio_lab.measure" in " ".join(child.cmdline())]

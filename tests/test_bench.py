@@ -16,13 +16,22 @@ from fake_bench import FakeRunner
 
 from pvio_lab.base import ChildError
 from pvio_lab.measure import __main__ as program
-from pvio_lab.measure.bench import run as run_module
+from pvio_lab.measure.bench import contenders
+from pvio_lab.measure.bench import report as module
 from pvio_lab.measure.bench.claims import BENCHMARKS, CLAIMS, Claim, chosen
-from pvio_lab.measure.bench.lab import Benchmark, ContenderProcess, Figure, Lab, Missing, best, find
-from pvio_lab.measure.bench.media import OtherPrograms, open_files, peak_bytes, resident_bytes, tree_bytes
-from pvio_lab.measure.bench.run import BenchReport, BenchRow, judge, run_bench
+from pvio_lab.measure.bench.contenders import Benchmark, ContenderProcess, Figure, Missing, compare
+from pvio_lab.measure.bench.report import BenchReport, BenchRow, judge, run_bench
 
-BENCHMARK = Benchmark("a race", {"pvio_lab": ("good",), "peer, 1": ("good",)}, lambda *given: [])
+MADE = []
+BENCHMARK = Benchmark(
+    "a race",
+    {name: (fake_bench.good, 7) for name in ("pvio_lab", "peer, 1", "other")},
+    ("clips", lambda folder, is_quick: MADE.append(folder)),
+    [(1,), (2,), (3,)],
+    [(1,)],
+    ["frames/s"],
+    is_fresh=False,
+)
 CLAIM = Claim("race", "at least", 2, BENCHMARK, "pvio_lab", "peer")
 
 
@@ -31,7 +40,7 @@ def figures(ours=10.0, *theirs, unit="frames/s"):
     return [Figure("a race", name, unit, value, value, value) for name, value in values.items()]
 
 
-# --- the lab, with fakes ---
+# --- turns, with fakes ---
 
 
 @pytest.fixture
@@ -39,37 +48,35 @@ def log():
     return []
 
 
-def compare(tmp_path, log, results, tasks=(("go", 1), ("go", 2), ("go", 3)), **options):
-    def make(room, kind, arguments, folder):
-        assert (room, arguments, folder) == ("room", (str(tmp_path), 7), tmp_path)
+def raced(tmp_path, log, results, **changes):
+    def start(entrant, source, folder):
+        kind, number = entrant
+        assert (number, source, folder) == (7, tmp_path / "clips", tmp_path)
         return FakeRunner(log, results, kind)
 
-    entrants = {name: (name, 7) for name in results}
-    lab = Lab(tmp_path, make_runner=make)
-    return lab.compare("a race", "room", entrants, tmp_path, tasks, ["frames/s"], **options)
+    race = replace(BENCHMARK, entrants={name: (name, 7) for name in results}, **changes)
+    return compare(race, results, tmp_path, start=start)
 
 
 def test_medians_without_the_warm_up(tmp_path, log):
-    found = compare(tmp_path, log, {"a": [99.0, 1.0, 5.0, 2.0], "b": 4.0})
-    assert found == [
+    assert raced(tmp_path, log, {"a": [99.0, 1.0, 5.0, 2.0], "b": 4.0}) == [
         Figure("a race", "a", "frames/s", 2.0, 1.0, 5.0),
         Figure("a race", "b", "frames/s", 4.0, 4.0, 4.0),
     ]
     assert [kind for event, kind, *_ in log if event == "start"] == ["a", "b"]
-    turns = [f"{kind}{task}" for event, kind, *task in log if event == "go"]
+    turns = [f"{kind}{given}" for event, kind, *given in log if event == "go"]
     assert turns == "a[1] b[1] b[1] a[1] a[2] b[2] b[3] a[3]".split()
 
 
 def test_fresh_contenders_start_for_each_turn_alone(tmp_path, log):
-    compare(tmp_path, log, {"a": 1.0, "b": 1.0}, [("go",)], fresh=True, warm_up=False)
+    raced(tmp_path, log, {"a": 1.0, "b": 1.0}, rounds=[()], is_fresh=True, warms_up=False)
     assert log == [(event, kind) for kind in "ab" for event in ("start", "go", "close")]
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupt_ends_all_that_run(tmp_path, log, fresh, error):
-    with pytest.raises(error):
-        compare(tmp_path, log, {"a": 1.0, "b": error()}, fresh=fresh)
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_an_interrupt_ends_all_that_run(tmp_path, log, is_fresh):
+    with pytest.raises(KeyboardInterrupt):
+        raced(tmp_path, log, {"a": 1.0, "b": KeyboardInterrupt()}, is_fresh=is_fresh)
     ends = {event: sorted(kind for each, kind, *_ in log if each == event) for event in ("start", "close")}
     assert ends["start"] == ends["close"]
 
@@ -78,68 +85,57 @@ def test_an_interrupt_ends_all_that_run(tmp_path, log, fresh, error):
     ("error", "field"), [(Missing("not here"), "missing"), (ChildError("it breaks"), "error")]
 )
 def test_one_that_fails_is_not_asked_again(tmp_path, log, error, field):
-    found = compare(tmp_path, log, {"a": 1.0, "b": error})
+    found = raced(tmp_path, log, {"a": 1.0, "b": error})
     assert found[1] == replace(Figure("a race", "b", "frames/s"), **{field: str(error)})
     assert sum(event == "go" and kind == "b" for event, kind, *_ in log) == 1
 
 
-def test_a_place_is_made_once(tmp_path):
-    lab, made = Lab(tmp_path), []
-    assert lab.place("clips", made.append) == lab.place("clips", made.append) == tmp_path / "clips"
-    assert made == [tmp_path / "clips"]
+def test_files_are_made_once(tmp_path, log):
+    MADE.clear()
+    for _ in range(2):
+        raced(tmp_path, log, {"a": 1.0})
+    assert len(MADE) == 1
 
 
 # --- real processes, and the figures of this one ---
 
 
 def test_a_process_measures(tmp_path):
-    with ContenderProcess(fake_bench.ROOM, "good", (str(tmp_path),), tmp_path) as process:
-        found = process.run("count", 50)
+    with ContenderProcess((fake_bench.good,), tmp_path, tmp_path) as process:
+        found = process.run([50])
         assert found["frames/s"] == pytest.approx(50 / (found["ms"] / 1e3))
         assert found["MB"] > 1 or sys.platform == "win32"
-        assert process.run("own")["apples"] == 3
+        assert process.run([{"apples": 3}])["apples"] == 3
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "words"),
-    [("absent", Missing, "no_such_package_1.*; pip install it"), ("picky", ChildError, "ZeroDivisionError")],
+    ("prepare", "error", "words"),
+    [
+        (fake_bench.absent, Missing, "no_such_package_1.*; pip install it"),
+        (fake_bench.picky, ChildError, "ZeroDivisionError"),
+    ],
 )
-def test_a_contender_that_cannot_be_made(tmp_path, kind, error, words):
+def test_a_contender_that_cannot_be_made(tmp_path, prepare, error, words):
     with (
-        ContenderProcess(fake_bench.ROOM, kind, (str(tmp_path),), tmp_path) as process,
+        ContenderProcess((prepare,), tmp_path, tmp_path) as process,
         pytest.raises(error, match=words),
     ):
-        process.run("own")
+        process.run([1])
 
 
-def test_memory_of_this_process():
+def test_the_numbers_of_the_system(monkeypatch):
     if not Path("/proc/self/statm").exists():
         pytest.skip("there is no /proc here")
-    assert 0 < resident_bytes() <= peak_bytes()
-    assert tree_bytes(os.getpid()) >= 0.9 * resident_bytes()
-    assert open_files() > 2
-
-
-def test_own_work_is_not_that_of_others(monkeypatch):
-    assert Path("/proc/stat").exists() == (OtherPrograms().cores() is not None)
+    assert 0 < contenders.resident_bytes() <= contenders.peak_bytes()
+    assert contenders.tree_bytes(os.getpid()) >= 0.9 * contenders.resident_bytes()
+    assert contenders.open_files() > 2
+    assert module.OtherPrograms().cores() is not None
     moments = iter([(10.0, 1.0, 100.0), (16.0, 5.0, 104.0)])
-    monkeypatch.setattr(OtherPrograms, "_now", lambda self: next(moments))
-    assert OtherPrograms().cores() == 0.5
+    monkeypatch.setattr(module.OtherPrograms, "_now", lambda self: next(moments))
+    assert module.OtherPrograms().cores() == 0.5  # own work is not that of others
 
 
-# --- figures, claims and the report ---
-
-
-def test_variants_stand_behind_a_comma():
-    every = [Figure("", name, "ms", 1.0) for name in ("pvio_lab", "pvio_lab, 2", "pvio_lab float32")]
-    assert [each.contender for each in find(every, "pvio_lab", "ms")] == ["pvio_lab", "pvio_lab, 2"]
-    assert find(every, "pvio_lab", "frames/s") == []
-
-
-@pytest.mark.parametrize(("unit", "value", "worst"), [("frames/s", 9.0, 2.0), ("ms", 2.0, 9.0)])
-def test_the_best(unit, value, worst):
-    found = figures(2.0, 9.0, None, unit=unit)
-    assert (best(found).value, best(found, worst=True).value, best([])) == (value, worst, None)
+# --- claims and the report ---
 
 
 @pytest.mark.parametrize(
@@ -158,12 +154,18 @@ def test_judge(value, direction, bound, verdict):
     assert judge(value, direction, bound) == verdict
 
 
-def test_a_ratio_is_that_of_the_best_and_a_figure_alone_the_worst():
-    row = BenchRow.of(CLAIM, figures(10.0, 1.0, 4.0))
-    assert (row.measured, row.theirs.contender, row.verdict) == (2.5, "peer, 1", "holds")
-    claim = replace(CLAIM, ours="peer", theirs="", unit="MB", direction="at most", bound=5)
-    row = BenchRow.of(claim, figures(0.0, 4.0, 6.0, unit="MB"))
-    assert (row.measured, row.verdict) == (6.0, "does not hold")
+@pytest.mark.parametrize(("unit", "best"), [("frames/s", "peer, 1"), ("ms", "peer, 0")])
+def test_a_ratio_is_that_of_the_best_variant(unit, best):
+    others = [Figure("a race", "peer too", unit, 99.0), Figure("a race", "pvio_lab", "other", 99.0)]
+    row = BenchRow.of(replace(CLAIM, unit=unit), [*figures(10.0, 1.0, 4.0, None, unit=unit), *others])
+    assert (row.theirs.contender, row.measured) == (best, 10 / row.theirs.value)
+
+
+@pytest.mark.parametrize(("unit", "worst"), [("MB", 6.0), ("frames/s", 4.0)])
+def test_a_figure_alone_is_that_of_the_worst_variant(unit, worst):
+    claim = replace(CLAIM, ours="peer", theirs="", unit=unit, direction="at most", bound=3)
+    row = BenchRow.of(claim, figures(0.0, 4.0, 6.0, unit=unit))
+    assert (row.measured, row.verdict) == (worst, "does not hold")
 
 
 @pytest.mark.parametrize(
@@ -231,26 +233,28 @@ def test_claims_are_chosen_by_the_beginnings_of_their_names():
 
 
 @pytest.fixture
-def folders(monkeypatch):
-    """Runs see one claim, which `figures` measures; the folders that they use."""
+def runs(monkeypatch):
+    """Runs see one claim, which `figures` measures; their folders, and the contenders."""
     seen = []
 
-    def measure(lab, title, entrants):
-        seen.append(lab.folder)
-        (lab.folder / "file").touch()
+    def compared(benchmark, names, folder, **options):
+        seen.append((folder, names))
+        (folder / "file").touch()
         return figures(10.0, 4.0)
 
-    claim = replace(CLAIM, benchmark=replace(BENCHMARK, measure=measure))
-    monkeypatch.setattr(run_module, "CLAIMS", (claim,))
-    monkeypatch.setattr(run_module, "BENCHMARKS", (claim.benchmark,))
+    monkeypatch.setattr(module, "compare", compared)
+    monkeypatch.setattr(module, "CLAIMS", (CLAIM,))
+    monkeypatch.setattr(module, "BENCHMARKS", (BENCHMARK,))
     yield seen
     assert seen
-    assert not any(folder.exists() for folder in seen)
+    assert not any(folder.exists() for folder, _ in seen)
 
 
-def test_a_run_leaves_nothing(folders):
-    report = run_bench(full=True, progress=False)
+@pytest.mark.parametrize("full", [False, True])
+def test_a_run_leaves_nothing_and_only_those_take_part_that_a_claim_is_about(runs, full):
+    report = run_bench(full=full, progress=False)
     assert [row.verdict for row in report] == ["holds"]
+    assert runs[0][1] == ["pvio_lab", "peer, 1", *(["other"] if full else [])]
 
 
 def interrupt(*given):
@@ -263,7 +267,7 @@ def terminate(*given):
 
 
 @pytest.mark.parametrize("end", [interrupt, terminate])
-def test_an_interrupted_run_leaves_nothing(folders, monkeypatch, capsys, end):
+def test_an_interrupted_run_leaves_nothing(runs, monkeypatch, capsys, end):
     if end is terminate and sys.platform == "win32":
         pytest.skip("there it ends a process at once")
     monkeypatch.setattr(sys.modules[__name__], "figures", end)
@@ -273,21 +277,14 @@ def test_an_interrupted_run_leaves_nothing(folders, monkeypatch, capsys, end):
     assert capsys.readouterr().err.endswith("interrupted\n")
 
 
-def test_the_command(folders, monkeypatch, capsys):
+def test_the_command(runs, monkeypatch, capsys):
     assert program.main("bench race --quiet --json".split()) == 0
     assert json.loads(capsys.readouterr().out)[0]["measured"] == 2.5
-    monkeypatch.setattr(run_module, "CLAIMS", (replace(run_module.CLAIMS[0], bound=9),))
+    monkeypatch.setattr(module, "CLAIMS", (replace(CLAIM, bound=9),))
     assert program.main("bench race --quiet".split()) == 1
     assert program.main("bench race --quiet --quick".split()) == 0
     assert program.main("bench nothing".split()) == 2
     assert "there is no benchmark 'nothing'" in capsys.readouterr().err
-
-
-def test_only_those_take_part_that_a_claim_is_about():
-    benchmark = replace(BENCHMARK, entrants={**BENCHMARK.entrants, "other": ("good",)})
-    claim = replace(CLAIM, benchmark=benchmark)
-    assert list(run_module._entrants(benchmark, [claim], is_full=False)) == ["pvio_lab", "peer, 1"]
-    assert "other" in run_module._entrants(benchmark, [claim], is_full=True)
 
 
 def test_a_real_claim(capsys):

@@ -11,8 +11,7 @@ import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataset, WorkerReport, explore_workers
-from pvio_lab.measure import Stop, WorkerRow, worker_steps
-from pvio_lab.measure.workers import WorkerStep
+from pvio_lab.measure import Step, Stop, WorkerRow, worker_steps
 from pvio_lab.view import explorer as explorer_module
 
 
@@ -71,7 +70,7 @@ def fake(monkeypatch):
                 time.sleep(0.01)
             if done == 3:
                 gate.clear() if options["batch_size"] == 7 else None
-            yield WorkerStep(done, len(ROWS), each)
+            yield Step(done, len(ROWS), each)
 
     monkeypatch.setattr(explorer_module, "worker_steps", steps)
     return gate, asked

@@ -9,10 +9,10 @@ from fake_peers import FakePeer, moving_frames
 from optional import needs
 from truth_frames import SAMPLES, TRUTH, psnr, read_number, true_frames
 
-from pvio_lab.measure import PATTERNS, PEERS, pieces
-from pvio_lab.measure.peers import load_peer
-from pvio_lab.measure.pieces import Task, run_piece
-from pvio_lab.measure.truth import plan_course
+from pvio_lab.measure import PATTERNS, PEERS, timed_reads
+from pvio_lab.measure.frame_check import plan_course
+from pvio_lab.measure.peer_readers import load_peer
+from pvio_lab.measure.timed_reads import Task, run_piece
 
 CLIP = SAMPLES / "gop2.mp4"
 HERE, OPTIONAL = ("pvio_lab", "decord", "pyav"), ("torchcodec", "opencv", "imageio")
@@ -35,18 +35,12 @@ def is_frame(frame, number):
     return psnr(np.asarray(frame), true_frames(CLIP)[number]) > 30 and read_number(frame) == number
 
 
-def test_in_order(peer):
+def test_the_frames_of_a_peer(peer):
     for _ in range(2):
         frames = list(peer.sequential())
         assert len(frames) == 60
         assert all(is_frame(frame, number) for number, frame in enumerate(frames))
-
-
-def test_at_random(peer):
     assert all(is_frame(peer.random(number), number) for number in (31, 4, 59, 0))
-
-
-def test_many_in_one_call(peer):
     frames = peer.batch([31, 4, 59, 4])
     assert frames.shape == (4, 240, 320, 3)
     assert [read_number(frame) for frame in frames] == [31, 4, 59, 4]
@@ -131,9 +125,9 @@ class Late(PvioLab):
 @pytest.mark.parametrize("make", [PvioLab, Late, Decord, PyAV])
 def test_as_many_frames_are_found_wrong_as_carry_another_number(clip, make, monkeypatch):
     seen = []
-    measure = pieces.print_of
+    measure = timed_reads.print_of
     monkeypatch.setattr(
-        pieces, "print_of", lambda frame: [seen.append(read_number(frame)), measure(frame)][1]
+        timed_reads, "print_of", lambda frame: [seen.append(read_number(frame)), measure(frame)][1]
     )
     course = plan_course(SAMPLES / clip, ("batch",), 0.01)
     peer = make(course.held.path, 1)

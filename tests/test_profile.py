@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from truth_frames import SAMPLES
 
 from pvio_lab.errors import OpenError
 from pvio_lab.measure import profile_reads
-from pvio_lab.measure.profile import PHASES, Facts, advise
+from pvio_lab.measure.profile import PHASES, advise
 from pvio_lab.read import VideoReader
 
 PNG = b"\x89PNG"
@@ -72,7 +70,7 @@ def test_what_cannot_be_profiled(source, indices, error, words):
         profile_reads(source, indices)
 
 
-USUAL = Facts(30, 0.1, 0.1, decoded_per_frame=1.5, batch_per_frame=1.2, spacing=2, is_in_order=False)
+USUAL = {"num_frames": 30, "open_share": 0.1, "pixels_share": 0.1, "decoded_per_frame": 1.5, "spacing": 2}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ USUAL = Facts(30, 0.1, 0.1, decoded_per_frame=1.5, batch_per_frame=1.2, spacing=
     ],
 )
 def test_advice(changes, words):
-    assert words in advise(replace(USUAL, **changes))
+    assert words in advise(**USUAL | changes)
 
 
 def test_a_profile_as_text():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-import psutil
 import pytest
-from fake_peers import FakeRunner
+from fake_peers import FakeRunner, children
 from truth_frames import SAMPLES
 
 from pvio_lab import profile_throughput
@@ -25,14 +24,6 @@ from pvio_lab.view import profiler as profiler_module
 from pvio_lab.view.panel import MeasurePanel, Moment
 
 CLIP = str(SAMPLES / "gop2.mp4")
-
-
-def children():
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "pvio_lab.measure" in " ".join(child.cmdline())
-    ]
 
 
 @pytest.fixture
@@ -100,6 +91,9 @@ def test_a_whole_run(panel):
     assert panel.text.value == repr(panel.report)
     assert panel.tsv.value.splitlines()[0].startswith("source\treader\tversion")
     assert len(panel.tsv.value.splitlines()) == 9
+    panel.start_button.click()  # again
+    assert panel.wait(60)
+    assert len(panel.report) == 8
 
 
 def test_a_stop_in_the_middle_keeps_the_rows(panel, fakes):
@@ -250,9 +244,17 @@ def test_a_profile_takes_about_as_long_as_it_may():
     assert (few.num_frames, many.num_frames) == (4, 64) or many.num_frames < 64
 
 
-def test_wrong_sources():
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        profile_throughput("nowhere.mp4")
+@pytest.mark.parametrize(
+    ("source", "error", "words"),
+    [
+        ([], ValueError, "name at least one"),
+        ("nowhere.mp4", FileNotFoundError, "nowhere"),
+        (SAMPLES / "numbered", ValueError, "is a directory"),
+    ],
+)
+def test_wrong_sources(source, error, words):
+    with pytest.raises(error, match=words):
+        profile_throughput(source)
 
 
 def test_a_file_that_is_no_video_is_said_in_place():

@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from fake_peers import FakeRunner, events
+from fake_peers import FakeRunner, children, events
 from optional import needs
 from truth_frames import SAMPLES, true_frames
 
@@ -35,29 +35,20 @@ def two_cores(monkeypatch):
     monkeypatch.setattr(throughput, "num_cpus", lambda: 2)
 
 
-def steps(log, runners, repeats=3, patterns=("random",)):
+def steps(log, runners, repeats=3, patterns=("random",), seconds=0.01):
     """Steps over fake runners; `runners`: the results of each contender, by name and threads."""
 
     def make(name, threads):
         return FakeRunner(log, name, threads, **runners.get((name, threads), {}))
 
     names = dict.fromkeys(name for name, _ in runners)
-    given = run_steps([CLIP], patterns, list(names), 0.01, repeats, make)
+    given = run_steps([CLIP], patterns, list(names), seconds, repeats, make)
     assert next(given).row is None
     return given
 
 
 def last_rows(given):
     return {(step.row.reader, step.row.threads): step.row for step in given}
-
-
-def children():
-    """Those of the measurement; other tests may have left the helpers of multiprocessing."""
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "pvio_lab.measure" in " ".join(child.cmdline())
-    ]
 
 
 # --- turns ---
@@ -81,10 +72,9 @@ def test_with_one_core_there_is_one_lane(monkeypatch):
 def test_steps_count_the_pieces_and_carry_what_is_known():
     given = list(steps([], {("a", 1): {"results": [70, 300, 90]}}, patterns=("random", "batch")))
     assert [(step.done, step.total) for step in given] == [(done, 12) for done in range(1, 13)]
-    firsts = [step.row.frames_per_second for step in given if step.row.threads == "1 thread"][:3]
-    assert firsts == [70, 185, 90]
-    row = last_rows(given[:6])["a", "1 thread"]
-    assert (row.frames_per_second, row.low, row.high) == (90, 70, 300)
+    rows = [step.row for step in given[:6] if step.row.threads == "1 thread"]
+    assert [row.frames_per_second for row in rows] == [70, 185, 90]
+    assert (rows[-1].low, rows[-1].high) == (70, 300)
 
 
 def test_an_error_stays_in_its_row_and_the_others_go_on():
@@ -93,8 +83,7 @@ def test_an_error_stays_in_its_row_and_the_others_go_on():
     bad, good = rows["a", "1 thread"], rows["b", "1 thread"]
     assert (bad.frames_per_second, bad.error, bad.verdict) == (80, "it breaks", "it breaks")
     assert good.error is None
-    assert events(log, "run").count(("a", 1)) == 2
-    assert events(log, "run").count(("b", 1)) == 3
+    assert [events(log, "run").count((name, 1)) for name in "ab"] == [2, 3]
 
 
 def test_a_reader_that_does_not_load_is_named():
@@ -106,52 +95,42 @@ def test_a_reader_that_does_not_load_is_named():
     assert list(steps([], bad)) == []
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), MemoryError(), None])
 def test_an_interruption_ends_all_readers(stop):
     log = []
-    with pytest.raises(type(stop)):
-        list(steps(log, {("a", 1): {}, ("b", 1): {"results": [stop]}}))
+    given = steps(log, {("a", 1): {}, ("b", 1): {"results": [stop or 100]}})
+    if stop is None:
+        next(given)
+        given.close()
+    else:
+        with pytest.raises(type(stop)):
+            list(given)
     assert len(events(log, "close")) == 4
-
-
-def test_a_generator_that_is_closed_ends_all_readers():
-    log = []
-    given = steps(log, {("a", 1): {}})
-    next(given)
-    given.close()
-    assert len(events(log, "close")) == 2
 
 
 # --- what is checked ---
 
 
-def checked(change):
-    frames = true_frames(SAMPLES / "gop2.mp4")
-    return last_rows(steps([], {("a", 1): {"frames": frames, "change": change}}))["a", "1 thread"]
-
-
-def test_right_frames():
-    row = checked(lambda frames, number: frames[number])
-    assert row.checked_frames > 0
-    assert (row.wrong_frames, row.note) == (0, "")
-    assert row.verdict == f"{row.checked_frames} right"
-
-
-def test_wrong_frames_are_counted():
-    row = checked(lambda frames, number: frames[min(number + 1, 58)])
-    assert row.wrong_frames >= row.checked_frames - 3 > 0
-    assert row.verdict == f"{row.wrong_frames} of {row.checked_frames} frames wrong"
-
-
-def test_other_colours_are_named_and_not_wrong():
-    row = checked(lambda frames, number: frames[number] // 2 + 60)
-    assert (row.wrong_frames, row.note) == (0, "colours differ")
-
-
-def test_frames_that_lie_on_their_side_are_wrong():
-    row = checked(lambda frames, number: frames[number].transpose(1, 0, 2))
-    assert row.wrong_frames == row.checked_frames > 0
-    assert row.note == "its frames are 240x320, not 320x240"
+@pytest.mark.parametrize(
+    ("change", "wrong", "note"),
+    [
+        (lambda frames, number: frames[number], 0, ""),
+        (lambda frames, number: frames[min(number + 1, 58)], 1, ""),
+        (lambda frames, number: frames[number] // 2 + 60, 0, "colours differ"),
+        (lambda frames, number: frames[number].transpose(1, 0, 2), 1, "its frames are 240x320, not 320x240"),
+    ],
+    ids=["right", "late", "recoloured", "on their side"],
+)
+def test_wrong_frames_are_counted_and_other_colours_named(change, wrong, note):
+    runner = {"frames": true_frames(SAMPLES / "gop2.mp4"), "change": change}
+    row = last_rows(steps([], {("a", 1): runner}, seconds=0.1))["a", "1 thread"]
+    assert row.checked_frames > 3
+    assert row.note == note
+    assert wrong * (row.checked_frames - 3) <= row.wrong_frames <= wrong * row.checked_frames
+    found = (
+        f"{row.wrong_frames} of {row.checked_frames} frames wrong" if wrong else f"{row.checked_frames} right"
+    )
+    assert row.verdict == "; ".join(filter(None, [found, note]))
 
 
 # --- real readers, in processes of their own ---
@@ -215,20 +194,21 @@ def test_a_reader_that_crashes_or_raises_does_no_harm(tmp_path, monkeypatch):
     assert errors["pvio_lab", "all cores"] is None
 
 
-def test_a_reader_that_hangs_is_left_out(monkeypatch, tmp_path):
-    (tmp_path / "decord.py").write_text("import time\ntime.sleep(600)")
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import time\ntime.sleep(600)", "stopped: it took longer than 2 s"),
+        ("raise RuntimeError('no FFmpeg\\nand much more')", "RuntimeError: no FFmpeg"),
+    ],
+)
+def test_a_reader_that_cannot_be_imported_is_left_out_and_says_why(tmp_path, monkeypatch, code, words):
+    (tmp_path / "decord.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("pvio_lab.base.children.STARTUP_SECONDS", 0.5)
+    if "sleep" in code:
+        monkeypatch.setattr("pvio_lab.base.children.STARTUP_SECONDS", 2)
     report = measure_throughput(CLIP, readers=["decord"], seconds=0.02, progress=False)
-    assert report.missing == {"decord": "stopped: it took longer than 0.5 s"}
-
-
-def test_a_reader_that_cannot_be_imported_says_why_in_a_line(tmp_path, monkeypatch):
-    (tmp_path / "decord.py").write_text("raise RuntimeError('no FFmpeg\\nand much more')")
-    monkeypatch.syspath_prepend(tmp_path)
-    report = measure_throughput(CLIP, readers=["decord"], seconds=0.02, progress=False)
-    assert report.missing == {"decord": "RuntimeError: no FFmpeg"}
-    assert "left out: decord: RuntimeError: no FFmpeg" in repr(report)
+    assert report.missing == {"decord": words}
+    assert f"left out: decord: {words}" in repr(report)
     assert len(report) == 0
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from fake_peers import moving_frames
 
-from pvio_lab.measure.pieces import print_of
-from pvio_lab.measure.truth import GOOD_COLOURS_DB, Truth
+from pvio_lab.measure.frame_check import GOOD_COLOURS_DB, Truth
+from pvio_lab.measure.timed_reads import print_of
 
 FRAMES = moving_frames(90)
 ASKED = np.arange(5, 85, 4)

@@ -13,7 +13,7 @@ from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataset, compare_workers, suggest_workers
 from pvio_lab.load.batches import Progress
-from pvio_lab.measure import Setting, WorkerReport, WorkerRow, worker_steps
+from pvio_lab.measure import Setting, Stop, WorkerReport, WorkerRow, worker_steps
 from pvio_lab.measure.__main__ import main
 from pvio_lab.measure.workers import first_settings, hold_tournament, run_steps, take_sample
 
@@ -46,36 +46,27 @@ def _fake_clock(monkeypatch):
 
 
 @pytest.mark.usefixtures("_fake_clock")
-def test_starting_and_the_first_batch_are_not_counted():
-    sample = take_sample(FakeLoader(rate=100, startup=7.0), 1.0)
-    assert sample.num_frames / sample.seconds == pytest.approx(100)
-    assert sample.first_batch_seconds == pytest.approx(7.1)
-
-
-@pytest.mark.usefixtures("_fake_clock")
-def test_short_collections_are_read_again_until_the_time_is_up():
-    sample = take_sample(FakeLoader(rate=100, num_batches=3), 10.0)
-    assert sample.seconds >= 10
-    assert sample.num_frames / sample.seconds == pytest.approx(100)
-    assert sample.spent.decode / sample.num_frames == pytest.approx(0.6 / 100)
-
-
-@pytest.mark.usefixtures("_fake_clock")
-def test_of_a_single_batch_the_whole_loop_counts():
-    sample = take_sample(FakeLoader(rate=100, num_batches=1, startup=0.4), 1.0)
-    assert sample.num_frames / sample.seconds == pytest.approx(20)
-
-
-@pytest.mark.usefixtures("_fake_clock")
-def test_loops_are_closed():
-    loader = FakeLoader(rate=10)
-    take_sample(loader, 1.0)
-    assert loader.is_closed
+@pytest.mark.parametrize(
+    ("loader", "seconds", "rate", "first_batch"),
+    [
+        ({"startup": 7.0}, 1.0, 100, 7.1),  # starting and the first batch are not counted
+        ({"num_batches": 3}, 10.0, 100, 0.6),  # a short collection is read again until the time is up
+        ({"num_batches": 1, "startup": 0.4}, 1.0, 20, 0.5),  # of a single batch the whole loop counts
+    ],
+)
+def test_a_sample(loader, seconds, rate, first_batch):
+    made = FakeLoader(rate=100, **loader)
+    sample = take_sample(made, seconds, Stop())
+    assert sample.num_frames / sample.seconds == pytest.approx(rate)
+    assert sample.first_batch_seconds == pytest.approx(first_batch)
+    assert sample.seconds >= seconds
+    assert sample.decode / sample.num_frames == pytest.approx(0.6 / 100)
+    assert made.is_closed
 
 
 def test_no_frames_is_an_error():
     with pytest.raises(ValueError, match="no frames"):
-        take_sample(FakeLoader(rate=10, num_batches=0), 1.0)
+        take_sample(FakeLoader(rate=10, num_batches=0), 1.0, Stop())
 
 
 @pytest.mark.usefixtures("_fake_clock")
@@ -140,12 +131,14 @@ def slowly(frames):
     return frames
 
 
-def test_a_transform_shows_in_the_split_of_time(collection):
-    dataset = VideoCollectionDataset(collection, transform=slowly)
-    (row,) = compare_workers(
-        dataset, num_workers=[0], batch_size=10, seconds=0.1, repeats=1, progress=False
-    ).rows
-    assert row.transform_seconds >= 0.002
+@pytest.mark.parametrize(
+    ("options", "num_workers"), [({"transform": slowly}, 0), ({"dtype": torch.float32}, 2)]
+)
+def test_a_transform_shows_in_the_split_of_time(collection, options, num_workers):
+    dataset = VideoCollectionDataset(collection, **options)
+    brief = {"batch_size": 10, "seconds": 0.1, "repeats": 1, "progress": False}
+    (row,) = compare_workers(dataset, num_workers=[num_workers], worker_kinds="thread", **brief).rows
+    assert row.transform_seconds >= (0.002 if options.get("transform") else 1e-9)
 
 
 def test_the_plot_says_what_it_shows(collection):
@@ -220,16 +213,11 @@ def test_the_suggestion_is_within_five_percent_of_the_best(name, seed):
 
 
 @pytest.mark.usefixtures("_fake_clock")
-def test_it_stops_when_one_is_far_ahead():
-    choice = hold_tournament(
-        lambda setting: FakeLoader(1000 if setting == Setting("thread", 2) else 100, 10**6, 0.0), 5.0, 2
-    )
+def test_it_stops_when_one_is_far_ahead_and_of_equals_takes_the_least_costly():
+    fast = Setting("thread", 2)
+    choice = hold_tournament(lambda each: FakeLoader(1000 if each == fast else 100, 10**6, 0.0), 5.0, 2)
     assert (choice.worker_kind, choice.num_workers) == ("thread", 2)
     assert FakeLoader.clock < 2.5
-
-
-@pytest.mark.usefixtures("_fake_clock")
-def test_of_equals_the_least_costly_is_taken():
     choice = hold_tournament(lambda setting: FakeLoader(1000, 10**6, 0.0), 1.0, 4)
     assert (choice.worker_kind, choice.num_workers) == ("thread", 0)
 
@@ -260,23 +248,16 @@ def test_nothing_to_suggest_for_broken_videos(tmp_path):
 
 # --- the command ---
 
+QUICK = ["--seconds", "0.02", "--repeats", "1", "--quiet"]
 
-def test_the_command_prints_the_sweep(collection, capsys):
+
+def test_the_command(collection, capsys):
     assert main(["workers", *map(str, collection), "--counts", "0", "2", "--kinds", "thread", *QUICK]) == 0
     assert "2 threads" in capsys.readouterr().out
-
-
-def test_the_command_prints_json(collection, capsys):
     assert main(["workers", str(collection[0]), "--counts", "1", "--kinds", "thread", "--json", *QUICK]) == 0
     assert json.loads(capsys.readouterr().out)[0]["num_workers"] == 1
-
-
-def test_the_command_suggests(collection, capsys):
     assert main(["workers", str(collection[0]), "--suggest", "--seconds", "0.2"]) == 0
     assert "frames/s" in capsys.readouterr().out
-
-
-QUICK = ["--seconds", "0.02", "--repeats", "1", "--quiet"]
 
 
 def test_the_command_explains_what_is_wrong(capsys):
@@ -284,11 +265,3 @@ def test_the_command_explains_what_is_wrong(capsys):
     assert "nothing.mp4" in capsys.readouterr().out
     assert main(["workers", "nothing.mp4", "--kinds", "fibre", *QUICK]) == 2
     assert "no 'fibre'" in capsys.readouterr().err
-
-
-def test_float_batches_are_measured_too(collection):
-    dataset = VideoCollectionDataset(collection, dtype=torch.float32)
-    (row,) = compare_workers(
-        dataset, num_workers=[2], worker_kinds="thread", seconds=0.02, repeats=1, progress=False
-    )
-    assert row.transform_seconds > 0

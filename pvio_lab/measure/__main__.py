@@ -6,31 +6,18 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import VideoError
 from .doctor import doctor
-from .peers import PEERS
-from .pieces import PATTERNS
+from .peer_readers import PEERS
 from .profile import profile_reads
 from .reports import US
 from .throughput import measure_throughput
+from .timed_reads import PATTERNS
 
 Run = Callable[[Namespace], Any]
 """Runs a command; the report has a repr, and `to_dicts()`."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command."""
-
-    help: str
-    """Its purpose in one line."""
-    prepare: Callable[[ArgumentParser], Run]
-    """Adds its arguments to the parser, and returns the function that runs it."""
-    is_good: Callable[[Any], bool] = lambda report: True
-    """Returns True if the report calls for the exit code 0."""
 
 
 def _throughput(parser: ArgumentParser) -> Run:
@@ -38,25 +25,16 @@ def _throughput(parser: ArgumentParser) -> Run:
     parser.add_argument("--patterns", nargs="+", metavar="PATTERN", help=_list(PATTERNS), default=PATTERNS)
     parser.add_argument("--readers", nargs="+", metavar="READER", help=_list(PEERS))
     parser.add_argument("--seconds", type=float, default=1.0, help="how long each piece takes (%(default)s)")
-    _add_common(parser, repeats=True)
+    _add_common(parser)
     return lambda given: measure_throughput(
-        given.files,
-        patterns=given.patterns,
-        readers=given.readers,
-        seconds=given.seconds,
-        repeats=given.repeats,
-        progress=not given.quiet,
+        given.files, patterns=given.patterns, readers=given.readers, **_common(given)
     )
-
-
-def _is_right(report: Any) -> bool:
-    return not any(row.reader == US and (row.error or row.wrong_frames) for row in report)
 
 
 def _profile(parser: ArgumentParser) -> Run:
     parser.add_argument("file", metavar="FILE", help="a video file, its URL, or a directory of images")
-    words = "how many frames, spread at random (%(default)s)"
-    parser.add_argument("--frames", type=int, default=30, metavar="N", help=words)
+    text = "how many frames, spread at random (%(default)s)"
+    parser.add_argument("--frames", type=int, default=30, metavar="N", help=text)
 
     def run(given: Namespace) -> Any:
         import numpy as np
@@ -82,7 +60,7 @@ def _workers(parser: ArgumentParser) -> Run:
     parser.add_argument("--height", type=int, help="scale all frames")
     parser.add_argument("--seconds", type=float, help="how long each piece takes (1), or the suggestion (5)")
     parser.add_argument("--suggest", action="store_true", help="only say which is best, by short probes")
-    _add_common(parser, repeats=True)
+    _add_common(parser)
 
     def run(given: Namespace) -> Any:
         from ..load import VideoCollectionDataset
@@ -91,69 +69,68 @@ def _workers(parser: ArgumentParser) -> Run:
         dataset = VideoCollectionDataset(given.files, width=given.width, height=given.height)
         if given.suggest:
             return suggest_workers(dataset, seconds=given.seconds or 5.0, batch_size=given.batch_size)
-        return compare_workers(
-            dataset,
-            num_workers=given.counts,
-            worker_kinds=given.kinds,
-            batch_size=given.batch_size,
-            seconds=given.seconds or 1.0,
-            repeats=given.repeats,
-            progress=not given.quiet,
-        )
+        options = {"batch_size": given.batch_size, **_common(given), "seconds": given.seconds or 1.0}
+        return compare_workers(dataset, num_workers=given.counts, worker_kinds=given.kinds, **options)
 
     return run
 
 
 def _bench(parser: ArgumentParser) -> Run:
-    words = "a claim, or the beginning of its name (all)"
-    parser.add_argument("names", nargs="*", metavar="NAME", help=words)
+    text = "a claim, or the beginning of its name (all)"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=text)
     parser.add_argument("--quick", action="store_true", help="a fraction of the work; only errors count")
     parser.add_argument("--full", action="store_true", help="measure and print also what no claim is about")
-    _add_common(parser)
+    _add_quiet(parser)
 
     def run(given: Namespace) -> Any:
-        from .bench.run import run_bench
+        from .bench.report import run_bench
 
         return run_bench(given.names, quick=given.quick, full=given.full, progress=not given.quiet)
 
     return run
 
 
-def _add_common(parser: ArgumentParser, *, repeats: bool = False) -> None:
-    if repeats:
-        parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
+def _add_common(parser: ArgumentParser) -> None:
+    parser.add_argument("--repeats", type=int, default=3, help="how many pieces there are (%(default)s)")
+    _add_quiet(parser)
+
+
+def _add_quiet(parser: ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _common(given: Namespace) -> dict[str, Any]:
+    return {"seconds": given.seconds, "repeats": given.repeats, "progress": not given.quiet}
 
 
 def _list(names: Any) -> str:
     return f"some of: {', '.join(names)} (all)"
 
 
-COMMANDS = {
-    "throughput": Command(
+# Name: purpose, a function that adds arguments and returns what runs the command, and whether all is well.
+COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], Run], Callable[[Any], bool]]] = {
+    "throughput": (
         "frames per second of this library and its peers, side by side; needs no name: FILE is enough",
         _throughput,
-        _is_right,
+        lambda report: not any(row.reader == US and (row.error or row.wrong_frames) for row in report),
     ),
-    "profile": Command("the time of each phase when frames are read one by one", _profile),
-    "workers": Command(
+    "profile": ("the time of each phase when frames are read one by one", _profile, lambda report: True),
+    "workers": (
         "frames per second of a loader at several numbers and kinds of workers",
         _workers,
         lambda report: not all(row.error for row in report.rows),
     ),
-    "bench": Command(
+    "bench": (
         "what this project claims and what is measured here; exit code 1 if they differ by over a tenth",
         _bench,
         lambda report: bool(report.is_good),
     ),
-    "doctor": Command(
+    "doctor": (
         "versions of everything that decodes or encodes, and what is missing",
         lambda parser: lambda given: doctor(),
         lambda report: not report.problems,
     ),
 }
-
-
 PROGRAM = "python -m pvio_lab.measure"
 DEFAULT = "throughput"
 _EPILOG = f"""examples:
@@ -178,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (VideoError, OSError) as error:
         return _complain(str(error), 1)
     print(json.dumps(report.to_dicts(), indent=2) if given.json else report)
-    return 0 if COMMANDS[given.command].is_good(report) else 1
+    return 0 if given.is_good(report) else 1
 
 
 def _parser() -> ArgumentParser:
@@ -189,9 +166,9 @@ def _parser() -> ArgumentParser:
         PROGRAM, description="How fast reading is, and why.", epilog=_EPILOG, formatter_class=raw
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        part = commands.add_parser(name, help=command.help, description=f"Report {command.help}.")
-        part.set_defaults(run=command.prepare(part))
+    for name, (purpose, prepare, is_good) in COMMANDS.items():
+        part = commands.add_parser(name, help=purpose, description=f"Report {purpose}.")
+        part.set_defaults(run=prepare(part), is_good=is_good)
         part.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
@@ -204,8 +181,8 @@ def _with_default(arguments: list[str]) -> list[str]:
     return arguments if is_named else [DEFAULT, *arguments]
 
 
-def _complain(words: str, code: int) -> int:
-    print(f"{PROGRAM}: {words}", file=sys.stderr)
+def _complain(text: str, code: int) -> int:
+    print(f"{PROGRAM}: {text}", file=sys.stderr)
     return code
 
 

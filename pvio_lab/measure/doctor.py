@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -19,163 +19,8 @@ from typing import Any, Literal
 from .. import __version__
 from ..base import Child, ChildError, Report, in_words, num_cpus, text_table
 
-# FFmpeg's releases by the version of their libavcodec.
-_FFMPEG_OF = {58: "4", 59: "5", 60: "6", 61: "7", 62: "8", 63: "9"}
-
-
-@dataclass(frozen=True)
-class Package:
-    """A package that decodes or encodes, or that this library needs."""
-
-    module: str
-    """The module that has to import."""
-    distributions: tuple[str, ...]
-    """The packages it may come with."""
-    cure: str
-    """The command that installs it."""
-    purpose: str
-    """Its purpose."""
-    is_needed: bool = True
-    """True if this library does not work without it."""
-    detail: Callable[[Any], str] = lambda module: ""
-    """Returns what else there is to know about the imported module."""
-
-
-def probe(name: str) -> dict[str, str]:
-    """Import a package of the table, and return its version, path and details.
-
-    Raises:
-        Exception: Anything that its import raises.
-    """
-    package = PACKAGES[name]
-    module = import_module(package.module)
-    installed = {each: version for each in package.distributions if (version := _version(each))}
-    version = ", ".join(f"{each} {version}" for each, version in installed.items())
-    return {
-        "version": version or str(getattr(module, "__version__", "")),
-        "path": str(Path(module.__file__ or "").parent),
-        "detail": _careful(package.detail, module),
-    }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _careful(detail: Callable[[Any], str], module: Any) -> str:
-    """Return the details, or why there are none, which is not an error: they change with each version."""
-    try:
-        return detail(module)
-    except Exception as error:
-        return f"details: {in_words(error)}"
-
-
-def ffmpeg_release(libavcodec: int) -> str:
-    """Return the release in words: 62 -> 'FFmpeg 8 (libavcodec 62)'."""
-    release = _FFMPEG_OF.get(libavcodec)
-    return f"FFmpeg {release} (libavcodec {libavcodec})" if release else f"libavcodec {libavcodec}"
-
-
-def _bundled_ffmpeg(module: Any) -> str:
-    """Find the library in the folder of a wheel, such as libavcodec-c3f15378.so.62.28.101."""
-    home = Path(module.__file__).parent
-    folders = [home, home / ".dylibs", *home.parent.glob(f"{home.name}*.libs")]
-    names = [path.name for folder in folders for path in folder.glob("*avcodec*")]
-    found = re.search(r"avcodec(?:-\w+\.so)?[.-](\d+)", names[0]) if names else None
-    return ffmpeg_release(int(found[1])) + " inside" if found else ""
-
-
-def _av(av: Any) -> str:
-    libraries = ", ".join(
-        f"{name} {'.'.join(map(str, version))}" for name, version in sorted(av.library_versions.items())
-    )
-    return f"FFmpeg {av.ffmpeg_version_info} inside: {libraries}"
-
-
-def _ffmpeg_program(imageio_ffmpeg: Any) -> str:
-    program = imageio_ffmpeg.get_ffmpeg_exe()
-    other = shutil.which("ffmpeg")
-    also = f"; another one, not used, is {other}" if other and other != program else ""
-    return f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version()} at {program}{also}"
-
-
-def _torch(torch: Any) -> str:
-    if torch.cuda.is_available():
-        return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
-    if torch.backends.mps.is_available():
-        return "Apple's GPU (mps)"
-    built = f"built for CUDA {torch.version.cuda}, but no GPU is found" if torch.version.cuda else "CPU only"
-    return f"{built}, {torch.get_num_threads()} threads"
-
-
-def _torchcodec(_: Any) -> str:
-    versions = import_module("torchcodec._core").get_ffmpeg_library_versions()
-    return ffmpeg_release(int(versions["libavcodec"][0])) + " of the system"
-
-
-def _opencv(cv2: Any) -> str:
-    found = re.search(r"avcodec:\s+YES \((\d+)", cv2.getBuildInformation())
-    return ffmpeg_release(int(found[1])) + " inside" if found else "without FFmpeg"
-
-
-_PEERS = 'pip install "pvio_lab[peers]"'
-PACKAGES = {
-    "decord": Package(
-        "decord", ("decord2", "decord"), 'pip install "decord2>=3.0"', "reads", detail=_bundled_ffmpeg
-    ),
-    "PyAV": Package("av", ("av",), 'pip install "av>=17"', "reads", detail=_av),
-    "imageio-ffmpeg": Package(
-        "imageio_ffmpeg",
-        ("imageio-ffmpeg",),
-        'pip install "imageio-ffmpeg>=0.6"',
-        "writes",
-        detail=_ffmpeg_program,
-    ),
-    "numpy": Package("numpy", ("numpy",), 'pip install "numpy>=1.26"', "frames"),
-    "torch": Package("torch", ("torch",), 'pip install "torch>=2.2"', "tensors", detail=_torch),
-    "torchcodec": Package(
-        "torchcodec.decoders", ("torchcodec",), _PEERS, "comparison", is_needed=False, detail=_torchcodec
-    ),
-    "OpenCV": Package(
-        "cv2",
-        ("opencv-python-headless", "opencv-python"),
-        _PEERS,
-        "comparison",
-        is_needed=False,
-        detail=_opencv,
-    ),
-    "imageio": Package("imageio.v3", ("imageio",), _PEERS, "comparison", is_needed=False),
-}
-
-
-def answer(name: str) -> dict[str, str]:
-    """Return the result of a probe, or why it failed."""
-    try:
-        return probe(name)
-    except Exception as error:  # a broken installation raises anything
-        is_absent = isinstance(error, ModuleNotFoundError) and not any(
-            map(_version, PACKAGES[name].distributions)
-        )
-        return {"absent" if is_absent else "error": in_words(error)}
-
-
-def probe_service(name: str) -> tuple[dict[str, str], None]:
-    """Probe a package in a child process; the answer is the greeting."""
-    return answer(name), None
-
-
 State = Literal["ok", "warning", "absent", "broken"]
 DOCTOR_COLUMNS = ("part", "state", "version", "for", "details")
-# Less shared memory than this is soon full when worker processes hand over batches.
-_LITTLE_SHARED = 2**28
-_GET_FFMPEG = {
-    "linux": "sudo apt-get install ffmpeg",
-    "darwin": "brew install ffmpeg",
-    "win32": "conda install -c conda-forge ffmpeg",
-}
 
 
 @dataclass(frozen=True)
@@ -215,14 +60,9 @@ class DoctorReport(Report[DoctorRow]):
         return tuple(row for row in self.rows if row.is_needed and row.state in ("absent", "broken"))
 
     def __repr__(self) -> str:
+        table = text_table(DOCTOR_COLUMNS, [doctor_cells(row) for row in self])
         cures = [f"{row.part} is {row.state}; to cure it: {row.cure}" for row in self.rows if row.cure]
-        return "\n".join(
-            [
-                f"DoctorReport({self.summary})",
-                text_table(DOCTOR_COLUMNS, [doctor_cells(row) for row in self]),
-                *cures,
-            ]
-        )
+        return "\n".join([f"DoctorReport({self.summary})", table, *cures])
 
     @property
     def summary(self) -> str:
@@ -239,9 +79,8 @@ def doctor() -> DoctorReport:
     ['ok']
     """
     with ThreadPoolExecutor(4) as pool:
-        packages = pool.map(_package_row, PACKAGES)
-        places = pool.map(_machine_row, MACHINE)
-        return DoctorReport((*packages, *(row for row in places if row)))
+        found = [*pool.map(check_package, PACKAGES), *pool.map(check_machine, MACHINE)]
+    return DoctorReport(tuple(row for row in found if row))
 
 
 def doctor_cells(row: DoctorRow) -> tuple[str, ...]:
@@ -250,106 +89,201 @@ def doctor_cells(row: DoctorRow) -> tuple[str, ...]:
     return row.part, row.state, row.version, row.purpose, details
 
 
-# --- packages ---
+# --- packages, each imported in a process of its own ---
 
 
-def _package_row(name: str) -> DoctorRow:
+@dataclass(frozen=True)
+class Package:
+    """A package that decodes or encodes, or that this library needs."""
+
+    module: str
+    """The module that has to import."""
+    distributions: tuple[str, ...]
+    """The packages it may come with."""
+    purpose: str
+    """Its purpose."""
+    cure: str = 'pip install "pvio_lab[peers]"'
+    """The command that installs it."""
+    detail: Callable[[Any], str] = lambda module: ""
+    """Returns what else there is to know about the imported module."""
+
+    @property
+    def is_needed(self) -> bool:
+        """True if this library does not work without it."""
+        return self.purpose != "comparison"
+
+
+def check_package(name: str) -> DoctorRow:
+    """Import a package in a child process, and return what was found."""
     package = PACKAGES[name]
-    found = _ask(name)
-    state: State = "absent" if "absent" in found else "broken" if "error" in found else "ok"
-    row = DoctorRow(
-        part=name,
-        state=state,
-        version=found.get("version", ""),
-        purpose=package.purpose,
-        path=found.get("path", ""),
-        detail=found.get("error", found.get("detail", "")),
-        cure="" if state == "ok" else _cure(name, package, state),
-        is_needed=package.is_needed,
-    )
-    return _with_doubts(row)
-
-
-def _ask(name: str) -> dict[str, str]:
-    """Return the answer of a probe, which imports the package in a process of its own."""
+    row = DoctorRow(name, "ok", purpose=package.purpose, is_needed=package.is_needed)
     try:
         with Child(f"{__name__}:probe_service", name, name="importing it") as child:
-            return dict(child.greeting())
+            row = replace(row, **child.greeting())
     except (ChildError, OSError) as error:
-        return {"error": str(error)}
+        row = replace(row, state="broken", detail=str(error))
+    if name == "decord" and "decord 0" in row.version:  # it installs the same module, and cannot do as much
+        return replace(row, state="warning", cure=f"pip uninstall -y decord decord2; {package.cure}")
+    if row.state == "broken" and name == "torchcodec" and ctypes.util.find_library("avcodec") is None:
+        return replace(row, cure=_GET_FFMPEG.get(sys.platform, _GET_FFMPEG["linux"]))
+    cures = {"absent": package.cure, "broken": package.cure.replace("install", "install --force-reinstall")}
+    return replace(row, cure=cures.get(row.state, ""))
 
 
-def _cure(name: str, package: Package, state: State) -> str:
-    if state == "absent":
-        return package.cure
-    if name == "torchcodec" and ctypes.util.find_library("avcodec") is None:
-        return _GET_FFMPEG.get(sys.platform, _GET_FFMPEG["linux"])
-    return package.cure.replace("pip install", "pip install --force-reinstall")
+def probe_service(name: str) -> tuple[dict[str, str], None]:
+    """Probe a package in a child process; the answer is the greeting."""
+    return probe(PACKAGES[name]), None
 
 
-def _with_doubts(row: DoctorRow) -> DoctorRow:
-    """Warn of the old decord, which installs the same module and cannot do what this library needs."""
-    if row.part == "decord" and "decord 0" in row.version:
-        cure = 'pip uninstall -y decord decord2; pip install "decord2>=3.0"'
-        return DoctorRow(**asdict(row) | {"state": "warning", "cure": cure})
-    return row
-
-
-# --- the machine ---
-
-
-def _machine_row(part: str) -> DoctorRow | None:
+def probe(package: Package) -> dict[str, str]:
+    """Import a package and return its version, place and details, or why that failed, as fields of a row."""
+    versions = {each: version for each in package.distributions if (version := _version(each))}
     try:
-        return MACHINE[part](part)
+        module = import_module(package.module)
+    except Exception as error:  # a broken installation raises anything
+        is_absent = isinstance(error, ModuleNotFoundError) and not versions
+        return {"state": "absent" if is_absent else "broken", "detail": in_words(error)}
+    try:
+        detail = package.detail(module)
+    except Exception as error:  # not a fault: where to find them changes with each version
+        detail = f"details: {in_words(error)}"
+    version = ", ".join(f"{each} {version}" for each, version in versions.items())
+    return {
+        "version": version or str(getattr(module, "__version__", "")),
+        "path": str(Path(module.__file__ or "").parent),
+        "detail": detail,
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+# FFmpeg's releases by the version of their libavcodec.
+_FFMPEG_OF = {58: "4", 59: "5", 60: "6", 61: "7", 62: "8", 63: "9"}
+_GET_FFMPEG = {
+    "linux": "sudo apt-get install ffmpeg",
+    "darwin": "brew install ffmpeg",
+    "win32": "conda install -c conda-forge ffmpeg",
+}
+
+
+def ffmpeg_release(libavcodec: int) -> str:
+    """Return the release in words: 62 -> 'FFmpeg 8 (libavcodec 62)'."""
+    release = _FFMPEG_OF.get(libavcodec)
+    return f"FFmpeg {release} (libavcodec {libavcodec})" if release else f"libavcodec {libavcodec}"
+
+
+def _bundled_ffmpeg(module: Any) -> str:
+    """Find the library in the folder of a wheel, such as libavcodec-c3f15378.so.62.28.101."""
+    home = Path(module.__file__).parent
+    folders = [home, home / ".dylibs", *home.parent.glob(f"{home.name}*.libs")]
+    names = [path.name for folder in folders for path in folder.glob("*avcodec*")]
+    found = re.search(r"avcodec(?:-\w+\.so)?[.-](\d+)", names[0]) if names else None
+    return ffmpeg_release(int(found[1])) + " inside" if found else ""
+
+
+def _av(av: Any) -> str:
+    versions = sorted(av.library_versions.items())
+    libraries = ", ".join(f"{name} {'.'.join(map(str, version))}" for name, version in versions)
+    return f"FFmpeg {av.ffmpeg_version_info} inside: {libraries}"
+
+
+def _ffmpeg_program(imageio_ffmpeg: Any) -> str:
+    program, other = imageio_ffmpeg.get_ffmpeg_exe(), shutil.which("ffmpeg")
+    also = f"; another one, not used, is {other}" if other and other != program else ""
+    return f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version()} at {program}{also}"
+
+
+def _torch(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
+    if torch.backends.mps.is_available():
+        return "Apple's GPU (mps)"
+    built = f"built for CUDA {torch.version.cuda}, but no GPU is found" if torch.version.cuda else "CPU only"
+    return f"{built}, {torch.get_num_threads()} threads"
+
+
+def _torchcodec(_: Any) -> str:
+    versions = import_module("torchcodec._core").get_ffmpeg_library_versions()
+    return ffmpeg_release(int(versions["libavcodec"][0])) + " of the system"
+
+
+def _opencv(cv2: Any) -> str:
+    found = re.search(r"avcodec:\s+YES \((\d+)", cv2.getBuildInformation())
+    return ffmpeg_release(int(found[1])) + " inside" if found else "without FFmpeg"
+
+
+_OPENCV = ("opencv-python-headless", "opencv-python")
+PACKAGES = {
+    "decord": Package(
+        "decord", ("decord2", "decord"), "reads", 'pip install "decord2>=3.0"', _bundled_ffmpeg
+    ),
+    "PyAV": Package("av", ("av",), "reads", 'pip install "av>=17"', _av),
+    "imageio-ffmpeg": Package(
+        "imageio_ffmpeg", ("imageio-ffmpeg",), "writes", 'pip install "imageio-ffmpeg>=0.6"', _ffmpeg_program
+    ),
+    "numpy": Package("numpy", ("numpy",), "frames", 'pip install "numpy>=1.26"'),
+    "torch": Package("torch", ("torch",), "tensors", 'pip install "torch>=2.2"', _torch),
+    "torchcodec": Package("torchcodec.decoders", ("torchcodec",), "comparison", detail=_torchcodec),
+    "OpenCV": Package("cv2", _OPENCV, "comparison", detail=_opencv),
+    "imageio": Package("imageio.v3", ("imageio",), "comparison"),
+}
+
+
+# --- the machine; each check returns the fields of its row ---
+
+Fields = dict[str, Any]
+# Less shared memory than this is soon full when worker processes hand over batches.
+_LITTLE_SHARED = 2**28
+
+
+def check_machine(part: str) -> DoctorRow | None:
+    """Return what was found about a part of the machine; None where there is nothing to say."""
+    try:
+        fields = MACHINE[part]()
     except Exception as error:  # a doctor never fails
-        return DoctorRow(part, "broken", detail=in_words(error), is_needed=False)
+        fields = {"state": "broken", "detail": in_words(error), "is_needed": False}
+    return None if fields is None else DoctorRow(part, fields.pop("state", "ok"), **fields)
 
 
-def _pvio_lab(part: str) -> DoctorRow:
-    return DoctorRow(part, "ok", __version__, path=str(Path(__file__).parents[1]))
-
-
-def _python(part: str) -> DoctorRow:
-    return DoctorRow(part, "ok", platform.python_version(), path=sys.executable)
-
-
-def _platform(part: str) -> DoctorRow:
-    return DoctorRow(part, "ok", platform.platform(), detail=platform.machine())
-
-
-def _cores(part: str) -> DoctorRow:
-    return DoctorRow(part, "ok", f"{num_cpus()}", detail=f"may be used, of {os.cpu_count()}")
-
-
-def _encoders(part: str) -> DoctorRow:
+def _encoders() -> Fields:
     from ..write import available_encoders
 
     names = [each.name + (" (hardware)" if each.is_hardware else "") for each in available_encoders()]
-    return DoctorRow(part, "ok", f"{len(names)}", "writes", detail=", ".join(names))
+    return {"version": f"{len(names)}", "purpose": "writes", "detail": ", ".join(names)}
 
 
-def _memory(part: str, root: Path = Path("/")) -> DoctorRow | None:
+def _memory(root: Path = Path("/")) -> Fields | None:
     facts = dict(line.split(":") for line in _text(root / "proc/meminfo").splitlines() if ":" in line)
     if "MemTotal" not in facts:
         return None
     total, free = (int(facts.get(name, "0 kB").split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
     limit = _text(root / "sys/fs/cgroup/memory.max").strip()
     granted = f"; this container may use {_gib(int(limit))}" if limit.isdecimal() else ""
-    return DoctorRow(part, "ok", _gib(total), detail=f"{_gib(free)} free{granted}")
+    return {"version": _gib(total), "detail": f"{_gib(free)} free{granted}"}
 
 
-def _shared_memory(part: str, folder: str = "/dev/shm") -> DoctorRow | None:
+def _shared_memory(folder: str = "/dev/shm") -> Fields | None:
     if not os.path.isdir(folder):
         return None
     total, _, free = shutil.disk_usage(folder)
-    size, room, purpose = _gib(total), f"{_gib(free)} free", "worker processes"
-    if free < _LITTLE_SHARED:
-        cure = 'worker_kind="thread", which needs none; or docker run --shm-size=2g'
-        return DoctorRow(part, "warning", size, purpose, folder, room, cure, is_needed=False)
-    return DoctorRow(part, "ok", size, purpose, folder, room)
+    found = {
+        "version": _gib(total),
+        "purpose": "worker processes",
+        "path": folder,
+        "detail": f"{_gib(free)} free",
+    }
+    if free >= _LITTLE_SHARED:
+        return found
+    cure = 'worker_kind="thread", which needs none; or docker run --shm-size=2g'
+    return found | {"state": "warning", "cure": cure, "is_needed": False}
 
 
-def _pyav_log(part: str) -> DoctorRow | None:
+def _pyav_log() -> Fields | None:
     """Return a warning where PyAV's log goes through Python, which FFmpeg's threads then have to wait for."""
     log = sys.modules.get("av.logging")
     level = log.get_level() if log else None
@@ -357,7 +291,13 @@ def _pyav_log(part: str) -> DoctorRow | None:
         return None
     detail = "av.logging.set_level was called: closing a file while another thread decodes may never end"
     cure = "av.logging.set_level(None), and av.logging.restore_default_callback() to print FFmpeg's words"
-    return DoctorRow(part, "warning", f"level {level}", detail=detail, cure=cure, is_needed=False)
+    return {
+        "state": "warning",
+        "version": f"level {level}",
+        "detail": detail,
+        "cure": cure,
+        "is_needed": False,
+    }
 
 
 def _text(file: Path) -> str:
@@ -371,12 +311,12 @@ def _gib(size: int) -> str:
     return f"{size / 2**30:.{1 if size >= 2**30 else 2}f} GiB"
 
 
-MACHINE: dict[str, Callable[[str], DoctorRow | None]] = {
+MACHINE: dict[str, Callable[[], Fields | None]] = {
     "video encoders": _encoders,
-    "pvio_lab": _pvio_lab,
-    "Python": _python,
-    "platform": _platform,
-    "cores": _cores,
+    "pvio_lab": lambda: {"version": __version__, "path": str(Path(__file__).parents[1])},
+    "Python": lambda: {"version": platform.python_version(), "path": sys.executable},
+    "platform": lambda: {"version": platform.platform(), "detail": platform.machine()},
+    "cores": lambda: {"version": f"{num_cpus()}", "detail": f"may be used, of {os.cpu_count()}"},
     "memory": _memory,
     "shared memory": _shared_memory,
     "PyAV's log": _pyav_log,

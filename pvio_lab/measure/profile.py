@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -17,88 +15,13 @@ from ..base import Drawn, text_table
 from ..read import (
     Fetching,
     HeldSource,
-    ImageSequence,
     VideoReader,
     frame_numbers,
     is_directory,
     open_video,
     public_name,
 )
-from .pieces import Pattern
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The facts that the advice is based on."""
-
-    num_frames: int
-    """The number of frames that were returned."""
-    open_share: float
-    """The share of opening in the whole time."""
-    pixels_share: float
-    """The share of converting and copying in the time for reading."""
-    decoded_per_frame: float
-    """The number of frames decoded for each one returned."""
-    batch_per_frame: float
-    """The number that would be decoded if all were requested in one call."""
-    spacing: int
-    """The largest distance between two keyframes, in frames."""
-    is_in_order: bool
-    """Each frame followed the one before it."""
-    order_reason: str | None = None
-    """The reason why the order of the frames had to be learnt by decoding; None if it did not."""
-    is_images: bool = False
-    """The source is a directory of images."""
-
-
-def advise(facts: Facts) -> str:
-    """Return the most useful change in a sentence.
-
-    >>> advise(Facts(60, 0.1, 0.2, decoded_per_frame=118, batch_per_frame=90, spacing=250, is_in_order=False))
-    'GOP 250: 118 frames decoded for each one returned; re-encode with gop=10.'
-    """
-    frames = "1 frame" if facts.num_frames == 1 else f"{facts.num_frames} frames"
-    opening = f"Opening took {facts.open_share:.0%} of the time"
-    wasteful = facts.decoded_per_frame >= 3
-    waste = f"GOP {facts.spacing}: {facts.decoded_per_frame:.0f} frames decoded for each one returned"
-    rules = (  # the first that applies counts
-        (
-            facts.is_images and facts.open_share <= 0.5,
-            "Each image is decoded on its own; ask for many in one call to use all cores.",
-        ),
-        (
-            facts.order_reason is not None and facts.open_share > 0.3,
-            f"{opening}, as the order of the frames is learnt by decoding: {facts.order_reason}; keep the "
-            "reader open, or re-encode the file as mp4.",
-        ),
-        (
-            facts.open_share > 0.5,
-            f"{opening} for {frames}: keep the reader open, and read more from it.",
-        ),
-        (
-            facts.is_in_order and facts.num_frames > 1 and not wasteful,
-            "These frames follow each other, and hardly any is decoded in vain; reader.batches(32) reads "
-            "them on all cores.",
-        ),
-        (
-            wasteful and facts.batch_per_frame <= facts.decoded_per_frame / 2,
-            f"{waste}; ask for them in one call, which decodes {facts.batch_per_frame:.1f}, or re-encode "
-            "with gop=10.",
-        ),
-        (wasteful and facts.spacing > 20, f"{waste}; re-encode with gop=10."),
-        (
-            facts.pixels_share > 0.5,
-            f"Converting and copying pixels took {facts.pixels_share:.0%} of the time for reading: ask for "
-            "smaller frames with width= or height=.",
-        ),
-        (
-            True,
-            f"Keyframes are dense enough (GOP {facts.spacing}, {facts.decoded_per_frame:.1f} frames decoded "
-            "for each one returned); ask for many frames in one call to use all cores.",
-        ),
-    )
-    return next(sentence for applies, sentence in rules if applies)
-
+from .timed_reads import Pattern
 
 PHASES = ("open", "seek", "decode", "convert", "copy")
 # A few frames show how long more would take; many are enough.
@@ -204,73 +127,56 @@ def profile_pattern(
     return profile_reads(source, order[:count], fetching=fetching) if count > 2 * _FEW else few
 
 
-class Clock:
-    """Sums up the seconds of each phase."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(PHASES, 0.0)
-        self._begin = time.perf_counter()
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Count the time of the block towards this phase."""
-        begin = time.perf_counter()
-        yield
-        self.seconds[name] += time.perf_counter() - begin
-
-    def fields(self) -> dict[str, float]:
-        """Return the fields of a profile."""
-        total = time.perf_counter() - self._begin
-        return {f"{name}_seconds": value for name, value in self.seconds.items()} | {"total_seconds": total}
-
-
 def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching | None) -> ReadProfile:
-    held, clock = HeldSource(source, fetching), Clock()
-    with clock.phase("open"):
-        reader = VideoReader(held.path, num_threads=1, cache_bytes=0)
-    with reader:
+    held, begin = HeldSource(source, fetching), time.perf_counter()
+    with VideoReader(held.path, num_threads=1, cache_bytes=0) as reader:
+        opened = time.perf_counter()
         numbers = _checked_numbers(indices, len(reader))
         decoded, spent = reader.num_decoded, reader.spent_seconds
-        with clock.phase("decode"):
-            for number in numbers.tolist():
-                _ = reader[number]
-        fields, decoded = clock.fields(), reader.num_decoded - decoded
-        for name, seconds in reader.spent_seconds.items():
-            fields[f"{name}_seconds"] = seconds - spent[name]
-            fields["decode_seconds"] -= seconds - spent[name]
-    return _profile(
-        source,
-        fields,
-        reader.index.gop_lengths,
-        decoded,
-        num_frames=len(numbers),
-        batch_per_frame=reader.index.decode_cost(numbers) / len(numbers),
-        is_in_order=bool((np.diff(numbers) == 1).all()),
-        order_reason=reader.index.order_reason,
-    )
+        for number in numbers.tolist():
+            _ = reader[number]
+        end = time.perf_counter()
+        seconds = {name: total - spent[name] for name, total in reader.spent_seconds.items()}
+        return _profile(
+            source,
+            {"open": opened - begin, "decode": end - opened - sum(seconds.values()), **seconds},
+            end - begin,
+            reader.index.gop_lengths,
+            reader.num_decoded - decoded,
+            num_frames=len(numbers),
+            batch_per_frame=reader.index.decode_cost(numbers) / len(numbers),
+            is_in_order=bool((np.diff(numbers) == 1).all()),
+            order_reason=reader.index.order_reason,
+        )
 
 
 def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
     """Profile images, which Pillow decodes and converts in one step."""
-    clock = Clock()
-    with clock.phase("open"):
-        images = open_video(source)
-        assert isinstance(images, ImageSequence)
+    begin, copying = time.perf_counter(), 0.0
+    images = open_video(source)
+    opened = time.perf_counter()
     numbers = _checked_numbers(indices, len(images))
     for number in numbers.tolist():
-        with clock.phase("decode"):
-            pixels = images[number]
-        with clock.phase("copy"):
-            np.empty(pixels.shape, np.uint8)[:] = pixels
-    fields, count, gops = clock.fields(), len(numbers), np.ones(len(images), np.int64)
+        pixels = images[number]
+        before = time.perf_counter()
+        np.empty(pixels.shape, np.uint8)[:] = pixels
+        copying += time.perf_counter() - before
+    end, count = time.perf_counter(), len(numbers)
     return _profile(
-        source, fields, gops, count, num_frames=count, batch_per_frame=1.0, is_in_order=False, is_images=True
+        source,
+        {"open": opened - begin, "decode": end - opened - copying, "copy": copying},
+        end - begin,
+        np.ones(len(images), np.int64),
+        count,
+        num_frames=count,
+        is_images=True,
     )
 
 
 def _profile(
     source: str | PathLike[str],
-    fields: dict[str, float],
+    seconds: dict[str, float],
+    total: float,
     gops: NDArray[np.int64],
     decoded: int,
     *,
@@ -278,25 +184,96 @@ def _profile(
     **facts: Any,
 ) -> ReadProfile:
     """Put a profile together, with its advice."""
-    total, opening = fields["total_seconds"], fields["open_seconds"]
-    pixels = fields["convert_seconds"] + fields["copy_seconds"]
-    known = Facts(
-        num_frames=num_frames,
-        open_share=opening / total,
-        pixels_share=pixels / (total - opening),
-        decoded_per_frame=decoded / num_frames,
-        spacing=int(gops.max()),
-        **facts,
-    )
+    phases = dict.fromkeys(PHASES, 0.0) | seconds
     return ReadProfile(
         source=public_name(source),
         num_frames=num_frames,
+        **{f"{name}_seconds": value for name, value in phases.items()},
+        total_seconds=total,
         frames_decoded=decoded,
         keyframe_spacing_median=float(np.median(gops)),
         keyframe_spacing_max=int(gops.max()),
-        advice=advise(known),
-        **fields,
+        advice=advise(
+            num_frames=num_frames,
+            open_share=phases["open"] / total,
+            pixels_share=(phases["convert"] + phases["copy"]) / (total - phases["open"]),
+            decoded_per_frame=decoded / num_frames,
+            spacing=int(gops.max()),
+            **facts,
+        ),
     )
+
+
+def advise(
+    *,
+    num_frames: int,
+    open_share: float,
+    pixels_share: float,
+    decoded_per_frame: float,
+    spacing: int,
+    batch_per_frame: float = 1.0,
+    is_in_order: bool = False,
+    order_reason: str | None = None,
+    is_images: bool = False,
+) -> str:
+    """Return the most useful change in a sentence.
+
+    >>> advise(num_frames=60, open_share=0.1, pixels_share=0.2, decoded_per_frame=118, batch_per_frame=90,
+    ...     spacing=250)
+    'GOP 250: 118 frames decoded for each one returned; re-encode with gop=10.'
+
+    Args:
+        num_frames: The number of frames that were returned.
+        open_share: The share of opening in the whole time.
+        pixels_share: The share of converting and copying in the time for reading.
+        decoded_per_frame: The number of frames decoded for each one returned.
+        spacing: The largest distance between two keyframes, in frames.
+        batch_per_frame: The number that would be decoded if all were requested in one call.
+        is_in_order: Each frame followed the one before it.
+        order_reason: The reason why the order of the frames had to be learnt by decoding; None if it did not.
+        is_images: The source is a directory of images.
+    """
+    frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
+    opening = f"Opening took {open_share:.0%} of the time"
+    wasteful = decoded_per_frame >= 3
+    waste = f"GOP {spacing}: {decoded_per_frame:.0f} frames decoded for each one returned"
+    rules = (  # the first that applies counts
+        (
+            is_images and open_share <= 0.5,
+            "Each image is decoded on its own; ask for many in one call to use all cores.",
+        ),
+        (
+            order_reason is not None and open_share > 0.3,
+            f"{opening}, as the order of the frames is learnt by decoding: {order_reason}; keep the reader "
+            "open, or re-encode the file as mp4.",
+        ),
+        (
+            open_share > 0.5,
+            f"{opening} for {frames}: keep the reader open, and read more from it.",
+        ),
+        (
+            is_in_order and num_frames > 1 and not wasteful,
+            "These frames follow each other, and hardly any is decoded in vain; reader.batches(32) reads "
+            "them on all cores.",
+        ),
+        (
+            wasteful and batch_per_frame <= decoded_per_frame / 2,
+            f"{waste}; ask for them in one call, which decodes {batch_per_frame:.1f}, or re-encode with "
+            "gop=10.",
+        ),
+        (wasteful and spacing > 20, f"{waste}; re-encode with gop=10."),
+        (
+            pixels_share > 0.5,
+            f"Converting and copying pixels took {pixels_share:.0%} of the time for reading: ask for smaller "
+            "frames with width= or height=.",
+        ),
+        (
+            True,
+            f"Keyframes are dense enough (GOP {spacing}, {decoded_per_frame:.1f} frames decoded for each one "
+            "returned); ask for many frames in one call to use all cores.",
+        ),
+    )
+    return next(sentence for applies, sentence in rules if applies)
 
 
 def _checked_numbers(indices: Any, length: int) -> NDArray[np.int64]:

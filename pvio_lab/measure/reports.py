@@ -13,7 +13,7 @@ from .. import show
 from ..base import Report, text_table
 from ..errors import printable
 from ..load import WorkerKind
-from .pieces import PATTERNS, Pattern
+from .timed_reads import PATTERNS, Pattern
 
 
 def rate_text(rate: float | None) -> str:
@@ -122,16 +122,18 @@ class ThroughputReport(Report[ThroughputRow]):
     def of(cls, rows: Iterable[ThroughputRow], missing: dict[str, str], num_cores: int) -> ThroughputReport:
         """Sort the rows, and relate them to this library's."""
         rows = list(rows)
-        places = {source: place for place, source in enumerate(dict.fromkeys(row.source for row in rows))}
-        ours = {_competition(row): row.frames_per_second for row in rows if row.reader == US}
-        related = (
-            replace(row, ratio=_ratio(row.frames_per_second, ours.get(_competition(row)))) for row in rows
-        )
+        sources = list(dict.fromkeys(row.source for row in rows))
 
-        def order(row: ThroughputRow) -> tuple[Any, ...]:
-            return *_group(row, places), -(row.frames_per_second or 0)
+        def group(row: ThroughputRow) -> tuple[int, int, bool]:
+            return sources.index(row.source), PATTERNS.index(row.pattern), row.threads == "all cores"
 
-        return cls(tuple(sorted(related, key=order)), missing, num_cores)
+        def related(row: ThroughputRow) -> ThroughputRow:
+            rate, own = row.frames_per_second, ours.get(group(row))
+            return replace(row, ratio=rate / own if rate and own else None)
+
+        ours = {group(row): row.frames_per_second for row in rows if row.reader == US}
+        rows.sort(key=lambda row: (group(row), -(row.frames_per_second or 0)))
+        return cls(tuple(map(related, rows)), missing, num_cores)
 
     def plot(self) -> Any:
         """Draw a bar for each reader and number of threads, with the spread; wrong frames are marked."""
@@ -162,27 +164,20 @@ def sparse_cells(rows: Iterable[ThroughputRow]) -> Iterator[tuple[str, ...]]:
     before: tuple[str, ...] = ("", "")
     for row in rows:
         group = (row.pattern, row.threads)
-        yield (*(("", "") if group == before else group), row.reader, *_figures(row), row.verdict)
+        yield (
+            *(("", "") if group == before else group),
+            row.reader,
+            rate_text(row.frames_per_second),
+            _spread_text(row),
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            "" if row.cores_busy is None else f"{row.cores_busy:.1f}",
+            row.verdict,
+        )
         before = group
 
 
-def _figures(row: ThroughputRow) -> tuple[str, ...]:
-    spread = "" if row.low is None else f"{rate_text(row.low)}-{rate_text(row.high)}"
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    cores = "" if row.cores_busy is None else f"{row.cores_busy:.1f}"
-    return rate_text(row.frames_per_second), spread, ratio, cores
-
-
-def _competition(row: ThroughputRow) -> tuple[str, str, str]:
-    return row.source, row.pattern, row.threads
-
-
-def _group(row: ThroughputRow, places: dict[str, int]) -> tuple[int, int, bool]:
-    return places[row.source], PATTERNS.index(row.pattern), row.threads == "all cores"
-
-
-def _ratio(rate: float | None, ours: float | None) -> float | None:
-    return rate / ours if rate and ours else None
+def _spread_text(row: ThroughputRow | WorkerRow) -> str:
+    return "" if row.low is None else f"{rate_text(row.low)}-{rate_text(row.high)}"
 
 
 WORKER_COLUMNS = (
@@ -192,7 +187,7 @@ WORKER_COLUMNS = (
 PHASES = ("decode", "transform", "hand_over")
 # Of those that are as fast as the best, within what can be measured, the least costly is taken.
 AS_FAST = 0.98
-# One that is slower than this is not as fast, however much its repeats differ.
+# One whose fastest repeat is as fast counts too, unless it is slower than this.
 _NEARLY = 0.9
 
 
@@ -287,8 +282,12 @@ class WorkerReport(Report[WorkerRow]):
             ValueError: None could be measured.
         """
         most = self.best.frames_per_second or 0.0
-        as_fast = (row for row in self.rows if _is_as_fast(row, most))
-        return min(as_fast, key=lambda row: cost(row.setting))
+
+        def is_as_fast(row: WorkerRow) -> bool:
+            rate = row.frames_per_second or 0.0
+            return rate >= AS_FAST * most or (rate >= _NEARLY * most and (row.high or 0.0) >= most)
+
+        return min(filter(is_as_fast, self.rows), key=lambda row: cost(row.setting))
 
     @property
     def suggestion(self) -> str:
@@ -347,21 +346,9 @@ def worker_cells(report: Report[WorkerRow]) -> Iterator[tuple[str, ...]]:
         yield (
             str(row.setting),
             rate_text(rate),
-            "" if row.low is None else f"{rate_text(row.low)}-{rate_text(row.high)}",
+            _spread_text(row),
             "" if rate is None else f"{rate / most:.2f}",
             "" if row.first_batch_seconds is None else f"{1e3 * row.first_batch_seconds:,.0f}",
-            *(_milliseconds(row, phase) for phase in PHASES),
+            *("" if rate is None else f"{1e3 * getattr(row, f'{phase}_seconds'):.2f}" for phase in PHASES),
             row.error or ("best" if rate == most else ""),
         )
-
-
-def _is_as_fast(row: WorkerRow, most: float) -> bool:
-    """Return True if it is as fast within what can be measured, or within the spread of its own repeats."""
-    rate = row.frames_per_second or 0.0
-    return rate >= AS_FAST * most or (rate >= _NEARLY * most and (row.high or 0.0) >= most)
-
-
-def _milliseconds(row: WorkerRow, phase: str) -> str:
-    if row.frames_per_second is None:
-        return ""
-    return f"{1e3 * getattr(row, f'{phase}_seconds'):.2f}"

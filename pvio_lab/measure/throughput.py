@@ -6,36 +6,23 @@ import errno
 import os
 import statistics
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import product
 from os import PathLike
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..base import ChildError, checked_seconds, num_cpus, positive_integer, some_of
 from ..read import Fetching, VideoReader, check_may_be_local, is_url, public_names, shown, source_name
-from .peers import PEERS
-from .pieces import PATTERNS, Pattern, Piece, ReaderProcess, Task
+from .frame_check import GOOD_COLOURS_DB, Course, plan_course
+from .peer_readers import PEERS
 from .reports import Threads, ThroughputReport, ThroughputRow
-from .truth import GOOD_COLOURS_DB, Course, plan_course
-from .turns import Stop, measured
+from .rounds import Step, Stop, last_rows, measured, spread
+from .timed_reads import PATTERNS, Pattern, Piece, ReaderProcess
 
 Sources = str | PathLike[str] | Iterable[str | PathLike[str]]
-
-
-class ThroughputStep(NamedTuple):
-    """The state after one more piece was measured."""
-
-    done: int
-    """The number of pieces that are done."""
-    total: int
-    """The number of all pieces."""
-    row: ThroughputRow | None
-    """The result of all pieces of this file, reader and pattern so far, without its `ratio`; None at first,
-    when the readers are loaded."""
-    missing: dict[str, str]
-    """The readers that could not be loaded, and why."""
 
 
 def measure_throughput(
@@ -76,21 +63,16 @@ def measure_throughput(
         OpenError: It is not a video.
         ValueError: An argument is out of range.
     """
-    from tqdm.auto import tqdm
-
-    rows: dict[tuple[str, ...], ThroughputRow] = {}
-    missing: dict[str, str] = {}
     steps = throughput_steps(
         sources, patterns=patterns, readers=readers, seconds=seconds, repeats=repeats, fetching=fetching
     )
-    with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
-        for step in steps:
-            row, missing, bar.total = step.row, step.missing, step.total
-            if row is not None:
-                rows[row.source, row.pattern, row.reader, row.threads] = row
-                bar.set_postfix_str(f"{row.reader}, {row.pattern}", refresh=False)
-            bar.update(step.done - bar.n)
-    return ThroughputReport.of(rows.values(), missing, num_cpus())
+    rows, missing = last_rows(
+        steps,
+        lambda row: (row.source, row.pattern, row.reader, row.threads),
+        lambda row: f"{row.reader}, {row.pattern}",
+        progress=progress,
+    )
+    return ThroughputReport.of(rows, missing, num_cpus())
 
 
 def throughput_steps(
@@ -102,7 +84,7 @@ def throughput_steps(
     repeats: int = 3,
     stop: Stop | None = None,
     fetching: Fetching | None = None,
-) -> Generator[ThroughputStep]:
+) -> Generator[Step]:
     """Do the same, and yield each result as it comes; closing this, or `stop`, ends all processes."""
     chosen = some_of(patterns, PATTERNS, "patterns")
     names = some_of(PEERS if readers is None else readers, tuple(PEERS), "readers")
@@ -113,115 +95,71 @@ def throughput_steps(
 # --- one after the other ---
 
 
-class Runner(Protocol):
-    """The connection to a reader: a `ReaderProcess`, or in tests something simpler."""
-
-    def version(self) -> str:
-        """Return package and version."""
-
-    def run(self, task: Task) -> Piece:
-        """Measure one piece."""
-
-    def close(self) -> None:
-        """End it; from another thread, too, where `run` then fails. May be called twice."""
-
-
-class Contender(NamedTuple):
-    """A reader, and the number of threads it may decode with."""
-
-    reader: str
-    threads: Threads
-    runner: Runner
-    version: str = ""
-
-
 def run_steps(
     files: Sequence[str],
     patterns: Sequence[Any],
     names: Sequence[str],
     seconds: float,
     repeats: int,
-    make_runner: Callable[[str, int], Runner],
+    make_runner: Callable[[str, int], ReaderProcess],
     stop: Stop | None = None,
     fetching: Fetching | None = None,
-) -> Generator[ThroughputStep]:
+) -> Generator[Step]:
     """Start the readers, and let them take turns."""
-    stop, contenders = stop or Stop(), list[Contender]()
+    counts: dict[Threads, int] = {"1 thread": 1, "all cores": num_cpus()}
+    if counts["all cores"] == 1:
+        del counts["all cores"]
+    stop, missing = stop or Stop(), dict[str, str]()
+    runners: list[tuple[ReaderProcess, str, Threads]] = []
+    able: list[tuple[ReaderProcess, str, str, Threads]] = []
     with ExitStack() as endings:
-        for name in names:
-            for threads, count in _thread_counts():
-                runner = make_runner(name, count)
-                endings.callback(runner.close)
-                endings.enter_context(stop.ends(runner.close))
-                contenders.append(Contender(name, threads, runner))
-        able, missing = _loaded(contenders)
+        for reader, threads in product(names, counts):
+            runner = make_runner(reader, counts[threads])
+            endings.callback(runner.close)
+            endings.enter_context(stop.ends(runner.close))
+            runners.append((runner, reader, threads))
+        for runner, reader, threads in runners:  # they load side by side
+            try:
+                able.append((runner, reader, runner.version(), threads))
+            except ChildError as error:
+                missing[reader] = str(error)
         if stop.is_wanted:
             return
         total, done = len(files) * len(patterns) * repeats * len(able), 0
-        yield ThroughputStep(done, total, None, missing)
-        for name, file in zip(public_names(files), files, strict=True) if able else ():
-            course = replace(plan_course(file, tuple(patterns), seconds, fetching), source=name)
+        yield Step(done, total, None, missing)
+        for source, file in zip(public_names(files), files, strict=True) if able else ():
+            course = plan_course(file, tuple(patterns), seconds, fetching)
             for pattern in patterns:
-                tallies = [Tally(contender, course, pattern) for contender in able]
+                tallies = [
+                    Tally(runner, ThroughputRow(source, reader, version, threads, pattern), course)
+                    for runner, reader, version, threads in able
+                ]
                 for tally in measured(tallies, repeats, Tally.measure, stop):
                     done += 1
-                    yield ThroughputStep(done, total, tally.row(), missing)
-
-
-def _thread_counts() -> list[tuple[Threads, int]]:
-    cores = num_cpus()
-    return [("1 thread", 1), ("all cores", cores)] if cores > 1 else [("1 thread", 1)]
-
-
-def _loaded(contenders: Sequence[Contender]) -> tuple[list[Contender], dict[str, str]]:
-    """Return those whose reader loads, and why the others do not."""
-    able, missing = [], {}
-    for contender in contenders:
-        try:
-            able.append(contender._replace(version=contender.runner.version()))
-        except ChildError as error:
-            missing[contender.reader] = str(error)
-    return able, missing
+                    yield Step(done, total, tally.row(), missing)
 
 
 class Tally:
-    """The results of one reader on one file, in one pattern."""
+    """The results of one reader on one file, in one pattern; they begin as a row without figures."""
 
-    def __init__(self, contender: Contender, course: Course, pattern: Pattern):
-        self._contender, self._course = contender, course
-        self._task = course.tasks[pattern]
+    def __init__(self, runner: ReaderProcess, row: ThroughputRow, course: Course):
+        self._runner, self._row, self._course = runner, row, course
         self._rates: list[float] = []
         self._cores: list[float] = []
-        self._wrong = self._checked = 0
         self._notes: dict[str, None] = {}
-        self._error: str | None = None
 
     def measure(self) -> None:
         """Measure one more piece, unless there was an error."""
-        if self._error is None:
+        if self._row.error is None:
             try:
-                self._add(self._contender.runner.run(self._task))
+                self._add(self._runner.run(self._course.tasks[self._row.pattern]))
             except ChildError as error:
-                self._error = str(error)
+                self._row = replace(self._row, error=str(error))
 
     def row(self) -> ThroughputRow:
         """Return the result so far."""
-        rates = self._rates
-        return ThroughputRow(
-            source=self._course.source,
-            reader=self._contender.reader,
-            version=self._contender.version,
-            threads=self._contender.threads,
-            pattern=self._task.pattern,
-            frames_per_second=statistics.median(rates) if rates else None,
-            low=min(rates, default=None),
-            high=max(rates, default=None),
-            cores_busy=statistics.median(self._cores) if rates else None,
-            wrong_frames=self._wrong,
-            checked_frames=self._checked,
-            note="; ".join(self._notes),
-            error=self._error,
-        )
+        cores = statistics.median(self._cores) if self._cores else None
+        return replace(self._row, **spread(self._rates), cores_busy=cores, note="; ".join(self._notes))
 
     def _add(self, piece: Piece) -> None:
         self._rates.append(piece.num_frames / piece.seconds)
@@ -229,9 +167,12 @@ class Tally:
         if not piece.checked:
             return
         verdict = self._course.truth.judge(np.array(piece.checked, np.int64), piece.prints)
-        is_other_size = piece.size != self._course.shape[1:3]
-        self._wrong += verdict.checked if is_other_size else verdict.wrong
-        self._checked += verdict.checked
+        wrong = verdict.wrong if piece.size == self._course.shape[1:3] else verdict.checked
+        self._row = replace(
+            self._row,
+            wrong_frames=self._row.wrong_frames + wrong,
+            checked_frames=self._row.checked_frames + verdict.checked,
+        )
         self._notes |= dict.fromkeys(_notes(piece, self._course, verdict.colours_db))
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple, get_args
 
 from ..base import checked_seconds, not_negative_integer, num_cpus, positive_integer, some_of
-from ..load import Spent, VideoCollectionDataLoader, VideoCollectionDataset, WorkerKind
+from ..load import VideoCollectionDataLoader, VideoCollectionDataset, WorkerKind
 from .reports import AS_FAST, Setting, WorkerChoice, WorkerReport, WorkerRow, cost, rate_text
-from .turns import Stop, measured
+from .rounds import Step, Stop, last_rows, measured, spread
 
 MakeLoader = Callable[[Setting], Any]
 
@@ -24,17 +24,6 @@ MakeLoader = Callable[[Setting], Any]
 _ROUNDS = ((0.35, 0.0, 99), (0.3, 0.8, 5), (0.35, 0.92, 3))
 # Processes are tried in other numbers where the first try came this near to the best.
 _NEAR = 0.75
-
-
-class WorkerStep(NamedTuple):
-    """The state after one more piece was measured."""
-
-    done: int
-    """The number of pieces that are done."""
-    total: int
-    """The number of all pieces."""
-    row: WorkerRow
-    """The result of all pieces of this setting so far."""
 
 
 def compare_workers(
@@ -73,9 +62,6 @@ def compare_workers(
         TypeError: The dataset is not a `VideoCollectionDataset`.
         ValueError: An option is out of range, or there are no frames.
     """
-    from tqdm.auto import tqdm
-
-    rows: dict[Setting, WorkerRow] = {}
     steps = worker_steps(
         dataset,
         num_workers=num_workers,
@@ -85,12 +71,8 @@ def compare_workers(
         repeats=repeats,
         **loader_options,
     )
-    with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
-        for step in steps:
-            rows[step.row.setting], bar.total = step.row, step.total
-            bar.set_postfix_str(str(step.row.setting), refresh=False)
-            bar.update(step.done - bar.n)
-    return WorkerReport(tuple(rows.values()), batch_size, num_cpus())
+    rows, _ = last_rows(steps, lambda row: row.setting, lambda row: str(row.setting), progress=progress)
+    return WorkerReport(tuple(rows), batch_size, num_cpus())
 
 
 def worker_steps(
@@ -103,28 +85,24 @@ def worker_steps(
     repeats: int = 3,
     stop: Stop | None = None,
     **loader_options: Any,
-) -> Generator[WorkerStep]:
+) -> Generator[Step]:
     """Do the same, and yield each result as it comes; closing this, or `stop`, ends all workers."""
     settings = _settings(num_workers, worker_kinds)
-    make = loader_maker(dataset, batch_size, loader_options)
-    make(settings[0])  # wrong options are an error now, not a row
+    make = _checked_maker(settings[0], dataset, batch_size, loader_options)
     return run_steps(settings, make, checked_seconds(seconds), positive_integer(repeats, "repeats"), stop)
 
 
 def run_steps(
     settings: Sequence[Setting], make: MakeLoader, seconds: float, repeats: int, stop: Stop | None = None
-) -> Generator[WorkerStep]:
+) -> Generator[Step]:
     """Let the settings take turns; one that fails is not tried again."""
-    stop, tallies = stop or Stop(), [WorkerTally(setting) for setting in settings]
-
-    def measure(tally: WorkerTally) -> None:
-        tally.measure(make, seconds, stop)
-
-    for done, tally in enumerate(measured(tallies, repeats, measure, stop), 1):
-        yield WorkerStep(done, repeats * len(tallies), tally.row())
+    stop, tallies = stop or Stop(), [WorkerTally(setting, make) for setting in settings]
+    rounds = measured(tallies, repeats, lambda tally: tally.measure(seconds, stop), stop)
+    for done, tally in enumerate(rounds, 1):
+        yield Step(done, repeats * len(tallies), tally.row())
 
 
-def loader_maker(dataset: Any, batch_size: int, options: dict[str, Any]) -> MakeLoader:
+def _checked_maker(first: Setting, dataset: Any, batch_size: int, options: dict[str, Any]) -> MakeLoader:
     """Return a function that makes loaders which differ in their workers only."""
 
     def make(setting: Setting) -> VideoCollectionDataLoader:
@@ -132,75 +110,77 @@ def loader_maker(dataset: Any, batch_size: int, options: dict[str, Any]) -> Make
             dataset, batch_size, setting.num_workers, worker_kind=setting.worker_kind, **options
         )
 
+    make(first)  # wrong options are an error now, not a row
     return make
 
 
 class Sample(NamedTuple):
     """The result of one piece."""
 
-    num_frames: float
+    num_frames: int
     """Frames that were made, whether delivered or waiting for those before them."""
     seconds: float
     """The time it took."""
     first_batch_seconds: float
     """The time of the first batch, which is not counted."""
-    spent: Spent
-    """The time that the workers spent decoding and transforming."""
+    decode: float
+    """The time that the workers spent decoding."""
+    transform: float
+    """The time that they spent transforming."""
+
+
+def _sum(samples: Sequence[Sample]) -> Sample:
+    return Sample(*map(sum, zip(*samples, strict=True)))
 
 
 class WorkerTally:
     """The results of one setting."""
 
-    def __init__(self, setting: Setting):
-        self.setting = setting
+    def __init__(self, setting: Setting, make: MakeLoader):
+        self.setting, self._make = setting, make
         self.samples: list[Sample] = []
         self.error: str | None = None
 
-    def measure(self, make: MakeLoader, seconds: float, stop: Stop | None = None) -> None:
+    @property
+    def rate(self) -> float:
+        """Frames per second over all samples together, so that the longer ones count for more."""
+        seconds = sum(sample.seconds for sample in self.samples)
+        return sum(sample.num_frames for sample in self.samples) / seconds if seconds else 0.0
+
+    def measure(self, seconds: float, stop: Stop) -> None:
         """Measure one more piece, unless there was an error."""
         if self.error is None:
             try:
-                with _without_advice():
-                    self.samples.append(take_sample(make(self.setting), seconds, stop or Stop()))
+                with warnings.catch_warnings():  # of more processes than processors: tried on purpose
+                    warnings.filterwarnings("ignore", message="This DataLoader will create")
+                    self.samples.append(take_sample(self._make(self.setting), seconds, stop))
             except Exception as error:
                 self.error = f"{type(error).__name__}: {error}"
 
     def row(self) -> WorkerRow:
         """Return the result so far."""
+        kind, count = self.setting.worker_kind, self.setting.num_workers
         if not self.samples:
-            return WorkerRow(self.setting.worker_kind, self.setting.num_workers, error=self.error)
-        rates = [sample.num_frames / sample.seconds for sample in self.samples]
-        frames = sum(sample.num_frames for sample in self.samples)
-        available = max(self.setting.num_workers, 1) * sum(sample.seconds for sample in self.samples)
-        decode = sum(sample.spent.decode for sample in self.samples)
-        transform = sum(sample.spent.transform for sample in self.samples)
+            return WorkerRow(kind, count, error=self.error)
+        frames, seconds, _, decode, transform = _sum(self.samples)
         return WorkerRow(
-            self.setting.worker_kind,
-            self.setting.num_workers,
-            frames_per_second=statistics.median(rates),
-            low=min(rates),
-            high=max(rates),
+            kind,
+            count,
+            **spread([sample.num_frames / sample.seconds for sample in self.samples]),
             first_batch_seconds=statistics.median(sample.first_batch_seconds for sample in self.samples),
             decode_seconds=decode / frames,
             transform_seconds=transform / frames,
-            hand_over_seconds=max(available - decode - transform, 0.0) / frames,
+            hand_over_seconds=max(max(count, 1) * seconds - decode - transform, 0.0) / frames,
             error=self.error,
         )
 
 
-def take_sample(loader: Any, seconds: float, stop: Stop | None = None) -> Sample:
+def take_sample(loader: Any, seconds: float, stop: Stop) -> Sample:
     """Go over the loader again and again until the time is up, or the end is requested."""
-    stop, total = stop or Stop(), Sample(0, 0.0, 0.0, Spent())
-    while total.seconds < seconds and not stop.is_wanted:
-        loop = _one_loop(loader, seconds - total.seconds, stop)
-        first = total.first_batch_seconds or loop.first_batch_seconds
-        total = Sample(
-            total.num_frames + loop.num_frames,
-            total.seconds + loop.seconds,
-            first,
-            Spent(*map(sum, zip(total.spent, loop.spent, strict=True))),
-        )
-    return total
+    loops = [_one_loop(loader, seconds, stop)]
+    while (left := seconds - sum(loop.seconds for loop in loops)) > 0 and not stop.is_wanted:
+        loops.append(_one_loop(loader, left, stop))
+    return _sum(loops)._replace(first_batch_seconds=loops[0].first_batch_seconds)
 
 
 def _one_loop(loader: Any, seconds: float, stop: Stop) -> Sample:
@@ -218,9 +198,9 @@ def _one_loop(loader: Any, seconds: float, stop: Stop) -> Sample:
                 break
         end, after, made = time.perf_counter(), progress.spent, progress.num_frames
     if is_alone:
-        return Sample(len(first["frame_indices"]), end - begin, started - begin, after)
-    spent = Spent(after.decode - before.decode, after.transform - before.transform)
-    return Sample(made - made_before, end - started, started - begin, spent)
+        return Sample(len(first["frame_indices"]), end - begin, started - begin, *after)
+    spent = after.decode - before.decode, after.transform - before.transform
+    return Sample(made - made_before, end - started, started - begin, *spent)
 
 
 def _settings(num_workers: Sequence[int], worker_kinds: Sequence[Any]) -> list[Setting]:
@@ -231,14 +211,6 @@ def _settings(num_workers: Sequence[int], worker_kinds: Sequence[Any]) -> list[S
     kinds: list[WorkerKind] = some_of(given, get_args(WorkerKind), "worker_kinds")
     alone = [Setting("thread", 0)] if 0 in counts else []
     return [*alone, *(Setting(kind, count) for kind in kinds for count in counts if count)]
-
-
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """Silence torch, which warns of more processes than processors: here they are tried on purpose."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        yield
 
 
 # --- the suggestion ---
@@ -266,59 +238,49 @@ def suggest_workers(
         TypeError: The dataset is not a `VideoCollectionDataset`.
         ValueError: An option is out of range, or nothing can be read.
     """
-    limit, make = checked_seconds(seconds), loader_maker(dataset, batch_size, loader_options)
-    make(Setting("thread", 0))  # wrong options are an error now
+    limit = checked_seconds(seconds)
+    make = _checked_maker(Setting("thread", 0), dataset, batch_size, loader_options)
     return hold_tournament(make, limit, num_cpus())
 
 
 def hold_tournament(make: MakeLoader, seconds: float, cores: int) -> WorkerChoice:
     """Run rounds of probes, until one setting is left or the time is up."""
-    tallies = {setting: WorkerTally(setting) for setting in first_settings(cores)}
+    tallies = [WorkerTally(setting, make) for setting in first_settings(cores)]
     deadline = time.perf_counter() + seconds
     for share, least, most in _ROUNDS:
-        playing = _promising(tallies.values(), least, most)
+        playing = _promising(tallies, least, most)
         if len(playing) < 2:
             break
-        _play(playing, make, share * seconds, deadline)
-        if not least and _is_near(tallies, Setting("process", cores)):
-            more = {each: WorkerTally(each) for each in process_settings(cores) if each not in tallies}
-            _play(list(more.values()), make, 0.1 * seconds, deadline)
-            tallies |= more
-    return _choice(list(tallies.values()), cores)
+        _play(playing, share * seconds, deadline)
+        processes = tallies[-1]
+        if not least and processes.rate >= _NEAR * max(tally.rate for tally in tallies):
+            counts = sorted(_counts(cores) - {0, processes.setting.num_workers})
+            more = [WorkerTally(Setting("process", count), make) for count in counts]
+            _play(more, 0.1 * seconds, deadline)
+            tallies += more
+    return _choice(tallies, cores)
 
 
 def first_settings(cores: int) -> list[Setting]:
-    """Return the settings that are tried in any case."""
-    counts = sorted({0, 1, -(-cores // 2), cores, cores + 1, 2 * cores})
-    return [*(Setting("thread", count) for count in counts), Setting("process", cores)]
+    """Return the settings that are tried in any case; the last is the one with processes."""
+    return [*(Setting("thread", count) for count in sorted(_counts(cores))), Setting("process", cores)]
 
 
-def process_settings(cores: int) -> list[Setting]:
-    """Return other numbers of processes."""
-    return [Setting("process", count) for count in sorted({1, -(-cores // 2), cores + 1, 2 * cores})]
+def _counts(cores: int) -> set[int]:
+    return {0, 1, -(-cores // 2), cores, cores + 1, 2 * cores}
 
 
-def _play(tallies: list[WorkerTally], make: MakeLoader, seconds: float, deadline: float) -> None:
+def _play(tallies: Sequence[WorkerTally], seconds: float, deadline: float) -> None:
     """Probe each once; past the deadline only those that have not been measured yet."""
     for tally in tallies:
         if not tally.samples or time.perf_counter() < deadline:
-            tally.measure(make, seconds / len(tallies))
+            tally.measure(seconds / len(tallies), Stop())
 
 
 def _promising(tallies: Iterable[WorkerTally], least: float, most: int) -> list[WorkerTally]:
     """Return those that are near the best, the best first; before the first round, all."""
-    able = sorted((tally for tally in tallies if tally.error is None), key=lambda tally: -_rate(tally))
-    return [tally for tally in able if _rate(tally) >= least * _rate(able[0])][:most]
-
-
-def _rate(tally: WorkerTally) -> float:
-    """Return the rate over all probes together, so that the longer ones count for more."""
-    seconds = sum(sample.seconds for sample in tally.samples)
-    return sum(sample.num_frames for sample in tally.samples) / seconds if seconds else 0.0
-
-
-def _is_near(tallies: dict[Setting, WorkerTally], setting: Setting) -> bool:
-    return _rate(tallies[setting]) >= _NEAR * max(map(_rate, tallies.values()))
+    able = sorted((tally for tally in tallies if tally.error is None), key=lambda tally: -tally.rate)
+    return [tally for tally in able if tally.rate >= least * able[0].rate][:most]
 
 
 def _choice(tallies: list[WorkerTally], cores: int) -> WorkerChoice:
@@ -326,27 +288,22 @@ def _choice(tallies: list[WorkerTally], cores: int) -> WorkerChoice:
     if not able:
         errors = {str(tally.setting): tally.error for tally in tallies}
         raise ValueError(f"nothing could be measured: {errors}")
-    as_fast = [tally for tally in able if _rate(tally) >= AS_FAST * _rate(able[0])]
+    as_fast = [tally for tally in able if tally.rate >= AS_FAST * able[0].rate]
     best = min(as_fast, key=lambda tally: cost(tally.setting))
     rows = sorted((tally.row() for tally in tallies), key=lambda row: -(row.frames_per_second or 0.0))
-    return WorkerChoice(
-        best.setting.num_workers,
-        best.setting.worker_kind,
-        _rate(best),
-        _reason(best, able, cores),
-        tuple(rows),
-    )
+    kind, count = best.setting.worker_kind, best.setting.num_workers
+    return WorkerChoice(count, kind, best.rate, _reason(best, able, cores), tuple(rows))
 
 
 def _reason(best: WorkerTally, able: list[WorkerTally], cores: int) -> str:
     """Return the others' rates: 'compared with 3 threads 2,690 (99%); 2 processors may be used'."""
-    others = {tally.setting: tally for tally in able if tally is not best}
-    shown = [tally for setting, tally in others.items() if not setting.num_workers]
-    shown += [tally for tally in others.values() if tally not in shown][:2]
+    others = [tally for tally in able if tally is not best]
+    shown = [tally for tally in others if not tally.setting.num_workers]
+    shown += [tally for tally in others if tally not in shown][:2]
     if best.setting.worker_kind == "thread":
-        shown += [tally for setting, tally in others.items() if setting.worker_kind == "process"][:1]
+        shown += [tally for tally in others if tally.setting.worker_kind == "process"][:1]
     tried = ", ".join(
-        f"{tally.setting} {rate_text(_rate(tally))} ({_rate(tally) / _rate(best):.0%})"
+        f"{tally.setting} {rate_text(tally.rate)} ({tally.rate / best.rate:.0%})"
         for tally in dict.fromkeys(shown)
     )
     processors = f"{cores} processor{'s' * (cores > 1)} may be used"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from . import loading as load
 from . import reading as read
 from . import writing as write
-from .lab import Benchmark
+from .contenders import Benchmark
 
 BENCHMARKS = (*read.BENCHMARKS, *write.BENCHMARKS, *load.BENCHMARKS)
 
@@ -19,20 +19,15 @@ class Claim:
     """A claim that a number, or the ratio of two, is at least or at most this much."""
 
     name: str
-    """Its name on the command line."""
     direction: Literal["at least", "at most"]
-    """The side of the bound that is claimed."""
     bound: float
-    """The number that is claimed."""
     benchmark: Benchmark
-    """The benchmark that measures it."""
     ours: str
     """The contender whose figure it is; of several variants, the best."""
     theirs: str = ""
     """The contender it is compared with; of several variants, the best. Without one the figure stands by
     itself, and of several variants the worst counts."""
     unit: str = "frames/s"
-    """The unit of the figures."""
 
     @property
     def is_relative(self) -> bool:
@@ -107,21 +102,26 @@ CLAIMS = (
 )
 
 
-def chosen(claims: Iterable[Claim], names: Sequence[str]) -> list[Claim]:
+def is_variant(name: str, contender: str) -> bool:
+    """Return True if this is the name of a contender, with or without a variant behind a comma.
+
+    >>> [is_variant(name, "pvio_lab") for name in ("pvio_lab", "pvio_lab, 2 workers", "pvio_lab float32")]
+    [True, True, False]
+    """
+    return name == contender or name.startswith(f"{contender},")
+
+
+def chosen(claims: Sequence[Claim], names: Sequence[str]) -> list[Claim]:
     """Return those with one of these names, or whose names begin with one: "load" is all of "load.*".
 
     Raises:
         ValueError: There is none of that name.
     """
-    claims = list(claims)
-    for name in names:
-        if not any(_fits(claim, name) for claim in claims):
+    found = {name: [claim for claim in claims if f"{claim.name}.".startswith(f"{name}.")] for name in names}
+    for name, fitting in found.items():
+        if not fitting:
             all_names = ", ".join(dict.fromkeys(claim.name.rpartition(".")[0] for claim in claims))
             raise ValueError(
                 f"there is no benchmark {name!r}; choose from {all_names}, or what they begin with"
             )
-    return [claim for claim in claims if not names or any(_fits(claim, name) for name in names)]
-
-
-def _fits(claim: Claim, name: str) -> bool:
-    return claim.name == name or claim.name.startswith(f"{name}.")
+    return [claim for claim in claims if not names or any(claim in fitting for fitting in found.values())]

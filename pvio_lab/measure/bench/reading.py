@@ -3,298 +3,300 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .lab import Benchmark, Entrants, Figure, Kind, Lab, Task
-from .media import MB, X264, copies, make_clip, open_files, resident_bytes
+from .contenders import (
+    MB,
+    PEERS_CURE,
+    X264,
+    Benchmark,
+    Work,
+    ffmpeg,
+    make_clip,
+    make_copies,
+    needed,
+    open_files,
+    resident_bytes,
+    videos,
+)
+
+NUM_FRAMES, BATCH = 600, 32
 
 
-class _Reader:
-    """Opens the same file again and again, and keeps one reader of it."""
-
-    def __init__(self, make: Callable[[], Any]):
-        self._open, self._reader = make, make()
-
-    def cold(self, number: int) -> None:
-        reader = self._open()
-        self._show(reader, number)
-        self._close(reader)
-
-    def opening(self) -> None:
-        self._close(self._open())
-
-    def step(self, number: int) -> None:
-        self._show(self._reader, number)
-
-    def frames(self) -> int:
-        return sum(1 for _ in self._open())
-
-    def _show(self, reader: Any, number: int) -> None:
-        _ = reader[number]
-
-    def _close(self, reader: Any) -> None:
-        pass
-
-
-class _PvioLab(_Reader):
+class _PvioLab:
     def __init__(self, path: str):
         from ...read import VideoReader
 
-        super().__init__(partial(VideoReader, path))
+        self.reader = VideoReader(path)
 
-    def random(self, numbers: list[int]) -> int:
-        return len(self._reader[numbers])
+    def one(self, number: int) -> None:
+        _ = self.reader[number]
+
+    def many(self, numbers: list[int]) -> int:
+        return len(self.reader[numbers])
+
+    def every(self) -> int:
+        return sum(1 for _ in self.reader)
 
     def batches(self) -> int:
-        return sum(len(frames) for _, frames in self._reader.batches(32))
+        return sum(len(frames) for _, frames in self.reader.batches(BATCH))
 
-    def frames(self) -> int:
-        return sum(1 for _ in self._reader)
-
-    def _close(self, reader: Any) -> None:
-        reader.close()
+    def close(self) -> None:
+        self.reader.close()
 
 
-class _TorchCodec(_Reader):
+class _TorchCodec:
+    """The decoder, opened anew for each pass."""
+
     def __init__(self, path: str, threads: int):
-        make = import_module("torchcodec.decoders").VideoDecoder
-        super().__init__(partial(make, path, num_ffmpeg_threads=threads, dimension_order="NHWC"))
+        make = needed("torchcodec.decoders", PEERS_CURE).VideoDecoder
+        self._open = partial(make, path, num_ffmpeg_threads=threads, dimension_order="NHWC")
+        self._decoder = self._open()
 
-    def random(self, numbers: list[int]) -> int:
-        return len(self._reader.get_frames_at(numbers).data)
+    def one(self, number: int) -> None:
+        _ = self._decoder[number]
+
+    def many(self, numbers: list[int]) -> int:
+        return len(self._decoder.get_frames_at(numbers).data)
+
+    def every(self) -> int:
+        return sum(1 for _ in self._open())
 
     def batches(self) -> int:
-        reader = self._open()
-        starts, total = range(0, len(reader), 32), len(reader)
-        return sum(len(reader.get_frames_in_range(k, min(k + 32, total)).data) for k in starts)
+        decoder = self._open()
+        starts, total = range(0, len(decoder), BATCH), len(decoder)
+        return sum(len(decoder.get_frames_in_range(k, min(k + BATCH, total)).data) for k in starts)
+
+    def close(self) -> None:
+        pass
 
 
-class _Decord(_Reader):
+class _Decord:
     def __init__(self, path: str):
-        super().__init__(partial(import_module("decord").VideoReader, path))
+        import decord
 
-    def random(self, numbers: list[int]) -> int:
+        self._reader = decord.VideoReader(path)
+
+    def one(self, number: int) -> None:
+        self._reader[number].asnumpy()
+
+    def many(self, numbers: list[int]) -> int:
         frames = self._reader.get_batch(numbers).asnumpy()
         self._reader.seek(0)  # else it goes on decoding in the background
         return len(frames)
 
-    def _show(self, reader: Any, number: int) -> None:
-        reader[number].asnumpy()
+    def close(self) -> None:
+        pass
 
 
-class _Ffmpeg:
-    def __init__(self, path: str, frames: int):
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        wanted = "-f rawvideo -pix_fmt rgb24 -y".split()
-        self._frames = frames
-        self._command = [get_ffmpeg_exe(), "-v", "error", "-i", path, *wanted, os.devnull]
-
-    def batches(self) -> int:
-        subprocess.run(self._command, check=True)
-        return self._frames
+READERS: dict[str, Callable[..., Any]] = {
+    "pvio_lab": _PvioLab,
+    "torchcodec": _TorchCodec,
+    "decord": _Decord,
+}
 
 
-class _Demux:
-    def __init__(self, path: str):
-        self._path = path
+def read(folder: str, task: str, reader: str, *options: Any) -> Work:
+    """Read the same clip again and again; one reader of it is kept."""
+    make = partial(READERS[reader], f"{folder}/clip.mp4", *options)
+    kept = make()
 
-    def opening(self) -> None:
-        with import_module("av").open(self._path) as container:
+    def open_and_read(number: int) -> None:
+        opened = make()
+        opened.one(number)
+        opened.close()
+
+    works: dict[str, Work] = {
+        "at random": lambda *numbers: kept.many(list(numbers)),
+        "in batches": lambda: kept.batches(),
+        "one by one": lambda: kept.every(),
+        "step": kept.one,
+        "open": lambda: make().close(),
+        "open and read": open_and_read,
+    }
+    return works[task]
+
+
+def decode_with_ffmpeg(folder: str, task: str) -> Work:
+    """Decode all frames and write them to nowhere."""
+
+    def work() -> int:
+        ffmpeg("-i", f"{folder}/clip.mp4", *"-f rawvideo -pix_fmt rgb24".split(), os.devnull)
+        return NUM_FRAMES
+
+    return work
+
+
+def demux(folder: str, task: str) -> Work:
+    """Read all packets."""
+    import av
+
+    def work() -> None:
+        with av.open(f"{folder}/clip.mp4") as container:
             for _ in container.demux(video=0):
                 pass
 
-
-class _Facts:
-    """Facts of many files, new or remembered."""
-
-    def __init__(self, folder: str, is_new: bool):
-        from ...read import get_video_metadata
-
-        self._get, self._paths = get_video_metadata, sorted(Path(folder).glob("*.mp4"))
-        if is_new:
-            for place in Path(folder).glob("*.metadata.json"):
-                place.unlink()
-        else:
-            self.facts()
-
-    def facts(self) -> None:
-        for path in self._paths:
-            self._get(path)
+    return work
 
 
-class _Growth:
-    """Uses readers in some way, and measures how much more they hold at the end than after a while."""
+def learn_facts(folder: str, is_new: bool) -> Work:
+    """Ask for the facts of many files, new or remembered."""
+    from ...read import get_video_metadata
 
-    def __init__(self, folder: str, way: str):
-        from ...read import VideoReader
+    paths = sorted(Path(folder).glob("*.mp4"))
 
-        self._open, self._way = VideoReader, way
-        self._long = f"{folder}/long.mp4"
-        self._many = sorted((Path(folder) / "many").glob("*.mp4"))
-        self._rng = np.random.default_rng(0)
+    def work() -> None:
+        for path in paths:
+            get_video_metadata(path)
 
-    def grow(self, is_quick: bool) -> dict[str, float]:
-        begin = getattr(self, self._way)(is_quick)
-        held, files = (now - before for now, before in zip(_held(), begin, strict=True))
-        return {"MB more": held / MB, "files more": files}
+    if is_new:
+        for place in Path(folder).glob("*.metadata.json"):
+            place.unlink()
+    else:
+        work()
+    return work
 
-    def many_files(self, is_quick: bool) -> tuple[int, int]:
+
+Held = tuple[int, int]
+
+
+def _held() -> Held:
+    return resident_bytes(), open_files()
+
+
+def grow(folder: str, way: str) -> Work:
+    """Use readers in some way, and measure how much more they hold at the end than after a while."""
+    from ...read import VideoReader
+
+    rng, long, many = np.random.default_rng(0), f"{folder}/long.mp4", videos(f"{folder}/many")
+    opened = cache(VideoReader)  # all stay open
+
+    def many_files(is_quick: bool) -> Held:
         """Read at random from many open readers; the second half counts."""
         reads = 400 if is_quick else 10_000
-        self._readers: dict[int, Any] = {}
-        begin = (0, 0)
-        for read in range(reads):
-            if read == reads // 2:
+        for number in range(reads):
+            if number == reads // 2:
                 begin = _held()
-            number = int(self._rng.integers(len(self._many)))
-            if number not in self._readers:
-                self._readers[number] = self._open(self._many[number])
-            reader = self._readers[number]
-            _ = reader[int(self._rng.integers(len(reader)))]
+            reader = opened(many[rng.integers(len(many))])
+            _ = reader[int(rng.integers(len(reader)))]
         return begin
 
-    def sparse_batches(self, is_quick: bool) -> tuple[int, int]:
+    def sparse_batches(is_quick: bool) -> Held:
         """Read batches of 32 frames spread over a long video; those after the first five count."""
-        self._reader = self._open(self._long)
-        begin = (0, 0)
+        reader = opened(long)
         for call in range(8 if is_quick else 30):
             if call == 5:
                 begin = _held()
-            _ = self._reader[self._rng.integers(0, len(self._reader), 32)]
+            _ = reader[rng.integers(0, len(reader), BATCH)]
         return begin
 
-    def idle(self, is_quick: bool) -> tuple[int, int]:
+    def idle(is_quick: bool) -> Held:
         """Read one frame, then nothing for five seconds."""
-        self._reader = self._open(self._long)
-        _ = self._reader[len(self._reader) // 3]
+        _ = opened(long)[len(opened(long)) // 3]
         begin = _held()
         time.sleep(0.5 if is_quick else 5)
         return begin
 
+    def work(is_quick: bool) -> dict[str, float]:
+        begin = {"many files": many_files, "sparse batches": sparse_batches, "idle": idle}[way](is_quick)
+        held, files = (now - before for now, before in zip(_held(), begin, strict=True))
+        return {"MB more": held / MB, "files more": files}
 
-def _held() -> tuple[int, int]:
-    return resident_bytes(), open_files()
-
-
-_PEERS = 'pip install "pvio_lab[peers]"'
-KINDS = {
-    "pvio_lab": Kind(_PvioLab),
-    "torchcodec": Kind(_TorchCodec, "torchcodec.decoders", _PEERS),
-    "decord": Kind(_Decord, "decord"),
-    "ffmpeg": Kind(_Ffmpeg, "imageio_ffmpeg"),
-    "demux": Kind(_Demux, "av"),
-    "facts": Kind(_Facts),
-    "growth": Kind(_Growth),
-}
+    return work
 
 
-NUM_FRAMES = 600
+# --- the benchmarks ---
+
 CLIPS = {  # name: (size, options); x264's defaults but for the last
     "320x240": ("320x240", X264),
     "640x360": ("640x360", X264),
     "1280x720": ("1280x720", X264),
     "640x480 GOP 2": ("640x480", f"{X264} -g 2"),
 }
-ENTRANTS: Entrants = {
-    "pvio_lab": ("pvio_lab",),
-    "torchcodec, 1 thread": ("torchcodec", 1),
-    "torchcodec, 2 threads": ("torchcodec", 2),
-    "decord": ("decord",),
-    "ffmpeg": ("ffmpeg", NUM_FRAMES),
-    "a demux pass": ("demux",),
-}
-_PEERS_AT_RANDOM = ("pvio_lab", "torchcodec", "decord")
+_OURS: dict[str, tuple[Any, ...]] = {"pvio_lab": (read, "pvio_lab")}
+_CODEC = {f"torchcodec, {n} thread{'s' * (n > 1)}": (read, "torchcodec", n) for n in (1, 2)}
+_DECORD = {"decord": (read, "decord")}
 
 
-def _family(
-    title: str, names: Sequence[str], unit: str, tasks: Callable[[Lab], list[Task]]
+def _on_each_clip(
+    title: str,
+    task: str,
+    readers: Mapping[str, tuple[Any, ...]],
+    unit: str,
+    rounds: Sequence[Sequence[Any]],
+    num_quick: int,
 ) -> dict[str, Benchmark]:
-    """Return a benchmark for each clip; `tasks` makes one task for each round."""
+    """Return a benchmark for each clip."""
+    entrants = {name: (prepare, task, *options) for name, (prepare, *options) in readers.items()}
 
-    def measure(lab: Lab, title: str, entrants: Entrants, *, clip: str) -> list[Figure]:
-        size, options = CLIPS[clip]
-        place = lab.place(clip, lambda folder: make_clip(folder / "clip.mp4", size, NUM_FRAMES, options))
-        return lab.compare(title, __name__, entrants, place / "clip.mp4", tasks(lab), [unit])
+    def of(clip: str, size: str, options: str) -> Benchmark:
+        def make(folder: Path, is_quick: bool) -> None:
+            make_clip(folder / "clip.mp4", size, NUM_FRAMES, options)
 
-    entrants = {name: entrant for name, entrant in ENTRANTS.items() if name.partition(",")[0] in names}
-    return {clip: Benchmark(f"{title}, {clip}", entrants, partial(measure, clip=clip)) for clip in CLIPS}
+        named, few = f"{title}, {clip}", rounds[:num_quick]
+        return Benchmark(named, entrants, (clip, make), rounds, few, [unit], is_fresh=False)
 
-
-def _random_tasks(lab: Lab) -> list[Task]:
-    rng = np.random.default_rng(0)
-    return [("random", rng.integers(0, NUM_FRAMES, 100).tolist()) for _ in range(lab.pick(7, 1))]
+    return {clip: of(clip, *how) for clip, how in CLIPS.items()}
 
 
-def _cold_tasks(lab: Lab) -> list[Task]:
-    numbers = np.random.default_rng(0).integers(0, NUM_FRAMES, lab.pick(28, 3)).tolist()
-    return [("cold", number) for number in numbers]
-
-
-RANDOM = _family("100 random frames of 600 in one call", _PEERS_AT_RANDOM, "frames/s", _random_tasks)
-IN_ORDER = _family(
+_RANDOM: list[list[int]] = np.random.default_rng(0).integers(0, NUM_FRAMES, (7, 100)).tolist()
+_ALL = {**_OURS, **_CODEC, **_DECORD}
+RANDOM = _on_each_clip("100 random frames of 600 in one call", "at random", _ALL, "frames/s", _RANDOM, 1)
+IN_ORDER = _on_each_clip(
     "in order, batches of 32",
-    ("pvio_lab", "torchcodec", "ffmpeg"),
+    "in batches",
+    {**_OURS, **_CODEC, "ffmpeg": (decode_with_ffmpeg,)},
     "frames/s",
-    lambda lab: [("batches",)] * lab.pick(7, 1),
+    [()] * 7,
+    1,
 )
-ONE_BY_ONE = _family(
-    "in order, one by one",
-    ("pvio_lab", "torchcodec"),
-    "frames/s",
-    lambda lab: [("frames",)] * lab.pick(7, 1),
+ONE_BY_ONE = _on_each_clip("in order, one by one", "one by one", {**_OURS, **_CODEC}, "frames/s", [()] * 7, 1)
+COLD = _on_each_clip(
+    "open and read one", "open and read", _ALL, "ms", [(number,) for number in _RANDOM[0][:28]], 3
 )
-COLD = _family("open and read one", _PEERS_AT_RANDOM, "ms", _cold_tasks)
-OPEN = _family(
-    "open", (*_PEERS_AT_RANDOM, "a demux pass"), "ms", lambda lab: [("opening",)] * lab.pick(14, 3)
-)
-STEP = _family(
-    "a step to the next frame",
-    _PEERS_AT_RANDOM,
-    "ms",
-    lambda lab: [("step", number) for number in range(300, 300 + lab.pick(40, 10))],
+OPEN = _on_each_clip("open", "open", {**_ALL, "a demux pass": (demux,)}, "ms", [()] * 14, 3)
+STEP = _on_each_clip(
+    "a step to the next frame", "step", _ALL, "ms", [(number,) for number in range(300, 340)], 10
 )
 
 
-def _facts(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    source = lab.place("small files", lambda folder: _make_copies(folder, lab.pick(1000, 100), 30))
-    tasks = [("facts",)] * lab.pick(3, 1)
-    return lab.compare(title, __name__, entrants, source, tasks, ["ms"], fresh=True)
+def _make_small(folder: Path, is_quick: bool) -> None:
+    _make_same(folder, 100 if is_quick else 1000, 30)
 
 
-def _growth(lab: Lab, title: str, entrants: Entrants) -> list[Figure]:
-    """Measure memory and open files, while a reader or many of them are used."""
-    source = lab.place("long video and copies", partial(_make_long, lab=lab))
-    tasks, units = [("grow", lab.is_quick)] * lab.pick(3, 1), ["MB more", "files more"]
-    return lab.compare(title, __name__, entrants, source, tasks, units, fresh=True, warm_up=False)
-
-
-def _make_copies(folder: Path, count: int, frames: int) -> None:
-    first = make_clip(folder / "0.mp4", "320x240", frames)
-    copies(first, [folder / f"{number}.mp4" for number in range(1, count)])
-
-
-def _make_long(folder: Path, lab: Lab) -> None:
-    make_clip(folder / "long.mp4", "1280x720", lab.pick(3600, 300))
+def _make_long(folder: Path, is_quick: bool) -> None:
+    make_clip(folder / "long.mp4", "1280x720", 300 if is_quick else 3600)
     (folder / "many").mkdir()
-    _make_copies(folder / "many", lab.pick(300, 20), lab.pick(NUM_FRAMES, 60))
+    _make_same(folder / "many", *((20, 60) if is_quick else (300, NUM_FRAMES)))
+
+
+def _make_same(folder: Path, count: int, frames: int) -> None:
+    first = make_clip(folder / "0.mp4", "320x240", frames)
+    make_copies(first, [f"{number}.mp4" for number in range(1, count)])
 
 
 FACTS = Benchmark(
-    "the facts of 1,000 small files", {"new": ("facts", True), "remembered": ("facts", False)}, _facts
+    "the facts of 1,000 small files",
+    {"new": (learn_facts, True), "remembered": (learn_facts, False)},
+    ("small files", _make_small),
+    [()] * 3,
+    [()],
+    ["ms"],
 )
 GROWTH = Benchmark(
     "what readers hold",
-    {way: ("growth", way.replace(" ", "_")) for way in ("many files", "sparse batches", "idle")},
-    _growth,
+    {way: (grow, way) for way in ("many files", "sparse batches", "idle")},
+    ("long video and copies", _make_long),
+    [(False,)] * 3,
+    [(True,)],
+    ["MB more", "files more"],
+    warms_up=False,
 )
 BENCHMARKS = [
     *(each for family in (RANDOM, IN_ORDER, ONE_BY_ONE, COLD, OPEN, STEP) for each in family.values()),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from ...base import Report, num_cpus, text_table
-from .claims import BENCHMARKS, CLAIMS, Claim, chosen
-from .lab import Benchmark, Figure, Lab, best, find, is_variant
-from .media import OtherPrograms
+from .claims import BENCHMARKS, CLAIMS, Claim, chosen, is_variant
+from .contenders import Figure, compare
 
 Verdict = Literal["holds", "nearly", "does not hold", "not measured", "failed"]
 # Medians of the same work differ by some per cent from run to run.
@@ -23,7 +24,6 @@ TOLERANCE = 0.1
 # How much of a processor may go to other programs.
 _MOST_DISTURBED = 0.1
 _DISTURBED = "careful: other programs kept {0.others_busy:.1f} of {0.num_cores} cores busy; measure again"
-_SPOILT: tuple[Verdict, ...] = ("does not hold", "failed")
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,15 @@ class BenchRow:
     """One claim, and the measurement of it."""
 
     name: str
-    """The claim."""
     benchmark: str
-    """The title of the benchmark."""
     unit: str
-    """The unit; of a ratio, on both sides."""
     direction: str
-    """The kind of bound: "at least" or "at most"."""
     claimed: float
-    """The bound."""
     measured: float | None
     """The ratio of the two figures, or the figure."""
     verdict: Verdict
-    """The verdict on the claim; "nearly" is within 10% of it."""
+    """Whether the claim holds; "nearly" is within 10% of it."""
     ours: Figure | None = None
-    """The figure of this library."""
     theirs: Figure | None = None
     """The figure of the other, where the claim is about a ratio."""
     reason: str = ""
@@ -54,14 +48,23 @@ class BenchRow:
     """It is not a time, and so has to hold on any machine."""
 
     @classmethod
-    def of(cls, claim: Claim, figures: list[Figure]) -> BenchRow:
-        """Judge a claim by the figures of its benchmark."""
-        own, other = (find(figures, name, claim.unit) if name else [] for name in (claim.ours, claim.theirs))
-        ours, theirs = best(own, worst=not claim.theirs), best(other)
-        value = _ratio(ours, theirs) if claim.theirs else (ours.value if ours else None)
-        troubled = [] if value is not None else [*own, *other]
-        reasons = {each.missing or each.error for each in troubled} - {""}
-        is_error = value is None and not any(each.missing for each in troubled)
+    def of(cls, claim: Claim, figures: Sequence[Figure]) -> BenchRow:
+        """Judge a claim by the figures of its benchmark: of several variants the best counts.
+
+        Of a figure that stands by itself, the worst counts.
+        """
+        own, other = (
+            [each for each in figures if each.unit == claim.unit and is_variant(each.contender, name)]
+            for name in (claim.ours, claim.theirs)
+        )
+        ours, theirs = _extreme(own, best=bool(claim.theirs)), _extreme(other, best=True)
+        value = ours.value if ours else None
+        if claim.theirs:
+            value = value / theirs.value if value is not None and theirs and theirs.value else None
+        reasons = [] if value is not None else [*own, *other]
+        verdict = judge(value, claim.direction, claim.bound)
+        if value is None and not any(each.missing for each in reasons):
+            verdict = "failed"
         return cls(
             claim.name,
             claim.benchmark.title,
@@ -69,21 +72,20 @@ class BenchRow:
             claim.direction,
             claim.bound,
             value,
-            "failed" if is_error else judge(value, claim.direction, claim.bound),
+            verdict,
             ours,
             theirs,
-            "; ".join(sorted(reasons)),
+            "; ".join(sorted({each.missing or each.error for each in reasons} - {""})),
             claim.is_relative,
         )
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells of the table."""
         unit = "" if self.theirs or self.measured is None else f" {self.unit}"
-        sides = " / ".join(
-            f"{each.contender} {number_text(each.value)}" for each in (self.ours, self.theirs) if each
-        )
+        sides = [f"{each.contender} {number_text(each.value)}" for each in (self.ours, self.theirs) if each]
         claimed = f"{self.direction} {number_text(self.claimed)}"
-        return self.name, claimed, number_text(self.measured) + unit, self.verdict, self.reason or sides
+        of_what = self.reason or " / ".join(sides)
+        return self.name, claimed, number_text(self.measured) + unit, self.verdict, of_what
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,9 @@ class BenchReport(Report[BenchRow]):
     """All claims that were measured again."""
 
     rows: tuple[BenchRow, ...]
-    """One row per claim."""
     figures: tuple[Figure, ...] = ()
     """Everything that was measured."""
     num_cores: int = 1
-    """The number of processors."""
     is_quick: bool = False
     """A fraction of the work was done, so no number here is worth quoting."""
     is_full: bool = False
@@ -109,10 +109,8 @@ class BenchReport(Report[BenchRow]):
 
         A quick run shows that everything works; only what failed counts in it.
         """
-        return not any(
-            row.verdict == "failed" or (row.verdict in _SPOILT and row.is_relative and not self.is_quick)
-            for row in self.rows
-        )
+        verdicts = {row.verdict for row in self.rows if row.is_relative and not self.is_quick}
+        return "does not hold" not in verdicts and not any(row.verdict == "failed" for row in self.rows)
 
     def table(self) -> str:
         """Return all figures of all benchmarks in plain text."""
@@ -160,22 +158,30 @@ def run_bench(
     from tqdm.auto import tqdm
 
     claims, others = chosen(CLAIMS, names), OtherPrograms()
+    wanted: dict[str, list[str]] = {}  # the contenders that a claim is about, by benchmark
+    for claim in claims:
+        wanted.setdefault(claim.benchmark.title, []).extend(claim.names)
+    figures: dict[str, list[Figure]] = {}
     with (
         _terminable(),
         TemporaryDirectory(prefix="pvio_bench_", ignore_cleanup_errors=True) as folder,
         tqdm(desc="measuring", unit="benchmark", leave=False, disable=not progress) as bar,
     ):
-        lab = Lab(Path(folder), quick, note=lambda words: bar.set_postfix_str(words))
-        needed = {id(claim.benchmark): claim.benchmark for claim in claims}
-        benchmarks = BENCHMARKS if full and not names else tuple(needed.values())
+        benchmarks = {claim.benchmark.title: claim.benchmark for claim in claims}
+        if full and not names:
+            benchmarks = {each.title: each for each in BENCHMARKS}
         bar.total = len(benchmarks)
-        figures: dict[int, list[Figure]] = {}
-        for benchmark in benchmarks:
-            figures[id(benchmark)] = benchmark.measure(
-                lab, benchmark.title, _entrants(benchmark, claims, is_full=full)
+        for title, benchmark in benchmarks.items():
+            entrants = [
+                name
+                for name in benchmark.entrants
+                if full or any(is_variant(name, each) for each in wanted[title])
+            ]
+            figures[title] = compare(
+                benchmark, entrants, Path(folder), is_quick=quick, note=bar.set_postfix_str
             )
             bar.update()
-    rows = tuple(BenchRow.of(claim, figures[id(claim.benchmark)]) for claim in claims)
+    rows = tuple(BenchRow.of(claim, figures[claim.benchmark.title]) for claim in claims)
     every = tuple(figure for each in figures.values() for figure in each)
     return BenchReport(rows, every, num_cpus(), quick, full, others.cores())
 
@@ -193,16 +199,6 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _entrants(benchmark: Benchmark, claims: Sequence[Claim], *, is_full: bool) -> dict[str, Any]:
-    """Return those that a claim is about."""
-    wanted = [name for claim in claims if claim.benchmark is benchmark for name in claim.names]
-    return {
-        name: entrant
-        for name, entrant in benchmark.entrants.items()
-        if is_full or any(is_variant(name, each) for each in wanted)
-    }
-
-
 def judge(value: float | None, direction: str, bound: float) -> Verdict:
     """Return the verdict on a number that has a bound.
 
@@ -217,6 +213,15 @@ def judge(value: float | None, direction: str, bound: float) -> Verdict:
     return "nearly" if excess <= TOLERANCE * abs(bound) else "does not hold"
 
 
+def _extreme(figures: Sequence[Figure], *, best: bool) -> Figure | None:
+    """Return the most favourable of them, or the least; None if none has a value."""
+    known = [figure for figure in figures if figure.value is not None]
+    if not known:
+        return None
+    pick = max if ("/s" in known[0].unit) == best else min
+    return pick(known, key=lambda figure: figure.value or 0.0)
+
+
 def number_text(value: float | None) -> str:
     """Return a number in words: 1572.4 -> '1,572'; 9.534 -> '9.53'; None -> '-'."""
     if value is None:
@@ -224,14 +229,33 @@ def number_text(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _ratio(ours: Figure | None, theirs: Figure | None) -> float | None:
-    if ours is None or theirs is None or ours.value is None or not theirs.value:
-        return None
-    return ours.value / theirs.value
-
-
 def _figure_cells(figure: Figure) -> tuple[str, ...]:
     if figure.value is None:
         return figure.contender, "-", figure.missing or figure.error, figure.unit
     spread = f"{number_text(figure.low)}-{number_text(figure.high)}"
     return figure.contender, number_text(figure.value), spread, figure.unit
+
+
+class OtherPrograms:
+    """A watch on all other programs; not on this one, nor on those it has started and seen ending."""
+
+    def __init__(self) -> None:
+        self._begin = self._now()
+
+    def cores(self) -> float | None:
+        """Return how many processors they have kept busy since then; None where the system does not say."""
+        busy, own, clock = (now - then for now, then in zip(self._now(), self._begin, strict=True))
+        if not self._begin[0] or clock <= 0:
+            return None
+        return max(0.0, busy - own) / clock
+
+    def _now(self) -> tuple[float, float, float]:
+        return _busy_seconds(), sum(os.times()[:4]), time.perf_counter()
+
+
+def _busy_seconds() -> float:
+    """Return the time that all processors have worked so far: neither idle, nor waiting for a disk."""
+    with suppress(OSError, ValueError, AttributeError):
+        ticks = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+        return (sum(ticks[:3]) + sum(ticks[5:8])) / os.sysconf("SC_CLK_TCK")
+    return 0.0

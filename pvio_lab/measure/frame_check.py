@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from ..read import Fetching, HeldSource, VideoReader, public_name
-from .pieces import Pattern, Prints, Task, print_of
+from ..read import Fetching, HeldSource, VideoReader
+from .timed_reads import Pattern, Prints, Task, print_of
 
 # Wrong frames are looked for among this many before and after the one that was asked for.
 NEIGHBOURS = 30
@@ -63,7 +63,6 @@ class Truth:
         levels = prints.reshape(len(prints), -1).astype(np.float32) / 256
         self._centre = levels.mean(axis=0) if len(levels) else levels.sum(axis=0)
         self._levels: Floats = levels - self._centre
-        self._verdicts: dict[tuple[bytes, bytes], Verdict] = {}
 
     def judge(self, asked: NDArray[np.int64], prints: Prints) -> Verdict:
         """Compare frames with those that were asked for, and these with all others.
@@ -72,12 +71,6 @@ class Truth:
             asked: Which frames these should be.
             prints: The prints of what a reader returned for them.
         """
-        key = asked.tobytes(), prints.tobytes()  # the same again, as a rule: readers agree
-        if key not in self._verdicts:
-            self._verdicts[key] = self._judge(asked, prints)
-        return self._verdicts[key]
-
-    def _judge(self, asked: NDArray[np.int64], prints: Prints) -> Verdict:
         known = np.isin(asked, self.numbers)
         rows, prints = np.searchsorted(self.numbers, asked[known]), prints[known]
         checked = int(known.sum())
@@ -109,12 +102,29 @@ class Truth:
         return np.asarray(((way > _CLEARLY) & (between > _ALIKE)).any(axis=1))
 
 
+def _squares(levels: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", levels, levels), np.float32)
+
+
+def _psnr(levels: Floats, truth: Floats, count: int) -> float:
+    """Return that of the median frame, as single ones may be wrong; those missing up to `count` are exact."""
+    errors = np.zeros(count)
+    errors[: len(levels)] = np.square(levels - truth).mean(axis=1)
+    middle = float(np.median(errors))
+    return float(10 * np.log10(255**2 / middle)) if middle > 0 else float("inf")
+
+
+def _recolour(levels: Floats, truth: Floats) -> Floats:
+    """Apply the one change of colours, the same for all pixels, that brings these nearest to the truth."""
+    colours = np.column_stack([levels.reshape(-1, 3), np.ones(levels.size // 3, np.float32)])
+    matrix = np.linalg.lstsq(colours.T @ colours, colours.T @ truth.reshape(-1, 3), rcond=None)[0]
+    return np.asarray((colours @ matrix).reshape(levels.shape), np.float32)
+
+
 @dataclass(frozen=True)
 class Course:
     """The work of all readers on one file."""
 
-    source: str
-    """The file, as it was given; of a URL, as much as may be shown."""
     held: HeldSource
     """The local file, which is kept until then."""
     shape: tuple[int, int, int, int]
@@ -136,7 +146,7 @@ def plan_course(
     path = os.path.abspath(held.path)  # other readers may take `cam:1.mp4` for a URL
     with VideoReader(path, num_threads=1) as reader:
         shape, ahead = reader.shape, _frames_in(reader, seconds) if "sequential" in patterns else 0
-    size = batch_size(shape)
+    size = int(np.clip(_BATCH_BYTES // (3 * shape[1] * shape[2]), 2, BATCH_SIZE))
     orders = {pattern: _numbers(pattern, shape[0], ahead) for pattern in patterns}
     tasks = {
         pattern: Task(path, pattern, numbers.tolist(), _checked(pattern, numbers, shape), seconds, size)
@@ -145,7 +155,7 @@ def plan_course(
     wanted = sorted({number for task in tasks.values() for number in task.checked})
     with VideoReader(path, cache_bytes=0) as reader:
         truth = read_truth(reader, np.array(wanted, np.int64), size)
-    return Course(public_name(source), held, shape, tasks, truth)
+    return Course(held, shape, tasks, truth)
 
 
 def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) -> Truth:
@@ -161,11 +171,6 @@ def read_truth(reader: VideoReader, checked: NDArray[np.int64], at_once: int) ->
         prints += [print_of(frame) for frame in found.values()]
     rows, columns = print_of(np.zeros(reader.shape[1:], np.uint8)).shape[:2]
     return Truth(np.array(known, np.int64), np.array(prints, np.uint16).reshape(-1, rows, columns, 3))
-
-
-def batch_size(shape: tuple[int, int, int, int]) -> int:
-    """Return how many frames of this size are read in one call."""
-    return int(np.clip(_BATCH_BYTES // (3 * shape[1] * shape[2]), 2, BATCH_SIZE))
 
 
 def _decodable(reader: VideoReader, numbers: NDArray[np.int64]) -> dict[int, NDArray[np.uint8]]:
@@ -203,22 +208,3 @@ def _checked(pattern: Pattern, numbers: NDArray[np.int64], shape: tuple[int, int
     count = min(int(np.clip(affordable, 4, MOST_CHECKED)), len(numbers))
     rows = np.linspace(0, len(numbers) - 1, count) if pattern == "sequential" else np.arange(count)
     return [int(number) for number in numbers[rows.astype(int)]]
-
-
-def _squares(levels: Floats) -> Floats:
-    return np.asarray(np.einsum("ij,ij->i", levels, levels), np.float32)
-
-
-def _psnr(levels: Floats, truth: Floats, count: int) -> float:
-    """Return that of the median frame, as single ones may be wrong; those missing up to `count` are exact."""
-    errors = np.zeros(count)
-    errors[: len(levels)] = np.square(levels - truth).mean(axis=1)
-    middle = float(np.median(errors))
-    return float(10 * np.log10(255**2 / middle)) if middle > 0 else float("inf")
-
-
-def _recolour(levels: Floats, truth: Floats) -> Floats:
-    """Apply the one change of colours, the same for all pixels, that brings these nearest to the truth."""
-    colours = np.column_stack([levels.reshape(-1, 3), np.ones(levels.size // 3, np.float32)])
-    matrix = np.linalg.lstsq(colours.T @ colours, colours.T @ truth.reshape(-1, 3), rcond=None)[0]
-    return np.asarray((colours @ matrix).reshape(levels.shape), np.float32)

@@ -11,21 +11,17 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Child
-from .peers import PEERS, Frame, Peer, load_peer
+from .peer_readers import PEERS, Frame, Peer, load_peer
 
 Pattern = Literal["sequential", "random", "batch"]
 """In order from the first frame; single frames in no order; such frames, many in one call."""
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
-Call = tuple[Sequence[int], Frame]
-"""Which frames were asked for in one call, and what came."""
-Calls = Generator[Call]
 Prints = NDArray[np.uint16]
 
 GRID = (32, 48)
@@ -91,7 +87,8 @@ def run_piece(peer: Peer, task: Task) -> Piece:
 
     Frames that will be checked are kept until the end, so that nothing but reading is timed.
     """
-    _warm_up(peer, task)
+    with closing(_calls(peer, replace(task, numbers=task.numbers[:2]))) as first:
+        next(first, None)  # it takes longer: threads start, memory is taken
     wanted, total = set(task.checked), len(task.numbers)
     kept: dict[int, Frame] = {}
     count = missing = 0
@@ -107,51 +104,32 @@ def run_piece(peer: Peer, task: Task) -> Piece:
             break
     cpu_seconds = time.process_time() - cpu_begin
     height, width = next(iter(kept.values())).shape[:2] if kept else (0, 0)
-    prints = [print_of(frame) for frame in kept.values()]
-    return Piece(count, seconds, cpu_seconds, list(kept), _stacked(prints), (height, width), missing)
+    prints = np.stack(list(map(print_of, kept.values()))) if kept else np.zeros((0, 0, 0, 3), np.uint16)
+    return Piece(count, seconds, cpu_seconds, list(kept), prints, (height, width), missing)
 
 
-def _over_and_over(peer: Peer, task: Task) -> Iterator[Call]:
+def _over_and_over(peer: Peer, task: Task) -> Iterator[tuple[Sequence[int], Frame]]:
     while True:
         came = False
-        for call in READ[task.pattern](peer, task):
+        for call in _calls(peer, task):
             came = True
             yield call
         if not came:
             raise EOFError("no frame came")
 
 
-def _warm_up(peer: Peer, task: Task) -> None:
-    """Make a first call, which takes longer: threads start, memory is taken."""
-    with closing(READ[task.pattern](peer, replace(task, numbers=task.numbers[:2]))) as calls:
-        next(calls, None)
-
-
-def _sequential(peer: Peer, task: Task) -> Calls:
-    frames = peer.sequential()
-    for number, frame in zip(task.numbers, islice(frames, len(task.numbers)), strict=False):
-        yield (number,), frame[None]
-
-
-def _random(peer: Peer, task: Task) -> Calls:
-    return (((number,), peer.random(number)[None]) for number in task.numbers)
-
-
-def _batch(peer: Peer, task: Task) -> Calls:
-    starts = range(0, len(task.numbers), task.batch_size)
-    parts = (task.numbers[start : start + task.batch_size] for start in starts)
-    return ((part, peer.batch(part)) for part in parts)
-
-
-def _stacked(prints: list[Prints]) -> Prints:
-    return np.stack(prints) if prints else np.zeros((0, 0, 0, 3), np.uint16)
-
-
-READ: dict[Pattern, Callable[[Peer, Task], Calls]] = {
-    "sequential": _sequential,
-    "random": _random,
-    "batch": _batch,
-}
+def _calls(peer: Peer, task: Task) -> Generator[tuple[Sequence[int], Frame]]:
+    """Yield which frames were asked for in each call, and what came."""
+    numbers, size = task.numbers, task.batch_size
+    if task.pattern == "sequential":
+        for number, frame in zip(numbers, peer.sequential(), strict=False):
+            yield (number,), frame[None]
+    elif task.pattern == "random":
+        for number in numbers:
+            yield (number,), peer.random(number)[None]
+    else:
+        for part in (numbers[start : start + size] for start in range(0, len(numbers), size)):
+            yield part, peer.batch(part)
 
 
 class ReaderProcess(Child):

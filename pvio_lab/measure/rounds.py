@@ -1,10 +1,11 @@
-"""Taking turns in a measurement, and ending it early."""
+"""Measuring in rounds: contenders take turns, results are there as they grow, and it can be ended early."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+import statistics
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 from ..base import new_lock
 
@@ -20,6 +21,46 @@ def turns(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
     for number in range(rounds):
         first = number % len(contenders) if contenders else 0
         yield from ((number, each) for each in (*contenders[first:], *contenders[:first]))
+
+
+class Step(NamedTuple):
+    """The state after one more piece was measured."""
+
+    done: int
+    """The number of pieces that are done."""
+    total: int
+    """The number of all pieces."""
+    row: Any
+    """The result of all pieces of one contender so far; None while the contenders are loaded."""
+    missing: dict[str, str] = {}  # noqa: RUF012  never changed
+    """The contenders that could not be loaded, and why."""
+
+
+def spread(rates: Sequence[float]) -> dict[str, Any]:
+    """Return the fields of a row: the median, the slowest and the fastest; None where there are no rates."""
+    median = statistics.median(rates) if rates else None
+    return {"frames_per_second": median, "low": min(rates, default=None), "high": max(rates, default=None)}
+
+
+def last_rows(
+    steps: Generator[Step],
+    key: Callable[[Any], Hashable],
+    label: Callable[[Any], str],
+    *,
+    progress: bool,
+) -> tuple[list[Any], dict[str, str]]:
+    """Follow a measurement with a progress bar; return the last row of each key, and what is missing."""
+    from tqdm.auto import tqdm
+
+    rows, missing = dict[Hashable, Any](), dict[str, str]()
+    with closing(steps), tqdm(desc="measuring", unit="piece", leave=False, disable=not progress) as bar:
+        for step in steps:
+            missing, bar.total = step.missing, step.total
+            if step.row is not None:
+                rows[key(step.row)] = step.row
+                bar.set_postfix_str(label(step.row), refresh=False)
+            bar.update(step.done - bar.n)
+    return list(rows.values()), missing
 
 
 def measured(tallies: Sequence[T], rounds: int, measure: Callable[[T], None], stop: Stop) -> Iterator[T]:
