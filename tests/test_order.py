@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.decode import NO_FRAME, NO_TIME, Packets, is_known
+from pvio_lab.read.decode import NO_FRAME, NO_TIME, Packets
 from pvio_lab.read.decode.bitstream import NOT_A_START, PLAIN, UNKNOWN
-from pvio_lab.read.decode.order import find_order
+from pvio_lab.read.decode.order import find_order, is_known
 from pvio_lab.read.decode.packets import StreamFacts
 
 

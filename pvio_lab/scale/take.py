@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import DecodeError, OpenError
 from ..read import (
     ImageSequence,
+    NotStreamable,
     Numbers,
     VideoReader,
     fetched,
@@ -21,7 +22,7 @@ from ..read import (
     shown,
     source_name,
 )
-from .head import Front, NotStreamable, Selection, select_from_front
+from .head import Front, Selection, select_from_front
 from .recipe import CacheMode, Form, Pixels, Recipe
 
 Check = Callable[[], None]

@@ -11,6 +11,7 @@ import av.error
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -178,13 +179,7 @@ class Decoder:
         assert isinstance(stream, VideoStream)
         self._stream, self._context = stream, stream.codec_context
         if not self._context.is_open:
-            self._context.thread_count = self.threads
-            self._context.thread_type = "AUTO" if self.threads > 1 else "SLICE"
-            self._context.flags |= Flags.unaligned  # else a crop at the left is rounded
-            options = codec_options()
-            if not self._is_tolerant:
-                options["err_detect"] = "explode"  # else some damage is only concealed
-            self._context.options = options
+            prepare(self._context, self.threads, is_tolerant=self._is_tolerant)
         self._source = self._container.demux(self._stream)
         self._first_colours = self._colours()
 
@@ -266,3 +261,11 @@ class Decoder:
         self.next_packet = row
         self._source = chain([found], self._source)
         return packet - row <= 40 * NEAR_PACKETS and self._drop_until(packet)
+
+
+def prepare(context: VideoCodecContext, threads: int, *, is_tolerant: bool = False) -> None:
+    """Set up a decoder, before its first packet, such that its frames are those of the ffmpeg program."""
+    context.thread_count, context.thread_type = threads, "AUTO" if threads > 1 else "SLICE"
+    context.flags |= Flags.unaligned  # else a crop at the left is rounded
+    # Without err_detect, some damage is only concealed.
+    context.options = codec_options() | ({} if is_tolerant else {"err_detect": "explode"})

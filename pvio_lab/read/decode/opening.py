@@ -1,22 +1,31 @@
-"""A path becomes an open file: understood, with its facts and its index, and ways to its frames."""
+"""A path becomes an open file: understood, with its facts and its index, and ways to its frames.
+
+A file that still arrives can be opened as well, for its first frames, where these are sure to be exact.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import math
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
+import av
+import av.error
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...errors import DecodeError, OpenError, printable
 from ..info import VideoInfo
-from .container import MAX_PIXELS_VARIABLE, max_pixels, open_container
-from .decoder import FileMark
+from .container import MAX_PIXELS_VARIABLE, max_pixels, open_container, open_options
+from .decoder import FileMark, prepare
 from .decord import DecordEngine, decord_refusal
 from .index import FrameIndex, Layout, Numbers, make_index
-from .packets import HeaderCheck, check_header, read_video
+from .order import is_known
+from .packets import HeaderCheck, check_header, pick_stream, read_video, stream_facts
 from .pyav import Engine, PyAVEngine
 from .random_access import FrameDecoder, Frames, RandomAccess
 from .rgb import Converter, Turn, displayed_size
@@ -25,6 +34,8 @@ Seconds = NDArray[np.float64]
 EngineName = Literal["auto", "decord", "pyav"]
 
 _BY_NUMBER = "each frame carries the number of its packet"
+# Containers that say when each frame is shown.
+_TIMED = {"mov", "matroska"}
 # The last frames of a file that was cut have gaps between them.
 _CUT_FRAMES = 16
 
@@ -225,3 +236,77 @@ def _rate(layout: Layout, pts: Seconds, durations: Seconds) -> tuple[float, bool
 
 def _snapped(rate: float, nominal: tuple[float, ...], room: float) -> float:
     return next((each for each in nominal if abs(each - rate) <= room), rate)
+
+
+class NotStreamable(Exception):
+    """A file that has to be there as a whole; the message says why."""
+
+
+class FrontFrame(NamedTuple):
+    """A frame of a file that is read from the front."""
+
+    number: int
+    seconds: float
+    pixels: Callable[[], Frames]
+    """Returns it in RGB; the next call, for any frame, may overwrite that."""
+
+
+class FrontFile(NamedTuple):
+    """A video that is read from the front."""
+
+    fps: float | None
+    """Frames a second, as the header has it."""
+    duration_seconds: float | None
+    """The duration; None where the header does not say."""
+    frames: Generator[FrontFrame]
+    """The frames in order; raises `NotStreamable` at the first doubt about one."""
+
+
+def open_front(file: Any, name: str, threads: int) -> FrontFile:
+    """Open a file of which only `read` is used.
+
+    Args:
+        file: A readable object, at the beginning of the video.
+        name: The name of the video in errors.
+        threads: How many threads decode.
+
+    Raises:
+        NotStreamable: Its frames could not be told apart without reading all of it.
+    """
+    try:
+        container: InputContainer = av.open(file, "r", **open_options("none"))
+        stream = pick_stream(container, name)
+    except (av.error.FFmpegError, ValueError, OpenError) as error:
+        raise NotStreamable(f"it does not open from the front: {error}") from error
+    facts = stream_facts(container, stream)
+    if _TIMED.isdisjoint(facts.containers) or not is_known(facts):
+        raise NotStreamable(
+            f"{facts.codec} in {','.join(facts.containers)} is not always one frame per packet"
+        )
+    seconds = None if container.duration is None else container.duration / av.time_base
+    frames = _front_frames(container, stream, threads, facts.promised_frames)
+    return FrontFile(next(iter(facts.rates), None), seconds, frames)
+
+
+def _front_frames(
+    container: InputContainer, stream: VideoStream, threads: int, promised: int
+) -> Generator[FrontFrame]:
+    context, base = stream.codec_context, float(stream.time_base or 1)
+    prepare(context, threads)
+    number, last, converter = 0, -math.inf, None
+    try:
+        for place, packet in enumerate(container.demux(stream)):
+            if packet.is_corrupt or (place == 0 and not packet.is_keyframe):
+                raise NotStreamable("it does not begin with a keyframe, or parts are missing")
+            for frame in context.decode(packet):
+                if frame.pts is None or frame.pts <= last or frame.is_corrupt:
+                    raise NotStreamable("the times of its frames are in doubt, or one is damaged")
+                converter = converter or Converter(displayed_size(frame), Turn.of(frame))
+                yield FrontFrame(number, frame.pts * base, partial(converter.convert, frame))
+                number, last = number + 1, frame.pts
+    except av.error.FFmpegError as error:
+        raise NotStreamable(f"it is damaged: {error}") from error
+    finally:
+        container.close()
+    if number != promised:
+        raise NotStreamable("it does not have as many frames as its header says")
