@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.decode.index import SEEK_COST, Run, plan_runs
-from pvio_lab.read.decode.random_access import share_out
+from pvio_lab.read.decode.order import SEEK_COST, Run, plan_runs, share_out
 
 
 @st.composite

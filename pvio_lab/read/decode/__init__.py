@@ -2,7 +2,7 @@
 
 The other rooms need little of it. `open_file` opens a local file; the `OpenFile` has its facts, its index,
 and ways to its frames. `open_front` decodes the beginning of a file that still arrives. `BatchMemory` is
-memory for many frames. Only `write/join`, which copies packets and decodes nothing, sees containers and packets.
+memory for many frames. Only `write/join`, which copies packets, sees containers and packets.
 """
 
 from ...base import attach

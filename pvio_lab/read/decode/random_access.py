@@ -7,36 +7,40 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from ...base import new_lock, new_rlock, waiting
 from ..pool import touch, trim_memory
-from .frame_cache import FEW, FrameCache
-from .index import Layout, Numbers, Run
-from .pyav import Engine
-from .rgb import Converter, Frame
+from .decord import DecordEngine
+from .frame_cache import FrameCache
+from .order import Layout, Numbers, Run, plan_runs, share_out
+from .pyav import PyAVEngine
+from .rgb import Converter, Frame, Picture
 
 Frames = NDArray[np.uint8]
 Rows = dict[int, list[int]]
 """For each frame asked for, the rows of the result it belongs to."""
 
-# Many short runs are handed out in this many portions for each worker.
-_PORTIONS = 4
+# Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
+_FEW = 8
+# After a jump into a part of the video, this many frames before it are remembered; after the second, all.
+_BEFORE_JUMP = 16
 
 
 class FrameDecoder:
-    """A decoder and a converter, for one thread at a time; it goes on from where it stands.
+    """An engine and a converter, for one thread at a time; it continues from where it stands.
 
     Args:
         engine: Decodes.
-        converter: Converts to RGB.
+        size: Width and height of the frames.
+        picture: The facts of the first frame.
     """
 
-    def __init__(self, engine: Engine, converter: Converter):
-        self.engine, self.converter = engine, converter
+    def __init__(self, engine: PyAVEngine | DecordEngine, size: tuple[int, int], picture: Picture):
+        self.engine, self.converter = engine, Converter(size, picture)
         self.copy_seconds = 0.0
         # A thread that works for an interrupted call may be just about to end.
         self.lock = new_lock()
@@ -53,6 +57,9 @@ class FrameDecoder:
             numbers: The frames, in ascending order.
             needed: All others may be left out of the decoding; None leaves out none.
             check: Called after each frame that is decoded; raises to stop.
+
+        Raises:
+            DecodeError: One of them cannot be decoded; those after it may be asked for.
         """
         wanted = iter(numbers)
         next_one = next(wanted, None)
@@ -92,6 +99,7 @@ class RandomAccess:
         make_decoder: Makes a decoder with this many threads, for frames of this size.
         threads: How many processors may be used.
         cache_bytes: How much recently decoded frames may take.
+        first: A frame that is decoded already, after its number.
     """
 
     def __init__(
@@ -101,10 +109,13 @@ class RandomAccess:
         make_decoder: Callable[[int], FrameDecoder],
         threads: int,
         cache_bytes: int,
+        first: tuple[int, VideoFrame] | None,
     ):
         self._layout, self._size, self._threads = layout, size, threads
         self._make_decoder = make_decoder
-        self.cache = FrameCache(cache_bytes)
+        self.cache, self._visited = FrameCache(cache_bytes), set[int]()
+        if first is not None:
+            self.cache.put(*first)
         # The first one has all threads; the others, one each, work side by side.
         self._decoders = [make_decoder(threads)]
         self.lock = new_rlock()
@@ -139,7 +150,6 @@ class RandomAccess:
                     decoder.reset()
                 raise
             finally:
-                self.cache.share()
                 touch(self)
         return frames
 
@@ -166,9 +176,10 @@ class RandomAccess:
         trim_memory(16 * math.prod(self._size) * len(self._decoders))
 
     def _fill(self, rows: Rows, frames: Frames) -> None:
-        is_batch = len(rows) > FEW
+        is_batch = len(rows) > _FEW
         missing = rows if is_batch else self._fill_from_cache(rows, frames)
-        runs = self._layout.runs(np.array(list(missing), np.int64))
+        layout = self._layout
+        runs = plan_runs(np.array(list(missing), np.int64), layout.entry, layout.order.packet_of)
         if len(runs) > 1 and self._threads > 1:
             self._fill_side_by_side(runs, missing, frames)
         else:
@@ -195,9 +206,7 @@ class RandomAccess:
         remember: bool = False,
         stop: threading.Event | None = None,
     ) -> None:
-        needed: Container[int] | None = frozenset(run.numbers)
-        if remember:
-            needed = self.cache.wanted(run.entry, run.numbers[0], len(self._layout.entry))
+        needed = self._needed(run) if remember else frozenset(run.numbers)
         for number, frame in decoder.engine.frames(run.numbers, needed):
             if stop is not None and stop.is_set():
                 return
@@ -205,6 +214,16 @@ class RandomAccess:
                 self.cache.put(number, frame)
             if number in rows:
                 decoder.write(frame, rows[number], frames)
+
+    def _needed(self, run: Run) -> Container[int] | None:
+        """Return what to decode for a jump: first what the next steps need, then all (None) to scrub."""
+        number, num_frames = run.numbers[0], self._layout.entry.size
+        if not self.cache.max_bytes:
+            return range(number, num_frames)
+        if run.entry in self._visited:
+            return None
+        self._visited.add(run.entry)
+        return range(number - _BEFORE_JUMP, num_frames)
 
     def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames) -> None:
         """Let each thread take the next portion, until none is left or one of them fails."""
@@ -241,15 +260,3 @@ class RandomAccess:
                 raise errors[0]
             finally:
                 errors.clear()  # else error and traceback keep each other, and a decoder, alive
-
-
-def share_out(runs: list[Run], num_workers: int) -> list[list[Run]]:
-    """Return portions for workers that take one after the other: neighbours together, costly ones first."""
-    most = num_workers * _PORTIONS
-    if len(runs) <= most:
-        portions = [[run] for run in runs]
-    else:
-        done = np.cumsum([run.cost for run in runs])
-        cuts = np.searchsorted(done, np.linspace(0, done[-1], most + 1)[1:-1])
-        portions = [runs[a:b] for a, b in pairwise([0, *cuts.tolist(), len(runs)]) if a < b]
-    return sorted(portions, key=lambda portion: -sum(run.cost for run in portion))

@@ -22,18 +22,34 @@ Matrix = tuple[int, ...]
 Filter = tuple[str, str]
 
 
-class Turn(NamedTuple):
-    """The way that frames have to be turned or mirrored for display."""
+class Picture(NamedTuple):
+    """The facts of a decoded frame: those of the first one hold for all that do not say otherwise."""
 
+    width: int
+    """As the codec has it: before it is rotated."""
+    height: int
+    """As the codec has it."""
+    pixel_format: str
+    """The pixel format, as ffmpeg calls it."""
+    is_interlaced: bool
+    """It holds two fields."""
     rotation: int
-    """Degrees, as PyAV counts them."""
+    """The rotation for display in degrees, as PyAV counts them."""
     matrix: Matrix | None
-    """The display matrix, which says the same and more; None for not at all."""
+    """The display matrix, which says the same and more; None if the frame is shown as it is."""
 
     @classmethod
-    def of(cls, frame: VideoFrame) -> Turn:
-        """Return how this frame has to be turned."""
-        return cls(frame.rotation, display_matrix(frame))
+    def of(cls, frame: VideoFrame) -> Picture:
+        """Return the facts of this frame."""
+        matrix = display_matrix(frame)
+        interlaced = bool(frame.interlaced_frame)
+        return cls(frame.width, frame.height, frame.format.name, interlaced, frame.rotation, matrix)
+
+    @property
+    def displayed_size(self) -> tuple[int, int]:
+        """Width and height as the frame is displayed."""
+        is_turned = any(name == "transpose" for name, _ in _rotation_filters(self.matrix))
+        return (self.height, self.width) if is_turned else (self.width, self.height)
 
 
 class Converter:
@@ -43,11 +59,11 @@ class Converter:
 
     Args:
         size: Width and height of the result.
-        turn: The turn of the first frame, and of all that do not say otherwise.
+        picture: The facts of the first frame.
     """
 
-    def __init__(self, size: tuple[int, int], turn: Turn):
-        self._size, self._turn = size, turn
+    def __init__(self, size: tuple[int, int], picture: Picture):
+        self._size, self._picture = size, picture
         self._graph: Graph | None = None
         self._graph_key: tuple[object, ...] | None = None
         self.seconds = 0.0  # spent on converting so far
@@ -66,8 +82,8 @@ class Converter:
 
     def _matrix_of(self, frame: VideoFrame) -> Matrix | None:
         """Read side data only if necessary: that keeps frames in memory until they are collected."""
-        if frame.rotation in (0, self._turn.rotation):
-            return self._turn.matrix
+        if frame.rotation in (0, self._picture.rotation):
+            return self._picture.matrix
         return display_matrix(frame)
 
     def rest(self) -> None:
@@ -98,13 +114,7 @@ def display_matrix(frame: VideoFrame) -> Matrix | None:
     return None if data is None else struct.unpack("=9i", bytes(data)[:36])
 
 
-def displayed_size(frame: VideoFrame) -> tuple[int, int]:
-    """Return width and height of a frame as it is displayed."""
-    is_turned = any(name == "transpose" for name, _ in rotation_filters(display_matrix(frame)))
-    return (frame.height, frame.width) if is_turned else (frame.width, frame.height)
-
-
-def rotation_filters(matrix: Matrix | None) -> list[Filter]:
+def _rotation_filters(matrix: Matrix | None) -> list[Filter]:
     """Return the filters by which the ffmpeg program turns and mirrors frames with this display matrix."""
     if not matrix:
         return []
@@ -135,7 +145,7 @@ def _make_graph(frame: VideoFrame, matrix: Matrix | None, size: tuple[int, int])
     )
     steps = [
         ("buffer", source),
-        *rotation_filters(matrix),
+        *_rotation_filters(matrix),
         ("scale", f"flags=bicubic:w={size[0]}:h={size[1]}"),
         ("format", "rgb24"),
         ("buffersink", ""),
