@@ -8,8 +8,8 @@ from av import VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.decode import frame_cache
-from pvio_lab.read.decode.frame_cache import FrameCache, frame_bytes
+from pvio_lab.read.decode import random_access
+from pvio_lab.read.decode.random_access import FrameCache, frame_bytes
 
 
 def picture(size=10):
@@ -53,7 +53,7 @@ def test_bytes_of_a_decoded_frame(kind, share):
 
 
 def test_together_they_hold_no_more_than_the_largest_may(monkeypatch):
-    monkeypatch.setattr(frame_cache, "_together", frame_cache._Together())
+    monkeypatch.setattr(random_access, "_together", random_access._Together())
     caches = [FrameCache(limit) for limit in (20, 30, 20)]
     for cache in caches:
         cache.put(0, picture())
@@ -63,4 +63,4 @@ def test_together_they_hold_no_more_than_the_largest_may(monkeypatch):
     caches.clear()
     del cache
     gc.collect()
-    assert frame_cache._together.num_bytes == 0
+    assert random_access._together.num_bytes == 0

@@ -25,6 +25,6 @@ from .packets import pick_stream as pick_stream
 from .packets import pixel_format as pixel_format
 from .packets import read_streams as read_streams
 from .packets import stream_facts as stream_facts
-from .random_access import FrameDecoder as FrameDecoder
+from .rgb import FrameDecoder as FrameDecoder
 from .rgb import Matrix as Matrix
 from .rgb import display_matrix as display_matrix

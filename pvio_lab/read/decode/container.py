@@ -144,6 +144,16 @@ class FileMark:
         stat = os.stat(path)
         return cls(path, os.path.abspath(path), (stat.st_dev, stat.st_ino), stat.st_size, stat.st_mtime_ns)
 
+    @classmethod
+    def open(cls, path: str) -> tuple[FileMark, InputContainer]:
+        """Open a file, and return its mark, too."""
+        container = open_container(path)
+        try:
+            return cls.of(path), container
+        except BaseException:
+            container.close()
+            raise
+
     def reopen(self) -> InputContainer:
         """Open the file again; raise FileNotFoundError if it is gone, OpenError if there is another one."""
         if not os.path.exists(self.absolute):

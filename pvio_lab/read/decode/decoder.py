@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from itertools import chain
 
 import av.error
@@ -47,16 +48,19 @@ def prepare(context: VideoCodecContext, threads: int, *, is_tolerant: bool = Fal
 
 def learn_order(mark: FileMark, packets: Packets, facts: StreamFacts, threads: int) -> Order:
     """Find the display order of a video file; decodes only where the packets leave it open."""
+    return find_order(packets, facts, partial(decode_range, mark, facts, packets, threads))
 
-    def decode(first: int, last: int) -> list[int]:
-        with suppress(Damage), closing(Decoder(mark, facts, packets, threads)) as decoder:
-            shown = decoder.sources(first, last)
-            if threads == 1 or len(shown) >= last - first:
-                return shown  # several threads may silently lose good frames at the end with a bad one
-        with closing(Decoder(mark, facts, packets, 1, is_tolerant=True)) as decoder:
-            return decoder.sources(first, last)
 
-    return find_order(packets, facts, decode)
+def decode_range(
+    mark: FileMark, facts: StreamFacts, packets: Packets, threads: int, first: int, last: int
+) -> list[int]:
+    """Return the packets of the frames that come out when packets `first` to `last` are decoded."""
+    with suppress(Damage), closing(Decoder(mark, facts, packets, threads)) as decoder:
+        shown = decoder.sources(first, last)
+        if threads == 1 or len(shown) >= last - first:
+            return shown  # several threads may silently lose good frames at the end with a bad one
+    with closing(Decoder(mark, facts, packets, 1, is_tolerant=True)) as decoder:
+        return decoder.sources(first, last)
 
 
 class Decoder:
@@ -152,7 +156,7 @@ class Decoder:
         return self._decode(None)
 
     def sources(self, first: int, last: int) -> list[int]:
-        """Return the packets of the frames that come out when packets `first` to `last` are decoded."""
+        """See `decode_range`."""
         shown: list[int] = []
         for _ in range(2):
             with suppress(Lost):

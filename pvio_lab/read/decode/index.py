@@ -78,15 +78,19 @@ class FrameIndex:
         )
 
 
-def make_index(
-    layout: Layout, engine: Literal["decord", "pyav"], reason: str, decord_refusal: str | None
-) -> FrameIndex:
-    """Return the index of a video."""
+def describe(
+    layout: Layout,
+    picture: Picture,
+    engine: Literal["decord", "pyav"],
+    reason: str,
+    decord_refusal: str | None,
+) -> tuple[FrameIndex, VideoInfo]:
+    """Return the index and the facts of a video."""
     pts, durations = _frame_times(layout)
     keyframes = layout.number_of[layout.starts[layout.packets.is_key[layout.starts]]]
     keyframes = np.sort(keyframes[keyframes >= 0])
     packet_of = layout.order.packet_of
-    return FrameIndex(
+    index = FrameIndex(
         path=layout.mark.path,
         pts_seconds=pts,
         duration_seconds=durations,
@@ -99,6 +103,7 @@ def make_index(
         order_reason=layout.order.why,
         _layout=layout,
     )
+    return index, _info(layout, index, picture)
 
 
 def _frame_types(packet_of: Numbers, keyframes: Numbers) -> NDArray[np.str_]:
@@ -134,12 +139,11 @@ def _ticks_in_order(layout: Layout) -> Numbers | None:
     return None
 
 
-def video_info(layout: Layout, index: FrameIndex, picture: Picture) -> VideoInfo:
-    """Return the facts of a video."""
+def _info(layout: Layout, index: FrameIndex, picture: Picture) -> VideoInfo:
     facts, pts = layout.stream, index.pts_seconds
     seconds = float(pts[-1] + index.duration_seconds[-1] - pts[0])
     fps, is_variable = _rate(layout, pts, index.duration_seconds)
-    width, height = picture.displayed_size
+    width, height = picture.size
     bits = int(layout.packets.size.sum()) * 8
     return VideoInfo(
         path=layout.mark.path,

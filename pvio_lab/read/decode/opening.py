@@ -17,15 +17,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ...errors import OpenError, printable
-from .container import MAX_PIXELS_VARIABLE, FileMark, max_pixels, open_container, open_limited
-from .decoder import learn_order, prepare
+from .container import MAX_PIXELS_VARIABLE, FileMark, max_pixels, open_limited
+from .decoder import decode_range, prepare
 from .decord import DecordEngine, EngineName, choose_engine
-from .index import make_index, video_info
-from .order import Layout, Numbers, is_known
+from .index import describe
+from .order import Layout, Numbers, is_known, make_layout
 from .packets import HeaderCheck, check_header, pick_stream, read_video, stream_facts
 from .pyav import PyAVEngine
-from .random_access import FrameDecoder, Frames, RandomAccess
-from .rgb import Converter, Picture
+from .random_access import RandomAccess
+from .rgb import Converter, FrameDecoder, Frames, Picture
 
 # Containers that say when each frame is shown.
 _TIMED = {"mov", "matroska"}
@@ -44,10 +44,10 @@ def open_file(path: str, threads: int, engine: EngineName = "auto") -> OpenFile:
         OpenError: It is not a video, or nothing in it can be decoded.
         ValueError: decord was asked for, and would not be exact.
     """
-    container = open_container(path)
+    mark, container = FileMark.open(path)
     try:
-        mark, (facts, packets) = FileMark.of(path), read_video(container, path)
-        layout = Layout.of(mark, facts, packets, learn_order(mark, packets, facts, threads))
+        facts, packets = read_video(container, path)
+        layout = make_layout(mark, facts, packets, partial(decode_range, mark, facts, packets, threads))
     except BaseException:
         container.close()
         raise
@@ -87,8 +87,8 @@ class OpenFile:
         first: tuple[int, VideoFrame],
     ):
         self._layout, self._threads, self._picture = layout, threads, Picture.of(first[1])
-        self.index = make_index(layout, *choose_engine(engine, layout, self._picture))
-        self.info = video_info(layout, self.index, self._picture)
+        chosen = choose_engine(engine, layout, self._picture)
+        self.index, self.info = describe(layout, self._picture, *chosen)
         self._opened: PyAVEngine | None = opened
         self._first: tuple[int, VideoFrame] | None = first
 
@@ -101,8 +101,8 @@ class OpenFile:
                 raise ValueError(
                     "engine='decord' would not be exact with width= or height=; leave engine out"
                 )
-        make_decoder = partial(self.decoder, size)
-        return RandomAccess(self._layout, size, make_decoder, self._threads, cache_bytes, first)
+        decoder, more = self.decoder(size, self._threads), partial(self.decoder, size)
+        return RandomAccess(self._layout, size, decoder, more, self._threads, cache_bytes, first)
 
     def decoder(self, size: tuple[int, int], threads: int) -> FrameDecoder:
         """Return a decoder of frames in this width and height; the first continues from the first frame."""
@@ -200,7 +200,7 @@ def open_front(file: Any, name: str, threads: int) -> FrontFile:
 
 def _converter(first: VideoFrame) -> Converter:
     picture = Picture.of(first)
-    return Converter(picture.displayed_size, picture)
+    return Converter(picture.size, picture)
 
 
 def _front_frames(

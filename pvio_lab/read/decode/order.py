@@ -167,15 +167,16 @@ class Layout:
     may_skip: bool
     """Unwanted frames may be left out of the decoding."""
 
-    @classmethod
-    def of(cls, mark: FileMark, stream: StreamFacts, packets: Packets, order: Order) -> Layout:
-        """Work out where decoding has to begin for each frame."""
-        number_of = np.full(packets.size.size, -1)
-        number_of[order.packet_of] = np.arange(order.packet_of.size)
-        starts = _starts(packets, stream, order)
-        entry = _entries(packets, order.packet_of, number_of, starts)
-        may_skip = stream.codec in _SKIPPING and order.why is None and not (packets.notes == UNKNOWN).any()
-        return cls(mark, stream, packets, order, number_of, starts, entry, may_skip)
+
+def make_layout(mark: FileMark, stream: StreamFacts, packets: Packets, decode: Decode) -> Layout:
+    """Work out the order of the frames, and where decoding has to begin for each."""
+    order = find_order(packets, stream, decode)
+    number_of = np.full(packets.size.size, -1)
+    number_of[order.packet_of] = np.arange(order.packet_of.size)
+    starts = _starts(packets, stream, order)
+    entry = _entries(packets, order.packet_of, number_of, starts)
+    may_skip = stream.codec in _SKIPPING and order.why is None and not (packets.notes == UNKNOWN).any()
+    return Layout(mark, stream, packets, order, number_of, starts, entry, may_skip)
 
 
 def _starts(packets: Packets, stream: StreamFacts, order: Order) -> Numbers:

@@ -1,26 +1,26 @@
-"""Frame numbers become pixels in one array: planned, on all processors, with a memory of recent frames."""
+"""Any frames at random: planned, on all processors, with a memory of recent frames.
+
+That memory is limited for each reader, and for all of a process together.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 import queue
 import threading
-import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Container
+from weakref import WeakSet
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
-from ...base import new_lock, new_rlock, waiting
+from ...base import abandon, new_rlock, survive_forks, waiting
 from ..pool import touch, trim_memory
-from .decord import DecordEngine
-from .frame_cache import FrameCache
 from .order import Layout, Numbers, Run, plan_runs, share_out
-from .pyav import PyAVEngine
-from .rgb import Converter, Frame, Picture
+from .rgb import Frame, FrameDecoder, Frames
 
-Frames = NDArray[np.uint8]
 Rows = dict[int, list[int]]
 """For each frame asked for, the rows of the result it belongs to."""
 
@@ -29,65 +29,7 @@ _FEW = 8
 # After a jump into a part of the video, this many frames before it are remembered; after the second, all.
 _BEFORE_JUMP = 16
 
-
-class FrameDecoder:
-    """An engine and a converter, for one thread at a time; it continues from where it stands.
-
-    Args:
-        engine: Decodes.
-        size: Width and height of the frames.
-        picture: The facts of the first frame.
-    """
-
-    def __init__(self, engine: PyAVEngine | DecordEngine, size: tuple[int, int], picture: Picture):
-        self.engine, self.converter = engine, Converter(size, picture)
-        self.copy_seconds = 0.0
-        # A thread that works for an interrupted call may be just about to end.
-        self.lock = new_lock()
-
-    def frames(
-        self,
-        numbers: Sequence[int],
-        needed: Container[int] | None,
-        check: Callable[[], None] | None = None,
-    ) -> Iterator[Frames]:
-        """Yield the pixels of these frames.
-
-        Args:
-            numbers: The frames, in ascending order.
-            needed: All others may be left out of the decoding; None leaves out none.
-            check: Called after each frame that is decoded; raises to stop.
-
-        Raises:
-            DecodeError: One of them cannot be decoded; those after it may be asked for.
-        """
-        wanted = iter(numbers)
-        next_one = next(wanted, None)
-        for number, frame in self.engine.frames(numbers, needed):
-            if check:
-                check()
-            if number == next_one:
-                yield self.converter.convert(frame)
-                next_one = next(wanted, None)
-
-    def write(self, frame: Frame, rows: list[int], frames: Frames) -> None:
-        """Convert a frame into rows of an array."""
-        pixels = self.converter.convert(frame)
-        begin = time.perf_counter()
-        for row in rows:
-            frames[row] = pixels
-        self.copy_seconds += time.perf_counter() - begin
-
-    def reset(self) -> None:
-        """Make the next read begin anew."""
-        with self.lock:
-            self.engine.reset()
-
-    def close(self) -> None:
-        """Close decoder and file until the next read."""
-        with self.lock:
-            self.engine.close()
-            self.converter.rest()
+_clock = itertools.count()
 
 
 class RandomAccess:
@@ -96,7 +38,8 @@ class RandomAccess:
     Args:
         layout: How the frames are reached.
         size: Width and height of the frames.
-        make_decoder: Makes a decoder with this many threads, for frames of this size.
+        decoder: A decoder with all threads, for frames of this size.
+        make_decoder: Makes another one, with this many threads.
         threads: How many processors may be used.
         cache_bytes: How much recently decoded frames may take.
         first: A frame that is decoded already, after its number.
@@ -106,6 +49,7 @@ class RandomAccess:
         self,
         layout: Layout,
         size: tuple[int, int],
+        decoder: FrameDecoder,
         make_decoder: Callable[[int], FrameDecoder],
         threads: int,
         cache_bytes: int,
@@ -117,7 +61,7 @@ class RandomAccess:
         if first is not None:
             self.cache.put(*first)
         # The first one has all threads; the others, one each, work side by side.
-        self._decoders = [make_decoder(threads)]
+        self._decoders = [decoder]
         self.lock = new_rlock()
         touch(self)
 
@@ -260,3 +204,92 @@ class RandomAccess:
                 raise errors[0]
             finally:
                 errors.clear()  # else error and traceback keep each other, and a decoder, alive
+
+
+class _Together:
+    """The caches of a process, and how much they hold together."""
+
+    def __init__(self) -> None:
+        # Reentrant: a frame freed while it is held may close a reader, which acquires it again.
+        self.lock = new_rlock()
+        self.caches: WeakSet[FrameCache] = WeakSet()
+        self.num_bytes = 0
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """Empty all caches in the child, but never free their frames, which are of the parent's decoders."""
+        self.caches = WeakSet(list(self.caches))
+        for cache in self.caches:
+            abandon(cache.frames)
+            cache.frames, cache.num_bytes = OrderedDict(), 0
+        self.num_bytes = 0
+
+
+_together = _Together()
+
+
+class FrameCache:
+    """The frames used most recently. They are kept in the format of the codec, half as large as RGB.
+
+    Args:
+        max_bytes: How much the frames may take together; 0 keeps none. All caches together hold no more than
+            the largest of them may.
+    """
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes, self.num_bytes = max_bytes, 0
+        self.frames: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
+        self._last_used = 0
+        with _together.lock:
+            _together.caches.add(self)
+
+    def get(self, number: int) -> Frame | None:
+        """Return the frame, if it is still here."""
+        with _together.lock:
+            self._last_used = next(_clock)
+            if number not in self.frames:
+                return None
+            self.frames.move_to_end(number)
+            return self.frames[number][0]
+
+    def put(self, number: int, frame: Frame) -> None:
+        """Keep a frame; others may have to go, even those of other caches."""
+        size = frame_bytes(frame)
+        if size > self.max_bytes:
+            return
+        with _together.lock:
+            self._last_used = next(_clock)
+            if number in self.frames:
+                self._count(-self.frames.pop(number)[1])
+            self.frames[number] = frame, size
+            self._count(size)
+            while self.num_bytes > self.max_bytes:
+                self._count(-self.frames.popitem(last=False)[1][1])
+            if _together.num_bytes > self.max_bytes:
+                self._empty_others()
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        with _together.lock:
+            self._count(-self.num_bytes)
+            self.frames.clear()
+
+    def __del__(self) -> None:
+        self.clear()
+
+    def _empty_others(self) -> None:
+        """Empty the caches not used for longest, until all together hold no more than the largest may."""
+        limit = max(each.max_bytes for each in _together.caches)
+        others = [each for each in _together.caches if each is not self]
+        for each in sorted(others, key=lambda other: other._last_used):
+            if _together.num_bytes > limit:
+                each.clear()
+
+    def _count(self, num_bytes: int) -> None:
+        self.num_bytes += num_bytes
+        _together.num_bytes += num_bytes
+
+
+def frame_bytes(frame: Frame) -> int:
+    """Return how much memory the pixels of a decoded frame take."""
+    return frame.nbytes if isinstance(frame, np.ndarray) else sum(plane.buffer_size for plane in frame.planes)

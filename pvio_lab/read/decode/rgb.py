@@ -1,22 +1,28 @@
-"""Decoded frames become RGB as the ffmpeg program converts them: turned, scaled, and with its colours."""
+"""Decoded frames become RGB as the ffmpeg program converts them: rotated, scaled, and with its colours."""
 
 from __future__ import annotations
 
 import math
 import struct
 import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from ...base import abandon, survive_forks
+from ...base import abandon, new_lock, survive_forks
 
-Frame = VideoFrame | NDArray[np.uint8]
+if TYPE_CHECKING:
+    from .decord import DecordEngine
+    from .pyav import PyAVEngine
+
+Frames = NDArray[np.uint8]
+Frame = VideoFrame | Frames
 """A decoded frame: in the format of the codec, or already RGB."""
 Matrix = tuple[int, ...]
 Filter = tuple[str, str]
@@ -26,9 +32,9 @@ class Picture(NamedTuple):
     """The facts of a decoded frame: those of the first one hold for all that do not say otherwise."""
 
     width: int
-    """As the codec has it: before it is rotated."""
-    height: int
-    """As the codec has it."""
+    """The width that the codec has: before the frame is rotated."""
+    size: tuple[int, int]
+    """Width and height as it is displayed."""
     pixel_format: str
     """The pixel format, as ffmpeg calls it."""
     is_interlaced: bool
@@ -41,15 +47,11 @@ class Picture(NamedTuple):
     @classmethod
     def of(cls, frame: VideoFrame) -> Picture:
         """Return the facts of this frame."""
-        matrix = display_matrix(frame)
+        matrix, size = display_matrix(frame), (frame.width, frame.height)
+        if any(name == "transpose" for name, _ in _rotation_filters(matrix)):
+            size = size[::-1]
         interlaced = bool(frame.interlaced_frame)
-        return cls(frame.width, frame.height, frame.format.name, interlaced, frame.rotation, matrix)
-
-    @property
-    def displayed_size(self) -> tuple[int, int]:
-        """Width and height as the frame is displayed."""
-        is_turned = any(name == "transpose" for name, _ in _rotation_filters(self.matrix))
-        return (self.height, self.width) if is_turned else (self.width, self.height)
+        return cls(frame.width, size, frame.format.name, interlaced, frame.rotation, matrix)
 
 
 class Converter:
@@ -69,7 +71,7 @@ class Converter:
         self.seconds = 0.0  # spent on converting so far
         survive_forks(self)
 
-    def convert(self, frame: Frame) -> NDArray[np.uint8]:
+    def convert(self, frame: Frame) -> Frames:
         """Return the RGB pixels; there may be a gap between rows."""
         if isinstance(frame, np.ndarray):
             return frame
@@ -103,6 +105,66 @@ class Converter:
         result = self._graph.pull()
         assert isinstance(result, VideoFrame)
         return result
+
+
+class FrameDecoder:
+    """An engine and a converter, for one thread at a time; it continues from where it stands.
+
+    Args:
+        engine: Decodes.
+        size: Width and height of the frames.
+        picture: The facts of the first frame.
+    """
+
+    def __init__(self, engine: PyAVEngine | DecordEngine, size: tuple[int, int], picture: Picture):
+        self.engine, self.converter = engine, Converter(size, picture)
+        self.copy_seconds = 0.0
+        # A thread that works for an interrupted call may be just about to end.
+        self.lock = new_lock()
+
+    def frames(
+        self,
+        numbers: Sequence[int],
+        needed: Container[int] | None,
+        check: Callable[[], None] | None = None,
+    ) -> Iterator[Frames]:
+        """Yield the pixels of these frames.
+
+        Args:
+            numbers: The frames, in ascending order.
+            needed: All others may be left out of the decoding; None leaves out none.
+            check: Called after each frame that is decoded; raises to stop.
+
+        Raises:
+            DecodeError: One of them cannot be decoded; those after it may be asked for.
+        """
+        wanted = iter(numbers)
+        next_one = next(wanted, None)
+        for number, frame in self.engine.frames(numbers, needed):
+            if check:
+                check()
+            if number == next_one:
+                yield self.converter.convert(frame)
+                next_one = next(wanted, None)
+
+    def write(self, frame: Frame, rows: list[int], frames: Frames) -> None:
+        """Convert a frame into rows of an array."""
+        pixels = self.converter.convert(frame)
+        begin = time.perf_counter()
+        for row in rows:
+            frames[row] = pixels
+        self.copy_seconds += time.perf_counter() - begin
+
+    def reset(self) -> None:
+        """Make the next read begin anew."""
+        with self.lock:
+            self.engine.reset()
+
+    def close(self) -> None:
+        """Close decoder and file until the next read."""
+        with self.lock:
+            self.engine.close()
+            self.converter.rest()
 
 
 def display_matrix(frame: VideoFrame) -> Matrix | None:
