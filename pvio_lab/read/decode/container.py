@@ -96,6 +96,7 @@ def open_container(path: str) -> InputContainer:
         PermissionError: It may not be read.
     """
     _check_file(path)
+    max_pixels()  # a wrong value of the variable must not be blamed on the file
     try:
         return open_limited(f"file:{os.path.abspath(path)}", "file")
     except (av.error.FFmpegError, ValueError) as error:

@@ -90,14 +90,15 @@ class Decoder:
         # A palette comes only once, with the first packet.
         self._seekable = stream.pixel_format != "pal8"
         self._container = container
-        self._source: Iterator[Packet[VideoStream]] | None = None
+        self._stream: VideoStream | None = None
+        self._source: Iterator[Packet[VideoStream]] = iter(())
         self._is_damaged = self._skipping = False
         self.next_packet, self.ended = packets.size.size, True
         survive_forks(self)
 
     def close(self) -> None:
         """Close the file and free the decoder, until the next `go_to`."""
-        self._source = None
+        self._source, self._stream = iter(()), None
         if self._container:
             self._container.close()
             self._container = None
@@ -110,13 +111,13 @@ class Decoder:
 
     def after_fork(self) -> None:
         """Abandon what is open: its threads are missing here, so nothing may free it."""
-        abandon(self._container, self._source, getattr(self, "_context", None))
+        abandon(self._container, self._source, self._stream)
         self._container = None
         self.close()
 
     def go_to(self, packet: int) -> None:
         """Make decoding begin with this packet, and drop what the decoder holds."""
-        if self._source is None:
+        if self._stream is None:
             self._open()
         elif self._colours() != self._first_colours:  # the decoder would keep those it has now
             self._reopen()
@@ -188,11 +189,15 @@ class Decoder:
             self._container = self._mark.reopen()
         stream = self._container.streams[self._facts.index]
         assert isinstance(stream, VideoStream)
-        self._stream, self._context = stream, stream.codec_context
+        self._stream, self._source = stream, self._container.demux(stream)
         prepare(self._context, self._threads, is_tolerant=self._is_tolerant)
-        self._source = self._container.demux(self._stream)
         self._first_colours = self._colours()
         self._skipping = False
+
+    @property
+    def _context(self) -> VideoCodecContext:
+        assert self._stream
+        return self._stream.codec_context
 
     def _colours(self) -> tuple[int, int]:
         return self._context.color_range, self._context.colorspace
@@ -200,7 +205,7 @@ class Decoder:
     def _reopen(self) -> None:
         assert self._container
         self._container.close()
-        self._container = self._source = None
+        self._container = self._stream = None
         self._open()
         self.next_packet = 0
 
@@ -217,7 +222,7 @@ class Decoder:
 
     def _demux(self) -> Packet[VideoStream] | None:
         try:
-            return next((packet for packet in self._source or () if packet.size), None)
+            return next((packet for packet in self._source if packet.size), None)
         except (av.error.FFmpegError, IndexError):
             return None  # indexing met the same error, so the index knows what is missing
 
@@ -247,6 +252,7 @@ class Decoder:
     def _land(self, offset: int, packet: int, by_place: bool) -> bool:
         """Seek, and continue to the packet; return False if it lands after it or at an unknown place."""
         assert self._container
+        assert self._stream
         try:
             self._container.seek(offset, stream=self._stream, unsupported_byte_offset=by_place)
         except av.error.FFmpegError:
