@@ -142,8 +142,8 @@ class FileMark:
     @classmethod
     def of(cls, path: str) -> FileMark:
         """Return the mark of the file as it is now."""
-        stat = os.stat(path)
-        return cls(path, os.path.abspath(path), (stat.st_dev, stat.st_ino), stat.st_size, stat.st_mtime_ns)
+        now = os.stat(path)
+        return cls(path, os.path.abspath(path), (now.st_dev, now.st_ino), now.st_size, now.st_mtime_ns)
 
     @classmethod
     def open(cls, path: str) -> tuple[FileMark, InputContainer]:

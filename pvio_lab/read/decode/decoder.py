@@ -71,7 +71,7 @@ class Decoder:
         stream: Which of its streams.
         packets: The table of its packets.
         threads: How many threads decode.
-        is_tolerant: Go on after an error.
+        is_tolerant: Continue after an error.
         container: The file, if it is open already; it is closed by this decoder.
     """
 
@@ -93,7 +93,7 @@ class Decoder:
         self._stream: VideoStream | None = None
         self._source: Iterator[Packet[VideoStream]] = iter(())
         self._is_damaged = self._skipping = False
-        self.next_packet, self.ended = packets.size.size, True
+        self.next_packet, self.ended = len(packets.pts), True
         survive_forks(self)
 
     def close(self) -> None:

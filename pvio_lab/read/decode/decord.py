@@ -71,7 +71,7 @@ def _refusal(layout: Layout, picture: Picture) -> str | None:
         (_has_leading_frames(layout), "frames before a keyframe are stored after it (open groups)"),
         (packets.trouble or packets.is_corrupt.any(), "the file is damaged"),
         (_is_table_wrong(layout), "the container's table of keyframes is wrong"),
-        (picture.matrix, "the picture has to be turned"),
+        (picture.matrix, "the picture has to be rotated"),
         (picture.is_interlaced, "the picture is interlaced"),
         (width < 1 or 192 * -(-width // 64) // width != 3, "its pictures of this width are garbled"),
     )

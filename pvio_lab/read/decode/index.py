@@ -167,7 +167,7 @@ def _info(layout: Layout, index: FrameIndex, picture: Picture) -> VideoInfo:
 def _rate(layout: Layout, pts: Seconds, durations: Seconds) -> tuple[float, bool]:
     """Return frames a second on average, and whether they vary by more than rounding to ticks explains."""
     facts, packets, count = layout.stream, layout.packets, pts.size
-    if packets.trouble or facts.promised_frames > packets.size.size:
+    if packets.trouble or facts.promised_frames > len(packets.pts):
         pts = pts[: max(count - _CUT_FRAMES, 2)]
     seconds = float(durations.sum())
     average = count / seconds if seconds > 0 else next(iter(facts.rates), 0.0)

@@ -74,7 +74,7 @@ def find_order(packets: Packets, stream: StreamFacts, decode: Decode) -> Order:
 
 
 def _by_decoding(packets: Packets, decode: Decode, why: str) -> Order:
-    count = packets.size.size
+    count = len(packets.pts)
     rows = np.array(decode(0, count), np.int64)
     is_counted = np.unique(rows).size < rows.size or bool((rows < 0).any() or (rows >= count).any())
     return Order(np.minimum(np.maximum(rows, 0), count - 1), why, is_counted)
@@ -117,7 +117,7 @@ def _doubt_of_edits(packets: Packets, times: Numbers) -> str | None:
 
 def _doubtful_ends(packets: Packets, stream: StreamFacts) -> list[tuple[int, int, str]]:
     """Return ranges of packets at the beginning and the end, some of which may give no frame, and why."""
-    count = packets.size.size
+    count = len(packets.pts)
     starts = np.flatnonzero(packets.is_key & (packets.notes != NOT_A_START))
     ends = []
     if not starts.size or starts[0] > 0 or packets.notes[0] == NOT_A_START:
@@ -171,7 +171,7 @@ class Layout:
 def make_layout(mark: FileMark, stream: StreamFacts, packets: Packets, decode: Decode) -> Layout:
     """Work out the order of the frames, and where decoding has to begin for each."""
     order = find_order(packets, stream, decode)
-    number_of = np.full(packets.size.size, -1)
+    number_of = np.full(len(packets.pts), -1)
     number_of[order.packet_of] = np.arange(order.packet_of.size)
     starts = _starts(packets, stream, order)
     entry = _entries(packets, order.packet_of, number_of, starts)

@@ -189,7 +189,7 @@ def read_video(container: InputContainer, path: str) -> tuple[StreamFacts, Packe
     facts = stream_facts(container, stream)
     look = look_for(facts.codec, stream.codec_context.extradata)
     packets = read_streams(container, {facts.index: look})[facts.index]
-    if not packets.size.size:
+    if not len(packets.pts):
         reason = f": {packets.trouble}" if packets.trouble else ""
         raise OpenError(f"there are no frames in {printable(path)}{reason}")
     return facts, packets

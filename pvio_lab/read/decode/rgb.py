@@ -168,7 +168,7 @@ class FrameDecoder:
 
 
 def display_matrix(frame: VideoFrame) -> Matrix | None:
-    """Return how the frame has to be turned or mirrored for display, if at all."""
+    """Return how the frame has to be rotated or mirrored for display, if at all."""
     try:
         data: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # it carries data of a kind that PyAV has no name for
@@ -177,7 +177,7 @@ def display_matrix(frame: VideoFrame) -> Matrix | None:
 
 
 def _rotation_filters(matrix: Matrix | None) -> list[Filter]:
-    """Return the filters by which the ffmpeg program turns and mirrors frames with this display matrix."""
+    """Return the filters by which the ffmpeg program rotates and mirrors frames with this display matrix."""
     if not matrix:
         return []
     angle = _clockwise_degrees(matrix)
