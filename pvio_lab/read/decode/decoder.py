@@ -56,11 +56,11 @@ def decode_range(
 ) -> list[int]:
     """Return the packets of the frames that come out when packets `first` to `last` are decoded."""
     with suppress(Damage), closing(Decoder(mark, facts, packets, threads)) as decoder:
-        shown = decoder.sources(first, last)
+        shown = decoder.shown(first, last)
         if threads == 1 or len(shown) >= last - first:
             return shown  # several threads may silently lose good frames at the end with a bad one
     with closing(Decoder(mark, facts, packets, 1, is_tolerant=True)) as decoder:
-        return decoder.sources(first, last)
+        return decoder.shown(first, last)
 
 
 class Decoder:
@@ -156,7 +156,7 @@ class Decoder:
         self.ended = True
         return self._decode(None)
 
-    def sources(self, first: int, last: int) -> list[int]:
+    def shown(self, first: int, last: int) -> list[int]:
         """See `decode_range`."""
         shown: list[int] = []
         for _ in range(2):

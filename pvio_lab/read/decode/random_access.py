@@ -240,12 +240,13 @@ class FrameCache:
         self.max_bytes, self.num_bytes = max_bytes, 0
         self.frames: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
         self._last_used = 0
+        self._together = _together  # when the program ends, the module may be gone before this
         with _together.lock:
             _together.caches.add(self)
 
     def get(self, number: int) -> Frame | None:
         """Return the frame, if it is still here."""
-        with _together.lock:
+        with self._together.lock:
             self._last_used = next(_clock)
             if number not in self.frames:
                 return None
@@ -257,7 +258,7 @@ class FrameCache:
         size = frame_bytes(frame)
         if size > self.max_bytes:
             return
-        with _together.lock:
+        with self._together.lock:
             self._last_used = next(_clock)
             if number in self.frames:
                 self._count(-self.frames.pop(number)[1])
@@ -265,12 +266,12 @@ class FrameCache:
             self._count(size)
             while self.num_bytes > self.max_bytes:
                 self._count(-self.frames.popitem(last=False)[1][1])
-            if _together.num_bytes > self.max_bytes:
+            if self._together.num_bytes > self.max_bytes:
                 self._empty_others()
 
     def clear(self) -> None:
         """Forget all frames."""
-        with _together.lock:
+        with self._together.lock:
             self._count(-self.num_bytes)
             self.frames.clear()
 
@@ -279,15 +280,15 @@ class FrameCache:
 
     def _empty_others(self) -> None:
         """Empty the caches not used for longest, until all together hold no more than the largest may."""
-        limit = max(each.max_bytes for each in _together.caches)
-        others = [each for each in _together.caches if each is not self]
+        limit = max(each.max_bytes for each in self._together.caches)
+        others = [each for each in self._together.caches if each is not self]
         for each in sorted(others, key=lambda other: other._last_used):
-            if _together.num_bytes > limit:
+            if self._together.num_bytes > limit:
                 each.clear()
 
     def _count(self, num_bytes: int) -> None:
         self.num_bytes += num_bytes
-        _together.num_bytes += num_bytes
+        self._together.num_bytes += num_bytes
 
 
 def frame_bytes(frame: Frame) -> int:
