@@ -21,12 +21,6 @@ def given_out(memory):
     return memory.tensor(block)
 
 
-def test_memory_is_used_again_when_nobody_has_it():
-    memory = BatchMemory()
-    place = given_out(memory).data_ptr()
-    assert given_out(memory).data_ptr() == place
-
-
 @pytest.mark.parametrize(
     "hold",
     [
@@ -49,11 +43,13 @@ def test_memory_is_not_used_while_somebody_has_part_of_it(hold):
     assert place in {given_out(memory).data_ptr() for _ in range(2)}
 
 
-def test_another_shape_or_type_gets_memory_of_its_own():
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((2, 6, 8, 3), np.uint8), (SHAPE, np.float32), ((0, 2), np.uint8)]
+)
+def test_another_shape_or_type_gets_memory_of_its_own(shape, dtype):
     memory = BatchMemory()
     given_out(memory)
-    assert memory.take((2, 6, 8, 3), np.uint8).shape == (2, 6, 8, 3)
-    assert memory.take(SHAPE, np.float32).dtype == np.float32
+    assert (memory.take(shape, dtype).shape, memory.take(shape, dtype).dtype) == (shape, dtype)
 
 
 def test_a_consumer_that_collects_keeps_what_it_holds_and_no_more():
@@ -104,7 +100,3 @@ def test_shared_memory_goes_to_another_process_as_it_is():
     assert tensor.is_shared()
     assert tensor.shape == SHAPE
     assert bool((tensor == 7).all())
-
-
-def test_no_frames_take_no_memory():
-    assert BatchMemory().take((0, 2, 2, 3), np.uint8).shape == (0, 2, 2, 3)

@@ -45,10 +45,7 @@ MORE_THAN_FRAMES = {
         *("look_for", "open_container", "pick_stream", "pixel_format", "read_streams", "stream_facts"),
         *("unit_length", "units"),
     },
-    "scale/partial_download.py": {  # decodes a stream that is not a file yet
-        *("Converter", "Turn", "codec_options", "displayed_size", "is_known", "open_options"),
-        *("pick_stream", "stream_facts"),
-    },
+    "scale/": {"FrontFrame", "NotStreamable", "open_front"},  # of a file that still arrives
 }
 ONLY_IN = {
     "ipywidgets": "view/",

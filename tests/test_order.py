@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvio_lab.read.decode import NO_FRAME, NO_TIME, Packets, is_known
+from pvio_lab.read.decode import NO_FRAME, NO_TIME, Packets
 from pvio_lab.read.decode.bitstream import NOT_A_START, PLAIN, UNKNOWN
-from pvio_lab.read.decode.order import find_order
+from pvio_lab.read.decode.order import find_order, is_known
 from pvio_lab.read.decode.packets import StreamFacts
 
 
@@ -39,7 +39,6 @@ def stream(**facts):
         "codec": "h264",
         "containers": ("mov", "mp4"),
         "pixel_format": "yuv420p",
-        "extradata": None,
         "is_intra_only": False,
         "has_b_frames": True,
         "promised_frames": 0,
@@ -52,8 +51,7 @@ def stream(**facts):
         "has_size": True,
         "audio": None,
     }
-    names = StreamFacts.__dataclass_fields__
-    return StreamFacts(**{name: value for name, value in (known | facts).items() if name in names})
+    return StreamFacts(**known | facts)
 
 
 class Decoding:
@@ -82,15 +80,15 @@ def test_any_order_of_times(pts):
     assert (order.why, order.is_counted) == (None, False)
 
 
-def test_hidden_packets_are_no_frames():
-    order = find_order(table([-3, -2, -1, 0, 2, 1], hidden=(0, 1, 2)), stream(), never)
-    assert order.packet_of.tolist() == [3, 5, 4]
-
-
-def test_packets_noted_as_empty_are_no_frames():
-    notes = np.array([PLAIN, NO_FRAME, PLAIN])
-    order = find_order(table([0, 1, 2], notes=notes), stream(codec="vp8"), never)
-    assert order.packet_of.tolist() == [0, 2]
+@pytest.mark.parametrize(
+    ("packets", "shown"),
+    [
+        (table([-3, -2, -1, 0, 2, 1], hidden=(0, 1, 2)), [3, 5, 4]),
+        (table([0, 1, 2], notes=np.array([PLAIN, NO_FRAME, PLAIN])), [0, 2]),
+    ],
+)
+def test_hidden_and_empty_packets_are_no_frames(packets, shown):
+    assert find_order(packets, stream(), never).packet_of.tolist() == shown
 
 
 DOUBTS = [
@@ -135,18 +133,18 @@ def test_ends_in_doubt_are_decoded_and_the_middle_is_not():
     assert order.why is None
 
 
-def test_frames_before_the_first_keyframe_are_asked_for():
+@pytest.mark.parametrize(
+    "packets",
+    [
+        table([0, 2, 1, 3, 5, 4], keys=(3,)),
+        table([0, 2, 1, 3, 5, 4], notes=np.array([NOT_A_START] + [PLAIN] * 5)),
+    ],
+)
+def test_frames_before_the_first_true_keyframe_are_asked_for(packets):
     decode = Decoding(3, 5, 4)
-    order = find_order(table([0, 2, 1, 3, 5, 4], keys=(3,)), stream(), decode)
+    order = find_order(packets, stream(), decode)
     assert decode.asked == [(0, 6)]
     assert order.packet_of.tolist() == [3, 5, 4]
-
-
-def test_a_false_start_is_none():
-    notes = np.array([NOT_A_START, PLAIN, PLAIN])
-    decode = Decoding(0, 2, 1)
-    find_order(table([0, 2, 1], notes=notes), stream(), decode)
-    assert decode.asked == [(0, 3)]
 
 
 @pytest.mark.parametrize(

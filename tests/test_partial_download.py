@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
 
 from pvio_lab import SourceError, VideoReader, write_frames_to_video
-from pvio_lab.scale.partial_download import Front, NotStreamable, Timed, on_timeline, select_from_front
+from pvio_lab.read import FrontFrame, NotStreamable
+from pvio_lab.scale.partial_download import Front, on_timeline, select_from_front
 from pvio_lab.scale.recipe import Policy
 
 FIRST, TIMELINE = Policy.of({"num_frames": 8}), Policy.of({"fps": 3.0}, 4)
@@ -121,7 +122,7 @@ def test_on_a_timeline_as_with_an_index(gaps, fps, count, start):
     policy = Policy.of({"fps": fps}, count)
     wanted = policy.numbers(SimpleNamespace(times=times, num_frames=len(pts))).tolist()
     assume(pts[-1] > pts[0] + policy.last_seconds + 1e-5)
-    frames = (Timed(number, seconds, None) for number, seconds in enumerate(pts.tolist()))
+    frames = (FrontFrame(number, seconds, None) for number, seconds in enumerate(pts.tolist()))
     assert [frame.number for frame in on_timeline(frames, policy)] == wanted
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import tempfile
@@ -12,26 +11,9 @@ from itertools import islice
 from os import PathLike
 from typing import IO, BinaryIO, NamedTuple
 
-import av
-import av.error
 import numpy as np
-from av.codec.context import Flags
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
-from ..errors import OpenError
-from ..read import (
-    ROUNDING_SECONDS,
-    Converter,
-    Turn,
-    codec_options,
-    displayed_size,
-    is_known,
-    open_options,
-    pick_stream,
-    stream_facts,
-)
+from ..read import ROUNDING_SECONDS, FrontFrame, NotStreamable, open_front
 from .recipe import Pixels, Policy
 
 # Files that are made to be streamed begin with this much at most; more is not a table of frames.
@@ -42,10 +24,6 @@ _PIECE = 2**18
 _OPEN_FILES = "/proc/self/fd"
 _MAY_BE_NAMELESS = os.path.isdir(_OPEN_FILES)
 _HAS_MEMORY_FILES = _MAY_BE_NAMELESS and hasattr(os, "memfd_create")
-
-
-class NotStreamable(Exception):
-    """The file has to be there as a whole; the words say why."""
 
 
 class Front:
@@ -158,10 +136,6 @@ def check_streamable(front: Front) -> None:
     raise NotStreamable(f"there is no table of frames in the first {_MOST_HEADER} bytes")
 
 
-# Containers that say when each frame is shown.
-_CONTAINERS = {"mov", "matroska"}
-
-
 class Selection(NamedTuple):
     """An open video, and the frames that a policy takes from it."""
 
@@ -171,14 +145,6 @@ class Selection(NamedTuple):
     """The duration; None where the header does not say."""
     frames: Iterator[tuple[int, float, Pixels]]
     """Number, seconds and pixels of each frame; the next one may overwrite them."""
-
-
-class Timed(NamedTuple):
-    """A decoded frame."""
-
-    number: int
-    seconds: float
-    frame: VideoFrame
 
 
 def select_from_front(front: Front, name: str, policy: Policy, threads: int) -> Selection:
@@ -194,33 +160,20 @@ def select_from_front(front: Front, name: str, policy: Policy, threads: int) -> 
         NotStreamable: The frames would not be exact, or would take the whole file. `frames` raises it, too.
     """
     check_streamable(front)
-    try:
-        container: InputContainer = av.open(front, "r", **open_options("none"))
-        stream = pick_stream(container, name)
-    except (av.error.FFmpegError, ValueError, OpenError) as error:
-        raise NotStreamable(f"it does not open from the front: {error}") from error
-    facts = stream_facts(container, stream)
-    if _CONTAINERS.isdisjoint(facts.containers) or not is_known(facts):
-        raise NotStreamable(
-            f"{facts.codec} in {','.join(facts.containers)} is not always one frame per packet"
-        )
-    seconds = None if container.duration is None else container.duration / 1_000_000
+    video = open_front(front, name, threads)
+    seconds = video.duration_seconds
     if policy.last_seconds is not None and (seconds is None or seconds <= policy.last_seconds):
         raise NotStreamable("all of it is needed")
-    decoded = _decoded(container, stream, threads, facts.promised_frames)
-    return Selection(next(iter(facts.rates), None), seconds, _converted(decoded, policy))
+    return Selection(video.fps, seconds, _chosen(video.frames, policy))
 
 
-def _converted(decoded: Generator[Timed], policy: Policy) -> Iterator[tuple[int, float, Pixels]]:
-    chosen = islice(decoded, policy.num_first) if policy.num_first else on_timeline(decoded, policy)
-    converter = None
-    with closing(decoded):
-        for number, seconds, frame in chosen:
-            converter = converter or Converter(displayed_size(frame), Turn.of(frame))
-            yield number, seconds, converter.convert(frame)
+def _chosen(frames: Generator[FrontFrame], policy: Policy) -> Iterator[tuple[int, float, Pixels]]:
+    with closing(frames):
+        for frame in islice(frames, policy.num_first) if policy.num_first else on_timeline(frames, policy):
+            yield frame.number, frame.seconds, frame.pixels()
 
 
-def on_timeline(frames: Iterator[Timed], policy: Policy) -> Iterator[Timed]:
+def on_timeline(frames: Iterator[FrontFrame], policy: Policy) -> Iterator[FrontFrame]:
     """Yield the frame on screen at each tick, which is known when the next frame comes."""
     assert policy.max_frames is not None
     shown = next(frames)
@@ -240,27 +193,3 @@ def on_timeline(frames: Iterator[Timed], policy: Policy) -> Iterator[Timed]:
 def _is_rounded_down(shown: float, tick: float, later: float) -> bool:
     """Return True if the later frame was meant, as in `read.times.frames_at`."""
     return later - tick <= ROUNDING_SECONDS and later - tick < tick - shown
-
-
-def _decoded(container: InputContainer, stream: VideoStream, threads: int, promised: int) -> Generator[Timed]:
-    """Yield the frames in order; raise NotStreamable at the first doubt about one."""
-    context, base = stream.codec_context, float(stream.time_base or 1)
-    context.thread_count, context.thread_type = threads, "AUTO" if threads > 1 else "SLICE"
-    context.flags |= Flags.unaligned  # as when all of the file is there: else a crop at the left is rounded
-    context.options = {"err_detect": "explode", **codec_options()}
-    number, last = 0, -math.inf
-    try:
-        for place, packet in enumerate(container.demux(stream)):
-            if packet.is_corrupt or (place == 0 and not packet.is_keyframe):
-                raise NotStreamable("it does not begin with a keyframe, or parts are missing")
-            for frame in context.decode(packet):
-                if frame.pts is None or frame.pts <= last or frame.is_corrupt:
-                    raise NotStreamable("the times of its frames are in doubt, or one is damaged")
-                yield Timed(number, frame.pts * base, frame)
-                number, last = number + 1, frame.pts
-    except av.error.FFmpegError as error:
-        raise NotStreamable(f"it is damaged: {error}") from error
-    finally:
-        container.close()
-    if number != promised:
-        raise NotStreamable("it does not have as many frames as its header says")

@@ -15,6 +15,7 @@ from ..errors import DecodeError, OpenError
 from ..read import (
     HeldSource,
     ImageSequence,
+    NotStreamable,
     Numbers,
     VideoReader,
     is_url,
@@ -25,7 +26,7 @@ from ..read import (
     shown,
     source_name,
 )
-from .partial_download import Front, NotStreamable, Selection, select_from_front
+from .partial_download import Front, Selection, select_from_front
 from .recipe import CacheMode, Form, Pixels, Recipe
 
 Source = str | PathLike[str]

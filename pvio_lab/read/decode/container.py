@@ -7,6 +7,7 @@ import re
 import stat
 import struct
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import av
@@ -94,75 +95,110 @@ def open_container(path: str) -> InputContainer:
         OpenError: It is not a media file, or one that names others, or no regular file.
         PermissionError: It may not be read.
     """
-    name = printable(path)
-    _check_file(path, name)
-    options = open_options("file")
+    _check_file(path)
+    max_pixels()  # a wrong value of the variable must not be blamed on the file
     try:
-        container: InputContainer = av.open(f"file:{os.path.abspath(path)}", **options)
-        return container
+        return open_limited(f"file:{os.path.abspath(path)}", "file")
     except (av.error.FFmpegError, ValueError) as error:
         found = _list_clause(path)
+        # FFmpeg may take the name for one of many images, or for a pattern that means many.
         if found is None and (isinstance(error, av.error.ArgumentError) or _PATTERN.search(path)):
-            with suppress(av.error.FFmpegError, ValueError):
-                return _open_without_name(path)
-        raise OpenError(f"{name} {found or _why_not(error)}") from error
+            with suppress(av.error.FFmpegError, ValueError), open_regular(path) as file:
+                return open_limited("fd:", "fd", fd=str(file.fileno()))
+        raise OpenError(f"{printable(path)} {found or _why_not(error)}") from error
 
 
-def open_options(protocol: str) -> dict[str, Any]:
-    """Return the arguments of `av.open` under which FFmpeg reads one file, and none that it names.
+def open_limited(source: Any, protocol: str, **options: str) -> InputContainer:
+    """Open a container such that FFmpeg reads this one source, and none that it names.
 
     Args:
+        source: An address, or an object with `read`.
         protocol: How FFmpeg gets at its bytes: "file", say.
+        **options: More options for the container.
     """
-    return {
-        "metadata_errors": "replace",
-        "options": codec_options(),
-        "container_options": {"format_whitelist": ONE_VIDEO, "protocol_whitelist": protocol},
-    }
+    limits = {"format_whitelist": ONE_VIDEO, "protocol_whitelist": protocol}
+    container: InputContainer = av.open(
+        source,
+        "r",
+        metadata_errors="replace",
+        options=codec_options(),
+        container_options=limits | options,
+    )
+    return container
 
 
-def _check_file(path: str, name: str) -> None:
+@dataclass(frozen=True)
+class FileMark:
+    """The identity of a file: whether it still is the one that was indexed."""
+
+    path: str
+    """Its name, as the user gave it."""
+    absolute: str
+    """The same, independent of the current folder."""
+    inode: tuple[int, int]
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> FileMark:
+        """Return the mark of the file as it is now."""
+        now = os.stat(path)
+        return cls(path, os.path.abspath(path), (now.st_dev, now.st_ino), now.st_size, now.st_mtime_ns)
+
+    @classmethod
+    def open(cls, path: str) -> tuple[FileMark, InputContainer]:
+        """Open a file, and return its mark, too."""
+        container = open_container(path)
+        try:
+            return cls.of(path), container
+        except BaseException:
+            container.close()
+            raise
+
+    def reopen(self) -> InputContainer:
+        """Open the file again; raise FileNotFoundError if it is gone, OpenError if there is another one."""
+        if not os.path.exists(self.absolute):
+            raise FileNotFoundError(f"{printable(self.path)} is not there any more")
+        if replace(FileMark.of(self.absolute), path=self.path) != self:
+            raise OpenError(f"{printable(self.path)} was replaced while it was open; open it again")
+        return open_container(self.absolute)
+
+
+def _check_file(path: str) -> None:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise FileNotFoundError(f"there is no video file {name}") from None
-    if stat.S_ISDIR(status.st_mode):
+        raise FileNotFoundError(f"there is no video file {printable(path)}") from None
+    mode, size = status.st_mode, status.st_size
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(
-            f"{name} is a directory; for a directory of images use ImageSequence or open_video"
+            f"{printable(path)} is a directory; for a directory of images use ImageSequence or open_video"
         )
-    kind, size = odd_kind(status.st_mode), status.st_size
-    if kind is not None:
+    if not stat.S_ISREG(mode):
         raise OpenError(
-            f"{name} is {kind}, and only regular files are read; copy what comes out of it to one"
+            f"{printable(path)} is {odd_kind(mode)}, and only regular files are read; "
+            "copy what comes out of it to one"
         )
     if not size:
-        raise OpenError(f"{name} is empty: 0 bytes")
+        raise OpenError(f"{printable(path)} is empty: 0 bytes")
     try:
         with open_regular(path) as file:
-            if _has_too_many_samples(file, size):
+            most = max(_SAMPLES_PER_BYTE * size, _FEW_SAMPLES)
+            if size < _LARGE_BYTES and _claimed_samples(file, size) > most:
                 raise OpenError(
-                    f"{name} claims more samples than {size} bytes can hold: its tables are wrong"
+                    f"{printable(path)} claims more samples than {size} bytes can hold: its tables are wrong"
                 )
     except PermissionError as error:
-        raise PermissionError(f"{name} may not be read: {error.strerror}") from error
+        raise PermissionError(f"{printable(path)} may not be read: {error.strerror}") from error
 
 
 def _why_not(error: Exception) -> str:
     if isinstance(error, av.error.ArgumentError):  # what FFmpeg says to a kind of file that is not allowed
         return "cannot be opened as a video: FFmpeg takes it for a text, a list of other files, or the like"
-    return f"cannot be opened as a video: {words_of(error)}"
+    return f"cannot be opened as a video: {text_of(error)}"
 
 
-def _open_without_name(path: str) -> InputContainer:
-    """Open a file whose name FFmpeg takes for one of many images, or for a pattern that means many."""
-    with open_regular(path) as file:
-        options = open_options("fd")
-        options["container_options"]["fd"] = str(file.fileno())
-        container: InputContainer = av.open("fd:", **options)
-        return container
-
-
-def words_of(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     """Return the text of an error of FFmpeg."""
     return getattr(error, "strerror", None) or str(error)
 
@@ -171,11 +207,11 @@ def _list_clause(path: str) -> str | None:
     """Return a clause about a file that is a list of others, or None if it seems to be something else."""
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
-    name = next((words for sign, words in _LISTS.items() if sign in head), None)
-    if name is None:
+    kind = next((kind for sign, kind in _LISTS.items() if sign in head), None)
+    if kind is None:
         return None
     return (
-        f"is {name}: it names other files, and these are never opened; give the name of a video file itself"
+        f"is {kind}: it names other files, and these are never opened; give the name of a video file itself"
     )
 
 
@@ -222,14 +258,8 @@ PVIO_LAB_MAX_PIXELS=256000000 in the environment allows them
         )
 
 
-def _has_too_many_samples(file: BinaryIO, size: int) -> bool:
-    """Return whether the tables of a file claim more samples than a file of this size can have."""
-    if size >= _LARGE_BYTES:
-        return False
-    return _claimed_samples(file, size) > max(_SAMPLES_PER_BYTE * size, _FEW_SAMPLES)
-
-
 def _claimed_samples(file: BinaryIO, size: int) -> int:
+    """Return how many samples the tables of an mp4 claim; 0 for other files."""
     total = place = 0
     for _ in range(_MOST_BOXES):
         file.seek(place)

@@ -5,26 +5,56 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Container, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from ...base import abandon, survive_forks
-from ...errors import DecodeError, OpenError
+from ...errors import DecodeError, OpenError, printable
 from .bitstream import PLAIN
-from .index import Layout
-from .rgb import display_matrix
+from .order import Layout
+from .rgb import Picture
 
+EngineName = Literal["auto", "decord", "pyav"]
+
+_BY_NUMBER = "each frame carries the number of its packet"
 # Where decord was found to seek exactly, if nothing else speaks against it.
 _CONTAINERS = {"mov", "matroska"}
 _CODECS = set("h264 vp8 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split())
 
 
-def decord_refusal(layout: Layout, first: VideoFrame) -> str | None:
+def choose_engine(
+    asked: EngineName, layout: Layout, picture: Picture
+) -> tuple[Literal["decord", "pyav"], str, str | None]:
+    """Return the engine for random access, the reason for it, and the reason against decord if there is one.
+
+    Raises:
+        ValueError: decord was asked for, and would not be exact.
+    """
+    why, refusal = layout.order.why, _refusal(layout, picture)
+    learnt = f"; the order was learnt by decoding, because {why}" if why else ""
+    engine: Literal["decord", "pyav"] = "pyav"
+    if asked == "decord":
+        if refusal:
+            raise ValueError(
+                f"engine='decord' would not be exact for {printable(layout.mark.path)}: {refusal}; "
+                "leave engine out"
+            )
+        engine = asked
+        reason = "asked for; exact while the file is intact, as it only seeks to keyframes and reads on."
+    elif asked == "pyav":
+        reason = f"asked for; it is exact, as {_BY_NUMBER}{learnt}."
+    elif refusal:
+        reason = f"it is exact, as {_BY_NUMBER}; decord would be wrong: {refusal}{learnt}."
+    else:
+        reason = f"it is exact, as {_BY_NUMBER}; decord would be, too, but is no faster and overlooks damage."
+    return engine, reason, refusal
+
+
+def _refusal(layout: Layout, picture: Picture) -> str | None:
     """Return why decord would return wrong frames or none; None if it is exact."""
-    packets, facts, order = layout.packets, layout.stream, layout.order
+    packets, facts, order, width = layout.packets, layout.stream, layout.order, picture.width
     checks = (
         (
             _CONTAINERS.isdisjoint(facts.containers),
@@ -38,17 +68,20 @@ def decord_refusal(layout: Layout, first: VideoFrame) -> str | None:
         (not packets.is_key[0], "the file does not begin with a keyframe"),
         (packets.pts.min() != 0, "the first frame is not at time 0, and it seeks to the wrong place"),
         ((packets.notes != PLAIN).any(), "some packets show no frame, or no start"),
-        (layout.has_leading_frames, "frames before a keyframe are stored after it (open groups)"),
+        (_has_leading_frames(layout), "frames before a keyframe are stored after it (open groups)"),
         (packets.trouble or packets.is_corrupt.any(), "the file is damaged"),
         (_is_table_wrong(layout), "the container's table of keyframes is wrong"),
-        (display_matrix(first), "the picture has to be turned"),
-        (first.interlaced_frame, "the picture is interlaced"),
-        (
-            first.width < 1 or 192 * -(-first.width // 64) // first.width != 3,
-            "its pictures of this width are garbled",
-        ),
+        (picture.matrix, "the picture has to be rotated"),
+        (picture.is_interlaced, "the picture is interlaced"),
+        (width < 1 or 192 * -(-width // 64) // width != 3, "its pictures of this width are garbled"),
     )
-    return next((str(words) for is_so, words in checks if is_so), None)
+    return next((str(reason) for is_so, reason in checks if is_so), None)
+
+
+def _has_leading_frames(layout: Layout) -> bool:
+    starts = layout.starts
+    last_start = starts[np.searchsorted(starts, layout.order.packet_of, side="right") - 1]
+    return bool((last_start != layout.entry).any())
 
 
 def _is_table_wrong(layout: Layout) -> bool:
@@ -75,7 +108,7 @@ class DecordEngine:
     def frames(
         self, numbers: Sequence[int], needed: Container[int] | None = None
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """See `Engine`; decord has to decode them all."""
+        """See `PyAVEngine`; decord has to decode them all."""
         layout = self._layout
         begins = layout.number_of[layout.entry[list(numbers)]]
         last_of = dict(zip(begins.tolist(), numbers, strict=True))  # the last one stays
@@ -83,11 +116,11 @@ class DecordEngine:
             yield from self._run(begin, last_of[begin])
 
     def reset(self) -> None:
-        """See `Engine`."""
+        """See `PyAVEngine`."""
         self._reader = None
 
     def close(self) -> None:
-        """See `Engine`."""
+        """See `PyAVEngine`."""
         self._reader = None
 
     def after_fork(self) -> None:

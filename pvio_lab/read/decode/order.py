@@ -1,17 +1,20 @@
-"""The display order of frames: by the times of packets if these can be trusted, else by decoding."""
+"""The display order of frames, by the times of packets or by decoding, and where decoding begins for each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bitstream import NO_FRAME, NOT_A_START, UNKNOWN
-from .decoder import Damage, Decoder, FileMark, Lost
+from .container import FileMark
 from .packets import NO_TIME, Packets, StreamFacts
+
+Numbers = NDArray[np.int64]
 
 # Codecs of which each packet is one frame, and decoding can begin at each keyframe.
 _NO_REORDERING = set("vp8 vp9 av1 theora ffv1 flv1 msmpeg4v1 msmpeg4v2 msmpeg4v3 wmv1 wmv2".split())
@@ -22,13 +25,22 @@ _WAIT_FOR_KEYFRAME = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 _TIMELESS = {"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo"}
 # To learn about the ends of files up to this length, all of it is decoded.
 _SHORT = 300
+# Codecs in which unwanted frames that no other frame needs may be left out of the decoding.
+_SKIPPING = {"h264", "hevc", "mpeg1video", "mpeg2video"}
+# Beginning somewhere costs about as much as decoding this many frames.
+SEEK_COST = 2
+# Many short runs are shared out in this many portions for each worker.
+_PORTIONS = 4
+
+Decode = Callable[[int, int], list[int]]
+"""Decodes from one packet up to, not including, another; returns the packets of the frames that come out."""
 
 
 @dataclass(frozen=True)
 class Order:
     """The frames of a video, each by its packet."""
 
-    packet_of: NDArray[np.int64]
+    packet_of: Numbers
     """The packet of each frame, in display order."""
     why: str | None = None
     """Why the order had to be learnt by decoding; None if the times were enough."""
@@ -45,15 +57,8 @@ def _may_reorder(stream: StreamFacts) -> bool:
     return not stream.is_intra_only and stream.codec not in _NO_REORDERING
 
 
-def find_order(packets: Packets, stream: StreamFacts, decode: Callable[[int, int], list[int]]) -> Order:
-    """Find the display order of a video.
-
-    Args:
-        packets: Its packets.
-        stream: What is known about it.
-        decode: Decodes from one packet up to, not including, another, and returns the packets of the frames
-            that come out; called only where the times cannot be trusted.
-    """
+def find_order(packets: Packets, stream: StreamFacts, decode: Decode) -> Order:
+    """Find the display order of a video; decodes only where the packets leave it open."""
     why = doubt(packets, stream)
     if why:
         return _by_decoding(packets, decode, why)
@@ -68,40 +73,11 @@ def find_order(packets: Packets, stream: StreamFacts, decode: Callable[[int, int
     return Order(rows[np.argsort(packets.pts[rows], kind="stable")])
 
 
-def learn_order(mark: FileMark, packets: Packets, facts: StreamFacts, threads: int) -> Order:
-    """Find the display order of a video file; decodes only where the packets leave it open."""
-
-    def decode(first: int, last: int) -> list[int]:
-        with suppress(Damage), closing(Decoder(mark, facts, packets, threads)) as decoder:
-            shown = _decode_range(decoder, first, last)
-            if threads == 1 or len(shown) >= last - first:
-                return shown  # several threads may silently lose good frames at the end with a bad one
-        with closing(Decoder(mark, facts, packets, 1, is_tolerant=True)) as decoder:
-            return _decode_range(decoder, first, last)
-
-    return find_order(packets, facts, decode)
-
-
-def _decode_range(decoder: Decoder, first: int, last: int) -> list[int]:
-    """Return the packets of the frames that come out when packets `first` to `last` are decoded."""
-    shown: list[int] = []
-    for _ in range(2):
-        with suppress(Lost):
-            shown.clear()
-            decoder.go_to(first)
-            while decoder.next_packet < last and not decoder.ended:
-                shown += (number for number, _ in decoder.step())
-            if not decoder.ended:
-                shown += (number for number, _ in decoder.flush())
-            break
-    return shown
-
-
-def _by_decoding(packets: Packets, decode: Callable[[int, int], list[int]], why: str) -> Order:
-    shown = decode(0, len(packets))
-    rows = np.array(shown, np.int64)
-    is_counted = np.unique(rows).size < rows.size or bool((rows < 0).any() or (rows >= len(packets)).any())
-    return Order(np.minimum(np.maximum(rows, 0), len(packets) - 1), why, is_counted)
+def _by_decoding(packets: Packets, decode: Decode, why: str) -> Order:
+    count = len(packets.pts)
+    rows = np.array(decode(0, count), np.int64)
+    is_counted = np.unique(rows).size < rows.size or bool((rows < 0).any() or (rows >= count).any())
+    return Order(np.minimum(np.maximum(rows, 0), count - 1), why, is_counted)
 
 
 def doubt(packets: Packets, stream: StreamFacts) -> str | None:
@@ -127,7 +103,7 @@ def doubt(packets: Packets, stream: StreamFacts) -> str | None:
     return _doubt_of_edits(packets, times)
 
 
-def _doubt_of_edits(packets: Packets, times: NDArray[np.int64]) -> str | None:
+def _doubt_of_edits(packets: Packets, times: Numbers) -> str | None:
     """Return why an edit list may change the order: one that hides only a beginning and an end does not."""
     hidden = packets.pts[packets.is_discarded]
     if hidden.size and times.size and ((hidden > times.min()) & (hidden < times.max())).any():
@@ -141,7 +117,7 @@ def _doubt_of_edits(packets: Packets, times: NDArray[np.int64]) -> str | None:
 
 def _doubtful_ends(packets: Packets, stream: StreamFacts) -> list[tuple[int, int, str]]:
     """Return ranges of packets at the beginning and the end, some of which may give no frame, and why."""
-    count = len(packets)
+    count = len(packets.pts)
     starts = np.flatnonzero(packets.is_key & (packets.notes != NOT_A_START))
     ends = []
     if not starts.size or starts[0] > 0 or packets.notes[0] == NOT_A_START:
@@ -164,11 +140,105 @@ def _may_be_decoding_times(packets: Packets, stream: StreamFacts) -> bool:
     return is_suspicious and bool((np.diff(packets.pts) > 0).all())
 
 
-def _after(starts: NDArray[np.int64], which: int, count: int) -> int:
+def _after(starts: Numbers, which: int, count: int) -> int:
     return int(starts[which]) if starts.size > which else count
 
 
-def _first_has_leading(packets: Packets, starts: NDArray[np.int64]) -> bool:
-    group = slice(0, int(starts[1]) if starts.size > 1 else len(packets))
+def _first_has_leading(packets: Packets, starts: Numbers) -> bool:
+    group = slice(0, int(starts[1]) if starts.size > 1 else None)
     hidden = packets.is_discarded[group]
     return bool(((packets.pts[group] < packets.pts[0]) & ~hidden).any())
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The packets of a file, and how they lead to its frames: what the engines need, and nobody else."""
+
+    mark: FileMark
+    stream: StreamFacts
+    packets: Packets
+    order: Order
+    number_of: Numbers
+    """The frame of each packet, -1 for none."""
+    starts: Numbers
+    """The packets at which decoding can begin; the first one always counts."""
+    entry: Numbers
+    """For each frame, the packet at which decoding has to begin."""
+    may_skip: bool
+    """Unwanted frames may be left out of the decoding."""
+
+
+def make_layout(mark: FileMark, stream: StreamFacts, packets: Packets, decode: Decode) -> Layout:
+    """Work out the order of the frames, and where decoding has to begin for each."""
+    order = find_order(packets, stream, decode)
+    number_of = np.full(len(packets.pts), -1)
+    number_of[order.packet_of] = np.arange(order.packet_of.size)
+    starts = _starts(packets, stream, order)
+    entry = _entries(packets, order.packet_of, number_of, starts)
+    may_skip = stream.codec in _SKIPPING and order.why is None and not (packets.notes == UNKNOWN).any()
+    return Layout(mark, stream, packets, order, number_of, starts, entry, may_skip)
+
+
+def _starts(packets: Packets, stream: StreamFacts, order: Order) -> Numbers:
+    is_packed = stream.codec == "mpeg4" and (packets.notes == UNKNOWN).any()
+    has_palette = stream.pixel_format == "pal8"  # which only the first packet carries
+    is_trusted = is_known(stream) and not (is_packed or has_palette or order.is_counted)
+    keys = np.flatnonzero(packets.is_key & (packets.notes != NOT_A_START) & is_trusted)
+    return np.union1d(keys, [0]).astype(np.int64)
+
+
+def _entries(packets: Packets, packet_of: Numbers, number_of: Numbers, starts: Numbers) -> Numbers:
+    """Return the last start before each frame, or the one before that for frames shown before theirs."""
+    which = np.searchsorted(starts, packet_of, side="right") - 1
+    begin = starts[which]
+    earlier = packets.pts[packet_of] < packets.pts[begin]
+    earlier |= packets.pts[begin] == NO_TIME
+    leading = np.where(number_of[begin] >= 0, np.arange(packet_of.size) < number_of[begin], earlier)
+    return starts[np.maximum(which - leading, 0)]
+
+
+class Run(NamedTuple):
+    """Frames that are decoded together, from one place to begin."""
+
+    entry: int
+    """The packet at which decoding begins."""
+    numbers: tuple[int, ...]
+    """The frames to get, sorted."""
+    cost: int
+    """About how many frames have to be decoded."""
+
+
+def plan_runs(numbers: Numbers, entry: Numbers, packet_of: Numbers) -> list[Run]:
+    """Return one run for each place where decoding has to begin.
+
+    >>> entry, packets = np.array([0, 0, 0, 3, 3, 3]), np.arange(6)
+    >>> plan_runs(np.array([5, 1, 3, 1]), entry, packets)
+    [Run(entry=0, numbers=(1,), cost=4), Run(entry=3, numbers=(3, 5), cost=5)]
+
+    Args:
+        numbers: The frames to get; in any order, duplicates allowed.
+        entry: For each frame of the video, the packet at which decoding begins.
+        packet_of: For each frame of the video, its packet.
+    """
+    wanted = np.unique(numbers)
+    if not wanted.size:
+        return []
+    by_entry = wanted[np.argsort(entry[wanted], kind="stable")]
+    edges = np.flatnonzero(np.diff(entry[by_entry])) + 1
+    runs = []
+    for part in np.split(by_entry, edges):
+        first, last = int(entry[part[0]]), int(packet_of[part].max())
+        runs.append(Run(first, tuple(part.tolist()), last - first + 1 + SEEK_COST))
+    return runs
+
+
+def share_out(runs: list[Run], num_workers: int) -> list[list[Run]]:
+    """Return portions for workers that take one after the other: neighbours together, costly ones first."""
+    most = num_workers * _PORTIONS
+    if len(runs) <= most:
+        portions = [[run] for run in runs]
+    else:
+        done = np.cumsum([run.cost for run in runs])
+        cuts = np.searchsorted(done, np.linspace(0, done[-1], most + 1)[1:-1])
+        portions = [runs[a:b] for a, b in pairwise([0, *cuts.tolist(), len(runs)]) if a < b]
+    return sorted(portions, key=lambda portion: -sum(run.cost for run in portion))

@@ -10,7 +10,6 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from ...errors import OpenError, printable
 from ..info import AudioInfo
 from .bitstream import Look, look_for
-from .container import check_size, open_container, words_of
+from .container import check_size, open_container, text_of
 
 # This many packets are never too many, no matter how small the file is.
 _FEW_PACKETS = 100_000
@@ -44,8 +43,6 @@ class StreamFacts:
     """The names that ffmpeg has for the container."""
     pixel_format: str | None
     """The pixel format, if it is known already."""
-    extradata: bytes | None
-    """The codec's own header."""
     is_intra_only: bool
     """Every frame of this codec is complete in itself."""
     has_b_frames: bool
@@ -98,19 +95,6 @@ class Packets:
     def __len__(self) -> int:
         return len(self.pts)
 
-    def find(self, packet: Packet[VideoStream]) -> int | None:
-        """Return the row of a packet that was just demuxed, or None if that is not certain."""
-        size = self.size == packet.size
-        if packet.pos is not None and packet.pos >= 0:
-            rows = np.flatnonzero((self.pos == packet.pos) & size)
-            if rows.size == 1:
-                return int(rows[0])
-        if packet.dts is None and packet.pts is None:
-            return None
-        same_time = (self.dts == _ticks(packet.dts)) & (self.pts == _ticks(packet.pts))
-        rows = np.flatnonzero(same_time & size)
-        return int(rows[0]) if rows.size == 1 else None
-
 
 class HeaderCheck(NamedTuple):
     """The promises of a file's header, compared with its packets."""
@@ -152,7 +136,6 @@ def stream_facts(container: InputContainer, stream: VideoStream) -> StreamFacts:
         codec=context.codec.canonical_name,
         containers=tuple(container.format.name.split(",")),
         pixel_format=pixel_format(context),
-        extradata=context.extradata,
         is_intra_only=bool(context.codec.intra_only),
         has_b_frames=bool(context.has_b_frames),
         promised_frames=stream.frames,
@@ -183,9 +166,9 @@ def _promised_seconds(container: InputContainer, stream: VideoStream) -> float |
 
 def _audio(container: InputContainer) -> AudioInfo | None:
     stream = next(iter(container.streams.audio), None)
-    if stream is None or stream.codec_context is None:
+    context = stream and stream.codec_context
+    if context is None:
         return None
-    context = stream.codec_context
     return AudioInfo(
         channels=context.channels,
         codec=context.codec.canonical_name,
@@ -204,8 +187,9 @@ def read_video(container: InputContainer, path: str) -> tuple[StreamFacts, Packe
     """
     stream = pick_stream(container, path)
     facts = stream_facts(container, stream)
-    packets = read_streams(container, {stream.index: look_for(facts.codec, facts.extradata)})[stream.index]
-    if not len(packets):
+    look = look_for(facts.codec, stream.codec_context.extradata)
+    packets = read_streams(container, {facts.index: look})[facts.index]
+    if not len(packets.pts):
         reason = f": {packets.trouble}" if packets.trouble else ""
         raise OpenError(f"there are no frames in {printable(path)}{reason}")
     return facts, packets
@@ -251,7 +235,7 @@ def read_streams(container: InputContainer, looks: Mapping[int, Look | None]) ->
     except IndexError:
         pass  # the end: a stream has appeared halfway, which PyAV does not know
     except av.error.FFmpegError as error:
-        trouble = words_of(error)
+        trouble = text_of(error)
     return {index: _table(each, trouble) for index, each in rows.items()}
 
 
@@ -259,10 +243,6 @@ def _table(rows: list[tuple[int, ...]], trouble: str | None) -> Packets:
     pts, dts, pos, size, *marks, duration, notes = np.array(rows, np.int64).reshape(-1, 9).T.copy()
     is_key, is_discarded, is_corrupt = (mark.astype(np.bool_) for mark in marks)
     return Packets(pts, dts, pos, size, is_key, is_discarded, is_corrupt, duration, notes, trouble)
-
-
-def _ticks(time: int | None) -> int:
-    return NO_TIME if time is None else time
 
 
 def check_header(path: str, facts: StreamFacts, packets: Packets) -> HeaderCheck:
@@ -274,11 +254,10 @@ def check_header(path: str, facts: StreamFacts, packets: Packets) -> HeaderCheck
     end = _end_ticks(packets) * facts.time_base
     if promised - (end - begin) > _SLACK_SECONDS:
         end = max(end, _end_of_others(path, facts.index))  # the sound may be longer
-    trouble, found = None, end - begin
-    if promised - found > _SLACK_SECONDS:
-        trouble = f"its header promises {promised:.2f} s, and it ends after {found:.2f} s"
-        trouble = f"the file is cut short: {trouble}"
-    return HeaderCheck(0 if "avi" in facts.containers else count, trouble)
+    found = end - begin
+    short = f"the file is cut short: its header promises {promised:.2f} s, and it ends after {found:.2f} s"
+    is_cut = promised - found > _SLACK_SECONDS
+    return HeaderCheck(0 if "avi" in facts.containers else count, short if is_cut else None)
 
 
 def _end_ticks(packets: Packets) -> int:
@@ -291,7 +270,5 @@ def _end_of_others(path: str, index: int) -> float:
     with open_container(path) as container:
         others = {stream.index: stream for stream in container.streams if stream.index != index}
         tables = read_streams(container, dict.fromkeys(others)) if others else {}
-        return max(
-            (_end_ticks(table) * float(others[number].time_base or 0) for number, table in tables.items()),
-            default=0.0,
-        )
+        ends = (_end_ticks(table) * float(others[at].time_base or 0) for at, table in tables.items())
+        return max(ends, default=0.0)

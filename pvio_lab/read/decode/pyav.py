@@ -1,11 +1,10 @@
-"""Engines, which turn frame numbers into decoded frames, and the one over PyAV."""
+"""The engine over PyAV: numbers of frames become decoded frames, and damage is told from loss."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 from av.container import InputContainer
@@ -14,49 +13,26 @@ from av.video.frame import VideoFrame
 from ...base import abandon, survive_forks
 from ...errors import DecodeError, printable
 from .decoder import Damage, Decoder, Lost
-from .index import Layout
-from .rgb import Frame
+from .order import Layout
 
 # In damaged files, decoding begins this many packets earlier, to conceal the damage as ffmpeg does.
 _BEFORE_DAMAGE = 1000
 
 
-class Engine(Protocol):
-    """Something that decodes the frames of one file, for one thread at a time."""
-
-    decoded: int
-    """Number of frames it has decoded."""
-    seek_seconds: float
-    """Time it took to get to the places where decoding began."""
-
-    def frames(
-        self, numbers: Sequence[int], needed: Container[int] | None = None
-    ) -> Iterator[tuple[int, Frame]]:
-        """Yield these frames, whose numbers are sorted, and all that come out before and between them.
-
-        Args:
-            numbers: The frames.
-            needed: All others may be left out of the decoding; None leaves out none.
-
-        Raises:
-            DecodeError: One of them does not come out.
-        """
-
-    def reset(self) -> None:
-        """Forget where decoding stands, after an interruption."""
-
-    def close(self) -> None:
-        """Close decoders and files; the engine can be used again."""
-
-
 class PyAVEngine:
-    """An engine that goes on from where it stands, if that is nearer than the next place to begin.
+    """An engine that continues from where it stands, if that is nearer than the next place to begin.
+
+    It decodes the frames of one file, for one thread at a time.
 
     Args:
         layout: How the frames of the file are reached.
         threads: How many threads decode.
         container: The file, if it is open already.
         is_careful: For damaged parts: begin long before them, and tolerate errors as ffmpeg does.
+
+    Attributes:
+        decoded: Number of frames it has decoded.
+        seek_seconds: Time it took to get to the places where decoding began.
     """
 
     def __init__(
@@ -68,9 +44,14 @@ class PyAVEngine:
         is_careful: bool = False,
     ):
         self._layout, self._is_careful = layout, is_careful
-        self._threads = 1 if layout.order.is_counted else threads
-        self._container = container
-        self._decoder: Decoder | None = None
+        self._decoder = Decoder(
+            layout.mark,
+            layout.stream,
+            layout.packets,
+            1 if layout.order.is_counted else threads,
+            is_tolerant=is_careful,
+            container=container,
+        )
         self._careful: PyAVEngine | None = None
         self._damaged_entries: set[int] = set()
         self.decoded, self.seek_seconds = 0, 0.0
@@ -80,7 +61,15 @@ class PyAVEngine:
     def frames(
         self, numbers: Sequence[int], needed: Container[int] | None = None
     ) -> Iterator[tuple[int, VideoFrame]]:
-        """See `Engine`."""
+        """Yield these frames, whose numbers are sorted, and all that come out before and between them.
+
+        Args:
+            numbers: The frames.
+            needed: All others may be left out of the decoding; None leaves out none.
+
+        Raises:
+            DecodeError: One of them does not come out.
+        """
         needed = needed if self._layout.may_skip else None
         for number in numbers:
             entry = int(self._layout.entry[number])
@@ -93,20 +82,17 @@ class PyAVEngine:
                     self.reset()
             yield from self._careful_engine()._up_to(number, None)
 
-    def peek(self, number: int) -> VideoFrame | None:
-        """Return a frame at which decoding can begin, decoded alone, which is quickest; None if it fails."""
-        entry = self._layout.entry[number]
-        if self._layout.order.packet_of[number] != entry:
+    def first_frame(self) -> tuple[int, VideoFrame] | None:
+        """Return the first frame that can be decoded, after its number; None if there is none."""
+        if not self._layout.entry.size:
             return None
+        first = self._peek()
+        if first is not None:
+            return 0, first
         try:
-            self._begin(int(entry))
-            self._step(None)
-            self._take(self._decoder_in_use().flush())
-            return dict(self._queue).get(number)
-        except (Damage, Lost):
-            return None
-        finally:
-            self.reset()
+            return next(self.frames([0]))
+        except DecodeError:
+            return next(self.all_frames(), None)
 
     def all_frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """Yield every frame that comes out, from first to last, despite all damage."""
@@ -121,41 +107,59 @@ class PyAVEngine:
             except Damage:
                 self.reset()
 
-    def _from_the_start(self) -> Iterator[tuple[int, VideoFrame]]:
-        self._begin(0)
-        while not self._decoder_in_use().ended:
-            self._step(None)
-            while self._queue:
-                self._newest, frame = self._queue.popleft()
-                yield self._newest, frame
-
     def reset(self) -> None:
-        """See `Engine`."""
+        """Forget where decoding stands, after an interruption."""
         self._begun_at, self._newest = -1, -1
         self._skipped: set[int] = set()
         self._queue: deque[tuple[int, VideoFrame]] = deque()
 
     def close(self) -> None:
-        """See `Engine`."""
-        for part in (self._decoder, self._careful, self._container):
-            if part is not None:
-                part.close()
-        self._decoder = self._careful = self._container = None
+        """Close decoders and files; the engine can be used again."""
+        self._decoder.close()
+        if self._careful is not None:
+            self._careful.close()
         self.reset()
 
     def after_fork(self) -> None:
-        """Abandon the decoders of the parent: the child opens its own."""
-        abandon(self._decoder, self._careful, self._container, self._queue)
-        self._decoder = self._careful = self._container = None
+        """Forget the frames of the parent's decoder, which renews itself."""
+        abandon(self._queue)
         self.reset()
+
+    def _careful_engine(self) -> PyAVEngine:
+        if self._careful is None:
+            self._careful = PyAVEngine(self._layout, 1, is_careful=True)
+        return self._careful
+
+    def _peek(self) -> VideoFrame | None:
+        """Return frame 0, decoded alone, which is quickest; None if it does not come."""
+        entry = int(self._layout.entry[0])
+        if self._layout.order.packet_of[0] != entry:
+            return None
+        try:
+            self._begin(entry)
+            self._step(None)
+            self._take(self._decoder.flush())
+            return dict(self._queue).get(0)
+        except (Damage, Lost):
+            return None
+        finally:
+            self.reset()
+
+    def _from_the_start(self) -> Iterator[tuple[int, VideoFrame]]:
+        self._begin(0)
+        while not self._decoder.ended:
+            self._step(None)
+            while self._queue:
+                self._newest, frame = self._queue.popleft()
+                yield self._newest, frame
 
     def _up_to(self, number: int, needed: Container[int] | None) -> Iterator[tuple[int, VideoFrame]]:
         """Yield the frames that come out until this one, which is the last."""
-        if not self._can_go_on_to(number):
+        if not self._can_continue_to(number):
             self._begin(self._entry(number))
         while self._newest < number:
             try:
-                while not self._queue and not self._decoder_in_use().ended:
+                while not self._queue and not self._decoder.ended:
                     self._step(needed)
             except Lost:
                 self._begin(self._entry(number))
@@ -172,30 +176,29 @@ class PyAVEngine:
         between = self._layout.order.packet_of[self._newest + 1 : self._queue[0][0]]
         return any(packet not in self._skipped for packet in between.tolist())
 
-    def _can_go_on_to(self, number: int) -> bool:
+    def _can_continue_to(self, number: int) -> bool:
         layout = self._layout
         return (
             0 <= self._begun_at <= layout.entry[number]
             and number > self._newest
-            and self._entry(number) <= self._decoder_in_use().next_packet
+            and self._entry(number) <= self._decoder.next_packet
             and layout.order.packet_of[number] not in self._skipped
         )
 
     def _begin(self, entry: int) -> None:
         self.reset()
         begin = time.perf_counter()
-        self._decoder_in_use().go_to(entry)
+        self._decoder.go_to(entry)
         self.seek_seconds += time.perf_counter() - begin
         self._begun_at, self._counted = entry, 0
 
     def _step(self, needed: Container[int] | None) -> None:
         """Feed one packet, and queue the frames that come out."""
-        decoder = self._decoder_in_use()
-        packet = decoder.next_packet
+        packet = self._decoder.next_packet
         skip = needed is not None and self._number_of(packet) not in needed
         if skip:
             self._skipped.add(packet)
-        self._take(decoder.step(skip=skip))
+        self._take(self._decoder.step(skip=skip))
 
     def _take(self, frames: list[tuple[int, VideoFrame]]) -> None:
         """Queue the frames that can be relied on, by their numbers."""
@@ -230,22 +233,3 @@ class PyAVEngine:
         return DecodeError(
             f"frame {number} of {printable(path)} cannot be decoded: the file is damaged there"
         )
-
-    def _decoder_in_use(self) -> Decoder:
-        if self._decoder is None:
-            layout, self._container, container = self._layout, None, self._container
-            threads = 1 if self._is_careful else self._threads
-            self._decoder = Decoder(
-                layout.mark,
-                layout.stream,
-                layout.packets,
-                threads,
-                is_tolerant=self._is_careful,
-                container=container,
-            )
-        return self._decoder
-
-    def _careful_engine(self) -> PyAVEngine:
-        if self._careful is None:
-            self._careful = PyAVEngine(self._layout, 1, is_careful=True)
-        return self._careful

@@ -1,86 +1,35 @@
-"""Frame numbers become pixels in one array: planned, on all processors, with a memory of recent frames."""
+"""Any frames at random: planned, on all processors, with a memory of recent frames.
+
+That memory is limited for each reader, and for all of a process together.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 import queue
 import threading
-import time
-from collections.abc import Callable, Container, Iterator, Sequence
-from itertools import pairwise
+from collections import OrderedDict
+from collections.abc import Callable, Container
+from weakref import WeakSet
 
 import numpy as np
-from numpy.typing import NDArray
+from av.video.frame import VideoFrame
 
-from ...base import new_lock, new_rlock, waiting
+from ...base import abandon, new_rlock, survive_forks, waiting
 from ..pool import touch, trim_memory
-from .frame_cache import FEW, FrameCache
-from .index import Layout, Numbers, Run
-from .pyav import Engine
-from .rgb import Converter, Frame
+from .order import Layout, Numbers, Run, plan_runs, share_out
+from .rgb import Frame, FrameDecoder, Frames
 
-Frames = NDArray[np.uint8]
 Rows = dict[int, list[int]]
 """For each frame asked for, the rows of the result it belongs to."""
 
-# Many short runs are handed out in this many portions for each worker.
-_PORTIONS = 4
+# Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
+_FEW = 8
+# After a jump into a part of the video, this many frames before it are remembered; after the second, all.
+_BEFORE_JUMP = 16
 
-
-class FrameDecoder:
-    """A decoder and a converter, for one thread at a time; it goes on from where it stands.
-
-    Args:
-        engine: Decodes.
-        converter: Converts to RGB.
-    """
-
-    def __init__(self, engine: Engine, converter: Converter):
-        self.engine, self.converter = engine, converter
-        self.copy_seconds = 0.0
-        # A thread that works for an interrupted call may be just about to end.
-        self.lock = new_lock()
-
-    def frames(
-        self,
-        numbers: Sequence[int],
-        needed: Container[int] | None,
-        check: Callable[[], None] | None = None,
-    ) -> Iterator[Frames]:
-        """Yield the pixels of these frames.
-
-        Args:
-            numbers: The frames, in ascending order.
-            needed: All others may be left out of the decoding; None leaves out none.
-            check: Called after each frame that is decoded; raises to stop.
-        """
-        wanted = iter(numbers)
-        next_one = next(wanted, None)
-        for number, frame in self.engine.frames(numbers, needed):
-            if check:
-                check()
-            if number == next_one:
-                yield self.converter.convert(frame)
-                next_one = next(wanted, None)
-
-    def write(self, frame: Frame, rows: list[int], frames: Frames) -> None:
-        """Convert a frame into rows of an array."""
-        pixels = self.converter.convert(frame)
-        begin = time.perf_counter()
-        for row in rows:
-            frames[row] = pixels
-        self.copy_seconds += time.perf_counter() - begin
-
-    def reset(self) -> None:
-        """Make the next read begin anew."""
-        with self.lock:
-            self.engine.reset()
-
-    def close(self) -> None:
-        """Close decoder and file until the next read."""
-        with self.lock:
-            self.engine.close()
-            self.converter.rest()
+_clock = itertools.count()
 
 
 class RandomAccess:
@@ -89,24 +38,30 @@ class RandomAccess:
     Args:
         layout: How the frames are reached.
         size: Width and height of the frames.
-        make_decoder: Makes a decoder with this many threads, for frames of this size.
+        decoder: A decoder with all threads, for frames of this size.
+        make_decoder: Makes another one, with this many threads.
         threads: How many processors may be used.
         cache_bytes: How much recently decoded frames may take.
+        first: A frame that is decoded already, after its number.
     """
 
     def __init__(
         self,
         layout: Layout,
         size: tuple[int, int],
+        decoder: FrameDecoder,
         make_decoder: Callable[[int], FrameDecoder],
         threads: int,
         cache_bytes: int,
+        first: tuple[int, VideoFrame] | None,
     ):
         self._layout, self._size, self._threads = layout, size, threads
         self._make_decoder = make_decoder
-        self.cache = FrameCache(cache_bytes)
+        self.cache, self._visited = FrameCache(cache_bytes), set[int]()
+        if first is not None:
+            self.cache.put(*first)
         # The first one has all threads; the others, one each, work side by side.
-        self._decoders = [make_decoder(threads)]
+        self._decoders = [decoder]
         self.lock = new_rlock()
         touch(self)
 
@@ -139,7 +94,6 @@ class RandomAccess:
                     decoder.reset()
                 raise
             finally:
-                self.cache.share()
                 touch(self)
         return frames
 
@@ -166,9 +120,10 @@ class RandomAccess:
         trim_memory(16 * math.prod(self._size) * len(self._decoders))
 
     def _fill(self, rows: Rows, frames: Frames) -> None:
-        is_batch = len(rows) > FEW
+        is_batch = len(rows) > _FEW
         missing = rows if is_batch else self._fill_from_cache(rows, frames)
-        runs = self._layout.runs(np.array(list(missing), np.int64))
+        layout = self._layout
+        runs = plan_runs(np.array(list(missing), np.int64), layout.entry, layout.order.packet_of)
         if len(runs) > 1 and self._threads > 1:
             self._fill_side_by_side(runs, missing, frames)
         else:
@@ -195,9 +150,7 @@ class RandomAccess:
         remember: bool = False,
         stop: threading.Event | None = None,
     ) -> None:
-        needed: Container[int] | None = frozenset(run.numbers)
-        if remember:
-            needed = self.cache.wanted(run.entry, run.numbers[0], len(self._layout.entry))
+        needed = self._needed(run) if remember else frozenset(run.numbers)
         for number, frame in decoder.engine.frames(run.numbers, needed):
             if stop is not None and stop.is_set():
                 return
@@ -205,6 +158,16 @@ class RandomAccess:
                 self.cache.put(number, frame)
             if number in rows:
                 decoder.write(frame, rows[number], frames)
+
+    def _needed(self, run: Run) -> Container[int] | None:
+        """Return what to decode for a jump: first what the next steps need, then all (None) to scrub."""
+        number, num_frames = run.numbers[0], self._layout.entry.size
+        if not self.cache.max_bytes:
+            return range(number, num_frames)
+        if run.entry in self._visited:
+            return None
+        self._visited.add(run.entry)
+        return range(number - _BEFORE_JUMP, num_frames)
 
     def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames) -> None:
         """Let each thread take the next portion, until none is left or one of them fails."""
@@ -243,13 +206,91 @@ class RandomAccess:
                 errors.clear()  # else error and traceback keep each other, and a decoder, alive
 
 
-def share_out(runs: list[Run], num_workers: int) -> list[list[Run]]:
-    """Return portions for workers that take one after the other: neighbours together, costly ones first."""
-    most = num_workers * _PORTIONS
-    if len(runs) <= most:
-        portions = [[run] for run in runs]
-    else:
-        done = np.cumsum([run.cost for run in runs])
-        cuts = np.searchsorted(done, np.linspace(0, done[-1], most + 1)[1:-1])
-        portions = [runs[a:b] for a, b in pairwise([0, *cuts.tolist(), len(runs)]) if a < b]
-    return sorted(portions, key=lambda portion: -sum(run.cost for run in portion))
+class _Together:
+    """The caches of a process, and how much they hold together."""
+
+    def __init__(self) -> None:
+        # Reentrant: a frame freed while it is held may close a reader, which acquires it again.
+        self.lock = new_rlock()
+        self.caches: WeakSet[FrameCache] = WeakSet()
+        self.num_bytes = 0
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """Empty all caches in the child, but never free their frames, which are of the parent's decoders."""
+        self.caches = WeakSet(list(self.caches))
+        for cache in self.caches:
+            abandon(cache.frames)
+            cache.frames, cache.num_bytes = OrderedDict(), 0
+        self.num_bytes = 0
+
+
+_together = _Together()
+
+
+class FrameCache:
+    """The frames used most recently. They are kept in the format of the codec, half as large as RGB.
+
+    Args:
+        max_bytes: How much the frames may take together; 0 keeps none. All caches together hold no more than
+            the largest of them may.
+    """
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes, self.num_bytes = max_bytes, 0
+        self.frames: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
+        self._last_used = 0
+        self._together = _together  # when the program ends, the module may be gone before this
+        with _together.lock:
+            _together.caches.add(self)
+
+    def get(self, number: int) -> Frame | None:
+        """Return the frame, if it is still here."""
+        with self._together.lock:
+            self._last_used = next(_clock)
+            if number not in self.frames:
+                return None
+            self.frames.move_to_end(number)
+            return self.frames[number][0]
+
+    def put(self, number: int, frame: Frame) -> None:
+        """Keep a frame; others may have to go, even those of other caches."""
+        size = frame_bytes(frame)
+        if size > self.max_bytes:
+            return
+        with self._together.lock:
+            self._last_used = next(_clock)
+            if number in self.frames:
+                self._count(-self.frames.pop(number)[1])
+            self.frames[number] = frame, size
+            self._count(size)
+            while self.num_bytes > self.max_bytes:
+                self._count(-self.frames.popitem(last=False)[1][1])
+            if self._together.num_bytes > self.max_bytes:
+                self._empty_others()
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        with self._together.lock:
+            self._count(-self.num_bytes)
+            self.frames.clear()
+
+    def __del__(self) -> None:
+        self.clear()
+
+    def _empty_others(self) -> None:
+        """Empty the caches not used for longest, until all together hold no more than the largest may."""
+        limit = max(each.max_bytes for each in self._together.caches)
+        others = [each for each in self._together.caches if each is not self]
+        for each in sorted(others, key=lambda other: other._last_used):
+            if self._together.num_bytes > limit:
+                each.clear()
+
+    def _count(self, num_bytes: int) -> None:
+        self.num_bytes += num_bytes
+        self._together.num_bytes += num_bytes
+
+
+def frame_bytes(frame: Frame) -> int:
+    """Return how much memory the pixels of a decoded frame take."""
+    return frame.nbytes if isinstance(frame, np.ndarray) else sum(plane.buffer_size for plane in frame.planes)
