@@ -21,7 +21,7 @@ from test_lifecycle import counts_files, needs_fork, wait_for
 from truth_frames import SAMPLES
 
 from pvio_lab import VideoCollectionDataLoader, VideoCollectionDataset, write_frames_to_video
-from pvio_lab.load.threads import Reservation
+from pvio_lab.load.batches import PendingBatch
 from pvio_lab.read.decode.decoder import Decoder
 from pvio_lab.read.decode.pyav import PyAVEngine
 
@@ -173,7 +173,7 @@ def test_a_loop_in_another_thread_outlives_the_main_one(paths, tmp_path, num_wor
 def test_a_lost_loop_may_be_collected_by_its_own_worker(paths, monkeypatch):
     """The collector runs where memory is allocated: here, in a worker that holds the plan."""
     collected = []
-    real = Reservation.__init__
+    real = PendingBatch.__init__
 
     def reserve(self, *arguments):
         if not gc.isenabled() and is_lost.is_set() and not collected:
@@ -184,7 +184,7 @@ def test_a_lost_loop_may_be_collected_by_its_own_worker(paths, monkeypatch):
         pass
 
     is_lost = threading.Event()
-    monkeypatch.setattr(Reservation, "__init__", reserve)
+    monkeypatch.setattr(PendingBatch, "__init__", reserve)
     gc.disable()
     try:
         trainer = Trainer()

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from pvio_lab.load.sources import Skipped, SkippedVideos
+from pvio_lab.load.dataset import Skipped, SkippedVideos
 
 
 @pytest.mark.filterwarnings("ignore:.*is not complete")

@@ -25,9 +25,8 @@ from .clip_plan import (
     spread_start,
     steady_timeline,
 )
-from .dataset import checked_dtype
+from .dataset import BROKEN, OnError, Skipped, SkippedVideos, Sources, checked_dtype
 from .readers import Reader, Readers
-from .sources import BROKEN, OnError, Skipped, SkippedVideos, Sources
 
 Clip = dict[str, Any]
 _WARNING = "has clips that cannot be read"
@@ -99,7 +98,7 @@ class ClipDataset(Dataset[Clip]):
         on_error: OnError = "raise",
         fetching: Fetching | None = None,
     ):
-        self._sources = Sources(paths, fetching)
+        self.sources = Sources(paths, fetching)
         self.clips_per_video = positive_integer(clips_per_video, "clips_per_video")
         self._sampling = one_of(sampling, get_args(Sampling), "sampling")
         self._shape = ClipShape(
@@ -120,7 +119,7 @@ class ClipDataset(Dataset[Clip]):
     @property
     def paths(self) -> tuple[str, ...]:
         """The videos, as they were given."""
-        return self._sources.paths
+        return self.sources.paths
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch before a pass over the dataset: each has other random clips.
@@ -135,7 +134,7 @@ class ClipDataset(Dataset[Clip]):
 
         Errors do not come back from worker processes: what such a worker failed to do is tried again here.
         """
-        names = self._sources.names
+        names = self.sources.names
         attempts = self._shared[1:]
         for video in attempts.nonzero().flatten().tolist():
             if names[video] not in self._skipped:
@@ -181,7 +180,7 @@ class ClipDataset(Dataset[Clip]):
         self._readers = self._new_readers()
 
     def _new_readers(self) -> Readers:
-        return Readers(*self._size, fetching=self._sources.fetching)
+        return Readers(*self._size, fetching=self.sources.fetching)
 
     def _checked_item(self, item: int) -> int:
         number = integer(item, "item")
@@ -220,11 +219,11 @@ class ClipDataset(Dataset[Clip]):
         is_first = not self._shared[1 + video]
         if is_first:
             self._shared[1 + video] = epoch * len(self) + item + 1
-        self._skipped.add(self._sources.names[video], error, warning=_WARNING if is_first else None)
+        self._skipped.add(self.sources.names[video], error, warning=_WARNING if is_first else None)
 
     def _read_exactly(self, item: int, epoch: int, threads: int | None) -> _Piece:
         video = item // self.clips_per_video
-        path, name, _ = self._sources[video]
+        path, name, _ = self.sources[video]
         reader = self._readers.get((path, threads))
         numbers, seconds = self._plan(reader, name, item, epoch)
         return _Piece(name, numbers, seconds, self._readers.read(reader, numbers))
