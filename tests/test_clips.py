@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Subset
 from truth_frames import SAMPLES, TRUTH, true_frames, true_times, wrong_frames
 
 from pvio_lab import ClipDataset, DecodeError, ImageSequence, OpenError, VideoReader, open_video
-from pvio_lab.load.readers import Readers
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -172,7 +171,7 @@ def test_items_belong_to_videos_in_order():
 
 
 def starts(clips, items=range(40)):
-    return [clips._read(item, 1).numbers[0].item() for item in items]
+    return [clips._read(item, 1)["frame_indices"][0].item() for item in items]
 
 
 def test_random_clips_depend_on_seed_epoch_and_item_alone():
@@ -468,27 +467,30 @@ def test_nothing_is_kept_open(folder, end):
 
 
 @counts_files
-def test_readers_have_a_limit_and_close_without_the_garbage_collector(folder):
-    readers = Readers(max_bytes=10 * 75_000)
+def test_readers_have_a_limit_and_close_without_the_garbage_collector(folder, monkeypatch):
+    monkeypatch.setattr("pvio_lab.load.clips._MAX_BYTES", 10 * 75_000)
     before = open_files()
     gc.disable()
     try:
-        for path in folder[:50]:
-            readers.read(readers.get((path, 1)), np.array([0]))
-        assert 5 < len(readers) <= 10
-        assert len(os.listdir("/proc/self/fd")) <= before + 4
-        readers.close()
+        clips = ClipDataset(folder[:50], 1)
+        assert len(list(clips)) == 50
+        assert 5 < len(clips._readers) <= 10
+        assert len(os.listdir("/proc/self/fd")) <= before + 5  # and the epoch, in shared memory
+        del clips
         assert len(os.listdir("/proc/self/fd")) <= before
     finally:
         gc.enable()
 
 
-def test_a_reader_that_is_kept_is_the_same(folder):
-    readers = Readers()
-    kept = [readers.get((path, 1)) for path in folder[:9]]
-    assert [readers.get((path, 1)) for path in folder[:9]] == kept
-    assert readers.get((folder[0], 2)) is not kept[0]
-    readers.close()
+def test_a_reader_is_kept(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "pvio_lab.load.clips.open_video", lambda *a, **k: opened.append(a) or open_video(*a, **k)
+    )
+    with ClipDataset(folder[:9], 1, width=16) as clips:
+        for item in [*range(9), *range(9)]:
+            _ = clips[item]
+        assert len(opened) == 9
 
 
 def test_threads_share_a_dataset(folder):

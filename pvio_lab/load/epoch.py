@@ -18,7 +18,6 @@ from ..read import (
     HeldSource,
     ImageSequence,
     OpenFile,
-    fetched,
     is_directory,
     open_file,
     recall,
@@ -138,8 +137,8 @@ class ImageFolder:
         with self._lock:
             if self._images is None:
                 width, height = self._wanted
-                with fetched(self.path, self._source.fetching) as folder:
-                    self._images = ImageSequence(folder.path, width=width, height=height)
+                folder = HeldSource(self.path, self._source.fetching)
+                self._images = ImageSequence(folder.path, width=width, height=height)
             return self._images
 
 
