@@ -141,7 +141,7 @@ def by_piece(batches: Iterable[Batch]) -> Iterator[list[tuple[Batch, Part]]]:
     return (list(together) for _, together in groupby(tasks, key=lambda task: task[1].piece))
 
 
-def by_batch(batches: Iterable[Batch], max_bytes: int, max_batches: int = 1_000_000) -> Iterator[list[Batch]]:
+def by_batch(batches: Iterable[Batch], max_bytes: int, max_batches: int) -> Iterator[list[Batch]]:
     """Yield runs of batches for processes, which cannot share one: cut where little has to be decoded twice.
 
     A batch that begins late in a piece makes its worker decode the frames before it; that is accepted where

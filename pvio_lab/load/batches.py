@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..base import new_rlock
 from ..read import BatchMemory, Frames
@@ -150,24 +149,18 @@ def _tensor(frames: Frames, dtype: torch.dtype, memory: BatchMemory) -> torch.Te
     if dtype == torch.uint8:
         return memory.tensor(frames)
     scaled = memory.take(frames.shape, np.float32)
-    _scale(frames, scaled)
-    memory.hand_over(scaled)
-    return memory.tensor(scaled).to(dtype)
-
-
-def _scale(frames: Frames, result: NDArray[np.float32]) -> None:
-    """0 ... 255 -> 0 ... 1, frame by frame, so that each stays in the processor's cache."""
-    for frame, target in zip(frames, result, strict=True):
+    # 0 ... 255 -> 0 ... 1, frame by frame, so that each stays in the processor's cache
+    for frame, target in zip(frames, scaled, strict=True):
         np.copyto(target, frame)
         np.divide(target, np.float32(255), out=target)
+    memory.hand_over(scaled)
+    return memory.tensor(scaled).to(dtype)
 
 
 class PartReader:
     """A worker's reader of parts, which keeps the decoders of the files that it read last.
 
-    Args:
-        options: How many files stay open, and whether a frame that cannot be read is an error.
-        check: Called for each decoded frame; raises an exception to stop decoding.
+    `check` is called for each decoded frame, and may raise an exception to stop decoding.
     """
 
     def __init__(self, options: BatchOptions, check: Callable[[], None] = lambda: None):

@@ -216,8 +216,9 @@ class Epoch:
         number = next(self._order, None)
         if number is None:
             return None
-        self._begun.append(Future())
-        return partial(self._open, number, self._begun[-1])
+        result: Future[list[Piece]] = Future()
+        self._begun.append(result)
+        return partial(self._open, number, result)
 
     def _open(self, number: int, result: Future[list[Piece]]) -> None:
         try:

@@ -141,9 +141,7 @@ class ThreadedBatches:
     def _next_job(self, reader: PartReader, tasks: deque[_Task]) -> Callable[[], None] | None:
         """Return the most urgent job, as soon as there is one; None after the last piece.
 
-        Args:
-            reader: This worker's.
-            tasks: What is left of its piece.
+        The reader is this worker's, and so are the tasks that are left of its piece.
         """
         with self._state:
             while True:
