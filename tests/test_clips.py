@@ -7,18 +7,19 @@ import os
 import pickle
 import random
 import shutil
-import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from test_lifecycle import counts_files
+from test_loader_lifecycle import open_files as files_now
 from torch.utils.data import DataLoader, Subset
 from truth_frames import SAMPLES, TRUTH, true_frames, true_times, wrong_frames
 
 from pvio_lab import ClipDataset, DecodeError, ImageSequence, OpenError, VideoReader, open_video
-from pvio_lab.load.readers import Readers
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -31,7 +32,6 @@ EXACT = [
     *("cut_edit_list.mp4", "late_start.mp4", "stream.ts", "raw.h264", "animated.gif"),
 ]
 METHODS = multiprocessing.get_all_start_methods()
-counts_files = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
 
 
 def images(item):
@@ -41,7 +41,7 @@ def images(item):
 
 def open_files():
     gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    return files_now()
 
 
 def memory():
@@ -73,27 +73,19 @@ def test_frames_and_times_are_true(name, options):
             assert found - found[0] == pytest.approx(times[numbers] - times[numbers[0]], abs=2e-3)
 
 
-def test_what_an_item_is():
-    with (
-        ClipDataset([SAMPLES / "gop2.mp4"], 5, stride=3) as clips,
-        VideoReader(SAMPLES / "gop2.mp4") as reader,
-    ):
+def test_what_an_item_is(tmp_path):
+    path = tmp_path / "Recording at 9.41\u202fAM.mp4"  # as macOS writes it
+    shutil.copy(SAMPLES / "gop2.mp4", path)
+    with ClipDataset([path], 5, stride=3) as clips, VideoReader(path) as reader:
         item = clips[0]
         numbers = item["frame_indices"]
         assert list(item) == ["frames", "video_path", "frame_indices", "pts_seconds"]
         assert (item["frames"].shape, item["frames"].dtype) == ((5, 3, 240, 320), torch.uint8)
         assert item["frames"].stride() == (240 * 320 * 3, 1, 320 * 3, 3)  # not copied
-        assert item["video_path"] == str(SAMPLES / "gop2.mp4")
+        assert item["video_path"] == str(path)
         assert (numbers.dtype, numbers.diff().tolist()) == (torch.int64, [3, 3, 3, 3])
         assert item["pts_seconds"].dtype == torch.float64
         assert item["pts_seconds"].tolist() == reader.index.pts_seconds[numbers.numpy()].tolist()
-
-
-def test_a_path_comes_back_as_it_was_given(tmp_path):
-    path = tmp_path / "Recording at 9.41\u202fAM.mp4"  # as macOS writes it
-    shutil.copy(SAMPLES / "gop2.mp4", path)
-    with ClipDataset([path], num_frames=2) as clips:
-        assert clips[0]["video_path"] == str(path)
 
 
 def test_sixteen_frames_in_a_row_are_usual():
@@ -157,22 +149,18 @@ def test_a_transform_gets_the_frames_of_a_clip():
         assert clips[0]["frames"].shape == (4, 3)
 
 
-def test_uniform_clips_are_spread_over_the_video():
+def test_uniform_clips_are_spread_over_the_videos_in_order():
     with ClipDataset(STEADY[:2], 10, sampling="uniform", clips_per_video=3) as clips:
         assert len(clips) == 6
         assert [item["frame_indices"][0].item() for item in clips] == [0, 25, 50, 0, 40, 80]
+        assert [item["video_path"] for item in clips] == [path for path in STEADY[:2] for _ in range(3)]
+        assert what(clips[-1]) == what(clips[5])
         clips.set_epoch(3)
         assert clips[1]["frame_indices"][0] == 25
 
 
-def test_items_belong_to_videos_in_order():
-    with ClipDataset(STEADY, 2, clips_per_video=2) as clips:
-        assert [item["video_path"] for item in clips] == [path for path in STEADY for _ in range(2)]
-        assert what(clips[-1]) == what(clips[7])
-
-
 def starts(clips, items=range(40)):
-    return [clips._read(item, 1).numbers[0].item() for item in items]
+    return [clips._read(item, 1)["frame_indices"][0].item() for item in items]
 
 
 def test_random_clips_depend_on_seed_epoch_and_item_alone():
@@ -216,17 +204,13 @@ def test_workers_read_the_same_however_they_are_started(method):
         assert again == [what(item) for item in clips]
 
 
-def test_a_batch_of_the_default_collation():
+def test_batches_samplers_and_subsets():
     with ClipDataset(STEADY, 4) as clips:
         batch = next(iter(DataLoader(clips, batch_size=4)))
         assert batch["frames"].shape == (4, 4, 3, 240, 320)
         assert batch["video_path"] == STEADY
-        assert (batch["frame_indices"].shape, batch["frame_indices"].dtype) == ((4, 4), torch.int64)
-        assert (batch["pts_seconds"].shape, batch["pts_seconds"].dtype) == ((4, 4), torch.float64)
-
-
-def test_samplers_and_subsets():
-    with ClipDataset(STEADY, 4, width=32, height=24) as clips:
+        for name, dtype in (("frame_indices", torch.int64), ("pts_seconds", torch.float64)):
+            assert (batch[name].shape, batch[name].dtype) == ((4, 4), dtype)
         expected = [what(item) for item in clips]
         assert sorted(in_short(DataLoader(clips, batch_size=3, shuffle=True))) == sorted(expected)
         assert in_short(DataLoader(Subset(clips, [3, 1]), batch_size=2)) == [expected[3], expected[1]]
@@ -276,21 +260,19 @@ def test_a_short_video_is_an_error_when_asked(options, how):
         clips[0]
 
 
-def test_an_error_names_file_and_frame():
-    clips = ClipDataset([SAMPLES / "damaged.mp4"], 88)
-    with pytest.raises(DecodeError, match=r"frame 44 of .*damaged\.mp4 cannot be decoded"):
-        clips[0]
-    with pytest.raises(DecodeError, match=r"frame 44 of .*damaged\.mp4 cannot be decoded"):
-        next(iter(DataLoader(clips, num_workers=1)))
-
-
-def test_a_missing_file_is_an_error_when_it_is_read():
-    clips = ClipDataset([*STEADY[:1], "missing.mp4"], 2)
-    assert clips[0]["frames"].shape[0] == 2
-    with pytest.raises(FileNotFoundError, match=r"there is no video file missing\.mp4"):
-        clips[1]
-    with pytest.raises(FileNotFoundError, match=r"there is no video file missing\.mp4"):
-        list(DataLoader(clips, batch_size=2))
+@pytest.mark.parametrize(
+    ("path", "error", "match"),
+    [
+        (SAMPLES / "damaged.mp4", DecodeError, r"frame 44 of .*damaged\.mp4 cannot be decoded"),
+        ("missing.mp4", FileNotFoundError, r"there is no video file missing\.mp4"),
+    ],
+)
+def test_an_error_names_file_and_frame(path, error, match):
+    clips = ClipDataset([*STEADY[:1], path], 60)
+    assert clips[0]["frames"].shape[0] == 60
+    for read in (lambda: clips[1], lambda: list(DataLoader(clips, num_workers=1))):
+        with pytest.raises(error, match=match):
+            read()
 
 
 @pytest.fixture
@@ -356,7 +338,7 @@ def test_videos_that_are_too_short_can_be_skipped():
 def test_nothing_can_be_read():
     clips = ClipDataset(["a.mp4", "b.mp4"], on_error="skip")
     with pytest.raises(OpenError, match=r"none of the 2 videos can be read; .*no video file a\.mp4"):
-        clips[1]
+        _ = clips[1]
 
 
 def fail(frames):
@@ -397,15 +379,13 @@ def test_an_option_that_cannot_be(options, error, words):
         ClipDataset(STEADY, **options)
 
 
-@pytest.mark.parametrize("item", [4, -5])
-def test_a_clip_that_is_not_there(item):
-    with pytest.raises(IndexError, match=f"clip {item} is out of range: there are 4, numbered from 0"):
-        ClipDataset(STEADY)[item]
-
-
-def test_an_epoch_that_cannot_be():
+def test_clips_and_epochs_that_are_not_there():
+    clips = ClipDataset(STEADY)
+    for item in (4, -5):
+        with pytest.raises(IndexError, match=f"clip {item} is out of range: there are 4, numbered from 0"):
+            _ = clips[item]
     with pytest.raises(ValueError, match="epoch=-1 must be 0 or more"):
-        ClipDataset(STEADY).set_epoch(-1)
+        clips.set_epoch(-1)
 
 
 @pytest.fixture(scope="module")
@@ -429,25 +409,16 @@ def read_all(clips, passes):
     return np.array(readings)
 
 
-def check_flat(paths, passes):
-    before = open_files()
-    with ClipDataset(paths, 4, width=64, height=48) as clips:
+@counts_files
+@pytest.mark.parametrize("step", [10, pytest.param(2, marks=pytest.mark.slow)])
+def test_open_files_and_memory_are_flat(folder, step):
+    passes, before = 4, open_files()
+    with ClipDataset(folder[::step], 4, width=64, height=48) as clips:
         readings = read_all(clips, passes)
     assert readings[:, 0].max() <= before + 10
     assert np.median(readings[passes // 2 :, 1]) - readings[1, 1] < 30 * MB
     del clips
     assert open_files() <= before
-
-
-@counts_files
-def test_open_files_and_memory_are_flat(folder):
-    check_flat(folder[::5], 4)
-
-
-@pytest.mark.slow
-@counts_files
-def test_open_files_and_memory_are_flat_over_many(folder):
-    check_flat(folder[::2], 4)
 
 
 @counts_files
@@ -468,42 +439,36 @@ def test_nothing_is_kept_open(folder, end):
 
 
 @counts_files
-def test_readers_have_a_limit_and_close_without_the_garbage_collector(folder):
-    readers = Readers(max_bytes=10 * 75_000)
+def test_readers_have_a_limit_and_close_without_the_garbage_collector(folder, monkeypatch):
+    monkeypatch.setattr("pvio_lab.load.clips._MAX_BYTES", 10 * 75_000)
     before = open_files()
     gc.disable()
     try:
-        for path in folder[:50]:
-            readers.read(readers.get((path, 1)), np.array([0]))
-        assert 5 < len(readers) <= 10
-        assert len(os.listdir("/proc/self/fd")) <= before + 4
-        readers.close()
-        assert len(os.listdir("/proc/self/fd")) <= before
+        clips = ClipDataset(folder[:50], 1)
+        assert len(list(clips)) == 50
+        assert 5 < len(clips._readers) <= 10
+        assert files_now() <= before + 5  # and the epoch, in shared memory
+        del clips
+        assert files_now() <= before
     finally:
         gc.enable()
 
 
-def test_a_reader_that_is_kept_is_the_same(folder):
-    readers = Readers()
-    kept = [readers.get((path, 1)) for path in folder[:9]]
-    assert [readers.get((path, 1)) for path in folder[:9]] == kept
-    assert readers.get((folder[0], 2)) is not kept[0]
-    readers.close()
+def test_a_reader_is_kept(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "pvio_lab.load.clips.open_video", lambda *a, **k: opened.append(a) or open_video(*a, **k)
+    )
+    with ClipDataset(folder[:9], 1, width=16) as clips:
+        for item in [*range(9), *range(9)]:
+            _ = clips[item]
+        assert len(opened) == 9
 
 
 def test_threads_share_a_dataset(folder):
-    with ClipDataset(folder[:6], 4, clips_per_video=8, width=32) as clips:
-        expected, found = [what(item) for item in clips], {}
-
-        def read(first):
-            found.update({item: what(clips[item]) for item in range(first, len(clips), 4)})
-
-        threads = [threading.Thread(target=read, args=(first,)) for first in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert [found[item] for item in range(len(clips))] == expected
+    with ClipDataset(folder[:6], 4, clips_per_video=8, width=32) as clips, ThreadPoolExecutor(4) as pool:
+        expected = [what(item) for item in clips]
+        assert list(pool.map(lambda item: what(clips[item]), range(len(clips)))) == expected
 
 
 def read_in_child(clips, expected):

@@ -162,7 +162,7 @@ def test_packets_and_engines_stay_in_decode(relative):
 @pytest.mark.parametrize(
     ("relative", "source"),
     [
-        ("load/files.py", "from ..read import Packets"),
+        ("load/epoch.py", "from ..read import Packets"),
         ("read/reader.py", "from .decode.index import Layout"),
         ("read/reader.py", "from .decode import open_container"),
         ("scale/partial_download.py", "from ..read import open_container"),
@@ -181,8 +181,8 @@ def test_a_look_at_packets_is_seen(relative, source):
         ("read/plan.py", "import pvio_lab.load"),
         ("read/plan.py", "import_module('pvio_lab.view.tables')"),
         ("errors.py", "from .read import VideoReader"),
-        ("load/plan.py", "from ..write import VideoWriter"),
-        ("load/plan.py", "from ..read.reader import VideoReader"),
+        ("load/epoch.py", "from ..write import VideoWriter"),
+        ("load/epoch.py", "from ..read.reader import VideoReader"),
         ("view/tables.py", "from .. import VideoReader"),
         ("scale/processor.py", "from ..load import VideoCollectionDataset"),
         ("measure/doctor.py", "import ray.data"),

@@ -22,6 +22,7 @@ from pvio_lab import (
     VideoCollectionDataset,
     VideoReader,
 )
+from pvio_lab.load.dataset import Skipped, SkippedVideos
 
 pytestmark = pytest.mark.timeout(120)
 # B-frames, long groups, short ones, open ones, an edit list, no times, a turned picture, images, odd sizes.
@@ -29,14 +30,8 @@ NAMES = (
     "gop2.mp4 open_gop_h264.mp4 cut_edit_list.mp4 bframes.avi raw.h264 rotated_90.mp4 numbered "
     "yuv444_odd.mp4 vp9.webm variable_rate.mp4 animated.gif all_intra.mp4"
 ).split()
-WAYS = [
-    ("thread", 0, None),
-    ("thread", 1, None),
-    ("thread", 2, None),
-    ("thread", 5, None),
-    ("process", 2, None),
-    ("process", 3, None),
-]
+each_kind = pytest.mark.parametrize(("kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 2)])
+each_order = pytest.mark.parametrize("order", ["grouped", "shuffled"])
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +74,11 @@ def assert_true(batch):
         assert psnr(frame, truth_of(SAMPLES / path.rsplit("/")[-1])[number]) > 45, (path, number)
 
 
-@pytest.mark.parametrize(("kind", "num_workers", "context"), WAYS)
-def test_every_frame_once_in_order_and_true(paths, kind, num_workers, context):
-    loader = make(paths, worker_kind=kind, num_workers=num_workers, multiprocessing_context=context)
+@pytest.mark.parametrize(
+    ("kind", "num_workers"), [("thread", 0), ("thread", 1), ("thread", 2), ("thread", 5), ("process", 3)]
+)
+def test_every_frame_once_in_order_and_true(paths, kind, num_workers):
+    loader = make(paths, worker_kind=kind, num_workers=num_workers)
     batches = []
     for batch in loader:
         assert_true(batch)
@@ -93,19 +90,16 @@ def test_every_frame_once_in_order_and_true(paths, kind, num_workers, context):
     assert origins(batches) == origins(make(paths, num_workers=0))
 
 
-@pytest.mark.parametrize("kind", ["thread", "process"])
-def test_shuffled_is_every_frame_once_and_the_same_everywhere(paths, kind):
+@pytest.mark.parametrize(("kind", "num_workers"), [("thread", 1), ("thread", 3), ("process", 2)])
+def test_shuffled_is_every_frame_once_and_the_same_everywhere(paths, kind, num_workers):
     alone = list(make(paths, num_workers=0, order="shuffled", seed=3))
     assert Counter(flat(alone)) == Counter(every_frame(paths))
-    assert len(alone) == len(make(paths, order="shuffled", seed=3))
-    for batch in alone:
+    loader = make(paths, num_workers=num_workers, order="shuffled", seed=3, worker_kind=kind)
+    assert len(alone) == len(loader)
+    for batch, expected in zip(loader, alone, strict=True):
         assert_true(batch)
-    for num_workers in (1, 3):
-        loader = make(paths, num_workers=num_workers, order="shuffled", seed=3, worker_kind=kind)
-        for batch, expected in zip(loader, alone, strict=True):
-            assert batch["frame_indices"] == expected["frame_indices"]
-            assert batch["video_paths"] == expected["video_paths"]
-            assert torch.equal(batch["frames"], expected["frames"])
+        assert origins([batch]) == origins([expected])
+        assert torch.equal(batch["frames"], expected["frames"])
 
 
 def test_shuffling_moves_whole_groups(paths):
@@ -136,27 +130,19 @@ def test_all_at_one_size_are_in_full_batches(paths, kind):
     assert {tuple(batch["frames"].shape[1:]) for batch in batches} == {(3, 48, 64)}
     assert all(len(batch["frames"]) == 50 for batch in batches[:-1])
     assert len(batches) == len(loader)
+    with VideoReader(paths[0], width=64, height=48) as reader:
+        assert np.array_equal(batches[0]["frames"].movedim(1, -1).numpy(), reader[:50])
 
 
-def test_scaled_frames_are_what_a_scaled_reader_gives(paths):
-    batch = next(iter(make(paths[:1], 20, dataset={"width": 100})))
-    with VideoReader(paths[0], width=100) as reader:
-        assert np.array_equal(batch["frames"].movedim(1, -1).numpy(), reader[:20])
-
-
+@each_order
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_steps(paths, num_workers):
-    loader = make(paths, num_workers=num_workers, dataset={"step": 7})
+def test_steps_and_full_batches(paths, num_workers, order):
+    loader = make(paths, num_workers=num_workers, order=order, dataset={"step": 7})
     batches = list(loader)
-    assert flat(batches) == every_frame(paths, step=7)
-    assert len(batches) == len(loader)
+    assert sorted(flat(batches)) == sorted(every_frame(paths, step=7))
     for batch in batches:
         assert_true(batch)
-
-
-@pytest.mark.parametrize("order", ["grouped", "shuffled"])
-def test_drop_last_leaves_full_batches(paths, order):
-    loader = make(paths, drop_last=True, order=order)
+    loader = make(paths, num_workers=num_workers, drop_last=True, order=order)
     batches = list(loader)
     assert {len(batch["frames"]) for batch in batches} == {16}
     assert len(batches) == len(loader)
@@ -165,9 +151,8 @@ def test_drop_last_leaves_full_batches(paths, order):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("kind", ["thread", "process"])
 def test_floats_are_between_0_and_1(paths, dtype, kind):
-    plain = list(make(paths[:2]))
-    floats = make(paths[:2], worker_kind=kind, dataset={"dtype": dtype})
-    for batch, expected in zip(floats, plain, strict=True):
+    floats = make(paths[:1], worker_kind=kind, dataset={"dtype": dtype})
+    for batch, expected in zip(floats, make(paths[:1]), strict=True):
         assert batch["frames"].dtype == dtype
         assert torch.equal(batch["frames"], (expected["frames"].to(torch.float32) / 255).to(dtype))
 
@@ -176,22 +161,21 @@ def mean(frames):
     return frames.to(torch.float32).mean((1, 2, 3))
 
 
-@pytest.mark.parametrize(("kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 2)])
-def test_a_transform_gets_whole_batches(paths, kind, num_workers):
-    loader = make(paths, worker_kind=kind, num_workers=num_workers, dataset={"transform": mean})
+@pytest.mark.parametrize(
+    ("kind", "num_workers", "context"),
+    [
+        *[("thread", 0, None), ("thread", 2, None), ("process", 2, None)],
+        *[pytest.param("process", 2, method, marks=pytest.mark.slow) for method in ("spawn", "forkserver")],
+    ],
+)
+def test_a_transform_gets_whole_batches(paths, kind, num_workers, context):
+    options = {"worker_kind": kind, "num_workers": num_workers, "multiprocessing_context": context}
+    loader = make(paths, **options, dataset={"transform": mean})
     for batch, expected in zip(loader, make(paths), strict=True):
         assert torch.equal(batch["frames"], mean(expected["frames"]))
 
 
-@pytest.mark.parametrize("context", ["spawn", "forkserver"])
-@pytest.mark.slow
-def test_other_ways_to_start_processes(paths, context):
-    loader = make(paths, worker_kind="process", multiprocessing_context=context, dataset={"transform": mean})
-    for batch, expected in zip(loader, make(paths), strict=True):
-        assert torch.equal(batch["frames"], mean(expected["frames"]))
-
-
-@pytest.mark.parametrize("order", ["grouped", "shuffled"])
+@each_order
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_ranks_share_every_frame(paths, order, num_workers):
     shares = []
@@ -204,30 +188,20 @@ def test_ranks_share_every_frame(paths, order, num_workers):
     assert max(map(len, shares)) < 2 * min(map(len, shares))
 
 
-@pytest.mark.parametrize("order", ["grouped", "shuffled"])
-@pytest.mark.parametrize(("kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 2)])
+@each_order
+@each_kind
 def test_a_loop_goes_on_where_it_was_saved(paths, order, kind, num_workers):
     whole = make(paths, order=order)
     first, second = origins(whole), origins(whole)
-    loader = make(paths, order=order, worker_kind=kind, num_workers=num_workers)
+    loader, resumed = (make(paths, order=order, worker_kind=kind, num_workers=num_workers) for _ in range(2))
     loop = iter(loader)
     begun = origins([next(loop) for _ in range(9)])
-    state = pickle.loads(pickle.dumps(loader.state_dict()))
+    resumed.load_state_dict(pickle.loads(pickle.dumps(loader.state_dict())))
     loop.close()
-    resumed = make(paths, order=order, worker_kind=kind, num_workers=num_workers)
-    resumed.load_state_dict(state)
     resumed.set_epoch(0)  # as a training loop does, whether it begins or goes on
     assert begun + origins(resumed) == first
-    assert origins(resumed) == second
-
-
-def test_a_loop_saved_at_its_end_goes_on_with_the_next(paths):
-    whole = make(paths, order="shuffled")
-    list(whole)
-    state = whole.state_dict()
-    resumed = make(paths, order="shuffled")
-    resumed.load_state_dict(state)
-    assert origins(resumed) == origins(whole)
+    loader.load_state_dict(resumed.state_dict())  # saved at the end of a loop
+    assert origins(loader) == second
 
 
 def test_a_state_of_another_loader_is_refused(paths):
@@ -266,19 +240,15 @@ def test_directories_of_images_by_name(paths):
 
 
 def test_the_dataset_by_itself_and_in_a_loader_of_torch(paths):
-    dataset = VideoCollectionDataset(paths, step=5)
-    alone = [(item["video_path"], item["frame_index"]) for item in dataset]
-    assert alone == every_frame(paths, step=5)
-    item = next(iter(dataset))
-    assert torch.equal(item["frame"], next(iter(make(paths)))["frames"][0])
+    items = list(VideoCollectionDataset(paths, step=5))
+    assert [(item["video_path"], item["frame_index"]) for item in items] == every_frame(paths, step=5)
+    assert torch.equal(items[0]["frame"], next(iter(make(paths)))["frames"][0])
     same = VideoCollectionDataset(paths, step=5, width=32, height=32)
     loader = torch.utils.data.DataLoader(same, batch_size=4, num_workers=2)
-    found = [
-        pair
-        for batch in loader
-        for pair in zip(batch["video_path"], batch["frame_index"].tolist(), strict=True)
-    ]
-    assert sorted(found) == sorted(every_frame(paths, step=5))
+    found = Counter()
+    for batch in loader:
+        found.update(zip(batch["video_path"], batch["frame_index"].tolist(), strict=True))
+    assert found == Counter(every_frame(paths, step=5))
 
 
 # --- what cannot be read ---
@@ -293,8 +263,8 @@ def with_broken(paths, tmp_path):
     return [paths[0], broken[0], tmp_path / "damaged.mp4", *broken[1:], paths[1]]
 
 
-@pytest.mark.parametrize("order", ["grouped", "shuffled"])
-@pytest.mark.parametrize(("kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 2)])
+@each_order
+@each_kind
 def test_what_is_broken_is_left_out_and_listed(with_broken, order, kind, num_workers):
     loader = make(
         with_broken, num_workers=num_workers, worker_kind=kind, order=order, dataset={"on_error": "skip"}
@@ -318,7 +288,7 @@ def test_what_is_broken_is_left_out_and_listed(with_broken, order, kind, num_wor
             assert_true(batch)
 
 
-@pytest.mark.parametrize(("kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 2)])
+@each_kind
 @pytest.mark.parametrize(
     ("which", "error", "match"),
     [
@@ -328,27 +298,52 @@ def test_what_is_broken_is_left_out_and_listed(with_broken, order, kind, num_wor
     ],
 )
 def test_an_error_comes_after_what_was_before_it(with_broken, kind, num_workers, which, error, match):
-    loader = make(
-        [with_broken[0], with_broken[which], with_broken[-1]], 20, num_workers=num_workers, worker_kind=kind
-    )
+    chosen = [with_broken[0], with_broken[which], with_broken[-1]]
     batches = []
     with pytest.raises(error, match=match):
-        batches.extend(iter(loader))
+        batches.extend(iter(make(chosen, 20, num_workers=num_workers, worker_kind=kind)))
     assert flat(batches)[:60] == every_frame(with_broken[:1])
     assert not any(path == str(with_broken[-1]) for path, _ in flat(batches))
 
 
+@pytest.mark.parametrize("ranks", [{}, {"rank": 0, "world_size": 2}])
+def test_the_length_names_what_is_broken(with_broken, ranks):
+    with pytest.raises(FileNotFoundError, match=r"missing\.mp4"):
+        len(make([with_broken[0], with_broken[3]], **ranks))
+
+
 def fail(frames):
-    raise ZeroDivisionError(f"{len(frames)} frames are too many")
+    if len(frames) < 16:
+        raise ZeroDivisionError(f"{len(frames)} frames are too few")
+    return frames
 
 
-@pytest.mark.parametrize(("kind", "num_workers"), [("thread", 0), ("thread", 2), ("process", 2)])
+@each_kind
 def test_an_error_in_the_transform_is_that_error(paths, kind, num_workers):
-    loader = make(paths, num_workers=num_workers, worker_kind=kind, dataset={"transform": fail})
-    with pytest.raises(ZeroDivisionError, match="16 frames are too many") as caught:
-        next(iter(loader))
+    loop = iter(make(paths[:1], num_workers=num_workers, worker_kind=kind, dataset={"transform": fail}))
+    assert [len(next(loop)["frames"]) for _ in range(3)] == [16] * 3
+    with pytest.raises(ZeroDivisionError, match="12 frames are too few") as caught:
+        next(loop)
     if kind == "process":
         assert "in fail" in str(caught.value.__cause__)
+
+
+@pytest.mark.filterwarnings("ignore:.*is not complete")
+def test_lost_frames_of_a_video_are_one_entry():
+    videos, first = SkippedVideos(), OSError("first")
+    for number in (7, 3, 7):
+        videos.add("a.mp4", first if number == 7 else OSError("later"), number)
+    assert videos.listed() == (Skipped("a.mp4", first, (3, 7)),)
+    videos.add("a.mp4", OSError("last"))
+    videos.add("a.mp4", OSError("later"), 9)
+    assert videos.listed() == (Skipped("a.mp4", first, None),)
+
+
+def test_each_video_is_warned_of_once():
+    videos = SkippedVideos()
+    with pytest.warns(RuntimeWarning) as warned:
+        _ = [videos.add(path, OSError("gone"), 0) for path in ("a.mp4", "b.mp4", "a.mp4")]
+    assert [str(each.message) for each in warned] == [f"{name}.mp4 is not complete: gone" for name in "ab"]
 
 
 # --- wrong arguments ---
@@ -379,9 +374,10 @@ def test_wrong_options(paths, options, error, match):
         make(paths, **options)
 
 
-def test_only_its_own_dataset():
+def test_only_its_own_dataset_and_defaults_of_torch(paths):
     with pytest.raises(TypeError, match="must be a VideoCollectionDataset, not list"):
         VideoCollectionDataLoader([1, 2])
+    assert len(make(paths[:1], shuffle=False, collate_fn=None)) == 4
 
 
 @pytest.mark.parametrize(
@@ -433,10 +429,9 @@ def test_little_shared_memory_is_warned_of_before_it_fails(paths, monkeypatch):
 
 
 def test_a_transform_that_another_process_cannot_find_is_refused(paths):
+    options = {"worker_kind": "process", "multiprocessing_context": "spawn"}
     with pytest.raises(ValueError, match=r"process started by 'spawn'.*worker_kind='thread'"):
-        make(
-            paths, worker_kind="process", multiprocessing_context="spawn", dataset={"transform": lambda x: x}
-        )
+        make(paths, **options, dataset={"transform": lambda x: x})
 
 
 def test_auto_is_one_worker_for_each_processor(paths, monkeypatch):
@@ -445,13 +440,10 @@ def test_auto_is_one_worker_for_each_processor(paths, monkeypatch):
 
 
 def test_reprs(paths):
-    assert repr(make(paths)) == (
-        "VideoCollectionDataLoader(12 sources, batch_size=16, num_workers=2, worker_kind='thread', "
-        "order='grouped')"
-    )
-    assert (
-        repr(VideoCollectionDataset(paths)) == "VideoCollectionDataset(12 videos, step=1, dtype=torch.uint8)"
-    )
+    options = "batch_size=16, num_workers=2, worker_kind='thread', order='grouped'"
+    assert repr(make(paths)) == f"VideoCollectionDataLoader(12 sources, {options})"
+    text = "VideoCollectionDataset(12 videos, step=1, dtype=torch.uint8)"
+    assert repr(VideoCollectionDataset(paths)) == text
 
 
 # --- many settings at once ---
@@ -475,38 +467,24 @@ def test_any_setting_gives_the_same_batches(paths, seed):
         "prefetch": int(chance.integers(1, 3)),
         "max_bytes": int(chance.integers(1, 2**22)),
     }
-    expected = [
-        (batch["frame_indices"], int(batch["frames"].sum()))
-        for batch in make(chosen, **recipe, num_workers=0)
-    ]
-    found = [
-        (batch["frame_indices"], int(batch["frames"].sum())) for batch in make(chosen, **recipe, **workers)
-    ]
+    loaders = [make(chosen, **recipe, **options) for options in ({"num_workers": 0}, workers)]
+    expected, found = (
+        [(each["frame_indices"], int(each["frames"].sum())) for each in loader] for loader in loaders
+    )
     assert found == expected
 
 
-def rank_of_each(rank, folder, names):
-    torch.distributed.init_process_group(
-        "gloo", rank=rank, world_size=2, store=torch.distributed.FileStore(f"{folder}/store", 2)
-    )
-    found = flat(make([SAMPLES / name for name in names], num_workers=1))
-    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
+def rank_of_each(rank, folder, paths):
+    store = torch.distributed.FileStore(f"{folder}/store", 2)
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2, store=store)
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(flat(make(paths, num_workers=1))))
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_ranks_are_known_where_torch_distributed_is_initialised(tmp_path):
-    names = ["gop2.mp4", "bframes.avi", "vp9.webm"]
-    torch.multiprocessing.spawn(rank_of_each, (tmp_path, names), nprocs=2)
+    paths = [SAMPLES / name for name in ("gop2.mp4", "bframes.avi", "vp9.webm")]
+    torch.multiprocessing.spawn(rank_of_each, (tmp_path, paths), nprocs=2)
     shares = [pickle.loads((tmp_path / f"{rank}.pickle").read_bytes()) for rank in range(2)]
     assert all(shares)
-    assert sorted(shares[0] + shares[1]) == sorted(every_frame([SAMPLES / name for name in names]))
-
-
-def test_the_length_of_a_rank_names_what_is_broken(paths, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"missing\.mp4"):
-        len(make([paths[0], tmp_path / "missing.mp4"], rank=0, world_size=2))
-
-
-def test_defaults_of_torch_are_no_error(paths):
-    assert len(make(paths[:1], shuffle=False, collate_fn=None)) == 4
+    assert sorted(shares[0] + shares[1]) == sorted(every_frame(paths))

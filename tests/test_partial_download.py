@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from truth_frames import SAMPLES, hard_clips, true_frames, wrong_frames
 
 from pvio_lab import SourceError, VideoReader, write_frames_to_video
-from pvio_lab.read import FrontFrame, NotStreamable
+from pvio_lab.read import FrontFrame, NotStreamable, Times
 from pvio_lab.scale.partial_download import Front, on_timeline, select_from_front
 from pvio_lab.scale.recipe import Policy
 
@@ -118,7 +118,7 @@ def test_it_stops_when_told_to(tmp_path):
 )
 def test_on_a_timeline_as_with_an_index(gaps, fps, count, start):
     pts = start + np.cumsum([0.0, *gaps])
-    times = pts, np.append(gaps, 0.1)
+    times = Times(pts, np.append(gaps, 0.1))
     policy = Policy.of({"fps": fps}, count)
     wanted = policy.numbers(SimpleNamespace(times=times, num_frames=len(pts))).tolist()
     assume(pts[-1] > pts[0] + policy.last_seconds + 1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable
@@ -10,16 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..base import new_rlock
 from ..read import BatchMemory, Frames
-from .files import Check, FileDecoder
-from .plan import Batch, Part
-from .sources import BROKEN
+from .batch_plan import Batch, Part, Size
+from .dataset import BROKEN, Transform
+from .epoch import FileDecoder, MediaFile
 
 Delivered = dict[str, Any]
-Transform = Callable[[Any], Any]
 
 
 class Spent(NamedTuple):
@@ -94,43 +93,42 @@ class Done(NamedTuple):
     """The dictionary that the consumer gets."""
     losses: list[Loss]
     """The frames that are missing in it."""
-    spent: Spent
-    """The time that it took."""
+
+
+Result = Done | Exception
+"""A finished batch, or the reason why there is none."""
 
 
 class PendingBatch:
-    """A batch while its parts are read."""
+    """A batch while its parts are read into its rows, by one thread or several; `end` is for their queue."""
 
-    def __init__(self, plan: Batch, memory: BatchMemory):
-        self._plan = plan
-        self._rows = memory.take((plan.num_rows, *plan.size, 3), np.uint8)
-        self._read: list[tuple[Part, dict[int, Exception], float]] = []  # appended to without a lock
+    def __init__(self, plan: Batch, end: int = 0):
+        self.plan, self.end, self.num_left = plan, end, len(plan.parts)
+        self.rows: Frames | None = None
+        self.result: Result | None = None
+        self._lost: dict[int, Loss] = {}
 
-    def fill(self, part: Part, reader: PartReader, threads: int = 1) -> float:
-        """Read one part into its rows, note what cannot be read, and return the seconds that it took."""
+    def begin(self, memory: BatchMemory) -> None:
+        """Take memory for the rows."""
+        self.rows = memory.take((self.plan.num_rows, *self.plan.size, 3), np.uint8)
+
+    def fill(self, part: Part, reader: PartReader, progress: Progress, threads: int = 1) -> None:
+        """Read one part into its rows, and note what cannot be read."""
+        assert self.rows is not None
         begin = time.perf_counter()
-        lost = reader.read(part, self._rows[part.row : part.row + len(part.numbers)], threads)
-        seconds = time.perf_counter() - begin
-        self._read.append((part, lost, seconds))
-        return seconds
+        errors = reader.read(part, self.rows[part.row : part.row + len(part.numbers)], threads)
+        for place, error in errors.items():
+            self._lost[part.row + place] = Loss(part.file.name, error, part.numbers[place])
+        progress.add(read=len(part.numbers), decode=time.perf_counter() - begin)
 
-    @property
-    def is_filled(self) -> bool:
-        """All parts were read."""
-        return len(self._read) == len(self._plan.parts)
-
-    def finish(self, options: BatchOptions, memory: BatchMemory) -> Done:
+    def finish(self, options: BatchOptions, memory: BatchMemory, progress: Progress) -> Done:
         """Make a transformed tensor of the wanted type; the memory goes with it."""
         begin = time.perf_counter()
-        lost = {
-            part.row + place: Loss(part.file.name, error, part.numbers[place])
-            for part, errors, _ in self._read
-            for place, error in errors.items()
-        }
-        every = ((part.file.name, number) for part in self._plan.parts for number in part.numbers)
-        origins = [origin for row, origin in enumerate(every) if row not in lost]
-        rows, self._rows = self._rows, np.empty(0, np.uint8)
-        rows = np.delete(rows, list(lost), axis=0) if lost else rows
+        every = ((part.file.name, number) for part in self.plan.parts for number in part.numbers)
+        origins = [origin for row, origin in enumerate(every) if row not in self._lost]
+        assert self.rows is not None
+        rows, self.rows = self.rows, None
+        rows = np.delete(rows, list(self._lost), axis=0) if self._lost else rows
         frames: Any = _tensor(rows, options.dtype, memory).movedim(-1, 1)
         del rows
         if options.transform is not None:
@@ -142,8 +140,8 @@ class PendingBatch:
             "video_paths": [path for path, _ in origins],
             "frame_indices": [number for _, number in origins],
         }
-        spent = Spent(sum(seconds for *_, seconds in self._read), time.perf_counter() - begin)
-        return Done(delivered, list(lost.values()), spent)
+        progress.add(finished=self.plan.num_rows, transform=time.perf_counter() - begin)
+        return Done(delivered, [self._lost[row] for row in sorted(self._lost)])
 
 
 def _tensor(frames: Frames, dtype: torch.dtype, memory: BatchMemory) -> torch.Tensor:
@@ -151,47 +149,41 @@ def _tensor(frames: Frames, dtype: torch.dtype, memory: BatchMemory) -> torch.Te
     if dtype == torch.uint8:
         return memory.tensor(frames)
     scaled = memory.take(frames.shape, np.float32)
-    _scale(frames, scaled)
-    memory.hand_over(scaled)
-    return memory.tensor(scaled).to(dtype)
-
-
-def _scale(frames: Frames, result: NDArray[np.float32]) -> None:
-    """0 ... 255 -> 0 ... 1, frame by frame, so that each stays in the processor's cache."""
-    for frame, target in zip(frames, result, strict=True):
+    # 0 ... 255 -> 0 ... 1, frame by frame, so that each stays in the processor's cache
+    for frame, target in zip(frames, scaled, strict=True):
         np.copyto(target, frame)
         np.divide(target, np.float32(255), out=target)
-
-
-def _never() -> None:
-    """Let decoding go on."""
+    memory.hand_over(scaled)
+    return memory.tensor(scaled).to(dtype)
 
 
 class PartReader:
     """A worker's reader of parts, which keeps the decoders of the files that it read last.
 
-    Args:
-        options: How many files stay open, and whether a frame that cannot be read is an error.
-        check: Called for each decoded frame.
+    `check` is called for each decoded frame, and may raise an exception to stop decoding.
     """
 
-    def __init__(self, options: BatchOptions, check: Check = _never):
+    def __init__(self, options: BatchOptions, check: Callable[[], None] = lambda: None):
         self._options, self._check = options, check
-        self._decoders: OrderedDict[tuple[int, int], FileDecoder] = OrderedDict()
+        # The file knows what its decoder may have to open again, so both are kept.
+        self._decoders: OrderedDict[tuple[str, int], tuple[MediaFile, FileDecoder]] = OrderedDict()
 
     def read(self, part: Part, rows: Frames, threads: int) -> dict[int, Exception]:
         """Fill the rows, and return an error for each that could not be filled."""
         lost: dict[int, Exception] = {}
         done = 0
         while done < len(rows):
+            numbers = part.numbers[done:]
+            # Those after the part will be asked for next, so they must not be left out of the decoding.
+            needed = range(numbers[0], sys.maxsize, numbers.step)
             try:
-                decoder = self._decoder(part, threads)
+                decoder = self._decoder(part, rows.shape[1:3], threads)
             except BROKEN as error:  # nothing of this file can be read
                 if not self._options.is_tolerant:
                     raise
                 return dict.fromkeys(range(len(rows)), error)
             try:
-                for pixels in decoder.frames(part.numbers[done:], self._check):
+                for pixels in decoder.frames(numbers, needed, self._check):
                     rows[done] = pixels
                     done += 1
             except BROKEN as error:
@@ -204,31 +196,31 @@ class PartReader:
     def close(self) -> None:
         """Close all files."""
         while self._decoders:
-            self._decoders.popitem()[1].close()
+            self._decoders.popitem()[1][1].close()
 
-    def _decoder(self, part: Part, threads: int) -> FileDecoder:
-        key = part.file.number, threads
-        decoder = self._decoders.pop(key, None)
+    def _decoder(self, part: Part, size: Size, threads: int) -> FileDecoder:
+        key = part.file.path, threads
+        kept = self._decoders.pop(key, None)
         while len(self._decoders) >= self._options.num_kept:
-            self._decoders.popitem(last=False)[1].close()
-        self._decoders[key] = decoder or part.file.decoder(threads)
-        return self._decoders[key]
+            self._decoders.popitem(last=False)[1][1].close()
+        self._decoders[key] = kept or (part.file, part.file.decoder(size, threads))
+        return self._decoders[key][1]
 
 
 def make_batch(
-    plan: Batch, reader: PartReader, options: BatchOptions, memory: BatchMemory, threads: int = 1
+    plan: Batch,
+    reader: PartReader,
+    options: BatchOptions,
+    memory: BatchMemory,
+    progress: Progress,
+    threads: int = 1,
 ) -> Done:
     """Read and finish one batch."""
-    batch = PendingBatch(plan, memory)
+    batch = PendingBatch(plan)
+    batch.begin(memory)
     for part in plan.parts:
-        batch.fill(part, reader, threads)
-    return batch.finish(options, memory)
-
-
-def note_batch(progress: Progress, done: Done) -> None:
-    """Count a batch that was read and finished elsewhere."""
-    count = len(done.delivered["frame_indices"])
-    progress.add(read=count, decode=done.spent.decode, finished=count, transform=done.spent.transform)
+        batch.fill(part, reader, progress, threads)
+    return batch.finish(options, memory, progress)
 
 
 def make_batches(
@@ -238,9 +230,6 @@ def make_batches(
     reader, memory = PartReader(options), BatchMemory()
     try:
         for plan in batches:
-            done = make_batch(plan, reader, options, memory, threads)
-            note_batch(progress, done)
-            yield done
-            del done
+            yield make_batch(plan, reader, options, memory, progress, threads)
     finally:
         reader.close()

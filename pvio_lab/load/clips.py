@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from os import PathLike
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,24 +14,20 @@ from torch.utils.data import Dataset, get_worker_info
 
 from ..base import checked_size, in_words, integer, not_negative_integer, num_cpus, one_of, positive_integer
 from ..errors import OpenError, printable
-from ..read import Fetching, Frames, frame_rate
-from .clip_plan import (
-    ClipShape,
-    Numbers,
-    Sampling,
-    Seconds,
-    Timeline,
-    WhenShort,
-    random_start,
-    spread_start,
-    steady_timeline,
-)
-from .dataset import checked_dtype
-from .readers import Reader, Readers
-from .sources import BROKEN, OnError, Skipped, SkippedVideos, Sources
+from ..read import Fetching, ImageSequence, Numbers, ReaderPool, VideoReader, frame_rate, open_video
+from .clip_shape import ClipShape, WhenShort, length_seconds, random_start, spread_start, steady_times
+from .dataset import BROKEN, OnError, Skipped, SkippedVideos, Sources, checked_dtype
 
 Clip = dict[str, Any]
-_WARNING = "has clips that cannot be read"
+Reader = VideoReader | ImageSequence
+Sampling = Literal["random", "uniform"]
+
+# The memory that the indexes of one process may take: about 1,000 videos of 10 seconds.
+_MAX_BYTES = 96 * 2**20
+# Measured of a reader at rest.
+_BYTES_PER_READER, _BYTES_PER_FRAME = 60_000, 150
+# Opening a file again costs little against decoding a clip; an open decoder, 40 MB for 1920x1080.
+_MAX_AWAKE = 4
 
 
 class ClipDataset(Dataset[Clip]):
@@ -99,7 +96,7 @@ class ClipDataset(Dataset[Clip]):
         on_error: OnError = "raise",
         fetching: Fetching | None = None,
     ):
-        self._sources = Sources(paths, fetching)
+        self.sources = Sources(paths, fetching)
         self.clips_per_video = positive_integer(clips_per_video, "clips_per_video")
         self._sampling = one_of(sampling, get_args(Sampling), "sampling")
         self._shape = ClipShape(
@@ -120,7 +117,7 @@ class ClipDataset(Dataset[Clip]):
     @property
     def paths(self) -> tuple[str, ...]:
         """The videos, as they were given."""
-        return self._sources.paths
+        return self.sources.paths
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch before a pass over the dataset: each has other random clips.
@@ -135,7 +132,7 @@ class ClipDataset(Dataset[Clip]):
 
         Errors do not come back from worker processes: what such a worker failed to do is tried again here.
         """
-        names = self._sources.names
+        names = self.sources.names
         attempts = self._shared[1:]
         for video in attempts.nonzero().flatten().tolist():
             if names[video] not in self._skipped:
@@ -166,22 +163,33 @@ class ClipDataset(Dataset[Clip]):
         return f"ClipDataset({len(self.paths)} videos, {clips}, {self._shape})"
 
     def __getitem__(self, item: int) -> Clip:
-        return self._finish(self._read(self._checked_item(item), _threads_of_one()))
+        threads = None if get_worker_info() is None else 1  # all threads, unless other workers need them
+        return self._finish(self._read(self._checked_item(item), threads))
 
     def __getitems__(self, items: Sequence[int]) -> list[Clip]:
         """Return the clips of a batch; a `DataLoader` asks for them like this."""
         numbers = [self._checked_item(item) for item in items]
-        return [self._finish(piece) for piece in self._side_by_side(numbers)]
+        read = partial(self._read, threads=1)
+        if get_worker_info() is not None:  # the workers are side by side already
+            return [self._finish(read(number)) for number in numbers]
+        pool = ThreadPoolExecutor(max(1, min(len(numbers), num_cpus())))
+        try:
+            return [self._finish(clip) for clip in pool.map(read, numbers)]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_readers", "_skipped")}
+        return {name: value for name, value in vars(self).items() if name != "_readers"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _shared=_shared(state["_shared"]), _skipped=SkippedVideos())
+        vars(self).update(state, _shared=_shared(state["_shared"]))
         self._readers = self._new_readers()
 
-    def _new_readers(self) -> Readers:
-        return Readers(*self._size, fetching=self._sources.fetching)
+    def _new_readers(self) -> ReaderPool[tuple[str, int | None], Reader]:
+        """Return a pool whose readers at rest keep their index, which spares the pass over the packets."""
+        width, height = self._size
+        opened = partial(_opened, fetching=self.sources.fetching, width=width, height=height)
+        return ReaderPool(opened, _MAX_BYTES, _num_bytes, _MAX_AWAKE)
 
     def _checked_item(self, item: int) -> int:
         number = integer(item, "item")
@@ -189,17 +197,7 @@ class ClipDataset(Dataset[Clip]):
             raise IndexError(f"clip {number} is out of range: there are {len(self)}, numbered from 0")
         return number % len(self)
 
-    def _side_by_side(self, items: list[int]) -> Iterator[_Piece]:
-        if get_worker_info() is not None:  # the workers are side by side already
-            yield from (self._read(item, 1) for item in items)
-            return
-        pool = ThreadPoolExecutor(max(1, min(len(items), num_cpus())))
-        try:
-            yield from pool.map(lambda item: self._read(item, 1), items)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _read(self, item: int, threads: int | None) -> _Piece:
+    def _read(self, item: int, threads: int | None) -> Clip:
         """Read the frames of an item, or of the one that takes its place."""
         epoch = int(self._shared[0])
         if not self._is_tolerant:
@@ -220,43 +218,48 @@ class ClipDataset(Dataset[Clip]):
         is_first = not self._shared[1 + video]
         if is_first:
             self._shared[1 + video] = epoch * len(self) + item + 1
-        self._skipped.add(self._sources.names[video], error, warning=_WARNING if is_first else None)
+        warning = "has clips that cannot be read" if is_first else None
+        self._skipped.add(self.sources.names[video], error, warning=warning)
 
-    def _read_exactly(self, item: int, epoch: int, threads: int | None) -> _Piece:
-        video = item // self.clips_per_video
-        path, name, _ = self._sources[video]
+    def _read_exactly(self, item: int, epoch: int, threads: int | None) -> Clip:
+        path, name, _ = self.sources[item // self.clips_per_video]
         reader = self._readers.get((path, threads))
-        numbers, seconds = self._plan(reader, name, item, epoch)
-        return _Piece(name, numbers, seconds, self._readers.read(reader, numbers))
+        numbers = self._numbers(reader, name, item, epoch)
+        try:
+            frames = torch.from_numpy(reader[numbers]).movedim(-1, -3)
+        finally:
+            self._readers.touch(reader)
+        return {
+            "frames": frames,
+            "video_path": name,
+            "frame_indices": torch.from_numpy(numbers),
+            "pts_seconds": torch.from_numpy(reader.times.pts_seconds[numbers]),
+        }
 
-    def _plan(self, reader: Reader, name: str, item: int, epoch: int) -> tuple[Numbers, Seconds]:
-        times = clock = _timeline_of(reader)
+    def _numbers(self, reader: Reader, name: str, item: int, epoch: int) -> Numbers:
+        times = reader.times
         if self._shape.fps and not reader.info.is_variable_rate:
-            clock = steady_timeline(times, reader.fps)
-        num_starts = self._shape.num_starts(clock)
+            times = steady_times(times, reader.fps)
+        num_starts = self._shape.num_starts(times)
         if not num_starts and self._shape.when_short == "error":
             raise ValueError(
                 f"{printable(name)} is too short for a clip of {self._shape}: it has {len(reader)} frames in "
-                f"{times.seconds:.6g} s; take fewer frames, or when_short='repeat_last' or 'loop'"
+                f"{length_seconds(reader.times):.6g} s; take fewer frames, or when_short='repeat_last' or "
+                "'loop'"
             )
         if self._sampling == "random":
             start = random_start(num_starts, (self._seed, epoch, item))
         else:
             start = spread_start(num_starts, item % self.clips_per_video, self.clips_per_video)
-        numbers = self._shape.numbers(clock, start)
-        return numbers, times.pts_seconds[numbers]
+        return self._shape.numbers(times, start)
 
-    def _finish(self, piece: _Piece) -> Clip:
-        frames = torch.from_numpy(piece.frames).movedim(-1, -3)
+    def _finish(self, clip: Clip) -> Clip:
+        frames = clip["frames"]
         if self._dtype != torch.uint8:
             # Half the bits are rounded once, from the exact quotient's nearest float32.
             frames = frames.to(torch.float32, memory_format=torch.contiguous_format).div_(255).to(self._dtype)
-        return {
-            "frames": frames if self._transform is None else self._transform(frames),
-            "video_path": piece.name,
-            "frame_indices": torch.from_numpy(piece.numbers),
-            "pts_seconds": torch.from_numpy(piece.seconds),
-        }
+        clip["frames"] = frames if self._transform is None else self._transform(frames)
+        return clip
 
     def _with_substitutes(self, item: int, epoch: int) -> Iterator[int]:
         """Yield the item itself, then the same clip of the other videos, in an order of its own."""
@@ -266,24 +269,14 @@ class ClipDataset(Dataset[Clip]):
         yield from (other * self.clips_per_video + clip for other in others.tolist() if other != video)
 
 
-class _Piece(NamedTuple):
-    """A clip before it becomes tensors."""
-
-    name: str
-    numbers: Numbers
-    seconds: Seconds
-    frames: Frames
+def _opened(key: tuple[str, int | None], **options: Any) -> Reader:
+    """Open a reader for a path and a number of threads."""
+    # Random clips seldom meet a frame again, so that none is kept.
+    return open_video(key[0], num_threads=key[1], cache_bytes=0, **options)
 
 
-def _threads_of_one() -> int | None:
-    """Return how many threads decode a clip that is read alone: all, unless other workers need them."""
-    return None if get_worker_info() is None else 1
-
-
-def _timeline_of(reader: Reader) -> Timeline:
-    """Return the times at which the frames of a video are on screen."""
-    pts, durations = reader.times
-    return Timeline(pts, float(pts[-1] + durations[-1]))
+def _num_bytes(reader: Reader) -> int:
+    return _BYTES_PER_READER + _BYTES_PER_FRAME * len(reader)
 
 
 def _checked_stride(stride: int | None, fps: float | None) -> int:

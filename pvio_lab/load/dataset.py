@@ -1,20 +1,156 @@
-"""`VideoCollectionDataset`: every frame of many videos."""
+"""`VideoCollectionDataset`: every frame of many videos; the sources of a dataset, and the skipped ones."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from multiprocessing import context
 from os import PathLike
-from typing import Any, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..base import checked_size, one_of, positive_integer
-from ..read import Fetching
-from .batches import Transform
-from .files import MediaFile, media_file
-from .sources import OnError, Skipped, SkippedVideos, Sources
+from ..base import checked_size, new_lock, one_of, positive_integer
+from ..errors import VideoError, printable
+from ..read import Fetching, has_secrets, outline, public_name, public_names, source_name
+
+OnError = Literal["raise", "skip"]
+Transform = Callable[[Any], Any]
+
+# The errors that a file can be blamed for. Any other is a mistake in a program, and never skipped.
+BROKEN = (VideoError, OSError, ValueError)
+
+
+class Source(NamedTuple):
+    """A video of a collection."""
+
+    path: str
+    """As the user named it."""
+    name: str
+    """The same without the secrets that a URL may have."""
+    fetching: Fetching | None = None
+
+
+class Sources:
+    """The videos of a dataset.
+
+    A pickle may go anywhere, so it has no passwords, queries and headers, unless it goes to a worker process
+    that is being started.
+
+    Args:
+        paths: Video files, their URLs, or directories of images.
+        fetching: The way in which URLs are fetched, and what may be opened.
+
+    Raises:
+        TypeError: They are not a list of paths.
+        ValueError: There are none.
+    """
+
+    def __init__(self, paths: Iterable[str | PathLike[str]], fetching: Fetching | None = None):
+        if isinstance(paths, str | bytes | PathLike):
+            raise TypeError(f"paths must be a list of paths, not one path; write [{outline(paths)}]")
+        self.paths, self.fetching = tuple(map(_checked_path, paths)), fetching
+        if not self.paths:
+            raise ValueError("there are no videos: paths is empty")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The videos, without the secrets that URLs may have."""
+        return public_names(self.paths)
+
+    def __getitem__(self, number: int) -> Source:
+        return Source(self.paths[number], self.names[number], self.fetching)
+
+    def __copy__(self) -> Sources:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Sources:
+        return self
+
+    def __reduce__(self) -> Any:
+        has_headers = self.fetching is not None and bool(self.fetching.headers)
+        is_secret = has_headers or any(map(has_secrets, self.paths))
+        if not is_secret or context.get_spawning_popen() is not None:
+            return Sources, (self.paths, self.fetching)
+        paths = tuple(public_name(path) if has_secrets(path) else path for path in self.paths)
+        return _without_secrets, (paths, self.fetching and replace(self.fetching, headers={}))
+
+
+def _without_secrets(paths: tuple[str, ...], fetching: Fetching | None) -> Sources:
+    warnings.warn(
+        "the pickle of a dataset has no passwords and queries of URLs, and no headers; make the dataset anew "
+        "where they are needed",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return Sources(paths, fetching)
+
+
+def _checked_path(path: Any) -> str:
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"a source must be a path or a URL, not {type(path).__name__}: {outline(path)}")
+    return source_name(path)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A video of which something is missing."""
+
+    path: str
+    """As it was given; of a URL what may be shown."""
+    error: Exception
+    """The reason; of many frames, the reason for the first."""
+    frame_indices: tuple[int, ...] | None = None
+    """The frames that are missing; None for all of it, or for whole clips of it."""
+
+
+class SkippedVideos:
+    """The videos of which something is missing; each is warned of once. A pickle has none of them."""
+
+    def __init__(self) -> None:
+        self._lock = new_lock()
+        self._found: dict[str, tuple[Exception, set[int] | None]] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._found
+
+    def __reduce__(self) -> Any:
+        return SkippedVideos, ()
+
+    def listed(self) -> tuple[Skipped, ...]:
+        """Return them in the order in which they were found."""
+        with self._lock:
+            return tuple(
+                Skipped(path, error, None if numbers is None else tuple(sorted(numbers)))
+                for path, (error, numbers) in self._found.items()
+            )
+
+    def add(
+        self, path: str, error: Exception, number: int | None = None, *, warning: str | None = "is left out"
+    ) -> None:
+        """Note that a frame of a video cannot be read; without a number, that nothing of it can.
+
+        Args:
+            path: The video.
+            error: The reason.
+            number: The frame.
+            warning: What the warning says of it, unless there is a number; None for no warning at all.
+        """
+        with self._lock:
+            is_new = path not in self._found
+            first, numbers = self._found.get(path, (error, set[int]()))
+            if number is None:
+                numbers = None
+            elif numbers is not None:
+                numbers.add(number)
+            self._found[path] = first, numbers
+        if is_new and warning is not None:
+            state = warning if number is None else "is not complete"
+            warnings.warn(f"{printable(path)} {state}: {error}", RuntimeWarning, stacklevel=2)
 
 
 class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
@@ -60,7 +196,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         on_error: OnError = "raise",
         fetching: Fetching | None = None,
     ):
-        self._sources = Sources(paths, fetching)
+        self.sources = Sources(paths, fetching)
         if transform is not None and not callable(transform):
             raise TypeError(f"transform={transform!r} must be a function of a batch of frames")
         self.as_image_dirs, self.transform = as_image_dirs, transform
@@ -72,7 +208,7 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     @property
     def paths(self) -> tuple[str, ...]:
         """The videos, as they were given."""
-        return self._sources.paths
+        return self.sources.paths
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -85,10 +221,11 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
         facts = self.paths, self.as_image_dirs, self.width, self.height
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
-    def file(self, number: int, threads: int = 1) -> MediaFile:
-        """Return one of the files, not opened yet; its first decoder will have this many threads."""
-        wanted = self.width, self.height
-        return media_file(number, self._sources[number], wanted, threads, is_folder=self.as_image_dirs)
+    def skip(self, path: str, error: Exception) -> None:
+        """Note that nothing of a video can be read; unless such videos are skipped, raise the error."""
+        if self.on_error == "raise":
+            raise error
+        self.skipped_videos.add(path, error)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         from .loader import VideoCollectionDataLoader
@@ -105,12 +242,6 @@ class VideoCollectionDataset(IterableDataset[dict[str, Any]]):
     def __repr__(self) -> str:
         count = f"{len(self.paths)} {'directories' if self.as_image_dirs else 'videos'}"
         return f"VideoCollectionDataset({count}, step={self.step}, dtype={self.dtype})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "skipped_videos": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, skipped_videos=SkippedVideos())
 
 
 def checked_dtype(dtype: torch.dtype) -> torch.dtype:

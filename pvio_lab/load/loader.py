@@ -9,19 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from inspect import signature
-from itertools import islice
 from typing import Any, Literal, get_args
 
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
 from ..base import not_negative_integer, num_cpus, one_of, positive_integer
-from .batches import BatchOptions, Delivered, Done, Progress, make_batches
-from .dataset import VideoCollectionDataset
-from .files import Facts
-from .plan import Batch, Epoch, Order, Piece, Recipe
+from .batch_plan import Order, Piece, Recipe, form_batches
+from .batches import BatchOptions, Delivered, Progress, Result, make_batches
+from .dataset import BROKEN, Skipped, VideoCollectionDataset
+from .epoch import Epoch, Facts, media_file
 from .processes import check_transform, process_batches
-from .sources import BROKEN, Skipped
 from .threads import ThreadedBatches
 
 WorkerKind = Literal["thread", "process"]
@@ -144,9 +142,9 @@ class VideoCollectionDataLoader:
         recipe = self._recipe()
         if recipe.world_size == 1:  # where the keyframes are does not matter
             pieces = (Piece(None, range(0, n, recipe.step), size, 0) for n, size, _ in self._facts())
-            return sum(1 for _ in recipe.batches(pieces))
+            return sum(1 for _ in form_batches(pieces, recipe))
         with closing(self._plan(recipe, self._epoch)) as epoch:
-            count = sum(1 for _ in epoch.batches())
+            count = sum(1 for _ in epoch.batches)
         if epoch.error is not None:
             raise epoch.error
         return count
@@ -190,12 +188,16 @@ class VideoCollectionDataLoader:
     def _run(
         self, number: int, start: int, position: dict[str, int], progress: Progress
     ) -> Generator[Delivered]:
-        epoch = self._plan(self._recipe(), number)
-        try:
-            with closing(self._made(epoch, islice(epoch.batches(), start, None), progress)) as made:
-                while (done := next(made, None)) is not None:
-                    batch, losses, _ = done
-                    del done
+        with closing(self._plan(self._recipe(), number, start)) as epoch:
+            with closing(self._made(epoch, progress)) as made:
+                for result in made:
+                    if isinstance(result, Exception):
+                        try:
+                            raise result
+                        finally:
+                            del result  # else error and traceback keep each other, and a decoder, alive
+                    batch, losses = result
+                    del result
                     position["batches"] += 1
                     for loss in losses:
                         self.dataset.skipped_videos.add(*loss)
@@ -205,34 +207,31 @@ class VideoCollectionDataLoader:
             if epoch.error is not None:
                 raise epoch.error
             position.update(epoch=number + 1, batches=0)
-        finally:
-            epoch.close()
 
-    def _plan(self, recipe: Recipe, number: int) -> Epoch:
-        threads = 1 if self.num_workers else _all_threads()
+    def _plan(self, recipe: Recipe, number: int, start: int = 0) -> Epoch:
         return Epoch(
-            len(self.dataset.paths),
-            lambda which: self.dataset.file(which, threads),
+            self.dataset,
             recipe,
             number,
+            start,
             cuts=self.num_workers > 0,
+            threads=1 if self.num_workers else _all_threads(),
             ahead=2 * self.num_workers if self.worker_kind == "thread" else 0,
-            skipped=self.dataset.skipped_videos if self._is_tolerant else None,
         )
 
-    def _made(self, epoch: Epoch, batches: Iterator[Batch], progress: Progress) -> Generator[Done]:
+    def _made(self, epoch: Epoch, progress: Progress) -> Generator[Result]:
         options = BatchOptions(
             self.dataset.dtype,
             self.dataset.transform,
             num_kept=_KEPT_FILES[self.order],
-            is_tolerant=self._is_tolerant,
+            is_tolerant=self.dataset.on_error == "skip",
             is_pinned=self.pin_memory,
         )
         if self.num_workers == 0:
-            return make_batches(batches, options, progress, _all_threads())
+            return make_batches(epoch.batches, options, progress, _all_threads())
         if self.worker_kind == "process":
             return process_batches(
-                batches,
+                epoch.batches,
                 options,
                 progress,
                 self.num_workers,
@@ -241,19 +240,13 @@ class VideoCollectionDataLoader:
                 context=self.multiprocessing_context,
             )
         return ThreadedBatches(
-            batches,
+            epoch,
             options,
             progress,
             self.num_workers,
             max_bytes=self.max_bytes,
             num_ahead=self.prefetch * self.num_workers,
-            opening=epoch.opening,
-            end_plan=epoch.close,
         ).results()
-
-    @property
-    def _is_tolerant(self) -> bool:
-        return self.dataset.on_error == "skip"
 
     def _recipe(self) -> Recipe:
         rank, world_size = self._rank or _distributed_rank()
@@ -265,15 +258,13 @@ class VideoCollectionDataLoader:
         """Yield the facts of every file that can be opened: remembered ones, or learnt by several threads."""
 
         def learn(number: int) -> Facts | None:
-            file = self.dataset.file(number)
+            file = media_file(self.dataset, number)
             try:
                 facts = file.facts()
-                file.close()
             except BROKEN as error:
-                if not self._is_tolerant:
-                    raise
-                self.dataset.skipped_videos.add(file.name, error)
+                self.dataset.skip(file.name, error)
                 return None
+            file.close()
             return facts
 
         with ThreadPoolExecutor(num_cpus()) as pool:

@@ -11,8 +11,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -23,14 +22,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..read import SharedMemory
-from .batches import BatchOptions, Done, PartReader, Progress, make_batch, note_batch
-from .plan import Batch
+from .batch_plan import Batch, by_batch, in_turns
+from .batches import BatchOptions, Done, PartReader, Progress, Result, Spent, make_batch
 
 _SHARED_MEMORY = "/dev/shm"
 # The longest run of batches for one worker: each that waits for others takes an open file.
 _MAX_RUN = 32
 _CHILD_ENDED: int | None = getattr(signal, "SIGCHLD", None)
-Answer = tuple[int, Done | Exception] | None
+Answer = tuple[int, Result, Spent] | None
+"""The number of a batch, the batch, and the time that it took; None from a worker that had a pause."""
 
 
 class BatchReader:
@@ -44,13 +44,14 @@ class BatchReader:
         if plan is None:
             return None
         self._reader = self._reader or PartReader(self._options)
+        progress = Progress()
         try:
-            done = make_batch(plan, self._reader, self._options, SharedMemory())
+            done = make_batch(plan, self._reader, self._options, SharedMemory(), progress)
             if self._options.transform is not None:
                 _check_portable(done.delivered["frames"])
-            return plan.number, done
+            return plan.number, done, progress.spent
         except Exception as error:
-            return plan.number, _portable(error)
+            return plan.number, _portable(error), progress.spent
 
 
 def process_batches(
@@ -62,7 +63,7 @@ def process_batches(
     prefetch: int,
     max_bytes: int,
     context: str | None,
-) -> Generator[Done]:
+) -> Generator[Result]:
     """Yield the batches in order; each worker makes runs of them, so that little is decoded twice.
 
     Args:
@@ -96,69 +97,11 @@ def process_batches(
     try:
         with _held(signal.SIGINT):
             answers = iter(loader)
-        yield from _in_order(_received(answers), progress)
+        yield from _in_order(answers, first.number, progress)
     finally:
         with _held(signal.SIGINT), _held(_CHILD_ENDED):
             if answers is not None:
                 answers._shutdown_workers()
-
-
-def by_batch(batches: Iterable[Batch], max_bytes: int, max_batches: int = 1_000_000) -> Iterator[list[Batch]]:
-    """Yield runs of batches for workers that cannot share one: cut where little has to be decoded twice.
-
-    A batch that begins late in a piece makes its worker decode the frames before it; that is accepted where
-    they are few beside those of the last run, and where a longer run would be too large.
-    """
-    together: list[Batch] = []
-    rows = num_bytes = 0
-    for batch in batches:
-        is_cheap = 8 * batch.parts[0].offset <= rows
-        is_full = len(together) >= max_batches or num_bytes + batch.num_bytes > max_bytes
-        if together and (is_cheap or is_full):
-            yield together
-            together, rows, num_bytes = [], 0, 0
-        together.append(batch)
-        rows, num_bytes = rows + batch.num_rows, num_bytes + batch.num_bytes
-    if together:
-        yield together
-
-
-def in_turns(runs: Iterable[list[Batch]], num_workers: int, max_bytes: int = 2**62) -> Iterator[Batch | None]:
-    """Yield items of which the k-th is for worker k modulo `num_workers`; None lets that worker pause.
-
-    Each worker goes through its run, and then takes the next. One that would get too far ahead pauses.
-
-    >>> runs = [[Batch(number, (1, 1), ()) for number in run] for run in ([0, 1, 2], [3], [4])]
-    >>> [batch and batch.number for batch in in_turns(runs, 2)]
-    [0, 3, 1, 4, 2, None]
-
-    Args:
-        runs: Batches that one worker makes, one after the other.
-        num_workers: The number of workers.
-        max_bytes: The size of the frames that may wait for batches that come before them.
-    """
-    source = iter(runs)
-    own: list[deque[Batch]] = [deque() for _ in range(num_workers)]
-    waiting: dict[int, int] = {}
-    next_one: int | None = None
-    while True:
-        turn: list[Batch | None] = []
-        for run in own:
-            if not run:
-                run.extend(next(source, ()))
-            if run and next_one is None:
-                next_one = run[0].number
-            is_next = bool(run) and run[0].number == next_one
-            has_room = bool(run) and sum(waiting.values()) + run[0].num_bytes <= max_bytes
-            turn.append(run.popleft() if is_next or has_room else None)
-            if (batch := turn[-1]) is not None:
-                waiting[batch.number] = batch.num_bytes
-            while next_one in waiting:
-                del waiting[next_one]
-                next_one += 1
-        if not any(turn) and not any(own):
-            return
-        yield from turn
 
 
 @contextmanager
@@ -183,34 +126,26 @@ def _held(number: int | None) -> Iterator[None]:
         signal.raise_signal(number)
 
 
-def _received(answers: Iterator[Answer]) -> Iterator[Answer]:
-    """Yield the answers; where a worker dies while it hands one over, say so: torch does not."""
+def _in_order(answers: Iterator[Answer], number: int, progress: Progress) -> Generator[Result]:
+    """Yield the batches from this number on; where a worker dies while it hands one over, say so."""
+    early: dict[int, Result] = {}
     try:
-        yield from answers
-    except (EOFError, ConnectionError, FileNotFoundError) as error:
+        for answer in answers:
+            if answer is not None:
+                early[answer[0]] = answer[1]
+                if isinstance(answer[1], Done):
+                    count = len(answer[1].delivered["frame_indices"])
+                    decode, transform = answer[2]
+                    progress.add(read=count, decode=decode, finished=count, transform=transform)
+            del answer
+            while number in early:
+                yield early.pop(number)
+                number += 1
+    except (EOFError, ConnectionError, FileNotFoundError) as error:  # torch lets them through
         raise RuntimeError(
             f"a worker process exited unexpectedly, while it handed a batch over ({type(error).__name__}); "
             "perhaps it was killed because memory ran out: take fewer workers, or a smaller batch_size"
         ) from error
-
-
-def _in_order(answers: Iterator[Answer], progress: Progress) -> Generator[Done]:
-    early: dict[int, Done | Exception] = {}
-    number: int | None = None
-    for answer in answers:
-        if answer is not None:
-            number = answer[0] if number is None else number
-            early[answer[0]] = answer[1]
-            if isinstance(answer[1], Done):
-                note_batch(progress, answer[1])
-        del answer
-        while number in early:
-            done = early.pop(number)
-            number += 1
-            if isinstance(done, Exception):
-                raise done
-            yield done
-            del done
 
 
 def check_transform(transform: Any, context: str | None) -> None:

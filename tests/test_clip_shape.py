@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pvio_lab.load.clip_plan import ClipShape, Timeline, random_start, spread_start, steady_timeline
-from pvio_lab.read import frames_at
+from pvio_lab.load.clip_shape import ClipShape, random_start, spread_start, steady_times
+from pvio_lab.read import Times, frames_at
 
 counts = st.integers(1, 40)
 rates = st.floats(0.5, 100)
@@ -19,8 +19,7 @@ shapes = st.one_of(
 
 
 def timeline(durations, start=0.0):
-    ends = start + np.cumsum(durations)
-    return Timeline(ends - durations, float(ends[-1]))
+    return Times(start + np.cumsum(durations) - durations, durations)
 
 
 timelines = st.builds(
@@ -31,7 +30,8 @@ timelines = st.builds(
 
 
 def steady(length, fps, start=0.0):
-    return Timeline(start + np.arange(length) / fps, start + length / fps)
+    pts, durations = Times.steady(length, fps)
+    return Times(start + pts, durations)
 
 
 @given(shapes, timelines, st.data())
@@ -66,16 +66,16 @@ def test_a_clip_at_a_rate_has_the_frames_on_screen(times, num_frames, fps, data)
     assume(shape.num_starts(times))
     start = data.draw(st.integers(0, shape.num_starts(times) - 1))
     ticks = times.pts_seconds[start] + np.arange(num_frames) / fps
-    durations = np.diff(np.append(times.pts_seconds, times.end_seconds))
-    np.testing.assert_array_equal(shape.numbers(times, start), frames_at(times.pts_seconds, durations, ticks))
+    np.testing.assert_array_equal(shape.numbers(times, start), frames_at(*times, ticks))
 
 
 @given(timelines, st.integers(2, 40), rates)
 def test_at_a_rate_the_last_start_leaves_no_room_for_another(times, num_frames, fps):
     count = ClipShape(num_frames, fps=fps).num_starts(times)
     last_ticks = times.pts_seconds + (num_frames - 1) / fps
-    assert (last_ticks[:count] < times.end_seconds).all()
-    assert (last_ticks[count:] >= times.end_seconds - 2e-6).all()
+    end = times.pts_seconds[-1] + times.duration_seconds[-1]
+    assert (last_ticks[:count] < end).all()
+    assert (last_ticks[count:] >= end - 2e-6).all()
 
 
 @given(st.integers(1, 300), usual_rates, counts, st.sampled_from([0.0, 3600.0]), st.data())
@@ -83,8 +83,8 @@ def test_the_rate_of_the_video_takes_every_frame_once_though_times_are_rounded(
     length, fps, num_frames, start, data
 ):
     exact = steady(length, fps, start)
-    rounded = Timeline(exact.pts_seconds.round(3), round(exact.end_seconds, 3))
-    times, shape = steady_timeline(rounded, fps), ClipShape(num_frames, fps=fps)
+    rounded = Times(*(seconds.round(3) for seconds in exact))
+    times, shape = steady_times(rounded, fps), ClipShape(num_frames, fps=fps)
     assert shape.num_starts(times) == max(length - num_frames + 1, 0)
     begin = data.draw(st.integers(0, max(length - num_frames, 0)))
     expected = np.minimum(begin + np.arange(num_frames), length - 1)
@@ -93,7 +93,7 @@ def test_the_rate_of_the_video_takes_every_frame_once_though_times_are_rounded(
 
 def test_times_with_a_gap_stay_as_they_are():
     times = timeline(np.array([0.1, 0.1, 0.2, 0.1]))
-    assert steady_timeline(times, 8.0) is times
+    assert steady_times(times, 8.0) is times
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_long_frame_is_shown_again():
 
 
 def test_one_frame_without_a_duration():
-    times = Timeline(np.array([5.0]), 5.0)
+    times = Times(np.array([5.0]), np.zeros(1))
     for shape in (ClipShape(1, fps=30.0), ClipShape(1)):
         assert shape.num_starts(times) == 1
     assert ClipShape(4, fps=30.0, when_short="loop").numbers(times, 0).tolist() == [0, 0, 0, 0]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvio_lab.load.plan import Batch, Part, Piece, by_piece, cut, form_batches, share
-from pvio_lab.load.processes import by_batch, in_turns
+from pvio_lab.load.batch_plan import (
+    Batch,
+    Part,
+    Piece,
+    Recipe,
+    by_batch,
+    by_piece,
+    cut,
+    form_batches,
+    in_turns,
+    share,
+)
 
+ORDERS = st.sampled_from(["grouped", "shuffled"])
 SIZES = [(2, 3), (4, 5)]
 PIECES = st.lists(
     st.tuples(st.integers(1, 40), st.integers(1, 3), st.sampled_from(SIZES)), min_size=0, max_size=25
@@ -39,10 +49,16 @@ def test_cutting_loses_nothing(num_frames, step, borders, least):
         assert any(before[-1] < border <= after[0] for border in borders)
 
 
-@given(PIECES, st.integers(1, 50), st.booleans())
-def test_batches_hold_every_frame_once_and_one_size(pieces, batch_size, by_size):
-    batches = list(form_batches(pieces, batch_size, by_size=by_size))
-    assert sorted(frames_of(batches)) == sorted(frames_in(pieces))
+@given(PIECES, st.integers(1, 50), ORDERS)
+def test_batches_hold_every_frame_once_and_one_size(pieces, batch_size, order):
+    batches = list(form_batches(pieces, Recipe(batch_size, order=order)))
+    if order == "grouped":
+        assert frames_of(batches) == frames_in(pieces)
+    else:
+        assert sorted(frames_of(batches)) == sorted(frames_in(pieces))
+        for size in SIZES:
+            full = [batch.num_rows == batch_size for batch in batches if batch.size == size]
+            assert all(full[:-1])
     sizes = {piece.file: piece.size for piece in pieces}
     for number, batch in enumerate(batches):
         assert batch.number == number
@@ -52,30 +68,18 @@ def test_batches_hold_every_frame_once_and_one_size(pieces, batch_size, by_size)
         assert rows == list(range(batch.num_rows))
 
 
-@given(PIECES, st.integers(1, 50))
-def test_without_collecting_by_size_the_order_is_kept(pieces, batch_size):
-    assert frames_of(form_batches(pieces, batch_size)) == frames_in(pieces)
-
-
-@given(PIECES, st.integers(1, 50))
-def test_by_size_only_the_last_of_each_size_is_not_full(pieces, batch_size):
-    batches = list(form_batches(pieces, batch_size, by_size=True))
-    for size in SIZES:
-        assert all(batch.num_rows == batch_size for batch in [b for b in batches if b.size == size][:-1])
-
-
-@given(PIECES, st.integers(1, 50), st.booleans())
-def test_drop_last_leaves_full_batches(pieces, batch_size, by_size):
-    full = list(form_batches(pieces, batch_size, drop_last=True, by_size=by_size))
-    everything = list(form_batches(pieces, batch_size, by_size=by_size))
+@given(PIECES, st.integers(1, 50), ORDERS)
+def test_drop_last_leaves_full_batches(pieces, batch_size, order):
+    full = list(form_batches(pieces, Recipe(batch_size, drop_last=True, order=order)))
+    everything = list(form_batches(pieces, Recipe(batch_size, order=order)))
     kept = [batch.parts for batch in everything if batch.num_rows == batch_size]
     assert [batch.parts for batch in full] == kept
     assert [batch.number for batch in full] == list(range(len(full)))
 
 
-@given(PIECES, st.integers(1, 50), st.booleans())
-def test_work_by_piece_is_in_the_order_of_the_batches(pieces, batch_size, by_size):
-    batches = list(form_batches(pieces, batch_size, by_size=by_size))
+@given(PIECES, st.integers(1, 50), ORDERS)
+def test_work_by_piece_is_in_the_order_of_the_batches(pieces, batch_size, order):
+    batches = list(form_batches(pieces, Recipe(batch_size, order=order)))
     work = list(by_piece(batches))
     tasks = [task for together in work for task in together]
     assert tasks == [(batch, part) for batch in batches for part in batch.parts]
@@ -87,13 +91,13 @@ def test_work_by_piece_is_in_the_order_of_the_batches(pieces, batch_size, by_siz
 @given(PIECES, st.integers(1, 50))
 def test_a_piece_is_decoded_in_one_go(pieces, batch_size):
     same_size = [piece._replace(size=SIZES[0]) for piece in pieces]
-    assert len(list(by_piece(form_batches(same_size, batch_size)))) == len(same_size)
+    assert len(list(by_piece(form_batches(same_size, Recipe(batch_size))))) == len(same_size)
 
 
 @given(PIECES, st.integers(1, 50), st.integers(1, 3_000))
 def test_work_by_batch_is_bounded(pieces, batch_size, max_bytes):
-    batches = list(form_batches(pieces, batch_size))
-    runs = list(by_batch(batches, max_bytes))
+    batches = list(form_batches(pieces, Recipe(batch_size)))
+    runs = list(by_batch(batches, max_bytes, 100))
     assert [batch for run in runs for batch in run] == batches
     assert all(len(run) == 1 or sum(batch.num_bytes for batch in run) <= max_bytes for run in runs)
     assert all(len(run) <= 3 for run in by_batch(batches, max_bytes, 3))
@@ -102,7 +106,7 @@ def test_work_by_batch_is_bounded(pieces, batch_size, max_bytes):
 def test_work_by_batch_is_cut_where_little_is_decoded_twice():
     """Groups of 250, batches of 32: after 8 batches, 6 frames of the next group are in the one before."""
     pieces = [Piece(0, range(start, start + 250), (1, 1), 250) for start in range(0, 1000, 250)]
-    runs = list(by_batch(form_batches(pieces, 32), 10**9))
+    runs = list(by_batch(form_batches(pieces, Recipe(32)), 10**9, 100))
     assert [len(run) for run in runs] == [8, 8, 8, 8]
 
 
@@ -138,9 +142,7 @@ def test_ranks_share_everything_evenly(pieces, world_size):
     assert max(costs) - min(costs) <= max((piece.cost for piece in pieces), default=0)
 
 
-@pytest.mark.parametrize(("batch_size", "expected"), [(2, [0, 2, 0, 0]), (4, [0, 0])])
-def test_parts_say_how_much_of_their_piece_came_before(batch_size, expected):
+def test_parts_say_how_much_of_their_piece_came_before():
     pieces = [Piece("a", range(3), (1, 1), 3), Piece("b", range(1), (1, 1), 1)]
-    parts = [part for batch in form_batches(pieces, batch_size) for part in batch.parts]
-    assert [part.offset for part in parts] == expected[: len(parts)]
-    assert isinstance(parts[0], Part)
+    parts = [part for batch in form_batches(pieces, Recipe(2)) for part in batch.parts]
+    assert [part.offset for part in parts] == [0, 2, 0]
