@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pvio_lab.load.batch_plan import (
     Batch,
+    BatchSettings,
     Part,
     Piece,
-    Recipe,
     by_batch,
     by_piece,
     cut,
@@ -51,7 +51,7 @@ def test_cutting_loses_nothing(num_frames, step, borders, least):
 
 @given(PIECES, st.integers(1, 50), ORDERS)
 def test_batches_hold_every_frame_once_and_one_size(pieces, batch_size, order):
-    batches = list(form_batches(pieces, Recipe(batch_size, order=order)))
+    batches = list(form_batches(pieces, BatchSettings(batch_size, order=order)))
     if order == "grouped":
         assert frames_of(batches) == frames_in(pieces)
     else:
@@ -70,8 +70,8 @@ def test_batches_hold_every_frame_once_and_one_size(pieces, batch_size, order):
 
 @given(PIECES, st.integers(1, 50), ORDERS)
 def test_drop_last_leaves_full_batches(pieces, batch_size, order):
-    full = list(form_batches(pieces, Recipe(batch_size, drop_last=True, order=order)))
-    everything = list(form_batches(pieces, Recipe(batch_size, order=order)))
+    full = list(form_batches(pieces, BatchSettings(batch_size, drop_last=True, order=order)))
+    everything = list(form_batches(pieces, BatchSettings(batch_size, order=order)))
     kept = [batch.parts for batch in everything if batch.num_rows == batch_size]
     assert [batch.parts for batch in full] == kept
     assert [batch.number for batch in full] == list(range(len(full)))
@@ -79,7 +79,7 @@ def test_drop_last_leaves_full_batches(pieces, batch_size, order):
 
 @given(PIECES, st.integers(1, 50), ORDERS)
 def test_work_by_piece_is_in_the_order_of_the_batches(pieces, batch_size, order):
-    batches = list(form_batches(pieces, Recipe(batch_size, order=order)))
+    batches = list(form_batches(pieces, BatchSettings(batch_size, order=order)))
     work = list(by_piece(batches))
     tasks = [task for together in work for task in together]
     assert tasks == [(batch, part) for batch in batches for part in batch.parts]
@@ -91,12 +91,12 @@ def test_work_by_piece_is_in_the_order_of_the_batches(pieces, batch_size, order)
 @given(PIECES, st.integers(1, 50))
 def test_a_piece_is_decoded_in_one_go(pieces, batch_size):
     same_size = [piece._replace(size=SIZES[0]) for piece in pieces]
-    assert len(list(by_piece(form_batches(same_size, Recipe(batch_size))))) == len(same_size)
+    assert len(list(by_piece(form_batches(same_size, BatchSettings(batch_size))))) == len(same_size)
 
 
 @given(PIECES, st.integers(1, 50), st.integers(1, 3_000))
 def test_work_by_batch_is_bounded(pieces, batch_size, max_bytes):
-    batches = list(form_batches(pieces, Recipe(batch_size)))
+    batches = list(form_batches(pieces, BatchSettings(batch_size)))
     runs = list(by_batch(batches, max_bytes, 100))
     assert [batch for run in runs for batch in run] == batches
     assert all(len(run) == 1 or sum(batch.num_bytes for batch in run) <= max_bytes for run in runs)
@@ -106,7 +106,7 @@ def test_work_by_batch_is_bounded(pieces, batch_size, max_bytes):
 def test_work_by_batch_is_cut_where_little_is_decoded_twice():
     """Groups of 250, batches of 32: after 8 batches, 6 frames of the next group are in the one before."""
     pieces = [Piece(0, range(start, start + 250), (1, 1), 250) for start in range(0, 1000, 250)]
-    runs = list(by_batch(form_batches(pieces, Recipe(32)), 10**9, 100))
+    runs = list(by_batch(form_batches(pieces, BatchSettings(32)), 10**9, 100))
     assert [len(run) for run in runs] == [8, 8, 8, 8]
 
 
@@ -144,5 +144,5 @@ def test_ranks_share_everything_evenly(pieces, world_size):
 
 def test_parts_say_how_much_of_their_piece_came_before():
     pieces = [Piece("a", range(3), (1, 1), 3), Piece("b", range(1), (1, 1), 1)]
-    parts = [part for batch in form_batches(pieces, Recipe(2)) for part in batch.parts]
+    parts = [part for batch in form_batches(pieces, BatchSettings(2)) for part in batch.parts]
     assert [part.offset for part in parts] == [0, 2, 0]

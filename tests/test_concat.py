@@ -19,7 +19,7 @@ from pvio_lab.errors import EncodeError, OpenError
 from pvio_lab.write import concatenate_video_files
 from pvio_lab.write.join import concat
 from pvio_lab.write.join import inputs as clip_module
-from pvio_lab.write.join.inputs import inspect_clip
+from pvio_lab.write.join.compatibility import inspect_clip
 from pvio_lab.write.join.tracks import VideoTrack
 
 draw_frame = import_module("make").draw_frame

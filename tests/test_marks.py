@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pvio_lab import sample_indices
 from pvio_lab.marks import FrameMark, Marks, RangeMark
-from pvio_lab.marks.contents import PALETTE, Contents
+from pvio_lab.marks.contents import Contents
+from pvio_lab.marks.mark_colours import PALETTE
 
 DATA = {
     "frames": [{"index": 12, "labels": ["a", "b"]}],

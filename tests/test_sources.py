@@ -214,7 +214,9 @@ def test_private_addresses_are_refused_after_a_redirect_and_by_proxies(server, m
         target = second.url("plain/gop2.mp4").replace("127.0.0.1", "127.0.0.2")
         url = server.redirecting("to-private.mp4", target)
         monkeypatch.setenv("http_proxy", second.url(""))
-        monkeypatch.setattr("pvio_lab.read.sources.http.is_public", lambda address: address == "127.0.0.1")
+        monkeypatch.setattr(
+            "pvio_lab.read.sources.addresses.is_public", lambda address: address == "127.0.0.1"
+        )
         with pytest.raises(SourceError, match=r"127.0.0.2 is a private address"):
             content(url, Fetching(allow_private=False))
         assert (server.count("to-private.mp4"), second.counts.total()) == (1, 0)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvio_lab.load.batch_plan import Piece, Recipe, by_piece, form_batches
+from pvio_lab.load.batch_plan import BatchSettings, Piece, by_piece, form_batches
 from pvio_lab.load.batches import BatchOptions, Progress
 from pvio_lab.load.threads import ThreadedBatches
 
@@ -39,7 +39,7 @@ def pieces_of(lengths, files=None):
 
 
 def workers_for(pieces, batch_size=4, num_threads=2, *, max_bytes=2**20, opening=lambda: None):
-    work = by_piece(form_batches(pieces, Recipe(batch_size)))
+    work = by_piece(form_batches(pieces, BatchSettings(batch_size)))
     epoch = SimpleNamespace(next_piece=lambda: next(work, []), opening=opening, close=lambda: None)
     return ThreadedBatches(epoch, OPTIONS, Progress(), num_threads, max_bytes=max_bytes, num_ahead=2)
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from pvio_lab.read import has_secrets, is_url, shown
-from pvio_lab.read.sources import http
+from pvio_lab.read.sources import addresses
 from pvio_lab.read.sources.attempts import FetchError
 from pvio_lab.read.sources.urls import without_secrets
 
@@ -20,7 +20,7 @@ PUBLIC = "1.1.1.1 8.8.8.8 2606:4700::1111 ::ffff:1.1.1.1 64:ff9b::101:101".split
 
 @pytest.mark.parametrize("address", PRIVATE + PUBLIC)
 def test_private_and_public_addresses(address):
-    assert http.is_public(address) == (address in PUBLIC)
+    assert addresses.is_public(address) == (address in PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected(monkeypatch):
     answers = iter(["93.184.216.34", "127.0.0.1"])  # a name that stands for another address the second time
     resolve = lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 80))]  # noqa: E731
     asked = []
-    monkeypatch.setattr(http.socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(http.socket, "create_connection", lambda place, *_: asked.append(place))
-    http.connect(("rebinding.example", 80), lambda: 1.0, publicly=True)
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(addresses.socket, "create_connection", lambda place, *_: asked.append(place))
+    addresses.connect(("rebinding.example", 80), lambda: 1.0, publicly=True)
     assert asked == [("93.184.216.34", 80)]
 
 
 def test_one_private_address_among_others_is_enough(monkeypatch):
     found = [(0, 0, 0, "", (address, 80)) for address in ("93.184.216.34", "10.0.0.1")]
-    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(FetchError, match=r"mixed.example is a private address"):
-        http.connect(("mixed.example", 80), lambda: 1.0, publicly=True)
+        addresses.connect(("mixed.example", 80), lambda: 1.0, publicly=True)

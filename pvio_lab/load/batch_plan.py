@@ -65,7 +65,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BatchSettings:
     """The settings that decide which frames are in which batch."""
 
     batch_size: int
@@ -103,31 +103,31 @@ def share(pieces: Iterable[Piece], rank: int, world_size: int) -> Iterator[Piece
             yield piece
 
 
-def form_batches(pieces: Iterable[Piece], recipe: Recipe) -> Iterator[Batch]:
+def form_batches(pieces: Iterable[Piece], settings: BatchSettings) -> Iterator[Batch]:
     """Yield the batches of one rank, in the order of the pieces."""
     number = 0
-    for size, parts in _full_and_rest(share(pieces, recipe.rank, recipe.world_size), recipe):
+    for size, parts in _full_and_rest(share(pieces, settings.rank, settings.world_size), settings):
         batch = Batch(number, size, tuple(parts))
-        if not recipe.drop_last or batch.num_rows == recipe.batch_size:
+        if not settings.drop_last or batch.num_rows == settings.batch_size:
             yield batch
             number += 1
 
 
-def _full_and_rest(pieces: Iterable[Piece], recipe: Recipe) -> Iterator[tuple[Size, list[Part]]]:
+def _full_and_rest(pieces: Iterable[Piece], settings: BatchSettings) -> Iterator[tuple[Size, list[Part]]]:
     """Yield batches of one size; in random order, those of several sizes grow side by side."""
     begun: dict[Size, list[Part]] = {}
     for which, piece in enumerate(pieces):
-        if recipe.order == "grouped" and piece.size not in begun:
+        if settings.order == "grouped" and piece.size not in begun:
             yield from begun.items()
             begun.clear()
         done = 0
         while done < len(piece.numbers):
             parts = begun.setdefault(piece.size, [])
             row = parts[-1].row + len(parts[-1].numbers) if parts else 0
-            numbers = piece.numbers[done : done + recipe.batch_size - row]
+            numbers = piece.numbers[done : done + settings.batch_size - row]
             parts.append(Part(which, piece.file, numbers, row, done))
             done += len(numbers)
-            if row + len(numbers) == recipe.batch_size:
+            if row + len(numbers) == settings.batch_size:
                 yield piece.size, begun.pop(piece.size)
     yield from begun.items()
 
@@ -135,7 +135,7 @@ def _full_and_rest(pieces: Iterable[Piece], recipe: Recipe) -> Iterator[tuple[Si
 def by_piece(batches: Iterable[Batch]) -> Iterator[list[tuple[Batch, Part]]]:
     """Yield the parts of one piece after the other, with their batches: a thread decodes them in one go.
 
-    Of a piece whose batches have others in between, the parts before and after those are apart.
+    If batches of other pieces come in between, the parts before and after them are yielded separately.
     """
     tasks = ((batch, part) for batch in batches for part in batch.parts)
     return (list(together) for _, together in groupby(tasks, key=lambda task: task[1].piece))

@@ -24,7 +24,7 @@ from ..read import (
     remember,
     scaled_size,
 )
-from .batch_plan import Batch, Part, Piece, Recipe, Size, by_piece, cut, form_batches
+from .batch_plan import Batch, BatchSettings, Part, Piece, Size, by_piece, cut, form_batches
 from .dataset import BROKEN, Source, VideoCollectionDataset
 
 Wanted = tuple[int | None, int | None]
@@ -32,7 +32,7 @@ Wanted = tuple[int | None, int | None]
 
 # A piece shall be worth handing over: at least about this many pixels are decoded for it.
 _LEAST_COST = 8_000_000
-# Pieces are shuffled among those of so many files, or of as many as have so many frames together.
+# Pieces are shuffled within a window of at most this many files, or this many frames.
 _WINDOW_FILES, _WINDOW_FRAMES = 64, 500_000
 
 
@@ -159,7 +159,7 @@ class Epoch:
 
     Args:
         dataset: The files.
-        recipe: The settings that decide about the batches.
+        settings: The settings that decide about the batches.
         number: The number of the epoch: each is shuffled differently.
         start: The number of batches that are left out at the beginning.
         cuts: Cut files into pieces at their keyframes, for more than one worker.
@@ -170,7 +170,7 @@ class Epoch:
     def __init__(
         self,
         dataset: VideoCollectionDataset,
-        recipe: Recipe,
+        settings: BatchSettings,
         number: int,
         start: int = 0,
         *,
@@ -178,16 +178,16 @@ class Epoch:
         threads: int,
         ahead: int,
     ):
-        self._dataset, self._recipe, self._threads, self._ahead = dataset, recipe, threads, ahead
-        self._is_shuffled = recipe.order == "shuffled"
-        self._cuts = cuts or self._is_shuffled or recipe.world_size > 1
-        self._random = np.random.default_rng([recipe.seed, number])
+        self._dataset, self._settings, self._threads, self._ahead = dataset, settings, threads, ahead
+        self._is_shuffled = settings.order == "shuffled"
+        self._cuts = cuts or self._is_shuffled or settings.world_size > 1
+        self._random = np.random.default_rng([settings.seed, number])
         count = len(dataset.sources.paths)
         order = self._random.permutation(count) if self._is_shuffled else np.arange(count)
         self._order: Iterator[int] = iter(order.tolist())
         self._lock = new_rlock()  # closing may come from the garbage collector, in the middle of anything
         self._begun: deque[Future[list[Piece]]] = deque()
-        self.batches: Iterator[Batch] = islice(form_batches(self._pieces(), recipe), start, None)
+        self.batches: Iterator[Batch] = islice(form_batches(self._pieces(), settings), start, None)
         """The batches of this rank; afterwards, look for an error."""
         self._by_piece = by_piece(self.batches)
         self.error: Exception | None = None
@@ -241,7 +241,7 @@ class Epoch:
         if self._is_shuffled:
             file.close()  # it may be long until its turn
         least = 1 if self._is_shuffled else _LEAST_COST // pixels
-        runs = cut(num_frames, self._recipe.step, borders, least)
+        runs = cut(num_frames, self._settings.step, borders, least)
         return [Piece(file, run, size, (run[-1] + 1 - run[0]) * pixels) for run in runs]
 
     def _pieces(self) -> Iterator[Piece]:

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, get_worker_info
 
 from ..base import not_negative_integer, num_cpus, one_of, positive_integer
-from .batch_plan import Order, Piece, Recipe, form_batches
+from .batch_plan import BatchSettings, Order, Piece, form_batches
 from .batches import BatchOptions, Delivered, Progress, Result, make_batches
 from .dataset import BROKEN, Skipped, VideoCollectionDataset
 from .epoch import Epoch, Facts, media_file
@@ -139,11 +139,11 @@ class VideoCollectionDataLoader:
 
     def __len__(self) -> int:
         """Return how many batches this rank has in the next epoch; each file has to be opened once for it."""
-        recipe = self._recipe()
-        if recipe.world_size == 1:  # where the keyframes are does not matter
-            pieces = (Piece(None, range(0, n, recipe.step), size, 0) for n, size, _ in self._facts())
-            return sum(1 for _ in form_batches(pieces, recipe))
-        with closing(self._plan(recipe, self._epoch)) as epoch:
+        settings = self._settings()
+        if settings.world_size == 1:  # where the keyframes are does not matter
+            pieces = (Piece(None, range(0, n, settings.step), size, 0) for n, size, _ in self._facts())
+            return sum(1 for _ in form_batches(pieces, settings))
+        with closing(self._plan(settings, self._epoch)) as epoch:
             count = sum(1 for _ in epoch.batches)
         if epoch.error is not None:
             raise epoch.error
@@ -169,7 +169,7 @@ class VideoCollectionDataLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place of the newest loop: `load_state_dict` continues after its last batch."""
-        return {**self._position, **asdict(self._recipe()), "sources": self.dataset.fingerprint}
+        return {**self._position, **asdict(self._settings()), "sources": self.dataset.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next loop continue where `state_dict` was called.
@@ -188,7 +188,7 @@ class VideoCollectionDataLoader:
     def _run(
         self, number: int, start: int, position: dict[str, int], progress: Progress
     ) -> Generator[Delivered]:
-        with closing(self._plan(self._recipe(), number, start)) as epoch:
+        with closing(self._plan(self._settings(), number, start)) as epoch:
             with closing(self._made(epoch, progress)) as made:
                 for result in made:
                     if isinstance(result, Exception):
@@ -208,10 +208,10 @@ class VideoCollectionDataLoader:
                 raise epoch.error
             position.update(epoch=number + 1, batches=0)
 
-    def _plan(self, recipe: Recipe, number: int, start: int = 0) -> Epoch:
+    def _plan(self, settings: BatchSettings, number: int, start: int = 0) -> Epoch:
         return Epoch(
             self.dataset,
-            recipe,
+            settings,
             number,
             start,
             cuts=self.num_workers > 0,
@@ -248,9 +248,9 @@ class VideoCollectionDataLoader:
             num_ahead=self.prefetch * self.num_workers,
         ).results()
 
-    def _recipe(self) -> Recipe:
+    def _settings(self) -> BatchSettings:
         rank, world_size = self._rank or _distributed_rank()
-        return Recipe(
+        return BatchSettings(
             self.batch_size, self.dataset.step, self.order, self.seed, rank, world_size, self.drop_last
         )
 

@@ -178,7 +178,7 @@ class ThreadedBatches:
         """Take the next piece; from now on, the consumer knows of its batches."""
         piece = self._epoch.next_piece()
         num_bytes = sum(len(part.numbers) * batch.size[0] * batch.size[1] * 3 for batch, part in piece)
-        # All threads are shared by as many pieces as there is memory for.
+        # The threads are divided among as many pieces as fit into memory.
         threads = max(len(self._threads) // (1 + round(self._max_bytes / max(num_bytes, 1))), 1)
         with self._state:
             self._is_planning, self._is_planned = False, self._is_planned or not piece

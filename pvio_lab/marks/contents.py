@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from ..base import Identity
 from .annotations import FrameNotes, RangeMark
-
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
-# which nobody can see on a dark page.
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+from .mark_colours import with_colours
 
 Keep = Literal["both", "theirs", "mine"]
 Labels = tuple[str, ...] | None
@@ -34,12 +30,12 @@ class Contents(FrameNotes):
     def coloured(self) -> Contents:
         """Return the same with a colour for each label that is used."""
         used = [label for _, labels in sorted(self.frames.items()) for label in labels]
-        return replace(self, colours=_with_colours(self.colours, [*used, *(r.label for r in self.ranges)]))
+        return replace(self, colours=with_colours(self.colours, [*used, *(r.label for r in self.ranges)]))
 
     def with_frame(self, index: int, labels: Iterable[str]) -> Contents:
         """Mark a frame, or give it more labels."""
         own = tuple(dict.fromkeys((*self.frames.get(index, ()), *labels)))
-        return replace(self, frames={**self.frames, index: own}, colours=_with_colours(self.colours, own))
+        return replace(self, frames={**self.frames, index: own}, colours=with_colours(self.colours, own))
 
     def with_range(self, new: RangeMark) -> Contents:
         """Mark a range."""
@@ -47,7 +43,7 @@ class Contents(FrameNotes):
         before, after = self.ranges[:place], self.ranges[place:]
         if after[:1] == (new,):
             return self
-        return replace(self, ranges=(*before, new, *after), colours=_with_colours(self.colours, [new.label]))
+        return replace(self, ranges=(*before, new, *after), colours=with_colours(self.colours, [new.label]))
 
     def without_frame(self, index: int, label: str | None) -> Contents:
         """Take a label from a frame; the last one, or None, takes the mark as well."""
@@ -106,21 +102,6 @@ class Contents(FrameNotes):
 
 def _without(labels: Iterable[str], label: str) -> tuple[str, ...]:
     return tuple(each for each in labels if each != label)
-
-
-def _with_colours(known: Mapping[str, str], labels: Iterable[str]) -> dict[str, str]:
-    """Give each new label the first colour of `PALETTE` that the fewest others have.
-
-    >>> _with_colours({"a": "#56B4E9"}, ["b", "a", "c"])
-    {'a': '#56B4E9', 'b': '#E69F00', 'c': '#009E73'}
-    """
-    colours = dict(known)
-    taken = Counter(colour.upper() for colour in colours.values())
-    for label in labels:
-        if label not in colours:
-            colours[label] = min(PALETTE, key=taken.__getitem__)
-            taken[colours[label]] += 1
-    return colours
 
 
 def merge(

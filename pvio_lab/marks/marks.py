@@ -13,7 +13,8 @@ from typing import Any, get_args
 from ..base import Identity, integer, new_rlock, one_of
 from .annotations import RangeMark, checked_index, checked_label, checked_range
 from .contents import Contents, Keep, with_change
-from .marks_file import MarksFile, checked_colour, marks_data
+from .mark_colours import checked_colour
+from .marks_file import MarksFile, marks_data
 
 # More steps than a person makes. Each remembers all marks that there were, so that a program that marks every
 # frame of a film could fill the memory: the more marks there are, the fewer steps.

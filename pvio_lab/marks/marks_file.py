@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import reprlib
 import shutil
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from ..base import (
 from ..errors import printable
 from .annotations import RangeMark, checked_index, checked_label, checked_range
 from .contents import Contents, Keep, merge
+from .mark_colours import checked_colour
 
 # Writing takes milliseconds, so others are waited for no longer than this.
 _PATIENCE_SECONDS = 3.0
@@ -216,15 +216,6 @@ def _colours(colours: Any) -> dict[str, str]:
             f'"colors" must be an object of labels and their colours, not {reprlib.repr(colours)}'
         )
     return {checked_label(label): checked_colour(colour) for label, colour in colours.items()}
-
-
-def checked_colour(colour: Any) -> str:
-    """Return a colour, which is text such as "#0072B2"."""
-    if not isinstance(colour, str):
-        raise TypeError(f'a colour must be text such as "#0072B2", not {colour!r}')
-    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
-        raise ValueError(f'a colour must be written like "#0072B2", not {colour!r}')
-    return colour
 
 
 def _identity(video: Any) -> Identity:

@@ -30,7 +30,7 @@ _BATCH_BYTES = 256 * 2**20
 _MOST_NUMBERS = 10_000
 # Frames whose prints differ by less, as a sum of squares, are alike.
 _ALIKE = 1.0
-# Seen from the right frame, how far on the way to another one a frame has to be to count as that.
+# A frame counts as another one if it lies at least this fraction of the way from the right frame to it.
 _CLEARLY = 0.75
 # Above this, colours are as they should be; differences of rounding stay above, other matrices below.
 GOOD_COLOURS_DB = 38.0

@@ -26,7 +26,7 @@ Rows = dict[int, list[int]]
 
 # Up to this many frames are a step or a jump, not a batch: all that is decoded for them is remembered.
 _FEW = 8
-# After a jump into a part of the video, this many frames before it are remembered; after the second, all.
+# The first jump into a part of the video remembers this many frames before its target; the second, all.
 _BEFORE_JUMP = 16
 
 _clock = itertools.count()

@@ -1,4 +1,4 @@
-"""HTTP requests within limits: of time, of bytes, and of the addresses that may be connected.
+"""HTTP requests within limits of time and of bytes, to hosts that may be connected.
 
 Redirects are followed here and not by urllib, so that each of them is checked. A proxy looks names up itself,
 so it is used only where all addresses are allowed.
@@ -18,11 +18,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
+from .addresses import connect
 from .attempts import Attempts, FetchError, status_fault
 
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -34,9 +34,6 @@ _ALLOWED = "%/:=&?~#+!$,;'@()*[]"
 _MOST_OVERHEAD, _OVERHEAD_PER_BYTE = 256 * 2**10, 16
 _LONGEST_LINE = 2**16
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?\r?\n", re.DOTALL)
-# Served by the machinery of a cloud, and public according to (some versions of) Python.
-_METADATA = (ip_network("168.63.129.16"), ip_network("192.0.0.0/24"))
-_NAT64 = ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True)
@@ -175,49 +172,6 @@ class _Web(HTTPHandler, HTTPSHandler):
 @cache
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
-
-
-def connect(
-    address: tuple[str, int], wait_seconds: Callable[[], float], *, publicly: bool = False
-) -> socket.socket:
-    """Connect to a host, at the first of its addresses that answers; `publicly`, if all of them are public.
-
-    The name is resolved only once, as it may stand for another address a moment later.
-    """
-    host, port = address
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-    if publicly and not all(map(is_public, addresses)):
-        raise FetchError(f"{host} is a private address, and allow_private=False")
-    for each in addresses[:-1]:
-        try:
-            return socket.create_connection((each, port), wait_seconds())
-        except OSError:
-            continue
-    return socket.create_connection((addresses[-1], port), wait_seconds())
-
-
-def is_public(address: str) -> bool:
-    """Return True if a numeric address belongs to the internet, and to no private network.
-
-    >>> is_public("1.1.1.1"), is_public("127.0.0.1"), is_public("::ffff:10.0.0.1")
-    (True, False, False)
-    """
-    number = _innermost(ip_address(address.partition("%")[0]))
-    return (
-        number.is_global
-        and not (number.is_multicast or number.is_reserved or number.is_unspecified)
-        and not any(number in network for network in _METADATA)
-    )
-
-
-def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour or address
 
 
 class _Body(http.client.HTTPResponse):

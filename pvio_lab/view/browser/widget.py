@@ -22,7 +22,7 @@ from .pictures import Look, Pictures, Track
 from .player import Player
 
 _STATIC = Path(__file__).parent / "static"
-_SCRIPTS = ("keys.js", "pane.js", "line.js", "keep.js", "browser.js")
+_SCRIPTS = ("keys.js", "pane.js", "timeline.js", "saving.js", "browser.js")
 
 
 def browse(source_or_sources: Any, *, start: int = 0, fetching: Fetching | None = None) -> FrameBrowser:

@@ -23,8 +23,8 @@ from ...errors import EncodeError, printable
 from ...read import Fetching, HeldSource, outline
 from ..encoders import MUXERS
 from ..ffmpeg import run
+from .compatibility import Clip, OpenFilesBudget, carried, inspect_clip, table_of_differences
 from .frame_times import Refusal
-from .inputs import Clip, Room, carried, inspect_clip, table_of_differences
 from .tracks import Interval, OutputTrack, SoundTrack, SubtitleTrack, VideoTrack, verify
 
 _REMEDY = "re-encode them with write_frames_to_video first"
@@ -113,9 +113,9 @@ def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
     """Yield the clips, if they can be joined; in the end all are closed."""
     clips: list[Clip] = []
     refusals: list[str] = []
-    pool, room = ThreadPoolExecutor(min(4, os.cpu_count() or 1)), Room()
+    pool, budget = ThreadPoolExecutor(min(4, os.cpu_count() or 1)), OpenFilesBudget()
     try:
-        waiting = [pool.submit(inspect_clip, path, room) for path in paths]
+        waiting = [pool.submit(inspect_clip, path, budget) for path in paths]
         for path, future in zip(paths, waiting, strict=True):
             try:
                 clips.append(future.result())

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from ...errors import EncodeError, OpenError
 from ...read import NO_TIME, Matrix, Packets, open_container, pick_stream, read_streams
+from .compatibility import Clip
 from .frame_times import PacketCheck, Refusal
-from .inputs import Clip
 
 # Every packet of these decodes to the same number of samples, even the last one, which is shorter.
 _EVEN = {"aac", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "opus"}

@@ -1,4 +1,4 @@
-"""A file to be joined, as one pass over it finds it, and the properties that all files must share."""
+"""The check whether files can be joined: each as one pass over it finds it, and what all must share."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ def carried(container: InputContainer, main: int) -> list[Stream]:
     return sorted(found, key=lambda stream: stream.index != main)
 
 
-class Room:
-    """Room for files that stay open, which saves opening them a second time: their number and memory."""
+class OpenFilesBudget:
+    """The number and the memory of files that may stay open, which saves opening them a second time."""
 
     def __init__(self) -> None:
         self._lock = new_lock()
         self._files, self._bytes = _most_files(), _MOST_BYTES
 
     def take(self, num_bytes: int) -> bool:
-        """Return whether there is room for one more, and take it."""
+        """Take one more file of this size from the budget, or return False."""
         with self._lock:
             if self._files < 1 or self._bytes < num_bytes:
                 return False
@@ -102,12 +102,12 @@ def _most_files() -> int:
     return min(allowed // 4, 512) if allowed > 0 else 512
 
 
-def inspect_clip(path: str, room: Room | None = None) -> Clip:
+def inspect_clip(path: str, budget: OpenFilesBudget | None = None) -> Clip:
     """Read the packets of a file once; of its frames only the first is decoded.
 
     Args:
         path: The file.
-        room: Room for it to stay open, if it can be read again from its start.
+        budget: The budget from which it may stay open, if it can be read again from its start.
 
     Raises:
         OpenError: It is not a video.
@@ -119,7 +119,7 @@ def inspect_clip(path: str, room: Room | None = None) -> Clip:
     except BaseException:
         container.close()
         raise
-    if not (room and num_bytes and room.take(num_bytes)):
+    if not (budget and num_bytes and budget.take(num_bytes)):
         clip.close()
     return clip
 
@@ -157,8 +157,8 @@ def _check_others(frames: dict[int, FrameTimes], main: int) -> None:
     """Raise Refusal if a further video stream does not stay within the time of the main one."""
     begin, end = frames[main].start, frames[main].start + frames[main].length
     for index, each in frames.items():
-        room = each.length / len(each.pts) / 2
-        if each.start < begin - room or each.start + each.length > end + room:
+        budget = each.length / len(each.pts) / 2
+        if each.start < begin - budget or each.start + each.length > end + budget:
             raise Refusal(
                 f"has a video stream (number {index}) that does not stay within the main one's time"
             )
