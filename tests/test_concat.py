@@ -17,8 +17,8 @@ from truth_frames import CLIPS, SAMPLES, hard_clips, read_number, true_frames
 import pvio_lab
 from pvio_lab.errors import EncodeError, OpenError
 from pvio_lab.write import concatenate_video_files
+from pvio_lab.write.join import compatibility as clip_module
 from pvio_lab.write.join import concat
-from pvio_lab.write.join import inputs as clip_module
 from pvio_lab.write.join.compatibility import inspect_clip
 from pvio_lab.write.join.tracks import VideoTrack
 

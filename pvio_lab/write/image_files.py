@@ -145,9 +145,9 @@ def png_state(path: Path, size: tuple[int, int]) -> Literal["whole", "half", "ot
 def in_order(jobs: Iterable[Callable[[], T]], pool: Executor, most_waiting: int) -> Generator[T]:
     """Do jobs side by side, and yield their results in order, each as soon as it is there.
 
-    The next job is only asked for when at most `most_waiting` are waiting or running. Where a frame for it cannot
-    be decoded, those before it are still done. Whether it succeeds or fails, no job is
-    still running when it returns.
+    The next job is only asked for when at most `most_waiting` are waiting or running. If a frame for it
+    cannot be decoded, those before it are still done. Whether it succeeds or fails, no job is still running
+    when it returns.
     """
     begun: deque[Future[T]] = deque()
     failure = None
