@@ -26,14 +26,13 @@ MODULES = sorted(
 
 MAY_IMPORT = {
     "errors": set(),
-    "show": {"errors"},
-    "base": {"errors", "show"},
-    "read": {"errors", "show", "base"},
+    "base": {"errors"},
+    "read": {"errors", "base"},
     "marks": {"errors", "base", "read"},
-    "write": {"errors", "show", "base", "read", "marks"},
+    "write": {"errors", "base", "read", "marks"},
     "load": {"errors", "base", "read"},
-    "scale": {"errors", "show", "base", "read", "write"},
-    "measure": {"errors", "show", "base", "read", "write", "load"},
+    "scale": {"errors", "base", "read", "write"},
+    "measure": {"errors", "base", "read", "write", "load"},
     "view": {"errors", "base", "read", "marks", "write", "load", "measure"},
 }
 # Of `read/decode`, these names are for all: open files, and frames. All others are for the modules below.
@@ -74,7 +73,7 @@ def imports(source: str, package: str) -> Iterator[str]:
 
 
 def open_to_others(room: str) -> set[str]:
-    """The names in the stub of a room; of `base` and `show`, whole modules as well."""
+    """The names in the stub of a room; of `base`, whole modules as well."""
     stub = PACKAGE / room / "__init__.pyi"
     names = set(LINE.findall(stub.read_text("utf-8"))) if stub.exists() else set()
     return names | {Path(each).stem for each in MODULES if room == "base" and each.startswith("base/")}
@@ -92,7 +91,7 @@ def is_allowed(name: str, room: str) -> bool:
         return True
     if home not in MAY_IMPORT[room]:
         return False
-    return home in ("errors", "show") or (len(rest) == 1 and rest[0] in open_to_others(home))
+    return home == "errors" or (len(rest) == 1 and rest[0] in open_to_others(home))
 
 
 def decode_names(source: str, package: str) -> Iterator[str]:

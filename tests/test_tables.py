@@ -10,7 +10,7 @@ import pytest
 from fake_reader import FakeReader
 from PIL import Image
 
-from pvio_lab import show
+from pvio_lab.base import html_of
 from pvio_lab.read import ImageSequence
 from pvio_lab.view.tables import reader_card, scan_table
 
@@ -107,11 +107,11 @@ def test_the_card_of_a_directory_of_images(tmp_path):
 
 
 def test_info_alone_is_a_table_without_pictures():
-    html = show.html("info", FakeReader().info)
+    html = html_of("info", FakeReader().info)
     assert len(facts(html)) == 6
     assert "<img" not in html
     with pytest.raises(KeyError, match="hologram"):
-        show.html("hologram", None)
+        html_of("hologram", None)
 
 
 def row(path="clip.mp4", *, ok=True, **facts):

@@ -12,8 +12,7 @@ from fake_peers import FakeRunner, children, events
 from optional import needs
 from truth_frames import SAMPLES, true_frames
 
-from pvio_lab import show
-from pvio_lab.base import ChildError
+from pvio_lab.base import ChildError, html_of
 from pvio_lab.errors import OpenError
 from pvio_lab.measure import (
     PEERS,
@@ -322,7 +321,7 @@ def test_a_disturbed_measurement_says_so():
 def test_the_report_as_dicts_and_html():
     assert len(REPORT.to_dicts()) == 7
     assert REPORT.to_dicts()[1]["frames_per_second"] == 1250.0
-    html = show.html("throughput", REPORT)
+    html = html_of("throughput", REPORT)
     assert html == REPORT._repr_html_()
     assert html.count("<table") == 2
     assert "not &lt;there&gt;" in html

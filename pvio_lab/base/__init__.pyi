@@ -37,5 +37,7 @@ from .reading import read_json as read_json
 from .reading import read_side_file as read_side_file
 from .report import Drawn as Drawn
 from .report import Report as Report
+from .report import html_of as html_of
+from .report import plot_of as plot_of
 from .report import text_table as text_table
 from .waiting import Latest as Latest

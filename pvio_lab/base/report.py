@@ -1,23 +1,58 @@
-"""Features that all reports share: rows as dictionaries, tables in plain text, a drawing in notebooks."""
+"""Features that all reports share: rows as dictionaries, tables in plain text, a drawing in notebooks.
+
+Results name their drawing here and `view/` makes it when it is shown, so reading never imports what draws.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Generic, TypeVar
 
-from .. import show
+_DRAWN_BY = {
+    "card": "pvio_lab.view.tables:reader_card",
+    "doctor": "pvio_lab.view.measurements:doctor_table",
+    "estimate": "pvio_lab.view.measurements:estimate_table",
+    "info": "pvio_lab.view.tables:info_table",
+    "read_profile": "pvio_lab.view.measurements:profile_table",
+    "samples": "pvio_lab.view.tables:sample_table",
+    "scan": "pvio_lab.view.tables:scan_table",
+    "throughput": "pvio_lab.view.measurements:throughput_table",
+    "worker_choice": "pvio_lab.view.measurements:choice_table",
+    "workers": "pvio_lab.view.measurements:workers_table",
+}
+_PLOTTED_BY = {
+    "read_profile": "pvio_lab.view.measurements:plot_profile",
+    "throughput": "pvio_lab.view.measurements:plot_throughput",
+    "workers": "pvio_lab.view.measurements:plot_workers",
+}
 
 Row = TypeVar("Row")
 
 
+def html_of(kind: str, result: Any) -> str:
+    """Return the HTML that shows a result in a notebook, drawn as `kind`, such as "card" or "scan"."""
+    return str(_found(_DRAWN_BY[kind])(result))
+
+
+def plot_of(kind: str, result: Any) -> Any:
+    """Return the figure that shows a result, drawn as `kind`, such as "throughput" or "workers"."""
+    return _found(_PLOTTED_BY[kind])(result)
+
+
+def _found(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
 class Drawn:
-    """A result that a notebook shows as `drawn_as`, a key of `show`; as plain text where that is None."""
+    """A result that a notebook shows as `drawn_as`, such as "card"; as plain text where that is None."""
 
     drawn_as: ClassVar[str | None] = None
 
     def _repr_html_(self) -> str | None:
-        return None if self.drawn_as is None else show.html(self.drawn_as, self)
+        return None if self.drawn_as is None else html_of(self.drawn_as, self)
 
 
 class Report(Drawn, Generic[Row]):

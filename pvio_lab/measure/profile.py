@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import show
-from ..base import Drawn, text_table
+from ..base import Drawn, plot_of, text_table
 from ..read import (
     Fetching,
     HeldSource,
@@ -75,7 +74,7 @@ class ReadProfile(Drawn):
 
     def plot(self) -> Any:
         """Draw the phases as one bar."""
-        return show.plot("read_profile", self)
+        return plot_of("read_profile", self)
 
     def __repr__(self) -> str:
         head = f"ReadProfile({self.source!r}: {self.num_frames} frames in {self.total_seconds:.3g} s)"

@@ -9,8 +9,7 @@ from itertools import groupby
 from textwrap import shorten
 from typing import Any, Literal
 
-from .. import show
-from ..base import Report, text_table
+from ..base import Report, plot_of, text_table
 from ..errors import printable
 from ..load import WorkerKind
 from .timed_reads import PATTERNS, Pattern
@@ -137,7 +136,7 @@ class ThroughputReport(Report[ThroughputRow]):
 
     def plot(self) -> Any:
         """Draw a bar for each reader and number of threads, with the spread; wrong frames are marked."""
-        return show.plot("throughput", self)
+        return plot_of("throughput", self)
 
     def __repr__(self) -> str:
         parts = [f"ThroughputReport({len(self)} rows, {self.num_cores} cores)"]
@@ -306,7 +305,7 @@ class WorkerReport(Report[WorkerRow]):
 
     def plot(self) -> Any:
         """Draw the rate against the number of workers, with the spread, and where the workers' time goes."""
-        return show.plot("workers", self)
+        return plot_of("workers", self)
 
     def __repr__(self) -> str:
         heading = f"WorkerReport({len(self)} rows, batches of {self.batch_size}, {self.num_cores} cores)"
