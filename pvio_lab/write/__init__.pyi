@@ -1,6 +1,9 @@
 from .encoders import MUXERS as MUXERS
 from .encoders import suffix_of as suffix_of
 from .encoding import available_encoders as available_encoders
+from .image_files import in_order as in_order
+from .image_files import save_whole as save_whole
+from .image_files import video_name as video_name
 from .join.concat import concatenate_video_files as concatenate_video_files
 from .recorder import StreamingVideoEncoder as StreamingVideoEncoder
 from .writer import VideoWriter as VideoWriter
