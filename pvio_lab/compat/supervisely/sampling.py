@@ -85,13 +85,13 @@ def sample_video(
         if notes is not None:
             notes.check(len(reader))
         numbers = _frame_numbers(reader, settings, notes, name)
-        height, width = settings.get(SamplingSettings.RESIZE) or (reader.info.height, reader.info.width)
+        size = _size(settings, reader.info)
         copied = notes if settings.get(SamplingSettings.COPY_ANNOTATIONS, False) else None
         dataset = ImageDataset.below(Path(output), name)
         dataset.learn(_source_project(path), copied)
         info = {"is_sample": True, **(sample_info or {}), "video_name": name}
         _begin(progress, len(numbers), name)
-        with closing(dataset.save(reader, numbers, (width, height), copied, info)) as saved:
+        with closing(dataset.save(reader, numbers, size, copied, info)) as saved:
             for count in saved:
                 if progress is not None:
                     progress.update(count)
@@ -200,6 +200,17 @@ def _frame_numbers(reader: Any, settings: Settings, notes: FrameNotes | None, na
     numbers = sample_indices(reader, start=start, end=None if end is None else max(0, end), only=only)
     chosen: list[int] = numbers[:: positive_integer(settings.get(SamplingSettings.STEP, 1), "step")].tolist()
     return chosen
+
+
+def _size(settings: Settings, info: Any) -> tuple[int, int]:
+    """Return width and height of the images."""
+    resize = settings.get(SamplingSettings.RESIZE)
+    if not resize:
+        return info.width, info.height
+    if not isinstance(resize, list | tuple) or len(resize) != 2:
+        raise ValueError(f"resize={resize!r} must be a height and a width")
+    height, width = (positive_integer(each, "resize") for each in resize)
+    return width, height
 
 
 def _source_project(path: Source) -> Path | None:

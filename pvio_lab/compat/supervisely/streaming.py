@@ -161,7 +161,7 @@ def _range(start: int | None, end: int | None) -> dict[str, Any]:
 
 def _check_start(is_empty: bool, start: int, path: Source) -> None:
     if is_empty and start:
-        raise IndexError(f"start={start} is out of range: {shown(os.fspath(path))} has fewer frames")
+        raise IndexError(f"start={start} is out of range: {shown(os.fspath(path))} ends before it")
 
 
 def _bar(path: Source, is_shown: bool) -> Any:
