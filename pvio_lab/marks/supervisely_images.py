@@ -46,13 +46,13 @@ def read_project_meta(project: Path) -> Json:
         ValueError: It is not one.
     """
     path = project / META
-    meta = read_json(path)
     try:
+        meta = read_json(path)
         entries = [(kind, each[_KINDS[kind][0]]) for kind in _KINDS for each in meta.get(kind) or []]
         if not all(isinstance(name, str) for _, name in entries):
-            raise TypeError
-    except (AttributeError, LookupError, TypeError):
-        raise ValueError(f"{printable(path)} is not the meta.json of a project of Supervisely") from None
+            raise ValueError("names of classes and tags must be text")
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{printable(path)} is not that of a project of Supervisely: {error}") from None
     return dict(meta)
 
 

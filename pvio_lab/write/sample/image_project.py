@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...base import num_cpus, write_whole
+from ...base import clear_partials, num_cpus, write_whole
 from ...marks import META, FrameNotes, image_annotation, image_project_meta, project_of, read_project_meta
 from ...read import Frames
 from ..image_files import in_order, save_whole
@@ -74,6 +74,8 @@ class ImageDataset:
             notes: The annotations that the images get, also those that are there; None for empty ones.
             info: Facts for the files in `meta`.
         """
+        for each in _FOLDERS:
+            clear_partials(self.folder / each, f"{self.folder.name}_frame_", is_prefix=True)
         digits = len(str(len(reader)))
         names = {number: f"{self.folder.name}_frame_{number:0{digits}}.png" for number in numbers}
         missing = [number for number in numbers if not (self.folder / "img" / names[number]).exists()]
