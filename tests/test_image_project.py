@@ -22,6 +22,13 @@ def test_a_dataset_is_in_a_project_or_in_another_dataset(tmp_path):
     assert project_of(tmp_path / "a" / "other") is None
 
 
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b"])
+def test_a_dataset_stays_in_its_project(name, tmp_path):
+    with pytest.raises(ValueError, match="a dataset cannot be called"):
+        ImageDataset.below(tmp_path / "new", name)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"classes": 1}', '{"tags": []}'])
 def test_another_meta_json_makes_no_project(text, tmp_path):
     (tmp_path / "meta.json").write_text(text)

@@ -38,7 +38,13 @@ class ImageDataset:
 
     @classmethod
     def below(cls, parent: Path, name: str) -> ImageDataset:
-        """Return the dataset of this name in a project or in another dataset, made if it is not there."""
+        """Return the dataset of this name in a project or in another dataset, made if it is not there.
+
+        Raises:
+            ValueError: No folder can have the name.
+        """
+        if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
+            raise ValueError(f"a dataset cannot be called {name!r}: a folder gets its name")
         project = make_image_project(parent)
         folder = parent / name if project == parent else parent / "datasets" / name
         for each in _FOLDERS:
