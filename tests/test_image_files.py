@@ -15,6 +15,8 @@ from PIL import Image
 
 from pvio_lab.errors import DecodeError
 from pvio_lab.write.image_files import (
+    checked_template,
+    image_beginning,
     image_name,
     in_order,
     is_foreign,
@@ -33,6 +35,21 @@ def test_names_sort_as_numbers_do(num_frames, data):
     numbers = data.draw(st.lists(st.integers(0, num_frames - 1)))
     names = [image_name("a", number, num_frames) for number in numbers]
     assert [names[i] for i in np.argsort(numbers, kind="stable")] == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("template", "beginning"),
+    [
+        (None, "c_frame_"),
+        ("{number}", ""),
+        ("{{number}}{number:09}", "{number}"),
+        ("{video}{number:,}x", "c"),
+    ],
+)
+def test_names_of_a_video_begin_alike(template, beginning):
+    assert image_beginning("c", checked_template(template)) == beginning
+    for number in (0, 7, 2**31):
+        assert image_name("c", number, 2**31 + 1, template=template).startswith(beginning)
 
 
 def test_formats_that_keep_every_pixel(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Imports go one way: view -> measure -> write, load, scale -> marks -> read -> base -> errors.
+"""Imports go one way: compat -> view -> measure -> write, load, scale -> marks -> read -> base -> errors.
 
 A room is entered through its `__init__`, whose stub names what other rooms may use.
 """
@@ -34,7 +34,10 @@ MAY_IMPORT = {
     "scale": {"errors", "base", "read", "write"},
     "measure": {"errors", "base", "read", "write", "load"},
     "view": {"errors", "base", "read", "marks", "write", "load", "measure"},
+    "compat": {"errors", "show", "base", "read", "marks", "write", "load", "scale", "measure", "view"},
 }
+# The room of other people's interfaces stands on what users have: `import pvio_lab`.
+ON_TOP = "compat"
 # Of `read/decode`, these names are for all: open files, and frames. All others are for the modules below.
 FRAMES = {"BatchMemory", "FrameDecoder", "FrameIndex", "OpenFile", "SharedMemory", "open_file"}
 MORE_THAN_FRAMES = {
@@ -83,6 +86,8 @@ def is_allowed(name: str, room: str) -> bool:
     """Whether a module of this room may import this name."""
     package, *parts = name.split(".")
     if package != "pvio_lab":
+        return True
+    if room == ON_TOP and (not parts or (len(parts) == 1 and parts[0] in pvio_lab.__all__)):
         return True
     if parts in (["__version__"], [room]) or not parts:
         return bool(parts)

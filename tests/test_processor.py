@@ -83,6 +83,8 @@ def test_by_default_three_frames_a_second_as_pictures():
         ({"pack_for_model": "THWC"}, (0, 1, 2, 3)),
         ({"pack_for_model": "TCHW"}, (0, 3, 1, 2)),
         ({"channels_first": True}, (0, 3, 1, 2)),
+        ({"pack_for_model": True}, (0, 1, 2, 3)),
+        ({"pack_for_model": True, "channels_first": True}, (0, 3, 1, 2)),
     ],
 )
 def test_layouts(options, axes):
@@ -305,11 +307,11 @@ def test_it_can_be_pickled():
         {"max_sampled_frames": 0},
         {"preprocess": {"turn": 90}},
         {"output_format": "torch"},
-        *[{"channels_first": "yes"}, {"channels_first": True}],
+        {"channels_first": "yes"},
         {"channels_first": True, "pack_for_model": "THWC"},
-        *[{"pack_for_model": True}, {"pack_for_model": "CTHW"}],
+        *[{"pack_for_model": "CTHW"}, {"pack_for_model": 1}],
         {"cache_mode": "stream"},
-        *[{"keep_downloaded": 1}, {"keep_downloaded": True, "cache_mode": "memory"}],
+        {"keep_downloaded": 1},
         *[{"timeout_s": 0}, {"timeout_s": -1.0}, {"timeout_s": float("inf")}],
         *[{"max_concurrency": 0}, {"retries": -1}, {"retry_backoff_base": -0.1}],
     ],
@@ -317,6 +319,26 @@ def test_it_can_be_pickled():
 def test_a_wrong_option_is_named_at_once(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         VideoProcessor(**options)
+
+
+def test_what_does_not_apply_is_ignored(server, tmp_path):
+    frames, _ = one(SAMPLES / "gop2.mp4", output_format="pil", channels_first=True)
+    assert frames[0].size == (320, 240)
+    options = {"cache_mode": "memory", "keep_downloaded": True, "cache_dir": tmp_path}
+    assert not one(server.url("plain/last.mp4"), **options)[1]["failed"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_none_is_the_default():
+    assert VideoProcessor(sampling=None, preprocess=None)._recipe == VideoProcessor()._recipe
+
+
+def test_an_order_that_is_not_kept_is_warned_of():
+    swapped = {"crop": {"box": (0, 0, 9, 9)}, "resize": {"size": (32, 18)}}
+    with pytest.warns(
+        UserWarning, match="are applied as resize, crop; for crop, resize give a list of steps"
+    ):
+        VideoProcessor(preprocess=swapped)
 
 
 def test_sources_are_a_list():

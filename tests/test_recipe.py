@@ -1,10 +1,11 @@
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pvio_lab.scale.recipe import Form, Policy, preprocess_steps
+from pvio_lab.scale.recipe import Form, Policy, out_of_order, preprocess_steps
 
 
 @pytest.mark.parametrize(
@@ -62,16 +63,43 @@ def test_steps_are_those_of_pillow():
     assert made({"convert": "L"}) == Image.fromarray(PIXELS).convert("L")
 
 
-def test_the_order_given_is_the_order():
-    first_resized = made({"resize": {"size": (32, 18)}, "crop": {"box": (0, 0, 16, 9)}})
-    first_cropped = made({"crop": {"box": (0, 0, 16, 9)}, "resize": {"size": (32, 18)}})
-    assert (first_resized.size, first_cropped.size) == ((16, 9), (32, 18))
+@pytest.mark.parametrize("resample", [Image.Resampling.BICUBIC, 3, np.int64(3), "BICUBIC"])
+def test_a_filter_has_a_name_and_a_number(resample):
+    resized = Image.fromarray(PIXELS).resize((32, 18), Image.Resampling.BICUBIC)
+    assert made({"resize": {"size": (32, 18), "resample": resample}}) == resized
+
+
+RESIZE, CROP, GREY = {"resize": {"size": (32, 18)}}, {"crop": {"box": (0, 0, 16, 9)}}, {"convert": "L"}
+
+
+def test_a_dictionary_has_its_own_order():
+    resized = Image.fromarray(PIXELS).resize((32, 18), Image.Resampling.BILINEAR)
+    expected = resized.crop((0, 0, 16, 9)).convert("L")
+    for steps in itertools.permutations([RESIZE, CROP, GREY]):
+        assert made({key: value for step in steps for key, value in step.items()}) == expected
+    assert out_of_order(RESIZE | CROP | GREY) is None
+    assert "are applied as crop, convert; for convert, crop give a list" in out_of_order(GREY | CROP)
+
+
+def test_a_list_has_the_order_given():
+    cropped = Image.fromarray(PIXELS).crop((0, 0, 16, 9))
+    assert made([CROP, RESIZE]) == cropped.resize((32, 18), Image.Resampling.BILINEAR)
+    assert made([RESIZE, CROP]) == made(RESIZE | CROP)
+    assert made([CROP, RESIZE, CROP]).size == (16, 9)
+    assert made([]) == Image.fromarray(PIXELS)
+    assert out_of_order([CROP, RESIZE]) is None
 
 
 @pytest.mark.parametrize(
     ("preprocess", "words"),
     [
-        ([], "must be a dictionary"),
+        (7, "preprocess=7 must be a dictionary"),
+        ("resize", "must be a dictionary"),
+        ([RESIZE | CROP], "a list of dictionaries of one step each"),
+        ([RESIZE, "crop"], "a list of dictionaries of one step each"),
+        ([{"rotate": 90}], "no step 'rotate'"),
+        ({"resize": {"size": (64, 36), "resample": 9}}, "resample=9 must be one of 'NEAREST' .0., "),
+        ({"resize": {"size": (64, 36), "resample": True}}, "resample=True must be one of"),
         ({"rotate": 90}, "no step 'rotate'; there are resize, crop, convert"),
         ({"resize": (64, 36)}, "dictionary of size, resample"),
         ({"resize": {"size": (64,)}}, r"\(width, height\)"),

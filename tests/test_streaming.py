@@ -249,6 +249,21 @@ def test_a_writer_of_your_own(write, tmp_path):
 
 
 @both
+def test_names_of_your_own(write, tmp_path):
+    (tmp_path / ".gop2-50.png.0123abcd.part.png").write_bytes(b"half")
+    paths = write(CLIP, tmp_path, start=9, end=11, name="{video}-{number:02}")
+    assert [path.name for path in paths] == ["gop2-09.png", "gop2-10.png"] == names_in(tmp_path)
+
+
+@both
+def test_a_writer_that_puts_frames_elsewhere(write, tmp_path):
+    frames = {}
+    paths = write(CLIP, tmp_path, end=9, image_writer=frames.__setitem__, direct=True)
+    assert names_in(tmp_path) == []
+    np.testing.assert_array_equal(np.array([frames[path] for path in paths]), VideoReader(CLIP)[:9])
+
+
+@both
 def test_images_are_replaced_and_other_files_stay(write, tmp_path):
     _, second, third = write(CLIP, tmp_path, end=3)
     truth = third.read_bytes()
@@ -343,6 +358,11 @@ def test_what_is_written_before_damage_stays(write, tmp_path):
         ({"ext": None}, TypeError, "ext=None must be text"),
         ({"max_write_workers": 0}, ValueError, "max_write_workers=0 must be 1 or more"),
         ({"queue_size": 0}, ValueError, "queue_size=0 must be 1 or more"),
+        ({"name": "frame"}, ValueError, "name='frame' must be the name of a file with the {number}"),
+        ({"name": "a/{number}"}, ValueError, "name='a/{number}' must be the name of a file"),
+        ({"name": "{frame}"}, ValueError, "name='{frame}' must have {number}, and may have {video}"),
+        ({"name": 7}, TypeError, "name=7 must be text"),
+        ({"direct": True}, ValueError, "direct=True is for an image_writer"),
     ],
 )
 def test_wrong_options(write, options, error, words, tmp_path):

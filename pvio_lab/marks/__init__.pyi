@@ -7,3 +7,9 @@ from .beside import read_notes as read_notes
 from .contents import Contents as Contents
 from .marks import FrameMark as FrameMark
 from .marks import Marks as Marks
+from .supervisely import SuperviselyNotes as SuperviselyNotes
+from .supervisely_images import META as META
+from .supervisely_images import image_annotation as image_annotation
+from .supervisely_images import image_project_meta as image_project_meta
+from .supervisely_images import project_of as project_of
+from .supervisely_images import read_project_meta as read_project_meta

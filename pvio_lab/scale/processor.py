@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import warnings
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
@@ -14,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 from ..base import not_negative_integer, num_cpus, one_of, positive_integer, waiting
 from ..read import Fetching, outline
 from .process_source import Result, Source, process_source
-from .recipe import LAYOUTS, CacheMode, Form, Policy, Recipe, preprocess_steps
+from .recipe import LAYOUTS, CacheMode, Form, Policy, Recipe, out_of_order, preprocess_steps
 
 T = TypeVar("T")
 # Options of a processor, and what each is called in `Fetching`.
@@ -45,19 +46,22 @@ class VideoProcessor:
         ValueError: An option has a value that is not allowed, or two do not go together.
     """
 
-    sampling: Mapping[str, Any] = field(default_factory=lambda: {"fps": 3.0})
-    """One of `{"fps": frames a second}`, `{"num_frames": the first n}`, `{"uniform": n spread evenly}`."""
+    sampling: Mapping[str, Any] | None = field(default_factory=lambda: {"fps": 3.0})
+    """One of `{"fps": frames a second}`, `{"num_frames": the first n}`, `{"uniform": n spread evenly}`; None
+    for three a second."""
     max_sampled_frames: int | None = None
     """At most this many frames of each video, from the beginning."""
-    preprocess: Mapping[str, Any] = field(default_factory=dict)
-    """Steps in the order given: `{"resize": {"size": (w, h), "resample": "BILINEAR"}}`,
-    `{"crop": {"box": (left, top, right, bottom)}}`, `{"convert": "RGB"}`."""
+    preprocess: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = field(default_factory=dict)
+    """`{"resize": {"size": (w, h), "resample": "BILINEAR"}, "crop": {"box": (left, top, right, bottom)},
+    "convert": "RGB"}`, or some of these steps, applied in this order; or a list of dictionaries of one step
+    each, applied in the order of the list."""
     output_format: Literal["pil", "numpy"] = "pil"
     """A frame becomes a Pillow image, or an array `(H, W, C)`."""
     channels_first: bool = False
-    """Arrays are `(C, H, W)` instead."""
-    pack_for_model: str | Literal[False] = False
-    """All frames of a video become one array of this layout: "THWC" or "TCHW"; False for a list of frames."""
+    """Arrays are `(C, H, W)` instead. Pillow images stay as they are."""
+    pack_for_model: str | bool = False
+    """All frames of a video become one array of this layout: "THWC" or "TCHW", or for True the one that
+    `channels_first` says; False for a list of frames."""
     cache_mode: CacheMode = "auto"
     """The place of downloads: "disk", "memory", or "auto": what is small goes to memory; and where only the
     beginning of a video is needed, no more than that is fetched."""
@@ -65,7 +69,7 @@ class VideoProcessor:
     """The folder for downloads on disk; None for the folder of temporary files, or with `keep_downloaded` for
     the user's cache folder."""
     keep_downloaded: bool = False
-    """Downloads stay in the cache, and are used from there the next time."""
+    """Downloads stay in the cache, and are used from there the next time; those in memory do not."""
     timeout_s: float = 30.0
     """Seconds that each try may wait for the server, and that decoding may take; after all of them the
     processor gives up."""
@@ -88,20 +92,17 @@ class VideoProcessor:
             positive_integer(self.max_sampled_frames, "max_sampled_frames")
         one_of(self.output_format, ("pil", "numpy"), "output_format")
         one_of(self.cache_mode, get_args(CacheMode), "cache_mode")
-        if self.pack_for_model is not False:
+        if not isinstance(self.pack_for_model, bool):
             one_of(self.pack_for_model, tuple(LAYOUTS), "pack_for_model")
         for name in ("channels_first", "keep_downloaded", "bypass_if_frames_present"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be True or False")
-        if self.channels_first and not self.pack_for_model and self.output_format == "pil":
-            raise ValueError(
-                "channels_first=True is for arrays: add output_format='numpy' or pack_for_model='TCHW'"
-            )
         if self.channels_first and self.pack_for_model == "THWC":
             raise ValueError("channels_first=True contradicts pack_for_model='THWC'; leave one of them out")
-        if self.keep_downloaded and self.cache_mode == "memory":
-            raise ValueError("keep_downloaded=True contradicts cache_mode='memory'; leave one of them out")
         _ = self._recipe  # checks the rest
+        warning = out_of_order(self.preprocess)
+        if warning:
+            warnings.warn(warning, stacklevel=3)
 
     async def process(
         self, sources: Iterable[Source], *, gate: asyncio.Semaphore | None = None
@@ -140,14 +141,16 @@ class VideoProcessor:
 
     @cached_property
     def _recipe(self) -> Recipe:
-        policy = Policy.of(self.sampling, self.max_sampled_frames)
+        sampling = {"fps": 3.0} if self.sampling is None else self.sampling
+        policy = Policy.of(sampling, self.max_sampled_frames)
         form = Form(
-            steps=tuple(preprocess_steps(self.preprocess)),
+            steps=tuple(preprocess_steps({} if self.preprocess is None else self.preprocess)),
             is_picture=self.output_format == "pil" and not self.pack_for_model,
             channels_first=self.channels_first or LAYOUTS.get(str(self.pack_for_model), False),
             is_packed=bool(self.pack_for_model),
         )
-        return Recipe(policy, form, self._limits(), self.cache_mode, self.keep_downloaded)
+        keeps = self.keep_downloaded and self.cache_mode != "memory"
+        return Recipe(policy, form, self._limits(), self.cache_mode, keeps)
 
     def _limits(self) -> Fetching:
         """Return how to fetch; errors have the names that the options have here."""

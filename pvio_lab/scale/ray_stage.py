@@ -186,7 +186,9 @@ def prepare_videos(
     options = {"fetching": fetching, **processor_options}
     if options.get("output_format", "numpy") != "numpy":
         raise ValueError(f"output_format={options['output_format']!r}: a table has arrays; leave it out")
-    layout = options.get("pack_for_model") or ("TCHW" if options.get("channels_first") else "THWC")
+    layout = options.get("pack_for_model")
+    if layout in (None, False, True):
+        layout = "TCHW" if options.get("channels_first") else "THWC"
     options |= {"output_format": "numpy", "pack_for_model": layout}
     processor = processor_with(options, "prepare_videos")
     placed: dict[str, Any] = {}

@@ -80,7 +80,7 @@ class Policy:
 
 
 def preprocess_steps(preprocess: Any) -> list[Step]:
-    """Return what to do with each picture, in the order given.
+    """Return what to do with each picture: the steps of a dictionary in their own order, or those of a list.
 
     >>> steps = preprocess_steps({"resize": {"size": (320, 180)}, "convert": "L"})
     >>> picture = Image.new("RGB", (640, 360))
@@ -89,22 +89,61 @@ def preprocess_steps(preprocess: Any) -> list[Step]:
     >>> picture.size, picture.mode
     ((320, 180), 'L')
     """
-    if not isinstance(preprocess, Mapping):
-        raise ValueError(f"preprocess={preprocess!r} must be a dictionary of {', '.join(_STEPS)}")
-    unknown = [name for name in preprocess if name not in _STEPS]
+    named = _in_order(preprocess)
+    unknown = [name for name, _ in named if name not in _STEPS]
     if unknown:
         raise ValueError(f"preprocess has no step {unknown[0]!r}; there are {', '.join(_STEPS)}")
     try:
-        return [_STEPS[name](arguments) for name, arguments in preprocess.items()]
+        return [_STEPS[name](arguments) for name, arguments in named]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"preprocess={dict(preprocess)!r}: {error}") from None
+        raise ValueError(f"preprocess={preprocess!r}: {error}") from None
+
+
+def _in_order(preprocess: Any) -> list[tuple[Any, Any]]:
+    """Return the names and arguments of steps in the order in which they are applied."""
+    if isinstance(preprocess, Mapping):
+        order = list(_STEPS)
+        return sorted(preprocess.items(), key=lambda step: order.index(step[0]) if step[0] in order else -1)
+    listed = [] if isinstance(preprocess, str | bytes) or not isinstance(preprocess, Sequence) else preprocess
+    steps = [pair for step in listed if isinstance(step, Mapping) for pair in step.items()]
+    if listed is not preprocess or not len(steps) == len(listed) == sum(map(len, listed)):
+        raise ValueError(
+            f"preprocess={preprocess!r} must be a dictionary of {', '.join(_STEPS)}, or for another order a "
+            'list of dictionaries of one step each: [{"crop": ...}, {"resize": ...}]'
+        )
+    return steps
+
+
+def out_of_order(preprocess: Any) -> str | None:
+    """Return a warning if the steps in a dictionary are applied in another order than they are written in.
+
+    >>> print(out_of_order({"crop": {}, "resize": {}}))
+    preprocess: a dictionary's steps are applied as resize, crop; for crop, resize give a list of steps
+    """
+    if not isinstance(preprocess, Mapping):
+        return None
+    given, applied = list(preprocess), [name for name, _ in _in_order(preprocess)]
+    if given == applied:
+        return None
+    return (
+        f"preprocess: a dictionary's steps are applied as {', '.join(applied)}; "
+        f"for {', '.join(given)} give a list of steps"
+    )
 
 
 def _resize(arguments: Any) -> Step:
     given = _options(arguments, "resize", "size", resample="BILINEAR")
-    one_of(given["resample"], tuple(each.name for each in Image.Resampling), "resample")
     width, height = _integers(given["size"], "size", "(width, height)")
-    return methodcaller("resize", frame_size((width, height)), Image.Resampling[given["resample"]])
+    return methodcaller("resize", frame_size((width, height)), _resampling(given["resample"]))
+
+
+def _resampling(resample: Any) -> Image.Resampling:
+    """Return Pillow's filter of this name or number."""
+    for each in Image.Resampling:
+        if resample == each.name or (resample == each.value and not isinstance(resample, bool)):
+            return each
+    names = ", ".join(f"{each.name!r} ({each.value})" for each in Image.Resampling)
+    raise ValueError(f"resample={resample!r} must be one of {names}")
 
 
 def _crop(arguments: Any) -> Step:

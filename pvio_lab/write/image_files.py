@@ -9,6 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, wait
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -51,14 +52,52 @@ def video_name(source: str | os.PathLike[str]) -> str:
     return Path(os.path.abspath(name)).name
 
 
-def image_name(stem: str, number: int, num_frames: int, suffix: str = ".png") -> str:
+def image_name(
+    video: str, number: int, num_frames: int, suffix: str = ".png", template: str | None = None
+) -> str:
     """Return the name of a frame's file; all of a video have as many digits, so names sort as numbers do.
 
     >>> image_name("clip", 12, 300)
     'clip_frame_000012.png'
+    >>> image_name("clip", 12, 300, template="{video}-{number}")
+    'clip-12.png'
     """
+    if template is not None:
+        return template.format(video=video, number=number) + suffix
     digits = max(_LEAST_DIGITS, len(str(num_frames - 1)))
-    return f"{stem}_frame_{number:0{digits}}{suffix}"
+    return f"{video}_frame_{number:0{digits}}{suffix}"
+
+
+def image_beginning(video: str, template: str | None = None) -> str:
+    """Return what the names of all frames of a video begin with.
+
+    >>> image_beginning("clip"), image_beginning("clip", "{video}-{number:04}")
+    ('clip_frame_', 'clip-')
+    """
+    if template is None:
+        return f"{video}_frame_"
+    two = (template.format(video=video, number=number) for number in (1, 2 * 10**18))
+    return "".join(sign for sign, _ in takewhile(lambda pair: pair[0] == pair[1], zip(*two, strict=False)))
+
+
+def checked_template(template: str | None) -> str | None:
+    """Return a template for the names of images, which must have the number in it; None for the usual one.
+
+    Raises:
+        TypeError: It is not text.
+        ValueError: All frames would get the same name, or it could not be the name of a file.
+    """
+    if template is None:
+        return None
+    if not isinstance(template, str):
+        raise TypeError(f"name={template!r} must be text such as 'frame_{{number:06}}'")
+    try:
+        one, two = (template.format(video="video", number=number) for number in (1, 2))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"name={template!r} must have {{number}}, and may have {{video}}: {error}") from None
+    if one == two or any(sign in one for sign in "/\\\0"):
+        raise ValueError(f"name={template!r} must be the name of a file with the {{number}} of its frame")
+    return template
 
 
 def image_suffix(ext: str, *, needs_writer: bool = True) -> str:

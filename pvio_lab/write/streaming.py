@@ -9,6 +9,7 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,6 +19,8 @@ from ..errors import printable
 from ..read import Fetching, Frames, frame_numbers, open_video
 from .image_files import (
     ImageWriter,
+    checked_template,
+    image_beginning,
     image_name,
     image_suffix,
     in_order,
@@ -79,8 +82,10 @@ def stream_video_frames_to_dir(
     start: int = 0,
     end: int | None = None,
     ext: str = "png",
+    name: str | None = None,
     progress_cb: Progress | None = None,
     image_writer: ImageWriter | None = None,
+    direct: bool = False,
     max_write_workers: int = 4,
     queue_size: int = 32,
     fetching: Fetching | None = None,
@@ -103,9 +108,12 @@ def stream_video_frames_to_dir(
         start: The first frame; negative counts from the end, as in a slice.
         end: One past the last frame, or None for all; as in a slice.
         ext: The kind of image, such as "png", which keeps every pixel, or "jpg".
+        name: The files' names without `ext`, with the number of the frame in them: `"{video}-{number:04}"`.
         progress_cb: Called as `progress_cb(1)` when a file is there; `tqdm.update`, for example.
         image_writer: Writes the files instead: `image_writer(path, frame)`, called by several threads. The
             path is a temporary one with the same end.
+        direct: Give `image_writer` the path that is returned, and leave the file to it: for one that puts
+            frames elsewhere, or renames its own files when they are complete.
         max_write_workers: How many files are written at the same time.
         queue_size: How many decoded frames may wait for that.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
@@ -115,13 +123,13 @@ def stream_video_frames_to_dir(
 
     Raises:
         FileExistsError: A file that is not an image has the name of one.
-        ValueError: There are no such image files, or a number is less than 1.
+        ValueError: There are no such image files, a number is less than 1, or `name` is the same for all.
     """
     paths = []
-    wanted, workers = _range(start, end), max_write_workers
-    files = _image_files(source, output_dir, wanted, ext, image_writer, workers, queue_size, fetching)
-    with closing(files):
-        for path in files:
+    files = _Files.of(output_dir, ext, name, image_writer, direct)
+    saved = _saved(source, _range(start, end), files, max_write_workers, queue_size, fetching)
+    with closing(saved):
+        for path in saved:
             paths.append(path)
             if progress_cb is not None:
                 progress_cb(1)
@@ -135,8 +143,10 @@ async def async_stream_video_frames_to_dir(
     start: int = 0,
     end: int | None = None,
     ext: str = "png",
+    name: str | None = None,
     progress_cb: Progress | None = None,
     image_writer: ImageWriter | None = None,
+    direct: bool = False,
     max_write_workers: int = 4,
     queue_size: int = 32,
     fetching: Fetching | None = None,
@@ -145,11 +155,11 @@ async def async_stream_video_frames_to_dir(
 
     `progress_cb` is called in the loop, `image_writer` in threads. Cancelling leaves only whole files.
     """
-    wanted, workers = _range(start, end), max_write_workers
-    make = partial(_image_files, source, output_dir, wanted, ext, image_writer, workers, queue_size, fetching)
+    files = _Files.of(output_dir, ext, name, image_writer, direct)
+    make = partial(_saved, source, _range(start, end), files, max_write_workers, queue_size, fetching)
     paths = []
-    async with aclosing(_ahead(make, 1)) as files:
-        async for path in files:
+    async with aclosing(_ahead(make, 1)) as saved:
+        async for path in saved:
             paths.append(path)
             if progress_cb is not None:
                 progress_cb(1)
@@ -166,21 +176,54 @@ def _frames(source: Source, wanted: slice, fetching: Fetching | None) -> Generat
         yield from zip(numbers.tolist(), reader.stream(numbers), strict=True)
 
 
-def _image_files(
+@dataclass(frozen=True)
+class _Files:
+    """The files that frames are written to."""
+
+    directory: Path
+    suffix: str
+    name: str | None
+    writer: ImageWriter | None
+    is_direct: bool
+
+    @classmethod
+    def of(
+        cls, output_dir: Source, ext: str, name: str | None, writer: ImageWriter | None, direct: bool
+    ) -> _Files:
+        if direct and writer is None:
+            raise ValueError("direct=True is for an image_writer: leave it out, or give one")
+        suffix = image_suffix(ext, needs_writer=writer is None)
+        return cls(Path(output_dir), suffix, checked_template(name), writer, direct)
+
+    def beginning(self, video: str) -> str:
+        """Return what the names of all frames of a video begin with."""
+        return image_beginning(video, self.name)
+
+    def save(self, video: str, num_frames: int, number: int, frame: Frames) -> Path:
+        """Write a frame and return its path, but never over a file that is no image."""
+        path = self.directory / image_name(video, number, num_frames, self.suffix, self.name)
+        if is_foreign(path, self.suffix):
+            raise FileExistsError(
+                f"{printable(path)} is there, and no image; remove it, or give another output_dir"
+            )
+        if not self.is_direct or self.writer is None:
+            return save_whole(path, frame, self.writer or write_image)
+        self.writer(path, frame)
+        return path
+
+
+def _saved(
     source: Source,
-    output_dir: Source,
     wanted: slice,
-    ext: str,
-    image_writer: ImageWriter | None,
+    files: _Files,
     max_write_workers: int,
     queue_size: int,
     fetching: Fetching | None,
 ) -> Generator[Path]:
     """Write the images; yield the path of each when it is there."""
-    suffix = image_suffix(ext, needs_writer=image_writer is None)
     workers = positive_integer(max_write_workers, "max_write_workers")
     most_waiting = positive_integer(queue_size, "queue_size") + workers
-    directory, stem = Path(output_dir), Path(video_name(source)).stem
+    directory, stem = files.directory, Path(video_name(source)).stem
 
     with open_video(source, fetching=fetching) as reader:
         directory.mkdir(parents=True, exist_ok=True)
@@ -188,19 +231,10 @@ def _image_files(
             raise ValueError(
                 f"output_dir={printable(directory)} has the images that are read; give another one"
             )
-        clear_partials(directory, f"{stem}_frame_", is_prefix=True)
-        count = len(reader)
-        numbers, _ = frame_numbers(wanted, count)
+        clear_partials(directory, files.beginning(stem), is_prefix=True)
+        numbers, _ = frame_numbers(wanted, len(reader))
+        save = partial(files.save, stem, len(reader))
         frames = reader.stream(numbers)
-
-        def save(number: int, frame: Frames) -> Path:
-            path = directory / image_name(stem, number, count, suffix)
-            if is_foreign(path, suffix):
-                raise FileExistsError(
-                    f"{printable(path)} is there, and no image; remove it, or give another output_dir"
-                )
-            return save_whole(path, frame, image_writer or write_image)
-
         jobs = (partial(save, *pair) for pair in zip(numbers.tolist(), frames, strict=True))
         with (
             ThreadPoolExecutor(workers, "pvio_lab images") as pool,
