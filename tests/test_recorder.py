@@ -228,7 +228,7 @@ def test_a_camera_may_be_cancelled_by_its_own_thread(tmp_path):
             """Has no file."""
 
     camera = Camera("front", Writer(), LockFile(tmp_path / "front.mp4"), 3)
-    camera.feed(FRAMES[0], block=True)
+    camera.feed(FRAMES[0], None)
     assert camera._is_done.wait(30)
 
 
