@@ -30,7 +30,7 @@ def test_a_sleeper_is_not_kept_alive():
     awake = Awake(1)
     awake.touch(Reader("a"))
     awake.touch(kept := Reader("b"))
-    assert list(awake._order) == [kept]
+    assert list(awake._used) == [kept]
 
 
 def test_readers_used_lately_are_kept():

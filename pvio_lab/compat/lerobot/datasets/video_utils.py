@@ -147,7 +147,8 @@ def decode_video_frames(
 ) -> torch.Tensor:
     """Return the nearest frame for each time, as `(n, C, H, W)` float32 between 0 and 1.
 
-    Each backend is this library. Times are compared in 64 bits, as in 32 bits a time after half an hour is off by a tenth of a millisecond.
+    Each backend is this library. Times are compared in 64 bits: in 32 bits, a time after half an hour is off
+    by a tenth of a millisecond.
 
     Raises:
         FrameTimestampError: The nearest frame is not closer than `tolerance_s`.
