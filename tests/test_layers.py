@@ -1,4 +1,4 @@
-"""Imports go one way: view -> measure -> write, load, scale -> marks -> read -> base -> errors.
+"""Imports go one way: compat -> view -> measure -> write, load, scale -> marks -> read -> base -> errors.
 
 A room is entered through its `__init__`, whose stub names what other rooms may use.
 """
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "scale": {"errors", "show", "base", "read", "write"},
     "measure": {"errors", "show", "base", "read", "write", "load"},
     "view": {"errors", "base", "read", "marks", "write", "load", "measure"},
+    "compat": {"errors", "show", "base", "read", "marks", "write", "load", "scale", "measure", "view"},
 }
 # Of `read/decode`, these names are for all: open files, and frames. All others are for the modules below.
 FRAMES = {"BatchMemory", "FrameDecoder", "FrameIndex", "OpenFile", "SharedMemory", "open_file"}

@@ -188,7 +188,7 @@ def _properties_of(
             rows["channel layout"] = stream.codec_context.layout.name
         data = stream.codec_context.extradata
         if stream.index in sets:  # the rest is repeated in the joined file
-            data = bytes([sets[stream.index].length]).join([b"", *sets[stream.index].sequence])
+            data = sets[stream.index].fixed
         rows["extradata"] = f"{len(data)} bytes, {sha256(data).hexdigest()[:10]}" if data else "none"
         for name, value in rows.items():
             yield f"{prefix} {name}", value

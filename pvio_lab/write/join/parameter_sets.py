@@ -35,6 +35,11 @@ class ParameterSets:
         picture = tuple(each for each in sets if each[0] & 31 == _PICTURE)
         return cls(length, sequence, picture) if sequence and picture else None
 
+    @property
+    def fixed(self) -> bytes:
+        """What must be the same in all clips."""
+        return bytes([self.length]) + b"".join(self.sequence)
+
     def before(self, packet: bytes) -> bytes:
         """Return a packet with the sets before its picture, and after the delimiter if it has one."""
         at = self._after_delimiter(packet)
