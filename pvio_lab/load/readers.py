@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from ..read import Fetching, Frames, ImageSequence, ReaderPool, VideoReader, bytes_at_rest, open_video
+from ..read import Fetching, Frames, ImageSequence, ReaderPool, VideoReader, open_video
 from .clip_plan import Numbers
 
 Reader = VideoReader | ImageSequence
 
 # The memory that the indexes of one process may take: about 1,000 videos of 10 seconds.
 _MAX_BYTES = 96 * 2**20
+# Measured of a reader at rest.
+_BYTES_PER_READER, _BYTES_PER_FRAME = 60_000, 150
 # Opening a file again costs little against decoding a clip; an open decoder, 40 MB for 1920x1080.
 _MAX_AWAKE = 4
 
@@ -38,7 +40,7 @@ class Readers(ReaderPool[tuple[str, int | None], Reader]):
             options = {"num_threads": key[1], "cache_bytes": 0, "width": width, "height": height}
             return open_video(key[0], fetching=fetching, **options)
 
-        super().__init__(open_reader, max_bytes, bytes_at_rest, _MAX_AWAKE)
+        super().__init__(open_reader, max_bytes, _num_bytes, _MAX_AWAKE)
 
     def read(self, reader: Reader, numbers: Numbers) -> Frames:
         """Return these frames, in the size of all frames."""
@@ -46,3 +48,7 @@ class Readers(ReaderPool[tuple[str, int | None], Reader]):
             return reader[numbers]
         finally:
             self.touch(reader)
+
+
+def _num_bytes(reader: Reader) -> int:
+    return _BYTES_PER_READER + _BYTES_PER_FRAME * len(reader)

@@ -38,7 +38,6 @@ from .info import channels_of as channels_of
 from .info import recall as recall
 from .info import remember as remember
 from .pool import ReaderPool as ReaderPool
-from .pool import bytes_at_rest as bytes_at_rest
 from .reader import VideoReader as VideoReader
 from .recent import RecentReaders as RecentReaders
 from .sampling import sample_indices as sample_indices
