@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import queue
 import shutil
+import threading
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -231,6 +233,21 @@ def test_the_total_of_dropped_frames_is_logged(tmp_path, monkeypatch, caplog):
     assert dropped > 0
     assert f"{dropped} dropped frame(s) for front" in caplog.text
     assert pv.get_video_metadata(path, cache=False).num_frames == 100 - dropped
+
+
+@pytest.mark.parametrize(("last", "status"), [(None, "ok"), ("no picture", "error")])
+def test_a_thread_that_records_from_a_queue(last, status, tmp_path):
+    frames, results, stop = queue.Queue(), queue.Queue(), threading.Event()
+    path = tmp_path / "new" / "front.mp4"
+    thread = lerobot._CameraEncoderThread(
+        path, 25, "h264", "yuv420p", 2, 30, None, frames, results, stop, encoder_threads=1
+    )
+    thread.start()
+    for frame in [*FRAMES[:5], last]:
+        frames.put(frame)
+    thread.join(60)
+    assert results.get(timeout=0)[0] == status
+    assert path.exists() == (status == "ok")
 
 
 def guarded(tmp_path, **more):

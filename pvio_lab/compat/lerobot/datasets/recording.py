@@ -100,7 +100,7 @@ class StreamingVideoEncoder:
         for key, video in videos.items():
             if video is not None and video.error is not None:
                 raise RuntimeError(f"Encoder thread for {key} failed: {video.error}") from video.error
-        return {key: (cameras[key].path, _statistics(video)) for key, video in videos.items()}
+        return {key: (cameras[key].path, statistics_of(video)) for key, video in videos.items()}
 
     def cancel_episode(self) -> None:
         """End an episode that is running, and leave nothing of it."""
@@ -137,7 +137,7 @@ class _Camera:
             return None
 
 
-def _statistics(video: EpisodeVideo | None) -> dict[str, Any] | None:
+def statistics_of(video: EpisodeVideo | None) -> dict[str, Any] | None:
     """Return the statistics as LeRobot has them: arrays, for values from 0 to 255."""
     if video is None or video.stats is None or video.num_frames < 2:
         return None

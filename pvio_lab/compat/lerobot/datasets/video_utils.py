@@ -17,6 +17,7 @@ from ....read import RecentReaders, VideoReader, channels_of, get_video_metadata
 from ....write import available_encoders
 from ....write import concatenate_video_files as _concatenate
 from ....write import encode_video_frames as _encode
+from .camera_thread import _CameraEncoderThread
 from .recording import StreamingVideoEncoder, VideoEncodingManager
 from .writer_options import HW_ENCODERS, VALID_VIDEO_CODECS, _get_codec_options, writer_options
 
@@ -33,6 +34,7 @@ __all__ = [
     "VideoDecoderCache",
     "VideoEncodingManager",
     "VideoFrame",
+    "_CameraEncoderThread",
     "_get_codec_options",
     "concatenate_video_files",
     "decode_video_frames",
