@@ -13,13 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import FrameTimestampError
-from ....read import RecentReaders, VideoReader, channels_of, get_video_metadata, nearest_frames, shown
+from ....read import (
+    RecentReaders,
+    VideoInfo,
+    VideoReader,
+    channels_of,
+    get_video_metadata,
+    nearest_frames,
+    shown,
+)
 from ....write import available_encoders
 from ....write import concatenate_video_files as _concatenate
 from ....write import encode_video_frames as _encode
-from .camera_thread import _CameraEncoderThread
+from .camera_thread import _CameraEncoderThread as _CameraEncoderThread
 from .recording import StreamingVideoEncoder, VideoEncodingManager
-from .writer_options import HW_ENCODERS, VALID_VIDEO_CODECS, _get_codec_options, writer_options
+from .writer_options import HW_ENCODERS, VALID_VIDEO_CODECS, writer_options
+from .writer_options import _get_codec_options as _get_codec_options
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +43,6 @@ __all__ = [
     "VideoDecoderCache",
     "VideoEncodingManager",
     "VideoFrame",
-    "_CameraEncoderThread",
-    "_get_codec_options",
     "concatenate_video_files",
     "decode_video_frames",
     "decode_video_frames_torchcodec",
@@ -278,15 +285,17 @@ def get_video_info(video_path: Path | str) -> dict[str, Any]:
         "video.fps": int(round(info.fps, 2)),  # 29.97 -> 29, as there
         "video.channels": get_video_pixel_channels(info.pixel_format),
     }
-    return facts | get_audio_info(video_path)
+    return facts | _sound_facts(info)
 
 
 def get_audio_info(video_path: Path | str) -> dict[str, Any]:
     """Return the facts of the sound of a video under LeRobot's keys."""
-    audio = get_video_metadata(video_path, cache=False).audio
-    if audio is None:
-        return {"has_audio": False}
-    return {f"audio.{name}": value for name, value in vars(audio).items()} | {"has_audio": True}
+    return _sound_facts(get_video_metadata(video_path, cache=False))
+
+
+def _sound_facts(info: VideoInfo) -> dict[str, Any]:
+    facts = {} if info.audio is None else {f"audio.{name}": value for name, value in vars(info.audio).items()}
+    return facts | {"has_audio": info.has_audio}
 
 
 def get_video_pixel_channels(pix_fmt: str) -> int:
