@@ -50,8 +50,8 @@ def concatenate_video_files(
     that cannot store what is decoded before that, such as MPEG-TS, as soon after it as decoding allows). All
     video and sound streams and subtitles are carried over; cover pictures, data streams, attachments and
     chapters are not. Sound and subtitles stay with the pictures of their clip: they end where the next clip
-    begins. Languages, titles, rotation, shape of pixels and colours are those of the first file. H.264 may differ
-    in quality (`crf`): then each keyframe repeats what a decoder must know of its clip.
+    begins. Languages, titles, rotation, shape of pixels and colours are those of the first file. H.264 may
+    differ in quality (`crf`): then each keyframe repeats what a decoder must know of its clip.
 
     Args:
         inputs: The files (or URLs), in order; one is allowed, and is only put into another container.
