@@ -20,6 +20,7 @@ from pvio_lab.write import concatenate_video_files
 from pvio_lab.write.join import compatibility as clip_module
 from pvio_lab.write.join import concat
 from pvio_lab.write.join.compatibility import inspect_clip
+from pvio_lab.write.join.parameter_sets import ParameterSets
 from pvio_lab.write.join.tracks import VideoTrack
 
 draw_frame = import_module("make").draw_frame
@@ -236,6 +237,61 @@ def test_a_cover_picture_is_left_out(tmp_path):
     assert numbers(output) == [*range(20)] * 2
     with av.open(str(output)) as container:
         assert len(container.streams) == 1
+
+
+@pytest.mark.parametrize("options", ["", "-x264-params aud=1", "-bf 3 -preset slow"])
+@pytest.mark.parametrize("source", ["mp4", "ts"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_h264_may_differ_in_quality(source, suffix, options, tmp_path):
+    clips = [drawn(f"a.{source}", 0, 20, f"{X264} {options} -crf {crf}") for crf in (18, 35, 18, 51)]
+    output = concatenate_video_files(clips, tmp_path / f"joined.{suffix}")
+    truth = np.concatenate([true_frames(clip) for clip in clips])
+    assert (true_frames(output) == truth).all()
+    with pvio_lab.VideoReader(output) as reader:
+        order = np.random.default_rng(0).permutation(len(truth))
+        assert all((reader[number] == truth[number]).all() for number in order)
+
+
+def test_h264_that_orders_frames_otherwise_is_refused(tmp_path):
+    clips = [drawn("a.mp4", 0, 20, f"{X264} {options}") for options in ("-bf 0", "-bf 3 -refs 4")]
+    with pytest.raises(ValueError, match="video extradata"):
+        concatenate_video_files(clips, tmp_path / "joined.mp4")
+
+
+AVCC = bytes.fromhex("01640029 ff e1 0003 67aabb 02 0002 68c1 0002 68c2".replace(" ", ""))
+START_CODES = bytes.fromhex("0000000167aabb 0000000168c1 00000168c2 000001060501".replace(" ", ""))
+
+
+@pytest.mark.parametrize(("extradata", "length"), [(AVCC, 4), (START_CODES, 0)])
+def test_parameter_sets_of_a_stream(extradata, length):
+    sets = ParameterSets.of(extradata)
+    assert (sets.length, sets.sequence, sets.picture) == (length, (b"g\xaa\xbb",), (b"h\xc1", b"h\xc2"))
+
+
+@pytest.mark.parametrize("cut", range(1, len(AVCC)))
+def test_no_parameter_sets(cut):
+    assert not (found := ParameterSets.of(AVCC[:cut])) or found.sequence == (b"g\xaa\xbb",)
+
+
+@pytest.mark.parametrize(
+    ("extradata", "packet", "expected"),
+    [
+        (AVCC, "00000002 65ff", "00000003 67aabb 00000002 68c1 00000002 68c2 00000002 65ff"),
+        (
+            AVCC,
+            "00000002 09f0 00000001 65",
+            "00000002 09f0 00000003 67aabb 00000002 68c1 00000002 68c2 00000001 65",
+        ),
+        (START_CODES, "000001 65ff", "00000001 67aabb 00000001 68c1 00000001 68c2 000001 65ff"),
+        (
+            START_CODES,
+            "000001 09f0 000001 65",
+            "000001 09f0 00000001 67aabb 00000001 68c1 00000001 68c2 000001 65",
+        ),
+    ],
+)
+def test_sets_stand_before_the_picture(extradata, packet, expected):
+    assert ParameterSets.of(extradata).before(bytes.fromhex(packet)) == bytes.fromhex(expected)
 
 
 # --- sound ---

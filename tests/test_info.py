@@ -292,3 +292,24 @@ def test_a_thousand_remembered_files_cost_less_than_a_hundred_openings(tmp_path)
     opening = min(repeat(lambda: get_video_metadata(clips[0], cache=False), number=1, repeat=5))
     remembering = min(repeat(lambda: [get_video_metadata(clip) for clip in clips], number=1, repeat=20))
     assert 50 * remembering < 100 * opening
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("with_sound.mp4", (True, 3, 8)),
+        ("gop2.mp4", (False, 3, 8)),
+        ("hevc_10bit.mp4", (False, 3, 10)),
+        ("animated.gif", (False, 4, 8)),
+    ],
+)
+def test_facts_that_follow_from_others(name, facts):
+    info = get_video_metadata(SAMPLES / name, cache=False)
+    assert (info.has_audio, info.channels, info.bit_depth) == facts
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("gray", 1), ("ya8", 2), ("nv12", 3), ("yuva420p", 4), ("bgr0", 3)]
+)
+def test_channels_of_pixel_formats(name, count):
+    assert metadata.channels_of(name) == count

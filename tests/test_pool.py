@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from written import wait_until
 
 from pvio_lab.read import ReaderPool
 from pvio_lab.read.pool import Awake
@@ -30,7 +31,23 @@ def test_a_sleeper_is_not_kept_alive():
     awake = Awake(1)
     awake.touch(Reader("a"))
     awake.touch(kept := Reader("b"))
-    assert list(awake._order) == [kept]
+    assert list(awake._used) == [kept]
+
+
+def test_those_that_are_idle_rest():
+    awake, readers = Awake(5, idle_seconds=0.05), [Reader(name) for name in "ab"]
+    for reader in readers:
+        awake.touch(reader)
+    wait_until(lambda: [reader.rests for reader in readers] == [1, 1])
+    awake.touch(readers[0])
+    wait_until(lambda: [reader.rests for reader in readers] == [2, 1])
+
+
+def test_a_dropped_reader_is_opened_anew():
+    pool = ReaderPool(Reader, 5)
+    reader = pool.get("a")
+    pool.drop("a", reader)
+    assert (len(pool), pool.get("a") is reader) == (0, False)
 
 
 def test_readers_used_lately_are_kept():

@@ -116,6 +116,27 @@ def test_kinds_of_frames(recorder, tmp_path, how):
     np.testing.assert_allclose(video.stats.mean, np.stack(FRAMES[:12]).mean((0, 1, 2)))
 
 
+def test_a_full_queue_may_be_waited_for(tmp_path, stuck):
+    with StreamingVideoEncoder(25, preset="ultrafast", queue_size=1, wait_seconds=60) as recorder:
+        recorder.start_episode(["front"], tmp_path)
+        threading.Timer(0.1, stuck.set).start()
+        for frame in FRAMES:
+            recorder.feed_frame("front", frame)
+        video = recorder.finish_episode()["front"]
+    assert (video.num_frames, video.dropped_frames) == (len(FRAMES), 0)
+
+
+def test_waiting_has_an_end(tmp_path, stuck):
+    with StreamingVideoEncoder(25, queue_size=1, wait_seconds=0.01) as recorder:
+        recorder.start_episode(["front"], tmp_path)
+        for frame in FRAMES[:5]:
+            recorder.feed_frame("front", frame)
+        stuck.set()
+        video = recorder.finish_episode()["front"]
+    assert video.num_frames + video.dropped_frames == 5
+    assert video.dropped_frames >= 3
+
+
 def test_what_does_not_fit_is_dropped_and_counted(tmp_path, stuck, caplog):
     with StreamingVideoEncoder(25, queue_size=5) as recorder, caplog.at_level(logging.WARNING, "pvio_lab"):
         recorder.start_episode(["front", "left"], tmp_path)
@@ -228,7 +249,7 @@ def test_a_camera_may_be_cancelled_by_its_own_thread(tmp_path):
             """Has no file."""
 
     camera = Camera("front", Writer(), LockFile(tmp_path / "front.mp4"), 3)
-    camera.feed(FRAMES[0], block=True)
+    camera.feed(FRAMES[0], None)
     assert camera._is_done.wait(30)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..base import Drawn, positive_integer
 from .decode import MAX_PIXELS_VARIABLE, max_pixels
 from .info import VideoInfo
-from .times import Times, frames_at
+from .times import Times, frames_at, nearest_frames
 
 if TYPE_CHECKING:
     import torch
@@ -158,6 +158,11 @@ class FrameReader(Drawn, ABC):
         return self.info.fps
 
     @property
+    def _name(self) -> str:
+        """The source, as messages may show it."""
+        return self.info.path
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """Number of frames, height, width, 3."""
         return self._shape
@@ -220,6 +225,28 @@ class FrameReader(Drawn, ABC):
             FrameTimestampError: A time is outside the video.
         """
         return self[frames_at(*self.times, seconds)]
+
+    @overload
+    def nearest(
+        self, seconds: ArrayLike, tolerance_s: float, *, as_torch: Literal[False] = False
+    ) -> Frames: ...
+    @overload
+    def nearest(self, seconds: ArrayLike, tolerance_s: float, *, as_torch: Literal[True]) -> torch.Tensor: ...
+    def nearest(
+        self, seconds: ArrayLike, tolerance_s: float, *, as_torch: bool = False
+    ) -> Frames | torch.Tensor:
+        """Return the frame whose time is nearest to this one, or the frames for these times.
+
+        Args:
+            seconds: A time, or many.
+            tolerance_s: How far from a time its frame may be.
+            as_torch: Return a torch tensor `(n, C, H, W)`, as `read` does.
+
+        Raises:
+            FrameTimestampError: The nearest frame is further away.
+        """
+        numbers = nearest_frames(self.times.pts_seconds, seconds, tolerance_s, self._name)
+        return self.read(numbers, as_torch=as_torch)
 
     def batches(self, batch_size: int, *, start: int = 0, stop: int | None = None, step: int = 1) -> Batches:
         """Yield pairs of `(numbers, frames)`, `batch_size` at a time, each decoded when it is asked for.

@@ -8,11 +8,14 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from ..base import Drawn, clear_partials, identity_of_file, parsed_json, read_content, write_whole
 from ..errors import printable
 from .sources.fetching import user_cache_folder
+
+if TYPE_CHECKING:
+    from av.video.format import VideoFormat
 
 _Facts = TypeVar("_Facts", bound="AudioInfo | VideoInfo")
 _CACHE_VERSION = 1
@@ -79,6 +82,40 @@ class VideoInfo(Drawn):
     """The size of the file."""
     audio: AudioInfo | None
     """The sound, if there is any."""
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is sound."""
+        return self.audio is not None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of a stored pixel: 1 for grey, 3 for colours, one more with alpha."""
+        return channels_of(self.pixel_format)
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits of a stored value, such as 8 or 10."""
+        return max(part.bits for part in _format_of(self.pixel_format).components)
+
+
+def channels_of(pixel_format: str) -> int:
+    """Return how many channels a pixel format has, with alpha.
+
+    >>> channels_of("gray"), channels_of("yuv420p"), channels_of("nv12"), channels_of("rgba")
+    (1, 3, 3, 4)
+
+    Raises:
+        ValueError: There is no such pixel format.
+    """
+    found = _format_of(pixel_format)
+    return 4 if found.has_palette else len(found.components)
+
+
+def _format_of(name: str) -> VideoFormat:
+    from av.video.format import VideoFormat  # not loaded for facts that are remembered
+
+    return VideoFormat(name)
 
 
 def _types(kind: type[AudioInfo | VideoInfo]) -> dict[str, Any]:

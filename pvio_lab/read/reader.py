@@ -95,6 +95,10 @@ class VideoReader(FrameReader):
         return self._source
 
     @property
+    def _name(self) -> str:
+        return shown(self._source)
+
+    @property
     def info(self) -> VideoInfo:
         """The facts of the video."""
         return self._file.info
@@ -127,7 +131,7 @@ class VideoReader(FrameReader):
     def __repr__(self) -> str:
         count, height, width, _ = self.shape
         facts = f"{count} frames, {width}x{height}, {self.fps:.6g} frames/s, {self.info.codec}"
-        return f"VideoReader({shown(self._source)!r}: {facts}, by {self.index.engine})"
+        return f"VideoReader({self._name!r}: {facts}, by {self.index.engine})"
 
     def rest(self) -> None:
         """Free threads and the file until the next read, unless another thread reads just now.
@@ -147,6 +151,16 @@ class VideoReader(FrameReader):
             self._is_closed = True
             self._access.close()
             self._release()
+
+    def is_current(self) -> bool:
+        """Return whether its source still is the file that was opened, and not a newer one of that name.
+
+        Raises:
+            FileNotFoundError: The file is not there any more.
+            SourceError: The URL cannot be fetched again.
+        """
+        with HeldSource(self._source, self._options["fetching"]) as held:
+            return self._file.is_same(held.path)
 
     def decode_all(self) -> Iterator[tuple[int, bool]]:
         """Decode the whole file; yield the number of each frame that comes out, and whether it is damaged."""
@@ -176,7 +190,7 @@ class VideoReader(FrameReader):
         if self._held is None and not self._is_closed:
             self._wake()
         if self._is_closed:
-            raise ValueError(f"this reader of {shown(self._source)} is closed; open a new one")
+            raise ValueError(f"this reader of {self._name} is closed; open a new one")
 
     def _wake(self) -> None:
         """Hold the file again. While it was at rest, the cache may have removed it, and fetched it anew."""

@@ -13,14 +13,15 @@ from .frames import Frames
 from .images import ImageSequence
 from .info import VideoInfo, recall, remember
 from .reader import VideoReader
+from .recent import RecentReaders
 from .sources.fetching import Fetching, HeldSource
-from .sources.urls import is_url, shown
-from .times import nearest_frames
+from .sources.urls import is_url
 
 if TYPE_CHECKING:
     import torch
 
 _FOR_VIDEO_FILES = {"num_threads", "cache_bytes", "engine"}
+_RECENT = RecentReaders(VideoReader)
 
 
 def open_video(
@@ -102,6 +103,9 @@ def decode_video_frames(
 ) -> torch.Tensor:
     """Return the nearest frame for each time, as `(n, C, H, W)` float32 between 0 and 1.
 
+    The video stays open for the next call, until ten seconds have passed without one, and its index is kept.
+    A file that was replaced is opened anew. `VideoReader.nearest` is for those who open and close themselves.
+
     >>> decode_video_frames("data_samples/gop2.mp4", [0.0, 1.0], tolerance_s=0.01).shape
     torch.Size([2, 3, 240, 320])
 
@@ -116,7 +120,5 @@ def decode_video_frames(
     """
     import torch
 
-    with VideoReader(path, fetching=fetching) as reader:
-        numbers = nearest_frames(reader.index.pts_seconds, timestamps, tolerance_s, shown(path))
-        frames = reader.read(np.atleast_1d(numbers), as_torch=True)
+    frames = _RECENT.get(path, fetching).nearest(np.atleast_1d(timestamps), tolerance_s, as_torch=True)
     return frames.to(torch.float32, memory_format=torch.contiguous_format).div_(255)

@@ -3,8 +3,10 @@ from .encoders import suffix_of as suffix_of
 from .encoding import available_encoders as available_encoders
 from .image_files import video_name as video_name
 from .join.concat import concatenate_video_files as concatenate_video_files
+from .recorder import EpisodeVideo as EpisodeVideo
 from .recorder import StreamingVideoEncoder as StreamingVideoEncoder
 from .sample.image_project import ImageDataset as ImageDataset
 from .sample.image_project import make_image_project as make_image_project
 from .writer import VideoWriter as VideoWriter
+from .writer import encode_video_frames as encode_video_frames
 from .writer import write_frames_to_video as write_frames_to_video

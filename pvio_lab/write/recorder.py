@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -18,7 +19,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from ..base import LockFile, new_lock, one_of, positive_integer, survive_forks, waiting
+from ..base import LockFile, checked_seconds, new_lock, one_of, positive_integer, survive_forks, waiting
 from ..errors import EncodeError, printable
 from .encoders import usual_suffix
 from .pixels import FrameStats, Picture, RunningStats, as_picture, picture_to_rgb
@@ -28,6 +29,7 @@ _log = logging.getLogger("pvio_lab")
 # The first dropped frame is worth a warning, and from then on every tenth.
 _WARN_EVERY = 10
 _PIECE_SECONDS = 0.2  # on Windows a longer wait cannot be interrupted
+_LOOK_SECONDS = 0.002  # between looks for room
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class StreamingVideoEncoder:
         codec: As for `VideoWriter`.
         queue_size: How many frames may wait for each encoder.
         when_full: "drop" leaves out frames that come while the queue is full, and counts them; "block" waits.
+        wait_seconds: How long `feed_frame` may wait for room before it drops; not at all when left out.
         **writer_options: More options, as for `VideoWriter`, except that a file that is there is not replaced
             unless `overwrite=True` says so: it may be an earlier episode.
 
@@ -83,10 +86,12 @@ class StreamingVideoEncoder:
         codec: str = "h264",
         queue_size: int = 30,
         when_full: Literal["drop", "block"] = "drop",
+        wait_seconds: float | None = None,
         **writer_options: Any,
     ):
         self._queue_size = positive_integer(queue_size, "queue_size")
-        self._blocks = one_of(when_full, ("drop", "block"), "when_full") == "block"
+        blocks = one_of(when_full, ("drop", "block"), "when_full") == "block"
+        self._patience = None if blocks else _patience(wait_seconds)
         self._suffix = usual_suffix(codec)
         self._fps = check_writer_options(self._suffix, fps, codec=codec, **writer_options)
         self._options = {"codec": codec, "overwrite": False, **writer_options}
@@ -151,7 +156,7 @@ class StreamingVideoEncoder:
         cameras = self._running()
         if key not in cameras:
             raise ValueError(f"there is no camera {key!r} in this episode; there are {', '.join(cameras)}")
-        cameras[key].feed(image, block=self._blocks)
+        cameras[key].feed(image, self._patience)
 
     def finish_episode(self) -> dict[str, EpisodeVideo]:
         """Complete the files. A camera that failed, or has no frames, has none; the others have theirs.
@@ -230,8 +235,8 @@ class Camera:
         self._thread = threading.Thread(target=self._run, name=f"recording {key}", daemon=True)
         waiting.start([self._thread])
 
-    def feed(self, image: Any, *, block: bool) -> None:
-        """Put a copy of the frame into the queue, or count it as dropped."""
+    def feed(self, image: Any, patience: float | None) -> None:
+        """Put a copy of the frame into the queue, or count it as dropped after so many seconds."""
         array, channels_first = as_picture(image)
         with self._feeding:
             if self._error is not None:
@@ -245,7 +250,7 @@ class Camera:
                 raise ValueError(
                     f"a frame of {self._key!r} is {array.shape}, and those before it are {self._shape}"
                 )
-            if block or not self._queue.full():
+            if patience is None or self._wait_for_room(patience):
                 self._put((np.array(array), channels_first))
                 return
             self._dropped += 1
@@ -299,6 +304,12 @@ class Camera:
         if self._is_stopping or self._is_cancelled:
             raise RuntimeError(f"the episode of {self._key!r} has ended; this frame comes too late")
 
+    def _wait_for_room(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while self._queue.full() and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+        return not self._queue.full()
+
     def _put(self, item: Picture | None) -> None:
         """Wait for room, which the thread makes, unless the episode is cancelled."""
         while True:
@@ -336,6 +347,10 @@ class Camera:
 
     def _failure(self) -> EncodeError:
         return EncodeError(f"camera {self._key!r} is no longer recorded: {self._error}")
+
+
+def _patience(wait_seconds: float | None) -> float:
+    return 0.0 if wait_seconds is None else checked_seconds(wait_seconds, "wait_seconds")
 
 
 def _cancel(cameras: dict[str, Camera]) -> None:

@@ -17,6 +17,7 @@ from ...base import new_lock
 from ...errors import OpenError, printable
 from ...read import Matrix, open_container, pick_stream, pixel_format, read_streams
 from .frame_times import FrameTimes, PacketCheck, Refusal, frame_times
+from .parameter_sets import ParameterSets
 
 _KINDS = {"video": "video", "audio": "sound", "subtitle": "subtitles"}
 """The kinds of streams that are joined, and what they are called."""
@@ -35,6 +36,7 @@ class Clip:
     frames: dict[int, FrameTimes]  # for each video stream, by its number in the file
     matrices: dict[int, Matrix | None]  # the rotation of their pictures
     properties: dict[str, str]  # must be the same in all files; in words
+    parameter_sets: dict[int, ParameterSets]  # of its H.264 streams; pictures may be coded otherwise
     stands_alone: bool  # its first frame makes decoders forget what was before it
     container: InputContainer | None  # still open, to save opening it again
 
@@ -145,9 +147,10 @@ def _inspect(path: str, container: InputContainer) -> tuple[Clip, int | None]:
     }
     _check_others(frames, main.index)
     matrices = {index: check.matrix() for index, check in checks.items()}
-    properties = dict(_properties_of(streams, frames, matrices))
+    sets = {stream.index: found for stream in videos if (found := _parameter_sets(stream))}
+    properties = dict(_properties_of(streams, frames, matrices, sets))
     stands_alone = all(check.stands_alone() for check in checks.values())
-    clip = Clip(path, main.index, frames, matrices, properties, stands_alone, container)
+    clip = Clip(path, main.index, frames, matrices, properties, sets, stands_alone, container)
     if "mov" not in container.format.name or main.frames != len(tables[main.index]):
         return clip, None
     return clip, _BYTES_OPEN + sum(3 * each.width * each.height + 100 * each.frames for each in videos)
@@ -165,7 +168,10 @@ def _check_others(frames: dict[int, FrameTimes], main: int) -> None:
 
 
 def _properties_of(
-    streams: Sequence[Stream], frames: Mapping[int, FrameTimes], matrices: Mapping[int, Matrix | None]
+    streams: Sequence[Stream],
+    frames: Mapping[int, FrameTimes],
+    matrices: Mapping[int, Matrix | None],
+    sets: Mapping[int, ParameterSets],
 ) -> Iterator[tuple[str, str]]:
     """Yield the properties that must be the same in all files, each as its name and its value in words."""
     yield "streams", ", ".join(_KINDS[stream.type] for stream in streams)
@@ -181,9 +187,17 @@ def _properties_of(
             rows["sample rate"] = str(stream.codec_context.sample_rate)
             rows["channel layout"] = stream.codec_context.layout.name
         data = stream.codec_context.extradata
+        if stream.index in sets:  # the rest is repeated in the joined file
+            data = sets[stream.index].fixed
         rows["extradata"] = f"{len(data)} bytes, {sha256(data).hexdigest()[:10]}" if data else "none"
         for name, value in rows.items():
             yield f"{prefix} {name}", value
+
+
+def _parameter_sets(stream: VideoStream) -> ParameterSets | None:
+    context = stream.codec_context
+    data = context.extradata if context.codec.canonical_name == "h264" else None
+    return ParameterSets.of(data) if data else None
 
 
 def _video_properties(stream: VideoStream, rate: Fraction | None, matrix: Matrix | None) -> dict[str, str]:

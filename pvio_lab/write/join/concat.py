@@ -50,7 +50,8 @@ def concatenate_video_files(
     that cannot store what is decoded before that, such as MPEG-TS, as soon after it as decoding allows). All
     video and sound streams and subtitles are carried over; cover pictures, data streams, attachments and
     chapters are not. Sound and subtitles stay with the pictures of their clip: they end where the next clip
-    begins. Languages, titles, rotation, shape of pixels and colours are those of the first file.
+    begins. Languages, titles, rotation, shape of pixels and colours are those of the first file. H.264 may
+    differ in quality (`crf`): then each keyframe repeats what a decoder must know of its clip.
 
     Args:
         inputs: The files (or URLs), in order; one is allowed, and is only put into another container.
@@ -169,10 +170,11 @@ def _write(clips: Sequence[Clip], partial: Path, container_name: str) -> list[Ou
 def _write_clips(clips: Sequence[Clip], output: OutputContainer) -> list[OutputTrack]:
     tracks: list[OutputTrack] = []
     begin = Fraction(0)
+    repeats_sets = len({tuple(clip.parameter_sets.values()) for clip in clips}) > 1
     for number, clip in enumerate(clips):
         container = clip.open()
         streams = carried(container, clip.main)
-        tracks = tracks or _make_tracks(container, streams, output, clip)
+        tracks = tracks or _make_tracks(container, streams, output, clip, repeats_sets)
         interval = Interval(begin, begin + clip.length, number == 0, number == len(clips) - 1)
         _write_clip(container, streams, tracks, clip, interval)
         clip.close()
@@ -200,7 +202,7 @@ def _write_clip(
 
 
 def _make_tracks(
-    container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip
+    container: InputContainer, streams: list[Stream], output: OutputContainer, clip: Clip, repeats_sets: bool
 ) -> list[OutputTrack]:
     """Give the output the streams of the first clip, in their order there, and write the header."""
     news = _add_streams(container, streams, output, clip)
@@ -212,7 +214,7 @@ def _make_tracks(
             f"the container {output.format.name} cannot hold what is to be joined: {reason}"
         ) from error
     has_lead = _has_lead(container.format.name, output.format.name)
-    return [_make_track(output, news[stream.index], stream, has_lead) for stream in streams]
+    return [_make_track(output, news[stream.index], stream, has_lead, repeats_sets) for stream in streams]
 
 
 def _add_streams(
@@ -248,9 +250,11 @@ def _add_stream(output: OutputContainer, stream: Stream, path: str) -> Stream:
         ) from error
 
 
-def _make_track(output: OutputContainer, new: Stream, source: Stream, has_lead: bool) -> OutputTrack:
+def _make_track(
+    output: OutputContainer, new: Stream, source: Stream, has_lead: bool, repeats_sets: bool
+) -> OutputTrack:
     if isinstance(source, VideoStream):
-        return VideoTrack(output, new, source)
+        return VideoTrack(output, new, source, repeats_sets)
     if isinstance(source, AudioStream):
         return SoundTrack(output, new, source, has_lead)
     return SubtitleTrack(output, new, source)

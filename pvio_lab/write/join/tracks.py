@@ -123,12 +123,17 @@ class OutputTrack(ABC):
 
 
 class VideoTrack(OutputTrack):
-    """A track of pictures: each packet counts."""
+    """A track of pictures: each packet counts. Where clips differ in it, keyframes say how they are coded."""
+
+    def __init__(self, output: OutputContainer, stream: Stream, source: Stream, repeats_sets: bool = False):
+        super().__init__(output, stream, source)
+        self._repeats_sets = repeats_sets
 
     def begin(self, clip: Clip, source: Stream, interval: Interval) -> None:
         """Prepare for the packets of this stream of this clip."""
         super().begin(clip, source, interval)
         frames = clip.frames[source.index]
+        self._sets = clip.parameter_sets.get(source.index) if self._repeats_sets else None
         self._rows = iter(zip(frames.pts.tolist(), frames.dts.tolist(), frames.size.tolist(), strict=True))
 
     def take(self, packet: Packet[Any]) -> None:
@@ -136,7 +141,11 @@ class VideoTrack(OutputTrack):
         pts, dts, size = next(self._rows, (None, 0, 0))
         if pts is None or pts != packet.pts or size != packet.size:
             raise EncodeError(f"{self._path} has changed while it was read")
-        self._write(packet, self._place(pts), self._place(dts), self._length(packet.duration or 0))
+        duration = self._length(packet.duration or 0)
+        if self._sets and packet.is_keyframe:
+            packet = Packet(self._sets.before(bytes(packet)))
+            packet.is_keyframe = True
+        self._write(packet, self._place(pts), self._place(dts), duration)
 
     def end(self) -> None:
         """Fail if packets are missing."""

@@ -1,0 +1,1 @@
+"""The place that `video_utils` has in LeRobot."""
