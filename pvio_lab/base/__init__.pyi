@@ -37,3 +37,5 @@ from .reading import read_side_file as read_side_file
 from .report import Drawn as Drawn
 from .report import Report as Report
 from .report import text_table as text_table
+from .stand_ins import genuine as genuine
+from .stand_ins import stand_in as stand_in

@@ -31,3 +31,5 @@ from .rgb import Matrix as Matrix
 from .rgb import Turn as Turn
 from .rgb import display_matrix as display_matrix
 from .rgb import displayed_size as displayed_size
+from .sound import SoundFrames as SoundFrames
+from .sound import pick_sound as pick_sound
