@@ -69,6 +69,7 @@ def read_audio(
     sample_rate: int | None = None,
     mono: bool = False,
     stream: int | None = None,
+    trim: bool = True,
     fetching: Fetching | None = None,
 ) -> Audio:
     """Return the sound of a video, or of a file with sound only: what the ffmpeg program puts out.
@@ -85,6 +86,7 @@ def read_audio(
         sample_rate: Samples a second; as in the file when left out.
         mono: Mix all channels into one.
         stream: Which one of several sounds, numbered from 0; the one that ffmpeg picks when left out.
+        trim: Cut off what an encoder has put behind the last sample, where an mp4 or mov file tells its length.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
@@ -96,7 +98,7 @@ def read_audio(
     if sample_rate is not None:
         positive_integer(sample_rate, "sample_rate")
     with fetched(source, fetching) as local, open_container(local.path) as container:
-        frames = SoundFrames(container, pick_sound(container, local.path, stream))
+        frames = SoundFrames(container, pick_sound(container, local.path, stream), trim=trim)
         if frames.head is None:
             raise DecodeError(f"nothing of the sound in {printable(shown(source))} can be decoded")
         rate, layout = sample_rate or frames.head.sample_rate, frames.head.layout.name

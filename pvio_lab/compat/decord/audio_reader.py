@@ -38,7 +38,7 @@ class AudioReader:
         source = LocalSource(uri)
         with opening(uri):
             rate = None if sample_rate == -1 else sample_rate
-            self._sound = read_audio(source.uri, sample_rate=rate, mono=bool(mono), stream=0)
+            self._sound = read_audio(source.uri, sample_rate=rate, mono=bool(mono), stream=0, trim=False)
         self._array, self.sample_rate = self._sound.samples, self._sound.sample_rate
 
     @property

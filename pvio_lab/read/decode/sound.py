@@ -50,13 +50,20 @@ class SoundFrames:
     What encoders add before the first sample, and what edit lists cut off, is left out by FFmpeg. Packets
     that are damaged are passed over, as the ffmpeg program does.
 
+    Args:
+        container: An open container, at its beginning.
+        stream: A stream in it.
+        trim: Cut the last frame where the container says that it is shorter: encoders fill it up. Newer versions
+            of FFmpeg do so themselves.
+
     Attributes:
         head: The next frame; None at the end.
         num_damaged: Number of packets so far that could not be decoded.
     """
 
-    def __init__(self, container: InputContainer, stream: AudioStream):
+    def __init__(self, container: InputContainer, stream: AudioStream, *, trim: bool):
         self.num_damaged = 0
+        self._trim = trim and "mov" in container.format.name
         self._frames = self._decoded(container, stream)
         self.head = next(self._frames, None)
 
@@ -78,6 +85,8 @@ class SoundFrames:
             expected = time if expected is None else expected
             expected = None if expected is None else expected + frame.samples / frame.sample_rate
             self.head = next(self._frames, None)
+            if self.head is None and self._trim:
+                frame = _trimmed(frame)
             frame.pts = None
             yield from _arrays(resampler.resample(frame))
         yield from _arrays(resampler.resample(None))
@@ -91,6 +100,18 @@ class SoundFrames:
                     self.num_damaged += 1
         except av.error.FFmpegError:  # the file ends before its time
             self.num_damaged += 1
+
+
+def _trimmed(frame: AudioFrame) -> AudioFrame:
+    """Return a frame with as many samples as its duration says, or itself."""
+    samples = round((frame.duration or 0) * (frame.time_base or 1) * frame.sample_rate)
+    if not 0 < samples < frame.samples:
+        return frame
+    width = 1 if frame.format.is_planar else frame.layout.nb_channels
+    values = np.ascontiguousarray(frame.to_ndarray()[:, : samples * width])
+    trimmed = AudioFrame.from_ndarray(values, frame.format.name, frame.layout.name)
+    trimmed.sample_rate = frame.sample_rate
+    return trimmed
 
 
 def _arrays(frames: list[AudioFrame]) -> Iterator[Samples]:
