@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sound_clips import NAMES, ffmpeg, sound_clip, true_sound
 
-from pvio_lab import Audio, OpenError, VideoReader, read_audio
+from pvio_lab import Audio, DecodeError, OpenError, VideoReader, read_audio
 
 VIDEOS = [name for name in NAMES if not name.startswith(("only", "no_edits"))]
 
@@ -15,7 +17,10 @@ VIDEOS = [name for name in NAMES if not name.startswith(("only", "no_edits"))]
 def test_samples_are_those_of_ffmpeg(name):
     path = sound_clip(name)
     sound, truth = read_audio(path), true_sound(path, 2)
-    if name in ("late_sound.mp4", "both_late.mp4"):  # of which ffmpeg, against its own rule, does not trim the end
+    if name in (
+        "late_sound.mp4",
+        "both_late.mp4",
+    ):  # of which ffmpeg, against its own rule, does not trim the end
         truth = truth[:, :177424]
     assert sound.samples.shape == truth.shape
     assert sound.samples.dtype == np.float32
@@ -56,7 +61,7 @@ def test_sample_numbers_do_not_depend_on_rounding():
 def test_neighbouring_frames_share_no_sample():
     sound = read_audio(sound_clip("aac.mp4"))
     edges = np.arange(101) / 25
-    parts = [sound.between(begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [sound.between(begin, end) for begin, end in pairwise(edges)]
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), sound.between(0, 4))
 
 
@@ -69,6 +74,13 @@ def test_silence_stands_for_what_is_missing(tmp_path):
     assert abs(begins[0] - begins[1]) < 0.002 * sound.sample_rate  # the file has times in milliseconds
 
 
+def test_a_gap_of_hours_does_not_fill_the_memory(tmp_path):
+    path, late = tmp_path / "hours.mkv", "if(gt(N,20),TS+2*3600/TB,TS)"
+    ffmpeg("-i", sound_clip("mp3.mkv"), "-vn", "-c", "copy", "-bsf:a", f"setts=ts='{late}'", path)
+    with pytest.raises(DecodeError, match=r"hours.mkv leave out more than an hour"):
+        read_audio(path)
+
+
 def test_damaged_packets_are_counted(tmp_path):
     path = tmp_path / "damaged.mp4"
     ffmpeg("-i", sound_clip("aac.mp4"), "-c", "copy", "-bsf:a", "noise=amount='eq(mod(n,10),9)'", path)
@@ -77,7 +89,9 @@ def test_damaged_packets_are_counted(tmp_path):
 
 def test_a_stream_by_its_number(tmp_path):
     path = tmp_path / "two.mkv"
-    ffmpeg(*("-i", sound_clip("pcm.mov"), "-map", "0:a", "-map", "0:a", "-c:a", "pcm_s16le", "-ac:a:0", 1), path)
+    ffmpeg(
+        *("-i", sound_clip("pcm.mov"), "-map", "0:a", "-map", "0:a", "-c:a", "pcm_s16le", "-ac:a:0", 1), path
+    )
     assert [len(read_audio(path, stream=number).samples) for number in (0, 1)] == [1, 2]
     with pytest.raises(IndexError, match=r"stream=2 .* has 2"):
         read_audio(path, stream=2)

@@ -22,7 +22,7 @@ def install(name: str) -> ModuleType:
     """Make `import name` mean the module of this room in the running process, and return it.
 
     >>> install("decord")  # doctest: +SKIP
-    >>> from decord import VideoReader  # this is `pvio_lab.compat.decord.VideoReader`, wherever it is imported
+    >>> from decord import VideoReader  # is `pvio_lab.compat.decord.VideoReader`, in any module
 
     Call it first: names that were imported from the other library before stay what they were. Child processes
     that are not forked have to call it themselves. The other library need not be installed.

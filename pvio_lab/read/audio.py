@@ -86,7 +86,7 @@ def read_audio(
         sample_rate: Samples a second; as in the file when left out.
         mono: Mix all channels into one.
         stream: Which one of several sounds, numbered from 0; the one that ffmpeg picks when left out.
-        trim: Cut off what an encoder has put behind the last sample, where an mp4 or mov file tells its length.
+        trim: Cut off what an encoder has put behind the last sample, where an mp4 or mov file says how much.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:

@@ -6,8 +6,8 @@
 (4, 360, 640, 3)
 
 Different on purpose: `seek` is as exact as `seek_accurate`. A frame that cannot be decoded is a
-`DECORDError`, where decord returns a neighbour of it, so `fault_tol` has nothing to count. There is no decoding on a GPU, no
-registry of C++ functions, and no `decord.data`, the data sets for mxnet.
+`DECORDError`, where decord returns a neighbour of it, so `fault_tol` has nothing to count. There is no
+decoding on a GPU, no registry of C++ functions, and no `decord.data`, the data sets for mxnet.
 """
 
 from . import base, bridge, logging, ndarray

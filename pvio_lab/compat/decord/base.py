@@ -9,19 +9,22 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import Partial
+from ...base import Partial, clear_partials
 from ...errors import VideoError, printable
 
 ALL = "__ALL__"
 
 log = logging.getLogger("pvio_lab.compat.decord")
 _told: set[str] = set()
+# The name of copies of file objects, of which hidden ones are made.
+_COPY = "pvio_lab_video"
 
 
 class DECORDError(Exception):
@@ -64,7 +67,9 @@ class LocalSource:
         self.uri = uri
         if not (hasattr(uri, "read") or isinstance(uri, bytes | bytearray | memoryview)):
             return
-        copy = Partial(Path(tempfile.gettempdir(), "pvio_lab_video"))
+        folder = Path(tempfile.gettempdir())
+        _clear_once(folder)
+        copy = Partial(folder / _COPY)
         weakref.finalize(self, copy.remove)
         with copy.path.open("wb") as file:
             if hasattr(uri, "read"):
@@ -72,6 +77,12 @@ class LocalSource:
             else:
                 file.write(uri)
         self.uri = copy.path
+
+
+@cache
+def _clear_once(folder: Path) -> None:
+    """Remove the copies that killed processes have left."""
+    clear_partials(folder, _COPY)
 
 
 def checked_indices(indices: Any, length: int) -> NDArray[np.int64]:

@@ -53,8 +53,8 @@ class SoundFrames:
     Args:
         container: An open container, at its beginning.
         stream: A stream in it.
-        trim: Cut the last frame where the container says that it is shorter: encoders fill it up. Newer versions
-            of FFmpeg do so themselves.
+        trim: Cut the last frame where the container says that it is shorter: encoders fill it up. Newer
+            versions of FFmpeg do so themselves.
 
     Attributes:
         head: The next frame; None at the end.
