@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import inspect
 import logging
@@ -176,9 +177,11 @@ def test_a_frame_that_cannot_be_decoded_is_an_error(tmp_path):
 # ---- sources, devices, errors
 
 
-def test_bytes_and_file_objects_are_read_from_where_they_are():
+def test_a_source_is_a_path_a_url_a_file_object_or_bytes():
     with open(CLIP, "rb") as file:
-        for source in (file, Path(CLIP).read_bytes(), Path(CLIP)):
+        content = Path(CLIP).read_bytes()
+        url = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
+        for source in (file, content, Path(CLIP), url):
             reader = decord.VideoReader(source)
             assert read_number(reader[41].asnumpy()) == 41
     with open(sound_clip("aac.mp4"), "rb") as file:

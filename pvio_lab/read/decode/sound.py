@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import av.error
 import numpy as np
@@ -13,7 +14,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from ...errors import OpenError, printable
+from ...errors import DecodeError, OpenError, printable
+from .container import words_of
 
 Samples = NDArray[np.float32]
 
@@ -62,7 +64,7 @@ class SoundFrames:
     """
 
     def __init__(self, container: InputContainer, stream: AudioStream, *, trim: bool):
-        self.num_damaged = 0
+        self.num_damaged, self._name = 0, printable(container.name.removeprefix("file:"))
         self._trim = trim and "mov" in container.format.name
         self._frames = self._decoded(container, stream)
         self.head = next(self._frames, None)
@@ -88,17 +90,23 @@ class SoundFrames:
             if self.head is None and self._trim:
                 frame = _trimmed(frame)
             frame.pts = None
-            yield from _arrays(resampler.resample(frame))
-        yield from _arrays(resampler.resample(None))
+            yield from self._converted(resampler, frame)
+        yield from self._converted(resampler, None)
+
+    def _converted(self, resampler: AudioResampler, frame: AudioFrame | None) -> list[Samples]:
+        try:
+            return [np.asarray(each.to_ndarray(), np.float32) for each in resampler.resample(frame)]
+        except (av.error.FFmpegError, ValueError) as error:
+            raise DecodeError(f"the sound in {self._name} cannot be converted: {words_of(error)}") from error
 
     def _decoded(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
         try:
             for packet in container.demux(stream):
                 try:
                     yield from packet.decode()
-                except av.error.InvalidDataError:
+                except av.error.FFmpegError:
                     self.num_damaged += 1
-        except av.error.FFmpegError:  # the file ends before its time
+        except (av.error.FFmpegError, IndexError):  # it ends before its time, or a stream has appeared halfway
             self.num_damaged += 1
 
 
@@ -108,14 +116,10 @@ def _trimmed(frame: AudioFrame) -> AudioFrame:
     if not 0 < samples < frame.samples:
         return frame
     width = 1 if frame.format.is_planar else frame.layout.nb_channels
-    values = np.ascontiguousarray(frame.to_ndarray()[:, : samples * width])
+    values: Any = np.ascontiguousarray(frame.to_ndarray()[:, : samples * width])
     trimmed = AudioFrame.from_ndarray(values, frame.format.name, frame.layout.name)
     trimmed.sample_rate = frame.sample_rate
     return trimmed
-
-
-def _arrays(frames: list[AudioFrame]) -> Iterator[Samples]:
-    return (np.asarray(frame.to_ndarray(), np.float32) for frame in frames)
 
 
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:
