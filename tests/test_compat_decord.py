@@ -207,6 +207,14 @@ def test_what_cannot_be_opened_is_an_error_as_in_decord(kind, tmp_path):
                 getattr(decord, kind)(str(tmp_path / name))
 
 
+def test_no_error_shows_what_nobody_should_see():
+    with pytest.raises(RuntimeError) as caught:
+        decord.VideoReader("http://me:secret@127.0.0.1:9/clip.mp4")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="Error reading a bytes: "):
+        decord.VideoReader(b"no video")
+
+
 def test_sound_that_is_missing_is_an_error():
     with pytest.raises(decord.DECORDError, match="no sound in"):
         decord.AVReader(CLIP)

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...base import Partial, clear_partials
 from ...errors import VideoError, printable
+from ...read import shown
 
 ALL = "__ALL__"
 
@@ -69,7 +71,7 @@ class LocalSource:
             return
         folder = Path(tempfile.gettempdir())
         _clear_once(folder)
-        copy = Partial(folder / _COPY)
+        copy = Partial(folder / _COPY, mode=0o600)
         weakref.finalize(self, copy.remove)
         with copy.path.open("wb") as file:
             if hasattr(uri, "read"):
@@ -123,4 +125,4 @@ def tell_once(path: str, frame: int, reason: str, *, warn: bool) -> None:
 
 
 def _name(uri: Any) -> str:
-    return "a file object" if hasattr(uri, "read") else printable(uri) if isinstance(uri, str) else str(uri)
+    return shown(uri) if isinstance(uri, str | PathLike) else f"a {type(uri).__name__}"

@@ -106,7 +106,7 @@ class SoundFrames:
                     yield from packet.decode()
                 except av.error.FFmpegError:
                     self.num_damaged += 1
-        except (av.error.FFmpegError, IndexError):  # it ends before its time, or a stream has appeared halfway
+        except (av.error.FFmpegError, IndexError):  # it is cut short, or a stream has appeared halfway
             self.num_damaged += 1
 
 
