@@ -15,7 +15,6 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from ...errors import DecodeError, OpenError, printable
-from .container import words_of
 
 Samples = NDArray[np.float32]
 
@@ -97,7 +96,8 @@ class SoundFrames:
         try:
             return [np.asarray(each.to_ndarray(), np.float32) for each in resampler.resample(frame)]
         except (av.error.FFmpegError, ValueError) as error:
-            raise DecodeError(f"the sound in {self._name} cannot be converted: {words_of(error)}") from error
+            words = getattr(error, "strerror", None) or error
+            raise DecodeError(f"the sound in {self._name} cannot be converted: {words}") from error
 
     def _decoded(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
         try:
