@@ -1,5 +1,6 @@
 __version__: str
 
+from . import compat as compat
 from .errors import DecodeError as DecodeError
 from .errors import EncodeError as EncodeError
 from .errors import FrameTimestampError as FrameTimestampError
@@ -19,6 +20,8 @@ from .measure.reports import WorkerReport as WorkerReport
 from .measure.throughput import measure_throughput as measure_throughput
 from .measure.workers import compare_workers as compare_workers
 from .measure.workers import suggest_workers as suggest_workers
+from .read.audio import Audio as Audio
+from .read.audio import read_audio as read_audio
 from .read.decode.index import FrameIndex as FrameIndex
 from .read.images import ImageSequence as ImageSequence
 from .read.info import AudioInfo as AudioInfo

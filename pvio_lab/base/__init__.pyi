@@ -40,4 +40,6 @@ from .report import Report as Report
 from .report import html_of as html_of
 from .report import plot_of as plot_of
 from .report import text_table as text_table
+from .stand_ins import genuine as genuine
+from .stand_ins import stand_in as stand_in
 from .waiting import Latest as Latest

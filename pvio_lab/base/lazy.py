@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-_LINE = re.compile(r"^from (\.[\w.]+) import (\w+) as \2$", re.MULTILINE)
+_LINE = re.compile(r"^from (\.[\w.]*) import (\w+) as \2$", re.MULTILINE)
 
 
 def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
@@ -28,6 +28,8 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if homes[name] == ".":  # `from . import compat`: a module, not a name in one
+            return import_module(f".{name}", package)
         value = getattr(import_module(homes[name], package), name)
         setattr(module, name, value)
         return value

@@ -1,3 +1,5 @@
+from .audio import Audio as Audio
+from .audio import read_audio as read_audio
 from .decode import NO_FRAME as NO_FRAME
 from .decode import NO_TIME as NO_TIME
 from .decode import BatchMemory as BatchMemory

@@ -28,3 +28,5 @@ from .packets import stream_facts as stream_facts
 from .rgb import FrameDecoder as FrameDecoder
 from .rgb import Matrix as Matrix
 from .rgb import display_matrix as display_matrix
+from .sound import SoundFrames as SoundFrames
+from .sound import pick_sound as pick_sound

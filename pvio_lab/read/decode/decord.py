@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import abandon, survive_forks
+from ...base import abandon, genuine, survive_forks
 from ...errors import DecodeError, OpenError, printable
 from .bitstream import PLAIN
 from .order import Layout
@@ -156,8 +156,7 @@ class DecordEngine:
         if self._reader is None:
             # decord reads this when it is loaded: else it gives up waiting for a frame on a busy machine.
             os.environ.setdefault("DECORD_EOF_RETRY_MAX", str(2**31 - 1))
-            import decord
-
+            decord = genuine("decord")  # not the stand-in that `pvio_lab.compat` may have put in its place
             path = self._layout.mark.path
             try:
                 self._reader = decord.VideoReader(self._layout.mark.absolute, num_threads=self._threads)
