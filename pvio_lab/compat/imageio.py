@@ -169,7 +169,10 @@ class PvioLabPlugin(PluginV3):  # type: ignore[misc]  # imageio need not be inst
         max_keyframe_interval: int | None = None,
         force_keyframes: bool | None = None,
     ) -> None:
-        """Choose options for what is written, by the names of imageio's plugin for PyAV."""
+        """Choose options for what is written, by the names of imageio's plugin for PyAV.
+
+        Groups of frames are closed, whatever `force_keyframes` says.
+        """
         names = {"codec": codec, "fps": fps, "pixel_format": pixel_format, "gop": max_keyframe_interval}
         self._options = self._options | names
 

@@ -127,7 +127,7 @@ class VideoCollectionDataLoader(DataLoader[Any]):
     """Batches `{"frames": (B, C, H, W), "video_paths": [...], "frame_indices": [...]}` of all frames.
 
     Videos come through `pvio_lab.VideoCollectionDataLoader`: batches are the same at any number of workers,
-    and frames of different sizes are never in one; a `transform` runs in processes. Images, and the items of a
+    and frames of different sizes are never in one; a `transform` runs in processes. Images, and items of a
     subclass that has an `__iter__` of its own, come through torch's workers.
 
     Args:
