@@ -442,7 +442,16 @@ def test_install_stands_in_for_decord_but_not_for_our_engine():
 
 
 def test_install_knows_what_it_can_take_the_place_of():
-    with pytest.raises(ValueError, match="name='numpy' must be one of 'decord'"):
-        pv.compat.install("numpy")
-    with pytest.raises(ValueError, match="name='imageio' must be one of"):
-        pv.compat.install("imageio")
+    for name in ("numpy", "imageio", "supervisely"):
+        with pytest.raises(ValueError, match=f"name='{name}' must be one of 'decord', 'lerobot' or 'pvio'"):
+            pv.compat.install(name)
+
+
+@pytest.mark.parametrize(
+    "line", ["from lerobot.datasets.video_utils import get_video_info", "from pvio.torch import assign_workers"]
+)
+def test_install_makes_modules_inside_importable(line):
+    name = line.split()[1].split(".")[0]
+    code = f"import pvio_lab as pv\npv.compat.install({name!r})\n{line}\nprint(__import__({name!r}).__name__)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == f"pvio_lab.compat.{name}\n"

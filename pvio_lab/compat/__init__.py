@@ -14,8 +14,8 @@ from ..base import one_of, stand_in
 
 __all__ = ["install"]
 
-# imageio stays what it is: our module adds a plugin to it.
-_PLUGINS = {"imageio"}
+# They stay what they are: our module adds a plugin to imageio, and replaces a small part of supervisely.
+_PARTS = {"imageio", "supervisely"}
 
 
 def install(name: str) -> ModuleType:
@@ -33,5 +33,5 @@ def install(name: str) -> ModuleType:
     Raises:
         ValueError: There is no such module, or it cannot take the place of that library.
     """
-    here = sorted(each.name for each in pkgutil.iter_modules(__path__) if each.name not in _PLUGINS)
+    here = sorted(each.name for each in pkgutil.iter_modules(__path__) if each.name not in _PARTS)
     return stand_in(name, f"{__name__}.{one_of(name, tuple(here), 'name')}")
