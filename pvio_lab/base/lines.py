@@ -35,7 +35,9 @@ class LineTimer:
             ) from error
         self._profiler = LineProfiler()
         if not self._profiler.add_callable(function):
-            raise ValueError(f"profile=True: {function!r} has no lines of Python; pass a function of your own")
+            raise ValueError(
+                f"profile=True: {function!r} has no lines of Python; pass a function of your own"
+            )
 
     def __enter__(self) -> LineTimer:
         self._profiler.enable_by_count()

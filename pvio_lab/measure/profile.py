@@ -242,7 +242,7 @@ def _profile(
     return ReadProfile(
         source=public_name(source),
         num_frames=num_frames,
-        **{f"{name}_seconds": value for name, value in phases.items()},
+        **{f"{name}_seconds": phases[name] for name in PHASES},  # type: ignore[arg-type]
         total_seconds=total,
         frames_decoded=decoded,
         keyframe_spacing_median=float(np.median(gops)),
