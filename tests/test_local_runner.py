@@ -195,14 +195,19 @@ def test_what_auto_means(monkeypatch):
     assert [_chosen(each) for each in ("auto", "local")] == ["ray", "local"]
 
 
-def test_the_lines_of_a_function_are_summed_over_the_workers(tmp_path):
+@pytest.mark.parametrize("is_in_a_file", [True, False])
+def test_the_lines_of_a_function_are_summed_over_the_workers(tmp_path, is_in_a_file):
+    def nested(frames, row):
+        return {"mean": float(frames.mean())}
+
     needs("line_profiler")
-    report = run([SMALL] * 6, tmp_path / "job", function=mean, clips_per_shard=1, profile=True)
-    assert [(row.function, row.hits) for row in report.profile] == [("mean", 6), ("mean", 6)]
-    assert next(row.code for row in report.profile) == "    total = frames.sum()"
+    function, lines = (mean, 2) if is_in_a_file else (nested, 1)
+    report = run([SMALL] * 6, tmp_path / "job", function=function, clips_per_shard=1, profile=True)
+    assert [row.hits for row in report.profile] == [6] * lines
+    assert "frames." in next(row.code for row in report.profile)
     assert 0 < report.profile.total_seconds < report.costs.other_seconds.sum()
-    again = run([SMALL] * 6, tmp_path / "job", function=mean, profile=True)
-    assert len(again.profile) == 0
+    again = run([SMALL] * 6, tmp_path / "job", function=function, profile=True)
+    assert "never called" in repr(again.profile)
 
 
 DRIVER = """

@@ -29,8 +29,8 @@ from .lines import LINE_COLUMNS as LINE_COLUMNS
 from .lines import LineProfile as LineProfile
 from .lines import LineTime as LineTime
 from .lines import LineTimer as LineTimer
-from .lines import check_profile as check_profile
 from .lines import line_cells as line_cells
+from .lines import line_timer as line_timer
 from .reading import Identity as Identity
 from .reading import identity_of_file as identity_of_file
 from .reading import identity_of_images as identity_of_images

@@ -46,6 +46,11 @@ class LineTimer:
     def __exit__(self, *raised: object) -> None:
         self._profiler.disable_by_count()
 
+    @property
+    def file(self) -> str:
+        """The file of the function, as this process knows it."""
+        return str(next(iter(self._profiler.get_stats().timings))[0])
+
     def counts(self) -> list[Count]:
         """Return what has been counted so far."""
         found = self._profiler.get_stats()
@@ -56,12 +61,11 @@ class LineTimer:
         ]
 
 
-def check_profile(profile: bool, function: Callable[..., Any] | None) -> None:
-    """Raise an error where the lines of a function are asked for, and cannot be timed."""
+def line_timer(profile: bool, function: Callable[..., Any] | None) -> LineTimer | None:
+    """Return a timer for a function, or None where the times of its lines are not asked for."""
     if profile and function is None:
         raise ValueError("profile=True times the lines of your own function: pass function=, too")
-    if profile and function is not None:
-        LineTimer(function)
+    return LineTimer(function) if profile and function is not None else None
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,20 @@ class LineProfile(Report[LineTime]):
     """The lines that ran, in the order of the file."""
 
     @classmethod
-    def of(cls, counts: Iterable[Any]) -> LineProfile:
-        """Add up counts, of several workers for example."""
+    def of(cls, counts: Iterable[Any], file: str | None = None) -> LineProfile:
+        """Add up counts, of several workers for example.
+
+        Args:
+            counts: See `LineTimer.counts`.
+            file: The file that all lines are in, as workers may know another one, or none.
+        """
         hits, seconds = Counter[tuple[str, str, int]](), Counter[tuple[str, str, int]]()
-        for file, name, line, often, spent in counts:
-            hits[file, name, line] += often
-            seconds[file, name, line] += spent
+        for place, name, line, often, spent in counts:
+            hits[file or place, name, line] += often
+            seconds[file or place, name, line] += spent
         return cls(
             tuple(
-                LineTime(*key, often, seconds[key], linecache.getline(key[0], key[2]).rstrip())
+                LineTime(*key, often, seconds[key], linecache.getline(key[0], key[2]).rstrip().expandtabs(4))
                 for key, often in sorted(hits.items())
             )
         )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import show
-from ..base import Drawn, LineProfile, LineTimer, check_profile, text_table
+from ..base import Drawn, LineProfile, LineTimer, line_timer, text_table
 from ..read import (
     Fetching,
     HeldSource,
@@ -127,8 +127,7 @@ def profile_reads(
         IndexError: There is no such frame.
         ValueError: There are no numbers, or `profile=True` has no function, or one without lines of Python.
     """
-    check_profile(profile, function)
-    own = _Own(function, LineTimer(function) if profile and function is not None else None)
+    own = _Own(function, line_timer(profile, function))
     if is_directory(source, fetching):
         return _profile_images(source, indices, own)
     return _profile_video(source, indices, fetching, own)

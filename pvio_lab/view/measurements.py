@@ -66,16 +66,8 @@ def profile_table(profile: Any) -> str:
 
 def lines_table(profile: Any) -> str:
     """Draw one row per line of a function, its code indented as in the file."""
-    cells = [(*numbers, _indented(code)) for *numbers, code in line_cells(profile)]
-    rows = ((each, False) for each in cells)
-    heading = f"Lines of {profile.title}"
-    return box(heading, table_html(LINE_COLUMNS, rows, right=range(5)), width=WIDTH)
-
-
-def _indented(code: str) -> str:
-    """Keep the spaces at the beginning of a line, which HTML would drop."""
-    bare = code.expandtabs(4).lstrip(" ")
-    return "\u00a0" * (len(code.expandtabs(4)) - len(bare)) + bare
+    cells = ((each, False) for each in line_cells(profile))
+    return box(f"Lines of {profile.title}", table_html(LINE_COLUMNS, cells, right=range(5)), width=WIDTH)
 
 
 def doctor_table(report: Any) -> str:

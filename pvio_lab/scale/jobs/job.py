@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ...base import check_profile, checked_size, one_of, positive_integer
+from ...base import checked_size, line_timer, one_of, positive_integer
 from ...read import Fetching
 from .local_runner import on_this_machine
 from .process_clip import Function, Output, Work, column_types
@@ -103,7 +103,7 @@ def process_manifest(
     work = Work(make, chosen, width, height, function, fetching)
     checked_size(clips_per_shard, "clips_per_shard")
     checked_size(num_workers, "num_workers")
-    check_profile(profile, function)
+    timer = line_timer(profile, function)
     task = Task(work, schema, profile)
     is_on_ray = _chosen(runner) == "ray"
     opened = on_ray(num_workers, progress) if is_on_ray else on_this_machine(task, num_workers, progress)
@@ -128,7 +128,7 @@ def process_manifest(
         num_cpus=running.num_cpus,
         seconds=seconds,
         runner=running.name,
-        profile=profile,
+        profile=None if timer is None else store.line_profile(timer.file),
     )
 
 

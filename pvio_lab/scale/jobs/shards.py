@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ...base import LineTimer
+from ...base import line_timer
 from .process_clip import Row, Save, Work, packed, process_clip, results_table
 from .read_manifest import CLIP
 from .store import LINES, Store
@@ -37,8 +37,7 @@ class ShardMaker:
     def __init__(self, task: Task, store: Store):
         work, self._task, self._store = task.work, task, store
         self._save = image_saver(store) if work.output == "images" else None
-        is_timed = task.profile and work.function is not None
-        self._timer = LineTimer(work.function) if is_timed and work.function else None
+        self._timer = line_timer(task.profile, work.function)
         self._name = f"{LINES}/{uuid.uuid4().hex}.json"
 
     def process(self, row: Row) -> Row:

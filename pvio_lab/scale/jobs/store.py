@@ -132,10 +132,10 @@ class Store:
         self.make_folder(folder)
         self._remove(folder, self.names(folder))
 
-    def line_profile(self) -> LineProfile:
-        """Return what the workers of the last run have counted."""
+    def line_profile(self, file: str) -> LineProfile:
+        """Return what the workers of the last run have counted of a function in this file."""
         counts = [self.read_json(f"{LINES}/{name}") for name in self.names(LINES)]
-        return LineProfile.of(chain.from_iterable(each["counts"] for each in counts if each))
+        return LineProfile.of(chain.from_iterable(each["counts"] for each in counts if each), file)
 
     def clips(self) -> dataset.Dataset:
         """Return the rows of all shards that count, as a pyarrow dataset."""
@@ -235,7 +235,7 @@ class JobReport:
         num_cpus: int,
         seconds: float,
         runner: str,
-        profile: bool,
+        profile: LineProfile | None,
     ) -> JobReport:
         """Return the report of a run that began at this time, by the rows that it has written."""
         rows = store.clips()
@@ -251,7 +251,7 @@ class JobReport:
             seconds=seconds,
             costs=ClipCosts.of(columns, num_cpus) if recent.num_rows else None,
             runner=runner,
-            profile=store.line_profile() if profile else None,
+            profile=profile,
         )
 
     def dataset(self) -> dataset.Dataset:
