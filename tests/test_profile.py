@@ -144,7 +144,7 @@ def test_the_lines_of_a_function():
     assert [row.code.strip() for row in profile.lines] == ["grey = frame.mean(axis=-1)", "return grey.max()"]
     assert 0 < profile.lines.total_seconds <= profile.function_seconds
     assert "LineProfile(brightness: " in repr(profile)
-    assert 'white-space: pre-wrap; font-family: monospace">    grey = ' in profile._repr_html_()
+    assert ">    grey = frame" in profile._repr_html_()
     assert "lines" not in profile.to_dicts()[0]
 
 
