@@ -244,13 +244,18 @@ def test_a_job_that_was_stopped_continues_and_leaves_no_process(tmp_path, interr
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("order", [("local", "ray"), ("ray", "local")])
 def test_another_runner_continues_a_job(ray_session, tmp_path, order):
-    options = {"make": "info", "function": twice, "clips_per_shard": 2, "progress": False}
+    needs("line_profiler")
+    options = {"make": "info", "function": twice, "clips_per_shard": 2, "num_workers": 1, "profile": True}
+    options |= {"progress": False}
     job = tmp_path / "job"
     pv.process_manifest([SMALL] * 9, job, runner=order[0], **options)
     store = Store(job)
     for name in store.names("done")[:2]:  # as if it had been killed
         store.filesystem.delete_file(store.path(f"done/{name}"))
     report = pv.process_manifest([SMALL] * 9, job, runner=order[1], **options)
-    assert (report.runner, report.num_clips, report.num_failed) == (order[1], 9, 0)
+    assert (report.runner, report.num_clips, report.num_failed, report.num_cpus) == (order[1], 9, 0, 1)
     assert 0 < report.num_before < 9
     assert [row["twice"] for row in rows_of(report)] == [*range(0, 18, 2)]
+    assert [(row.hits, row.code.strip()) for row in report.profile] == [
+        (9 - report.num_before, 'return {"twice": 2 * row["clip"]}')
+    ]

@@ -62,35 +62,27 @@ class LocalRunner:
         """Do all clips that are not done, in shards of at most this size."""
         from tqdm.auto import tqdm
 
-        store.make_folder("clips")
-        store.make_folder("done")
+        for folder in ("clips", "done"):
+            store.make_folder(folder)
         done = store.is_done(num_clips)
-        num_before = int(done.sum())
-        shards = Shards(_shards(store, done, size))
-        state = _State(shards, MOST_DEATHS)
+        state = _State(Shards(_shards(store, done, size)), num_done=int(done.sum()))
         begin = (store.uri, [os.path.abspath(place) for place in sys.path], self._task)
-        count = min(self.num_cpus, num_clips - num_before)
-        crew = [_Worker(store, begin, state) for _ in range(count)]
-        threads = [threading.Thread(target=each.run, daemon=True) for each in crew]
-        ends = state.ends
-        bar = tqdm(total=num_clips, initial=num_before, desc="clips", unit="clip", disable=not self._progress)
-
-        def show() -> None:
-            if new := num_before + state.num_done - bar.n:
-                troubles = {"failed": state.num_failed, "died": sum(state.deaths.values())}
-                bar.set_postfix({name: count for name, count in troubles.items() if count}, refresh=False)
-                bar.update(new)
-
+        count = min(self.num_cpus, num_clips - state.num_done)
+        workers = [_Worker(store, begin, state) for _ in range(count)]
+        threads = [threading.Thread(target=each.run, daemon=True) for each in workers]
+        bar = tqdm(
+            desc="clips", unit="clip", total=num_clips, initial=state.num_done, disable=not self._progress
+        )
         with bar:
             try:
                 waiting.start(threads)
                 for _ in threads:
-                    if error := waiting.take(ends, meanwhile=show):
+                    if error := waiting.take(state.ends, meanwhile=lambda: state.show(bar)):
                         raise error
-                show()
+                state.show(bar)
             finally:
-                shards.close()
-                for each in crew:
+                state.shards.close()
+                for each in workers:
                     each.close()
                 waiting.join(threads)
 
@@ -138,20 +130,30 @@ class Shards:
 class _State:
     """What the threads of a job share."""
 
-    def __init__(self, shards: Shards, most_deaths: int):
-        self.shards, self.most_deaths = shards, most_deaths
+    def __init__(self, shards: Shards, num_done: int):
+        self.shards, self.num_done, self.num_failed = shards, num_done, 0
+        self.deaths = Counter[int]()
         self.ends: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        self.lock, self.deaths = new_lock(), Counter[int]()
-        self.num_done = self.num_failed = 0
+        self._lock = new_lock()
 
     def count(self, done: int, failed: int) -> None:
-        with self.lock:
+        """Count clips that are done, or that have to be done again."""
+        with self._lock:
             self.num_done += done
             self.num_failed += failed
 
     def died_at(self, clip: int) -> None:
-        with self.lock:
+        """Note that a worker died while it was at this clip."""
+        with self._lock:
             self.deaths[clip] += 1
+
+    def show(self, bar: Any) -> None:
+        """Bring a progress bar up to date."""
+        with self._lock:
+            new, troubles = self.num_done - bar.n, {"failed": self.num_failed, "died": self.deaths.total()}
+        if new:
+            bar.set_postfix({name: count for name, count in troubles.items() if count}, refresh=False)
+            bar.update(new)
 
 
 class _Died(Exception):
@@ -192,7 +194,7 @@ class _Worker:
         try:
             while done < len(shard) and (not done or time.monotonic() < end):
                 part, row, clip = shard[done]
-                is_given_up = self._state.deaths[clip] >= self._state.most_deaths
+                is_given_up = self._state.deaths[clip] >= MOST_DEATHS
                 is_failed = self._ask("clip", part, row, is_given_up) is not None
                 self._state.count(1, is_failed)
                 done, failed = done + 1, failed + is_failed
@@ -200,8 +202,7 @@ class _Worker:
         except _Died:
             self._store.discard(name)
             self._state.count(-done, -failed)
-            is_alone = len(shard) == 1
-            if is_alone or done < len(shard):
+            if done < len(shard) or len(shard) == 1:
                 self._state.died_at(shard[min(done, len(shard) - 1)][2])
             return split(shard, done)
         return [shard[done:]]

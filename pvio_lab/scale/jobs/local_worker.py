@@ -7,7 +7,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Answer = tuple[Any, str | None]
 
 def service() -> tuple[None, Callable[[list[Any]], Answer]]:
     """Return what answers the questions of `local_runner`."""
-    # A worker is for one core, as with Ray. It counts if it is set before numpy and torch are imported.
+    # A worker has one core, as with Ray. This has to be set before numpy and torch are imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from . import shards
 
@@ -52,7 +52,8 @@ class _Worker:
         sys.path += [place for place in search if place not in sys.path]
         self._store = self._store_class(output)
         self._maker = self._shards.ShardMaker(pickle.loads(base64.b64decode(task)), self._store)
-        self._part = cache(lambda name: self._read(name, filesystem=self._store.filesystem))
+        # Most clips follow each other, so they are in one part, or in two.
+        self._part = lru_cache(2)(lambda name: self._read(name, filesystem=self._store.filesystem))
 
     def clip(self, part: str, place: int, is_given_up: bool) -> str | None:
         """Do the clip in this row of a part of the manifest; return its error, if it has one."""
