@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import VideoError, printable
+from ..errors import printable
 
 PROGRAM = "python -m pvio_lab.scale"
 _EPILOG = f"""examples:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("interrupted; started again, it continues", 130)
     except (ValueError, TypeError) as error:
         return _complain(str(error), 2)
-    except (VideoError, OSError, ImportError) as error:
+    except (RuntimeError, OSError, ImportError) as error:  # a VideoError is a RuntimeError
         return _complain(str(error), 1)
 
 
