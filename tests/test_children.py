@@ -33,10 +33,13 @@ def is_running(pid):
         return False
 
 
+LONG = "x" * 3_000_000
+
+
 def test_a_child_greets_and_answers():
     with Child("services:echo", "a", [1, None]) as child:
         assert child.greeting() == child.greeting() == ["a", [1, None]]
-        assert [child.ask(question, 60) for question in ({"é": 1}, None)] == [{"é": 1}, None]
+        assert [child.ask(question, 60) for question in ({"é": 1}, None, LONG)] == [{"é": 1}, None, LONG]
         assert child.is_alive
     assert not child.is_alive
     child.close()

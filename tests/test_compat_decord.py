@@ -448,7 +448,8 @@ def test_install_knows_what_it_can_take_the_place_of():
 
 
 @pytest.mark.parametrize(
-    "line", ["from lerobot.datasets.video_utils import get_video_info", "from pvio.torch import assign_workers"]
+    "line",
+    ["from lerobot.datasets.video_utils import get_video_info", "from pvio.torch import assign_workers"],
 )
 def test_install_makes_modules_inside_importable(line):
     name = line.split()[1].split(".")[0]

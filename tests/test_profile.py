@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
+from optional import needs
 from truth_frames import SAMPLES
 
 from pvio_lab.errors import OpenError
@@ -87,6 +90,7 @@ USUAL = {"num_frames": 30, "open_share": 0.1, "pixels_share": 0.1, "decoded_per_
             "returned; re-encode with gop=10",
         ),
         ({"pixels_share": 0.7}, "took 70% of the time for reading: ask for smaller frames"),
+        ({"function_share": 0.7}, "Your function took 70% of the time"),
         ({"is_images": True}, "Each image is decoded on its own"),
     ],
 )
@@ -115,3 +119,43 @@ def test_a_profile_as_html_and_as_a_picture():
     assert figure.axes[0].get_xlabel() == "time (seconds)"
     assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([*profile.phases.values()])
     assert figure._repr_png_().startswith(PNG)
+
+
+def brightness(frame):
+    grey = frame.mean(axis=-1)
+    return grey.max()
+
+
+@pytest.mark.parametrize("source", [SHAPES, SAMPLES / "numbered"])
+def test_a_function_is_a_phase(source):
+    seen = []
+    profile = profile_reads(source, [2, 0], function=lambda frame: seen.append(frame.shape))
+    assert len(seen) == 2
+    assert list(profile.phases) == [*PHASES, "function"]
+    assert profile.function_seconds > 0
+    assert profile.lines is None
+    assert profile.plot().axes[0].patches[-1].get_width() == pytest.approx(profile.function_seconds)
+
+
+def test_the_lines_of_a_function():
+    needs("line_profiler")
+    profile = profile_reads(SHAPES, [0, 1, 2], function=brightness, profile=True)
+    assert [(row.function, row.hits) for row in profile.lines] == [("brightness", 3)] * 2
+    assert [row.code.strip() for row in profile.lines] == ["grey = frame.mean(axis=-1)", "return grey.max()"]
+    assert 0 < profile.lines.total_seconds <= profile.function_seconds
+    assert "LineProfile(brightness: " in repr(profile)
+    assert ">    grey = frame" in profile._repr_html_()
+    assert "lines" not in profile.to_dicts()[0]
+
+
+def test_without_line_profiler_its_pip_line_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "line_profiler", None)
+    with pytest.raises(ImportError, match=r'pip install "pvio_lab\[profile\]"'):
+        profile_reads(SHAPES, 0, function=brightness, profile=True)
+
+
+@pytest.mark.parametrize(("function", "words"), [(None, "pass function=, too"), (len, "no lines of Python")])
+def test_what_has_no_lines(function, words):
+    needs("line_profiler")
+    with pytest.raises(ValueError, match=words):
+        profile_reads(SHAPES, 0, function=function, profile=True)

@@ -36,6 +36,15 @@ def test_a_job_and_its_exit_code(ray_session, capsys, tmp_path):
 
 
 @pytest.mark.ray
+def test_a_job_on_this_machine(capsys, tmp_path):
+    needs("pyarrow")
+    options = "--make info --runner local --num-workers 1 --quiet"
+    assert main([SMALL.replace("gop2", "gop[2]"), str(tmp_path / "out"), *options.split()]) == 0
+    assert "1 clips, 0 failed" in (said := capsys.readouterr().out)
+    assert "on 1 cores, local)" in said
+
+
+@pytest.mark.ray
 def test_an_estimate_as_json(ray_session, capsys, tmp_path):
     (tmp_path / "clips.csv").write_text("path\n" + f"{SMALL}\n" * 40)
     options = "--make info --estimate 1000000 --cores 10 --json --quiet"

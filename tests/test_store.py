@@ -5,7 +5,7 @@ pa = needed_above("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
 from pvio_lab.scale import Store  # noqa: E402
-from pvio_lab.scale.jobs.job import watched  # noqa: E402
+from pvio_lab.scale.jobs.ray_runner import watched  # noqa: E402
 
 pytestmark = pytest.mark.ray
 

@@ -25,6 +25,12 @@ from .hidden_files import is_there as is_there
 from .hidden_files import try_lock as try_lock
 from .hidden_files import unlock as unlock
 from .lazy import attach as attach
+from .lines import LINE_COLUMNS as LINE_COLUMNS
+from .lines import LineProfile as LineProfile
+from .lines import LineTime as LineTime
+from .lines import LineTimer as LineTimer
+from .lines import line_cells as line_cells
+from .lines import line_timer as line_timer
 from .reading import Identity as Identity
 from .reading import identity_of_file as identity_of_file
 from .reading import identity_of_images as identity_of_images

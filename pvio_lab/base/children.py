@@ -29,6 +29,7 @@ Answer = Callable[[Any], Any]
 # How long loading modules may take, on a slow disk and while other children load theirs.
 STARTUP_SECONDS = 120.0
 _LOOKS = 100
+_PIECE_BYTES = 2**20
 
 
 class ChildError(Exception):
@@ -245,8 +246,11 @@ def _tried(work: Any, *given: Any) -> tuple[Any, str | None]:
 
 
 def _hear(questions: io.FileIO, heard: queue.SimpleQueue[Any]) -> None:
-    for line in questions:
-        heard.put(json.loads(line))
+    rest = b""
+    while piece := questions.read(_PIECE_BYTES):  # its own lines would come byte by byte
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            heard.put(json.loads(line))
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # the parent has ended, and nobody wants the answer
     os._exit(0)

@@ -15,6 +15,7 @@ _DRAWN_BY = {
     "doctor": "pvio_lab.view.measurements:doctor_table",
     "estimate": "pvio_lab.view.measurements:estimate_table",
     "info": "pvio_lab.view.tables:info_table",
+    "lines": "pvio_lab.view.measurements:lines_table",
     "read_profile": "pvio_lab.view.measurements:profile_table",
     "samples": "pvio_lab.view.tables:sample_table",
     "scan": "pvio_lab.view.tables:scan_table",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import Drawn, plot_of, text_table
+from ..base import Drawn, LineProfile, LineTimer, line_timer, plot_of, text_table
 from ..read import (
     Fetching,
     HeldSource,
@@ -25,6 +27,7 @@ from .timed_reads import Pattern
 PHASES = ("open", "seek", "decode", "convert", "copy")
 # A few frames show how long more would take; many are enough.
 _FEW, _MANY = 4, 64
+Function = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,18 @@ class ReadProfile(Drawn):
     """The largest number of frames from one keyframe to the next."""
     advice: str
     """The most useful change."""
+    function_seconds: float | None = None
+    """Your own function; None if there was none."""
+    lines: LineProfile | None = field(default=None, repr=False)
+    """The time of each line of your function, with `profile=True`."""
 
     drawn_as = "read_profile"
 
     @property
     def phases(self) -> dict[str, float]:
-        """The seconds of each phase, in order."""
-        return {name: getattr(self, f"{name}_seconds") for name in PHASES}
+        """The seconds of each phase, in order; the last is your function, if there was one."""
+        own = {} if self.function_seconds is None else {"function": self.function_seconds}
+        return {name: getattr(self, f"{name}_seconds") for name in PHASES} | own
 
     @property
     def decoded_per_frame(self) -> float:
@@ -70,7 +78,8 @@ class ReadProfile(Drawn):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain dictionary, as for `pandas.DataFrame` or JSON."""
-        return [asdict(self) | {"decoded_per_frame": self.decoded_per_frame}]
+        facts = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "lines"}
+        return [facts | {"decoded_per_frame": self.decoded_per_frame}]
 
     def plot(self) -> Any:
         """Draw the phases as one bar."""
@@ -79,34 +88,70 @@ class ReadProfile(Drawn):
     def __repr__(self) -> str:
         head = f"ReadProfile({self.source!r}: {self.num_frames} frames in {self.total_seconds:.3g} s)"
         table = text_table(("phase", "seconds", "ms a frame", "share"), phase_cells(self), right=(1, 2, 3))
-        return "\n".join([head, table, keyframes_text(self), self.advice])
+        lines = [] if self.lines is None else [repr(self.lines)]
+        return "\n".join([head, table, keyframes_text(self), self.advice, *lines])
 
 
 def profile_reads(
-    source: str | PathLike[str], indices: Any, *, fetching: Fetching | None = None
+    source: str | PathLike[str],
+    indices: Any,
+    *,
+    function: Function | None = None,
+    profile: bool = False,
+    fetching: Fetching | None = None,
 ) -> ReadProfile:
     """Read frames one by one, in the order given, in one thread, and show where the time goes.
 
-    The reader is a new one that remembers no frames.
+    The reader is a new one that remembers no frames. With `function`, your own work on each frame is one
+    more phase, and with `profile=True` a table shows the time of each of its lines.
 
     >>> profile = profile_reads("data_samples/shapes.mp4", [200, 100])
     >>> profile.num_frames, profile.keyframe_spacing_max
     (2, 250)
     >>> profile.decoded_per_frame > 50
     True
+    >>> list(profile_reads("data_samples/shapes.mp4", 0, function=np.mean).phases)
+    ['open', 'seek', 'decode', 'convert', 'copy', 'function']
 
     Args:
         source: A video file, its URL, or a directory of images.
         indices: The numbers of the frames: a number, a slice, or a sequence.
+        function: Is called with each frame, `(H, W, 3)`; what it returns is thrown away.
+        profile: Time the lines of the function, too, by the package line_profiler: `.lines`. That makes a
+            function slower in which many short lines run.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
 
     Raises:
+        ImportError: The package line_profiler is missing.
         IndexError: There is no such frame.
-        ValueError: There are no numbers.
+        ValueError: There are no numbers, or `profile=True` has no function, or one without lines of Python.
     """
+    own = _Own(function, line_timer(profile, function))
     if is_directory(source, fetching):
-        return _profile_images(source, indices)
-    return _profile_video(source, indices, fetching)
+        return _profile_images(source, indices, own)
+    return _profile_video(source, indices, fetching, own)
+
+
+class _Own:
+    """The user's own function, with the time that it takes."""
+
+    def __init__(self, function: Function | None, timer: LineTimer | None):
+        self._function, self._timer, self.seconds = function, timer, 0.0
+
+    def __call__(self, frame: Any) -> None:
+        if self._function is None:
+            return
+        with self._timer or nullcontext():
+            begin = time.perf_counter()
+            self._function(frame)
+            self.seconds += time.perf_counter() - begin
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of a profile that are about it."""
+        if self._function is None:
+            return {}
+        lines = None if self._timer is None else LineProfile.of(self._timer.counts())
+        return {"function_seconds": self.seconds, "lines": lines}
 
 
 def profile_pattern(
@@ -126,19 +171,23 @@ def profile_pattern(
     return profile_reads(source, order[:count], fetching=fetching) if count > 2 * _FEW else few
 
 
-def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching | None) -> ReadProfile:
+def _profile_video(
+    source: str | PathLike[str], indices: Any, fetching: Fetching | None, own: _Own
+) -> ReadProfile:
     held, begin = HeldSource(source, fetching), time.perf_counter()
     with VideoReader(held.path, num_threads=1, cache_bytes=0) as reader:
         opened = time.perf_counter()
         numbers = _checked_numbers(indices, len(reader))
         decoded, spent = reader.num_decoded, reader.spent_seconds
         for number in numbers.tolist():
-            _ = reader[number]
+            own(reader[number])
         end = time.perf_counter()
         seconds = {name: total - spent[name] for name, total in reader.spent_seconds.items()}
+        decode = end - opened - sum(seconds.values()) - own.seconds
         return _profile(
             source,
-            {"open": opened - begin, "decode": end - opened - sum(seconds.values()), **seconds},
+            own,
+            {"open": opened - begin, "decode": decode, **seconds},
             end - begin,
             reader.index.gop_lengths,
             reader.num_decoded - decoded,
@@ -149,7 +198,7 @@ def _profile_video(source: str | PathLike[str], indices: Any, fetching: Fetching
         )
 
 
-def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
+def _profile_images(source: str | PathLike[str], indices: Any, own: _Own) -> ReadProfile:
     """Profile images, which Pillow decodes and converts in one step."""
     begin, copying = time.perf_counter(), 0.0
     images = open_video(source)
@@ -160,10 +209,13 @@ def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
         before = time.perf_counter()
         np.empty(pixels.shape, np.uint8)[:] = pixels
         copying += time.perf_counter() - before
+        own(pixels)
     end, count = time.perf_counter(), len(numbers)
+    decode = end - opened - copying - own.seconds
     return _profile(
         source,
-        {"open": opened - begin, "decode": end - opened - copying, "copy": copying},
+        own,
+        {"open": opened - begin, "decode": decode, "copy": copying},
         end - begin,
         np.ones(len(images), np.int64),
         count,
@@ -174,6 +226,7 @@ def _profile_images(source: str | PathLike[str], indices: Any) -> ReadProfile:
 
 def _profile(
     source: str | PathLike[str],
+    own: _Own,
     seconds: dict[str, float],
     total: float,
     gops: NDArray[np.int64],
@@ -187,7 +240,7 @@ def _profile(
     return ReadProfile(
         source=public_name(source),
         num_frames=num_frames,
-        **{f"{name}_seconds": value for name, value in phases.items()},
+        **{f"{name}_seconds": phases[name] for name in PHASES},  # type: ignore[arg-type]
         total_seconds=total,
         frames_decoded=decoded,
         keyframe_spacing_median=float(np.median(gops)),
@@ -196,10 +249,12 @@ def _profile(
             num_frames=num_frames,
             open_share=phases["open"] / total,
             pixels_share=(phases["convert"] + phases["copy"]) / (total - phases["open"]),
+            function_share=own.seconds / total,
             decoded_per_frame=decoded / num_frames,
             spacing=int(gops.max()),
             **facts,
         ),
+        **own.facts(),
     )
 
 
@@ -214,6 +269,7 @@ def advise(
     is_in_order: bool = False,
     order_reason: str | None = None,
     is_images: bool = False,
+    function_share: float = 0.0,
 ) -> str:
     """Return the most useful change in a sentence.
 
@@ -231,12 +287,18 @@ def advise(
         is_in_order: Each frame followed the one before it.
         order_reason: The reason why the order of the frames had to be learnt by decoding; None if it did not.
         is_images: The source is a directory of images.
+        function_share: The share of the user's own function in the whole time.
     """
     frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
     opening = f"Opening took {open_share:.0%} of the time"
     wasteful = decoded_per_frame >= 3
     waste = f"GOP {spacing}: {decoded_per_frame:.0f} frames decoded for each one returned"
     rules = (  # the first that applies counts
+        (
+            function_share > 0.5,
+            f"Your function took {function_share:.0%} of the time, reading the rest: make it faster first; "
+            "profile=True shows the time of each of its lines.",
+        ),
         (
             is_images and open_share <= 0.5,
             "Each image is decoded on its own; ask for many in one call to use all cores.",

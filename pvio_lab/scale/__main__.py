@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import VideoError, printable
+from ..errors import printable
 
 PROGRAM = "python -m pvio_lab.scale"
 _EPILOG = f"""examples:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("interrupted; started again, it continues", 130)
     except (ValueError, TypeError) as error:
         return _complain(str(error), 2)
-    except (VideoError, OSError, ImportError) as error:
+    except (RuntimeError, OSError, ImportError) as error:  # a VideoError is a RuntimeError
         return _complain(str(error), 1)
 
 
@@ -58,7 +58,7 @@ def _estimate(given: argparse.Namespace) -> int:
 
 def _options(given: argparse.Namespace) -> dict[str, Any]:
     sampling = {name: getattr(given, name) for name in _SAMPLING if getattr(given, name) is not None}
-    names = ("make", "path_column", "width", "height", "clips_per_shard")
+    names = ("make", "path_column", "width", "height", "clips_per_shard", "runner", "num_workers")
     options = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     return options | {"sampling": sampling or None, "progress": not given.quiet}
 
@@ -66,7 +66,10 @@ def _options(given: argparse.Namespace) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        PROGRAM, description="Many clips, by Ray Data.", epilog=_EPILOG, formatter_class=raw
+        PROGRAM,
+        description="Many clips, on this machine or by Ray Data.",
+        epilog=_EPILOG,
+        formatter_class=raw,
     )
     parser.add_argument("manifest", help="a .csv or .parquet file, a folder of these, or a pattern")
     parser.add_argument("output", nargs="?", help="the folder of the job, new or begun")
@@ -75,12 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(_flag(name), type=kind, help="which frames, as in sample_indices")
     for name in ("width", "height", "clips_per_shard"):
         parser.add_argument(_flag(name), type=int)
+    parser.add_argument("--runner", choices=("auto", "local", "ray"), help="auto: Ray if RAY_ADDRESS is set")
+    parser.add_argument("--num-workers", type=int, help="how many clips at the same time: one for each core")
     parser.add_argument("--path-column", help="the column of the paths: path")
     parser.add_argument("--estimate", type=int, metavar="CLIPS", help="print what this many clips would take")
     parser.add_argument("--sample", type=int, default=300, help="how many clips to measure for that: 300")
     parser.add_argument("--cores", type=int, help="how many cores there will be")
     parser.add_argument("--json", action="store_true", help="print the estimate as JSON")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Arrow, which comes with Ray and is loaded when it is used; and the columns that hold videos."""
+"""Arrow, which is loaded when it is used; and the columns that hold videos."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from .recipe import Pixels
 
 
-def imported(name: str, purpose: str) -> Any:
-    """Import a module of the extra `ray`; the error where that is missing begins with the purpose."""
+def imported(name: str, purpose: str, extra: str = "ray") -> Any:
+    """Import a module of an extra; the error where that is missing begins with the purpose."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f'{purpose} ({error}): pip install "pvio_lab[ray]"') from error
+        raise ImportError(f'{purpose} ({error}): pip install "pvio_lab[{extra}]"') from error
 
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ else:
         def __getattr__(self, attribute: str) -> Any:
             if attribute.startswith("__"):  # doctest and the like look around
                 raise AttributeError(attribute)
-            return getattr(imported(self._name, "manifests and shards need pyarrow and Ray"), attribute)
+            return getattr(imported(self._name, "manifests and shards need pyarrow", "jobs"), attribute)
 
     pa, dataset, fs, parquet = map(_Module, ("pyarrow", "pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet"))
 

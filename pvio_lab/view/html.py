@@ -58,6 +58,8 @@ def _row(cells: Iterable[str], tag: str, is_wrong: bool, right: Container[int]) 
 def _cell(tag: str, text: str, is_right: bool) -> str:
     align = "text-align: right" if is_right else "text-align: left"
     wrap = "; white-space: nowrap" if is_right and tag == "td" else ""
+    if text.startswith(" "):  # code, which is indented
+        wrap = "; white-space: pre-wrap; font-family: monospace"
     height = "top" if tag == "td" else "bottom"
     style = f"{align}{wrap}; vertical-align: {height}; padding: 3px 8px 3px 0; border: 0"
     return f'<{tag} style="{style}">{_text(text)}</{tag}>'

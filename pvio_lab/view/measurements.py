@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from ..base import LINE_COLUMNS, line_cells
 from ..measure import (
     DOCTOR_COLUMNS,
     THROUGHPUT_COLUMNS,
@@ -35,6 +36,7 @@ LOADER_PHASES = {"decode": "#0072B2", "transform": "#E69F00", "hand_over": "#999
 _FEW_MILLISECONDS = FuncFormatter(lambda value, _: f"{value:.3g}")
 THREADS = {"1 thread": "#0072B2", "all cores": "#56B4E9"}
 PHASES = {"open": "#999999", "seek": "#E69F00", "decode": "#0072B2", "convert": "#56B4E9", "copy": "#009E73"}
+PHASES |= {"function": "#CC79A7"}
 WRONG = "#D55E00"
 _BAR = 0.38
 # Thinner parts of a bar have no room for a number.
@@ -58,7 +60,14 @@ def profile_table(profile: Any) -> str:
     table = table_html(PHASE_COLUMNS, ((cells, False) for cells in phase_cells(profile)), right=(1, 2, 3))
     heading = f"{profile.num_frames} frames of {profile.source}, one by one, in one thread"
     advice = f'<div style="{TEXT}; font-weight: 600; margin: 4px 0 0">{escape(profile.advice)}</div>'
-    return box(heading, table, note_html(keyframes_text(profile)), advice)
+    lines = [] if profile.lines is None else [lines_table(profile.lines)]
+    return box(heading, table, note_html(keyframes_text(profile)), advice, *lines)
+
+
+def lines_table(profile: Any) -> str:
+    """Draw one row per line of a function, its code indented as in the file."""
+    cells = ((each, False) for each in line_cells(profile))
+    return box(f"Lines of {profile.title}", table_html(LINE_COLUMNS, cells, right=range(5)), width=WIDTH)
 
 
 def doctor_table(report: Any) -> str:

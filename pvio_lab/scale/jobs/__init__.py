@@ -1,1 +1,1 @@
-"""Jobs: a manifest of clips becomes shards of results, and what that costs and would cost."""
+"""Jobs: a manifest of clips becomes shards of results, here or on Ray, and what that costs and would cost."""

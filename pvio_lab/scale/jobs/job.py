@@ -1,39 +1,35 @@
-"""`process_manifest`: a job of Ray Data that takes every clip of a manifest through this library."""
+"""`process_manifest`: a job that takes every clip of a manifest through this library, here or on Ray."""
 
 from __future__ import annotations
 
-import io
 import json
-import logging
 import math
+import os
+import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ...base import positive_integer
+from ...base import checked_size, line_timer, one_of, positive_integer
 from ...read import Fetching
-from ..arrow import imported
-from .process_clip import Function, Output, Row, Save, Work, column_types, packed, process_clip, results_table
-from .read_manifest import CLIP, Manifest, draw_rows, freeze_manifest
-from .store import DEATHS, JobReport, Store
+from .local_runner import on_this_machine
+from .process_clip import Function, Output, Work, column_types
+from .ray_runner import on_ray
+from .read_manifest import Manifest, draw_rows, freeze_manifest
+from .shards import Task
+from .store import LINES, JobReport, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Runner = Literal["auto", "local", "ray"]
 # A shard is in memory before it is written, one for each core; frames are large, facts are not. Between two
 # shards, a core waits for up to 0.2 seconds, as Ray Data looks for finished tasks ten times a second.
 _CLIPS_PER_SHARD = {"frames": 16, "images": 64, "info": 256, "function": 256}
 _SHARDS_PER_CORE = 4
 _JOB = "job.json"
-# Ray sets aside this much for the list of finished clips, beside the list itself.
-_FILTER_BYTES = 64 * 2**20
-# A clip is given up when workers have died at it this many times.
-_MOST_DEATHS = 2
 
 
 def process_manifest(
@@ -48,16 +44,21 @@ def process_manifest(
     width: int | None = None,
     height: int | None = None,
     clips_per_shard: int | None = None,
+    runner: Runner = "auto",
+    num_workers: int | None = None,
+    profile: bool = False,
     progress: bool = True,
     fetching: Fetching | None = None,
 ) -> JobReport:
-    """Take every clip of a manifest through Ray Data into Parquet shards; started again, it continues.
+    """Take every clip of a manifest into Parquet shards, here or on Ray; started again, it continues.
 
-    If Ray is running (`ray.init`, `RAY_ADDRESS`), it is used; otherwise it is started on this machine for the
-    time of the call. Each core works on one clip and decodes it with one thread. A clip that fails is a row
-    with `error_type` and `error_message`. In the folder `output`, `clips/` has the shards, `done/` Ray Data's
-    checkpoint and `manifest/` the clips with their numbers: the manifest as it was when the job first began.
-    The user names, passwords and queries of URLs stay there; the column `path` of the shards has none.
+    Each core works on one clip and decodes it with one thread. A clip that fails is a row with `error_type`
+    and `error_message`, and so is one at which a worker died twice. In the folder `output`, `clips/` has the
+    shards, `done/` says which clips they have, as Ray Data's checkpoint does, and `manifest/` has the clips
+    with their numbers: the manifest as it was when the job first began. The user names, passwords and queries
+    of URLs stay there; the column `path` of the shards has none.
+
+    Ctrl-C ends the workers, and the same call continues. A job may go on with another runner.
 
     Args:
         manifest: A `.csv` or `.parquet` file, a folder of Parquet files, a pattern such as
@@ -70,40 +71,74 @@ def process_manifest(
         sampling: Which frames, as for `sample_indices`: one of `num_frames`, `fps`, `step`, `first`, and
             `max_frames`. `{"num_frames": 8}` when left out.
         function: Makes the results instead: takes the frames `(n, H, W, 3)` and the row, or, where `make` is
-            "info", the open reader and the row, and returns a mapping. Ray must be able to pickle it.
+            "info", the open reader and the row, and returns a mapping. It may be a lambda or come from a
+            notebook's cell: cloudpickle takes it to the workers. What it prints is not shown.
         schema: The types of what the function returns. Without it each shard has the types that were found.
         path_column: The column of the manifest with the paths; its name becomes `path`.
         width: The width of the frames, as for `VideoReader`.
         height: The height of the frames, as for `VideoReader`.
         clips_per_shard: How many clips a task takes and a file has; when left out, at most 16 with frames, 64
-            with images, otherwise 256, and fewer in a small job. A shard should take a second or more.
-        progress: Show Ray's progress bars.
+            with images, otherwise 256, and fewer in a small job. A shard should take a second or more; one
+            that takes longer than half a minute is written earlier, but not by Ray.
+        runner: "local" for processes of this machine, which start in a second; "ray" for Ray Data, which is
+            started for the time of the call if it is not running. "auto" means Ray if you have connected to
+            it (`ray.init`, or `RAY_ADDRESS` is set), as you want its cluster then; otherwise "local", as a
+            second Ray on one machine would only cost time. The report says which one it was.
+        num_workers: How many clips are processed at the same time; when left out, one for each core that this
+            process, or Ray, may use.
+        profile: Time the lines of the function in the workers, by the package line_profiler, and sum them in
+            `report.profile`. That makes a function slower in which many short lines run.
+        progress: Show a progress bar.
         fetching: How URLs are fetched, and what may be opened; see `Fetching`. A run that continues may
             have another one; headers reach the workers, and are never written to a file.
 
     Raises:
         FileNotFoundError: There is no such manifest.
-        ImportError: Ray is missing.
-        ValueError: An option is wrong, or the folder has another job, or something else.
+        ImportError: pyarrow, Ray or line_profiler is needed and missing.
+        RuntimeError: No worker process can be started.
+        ValueError: An option is wrong, or the function cannot go to another process, or the folder has
+            another job, or something else.
     """
     chosen = {"num_frames": 8} if sampling is None else dict(sampling)
     work = Work(make, chosen, width, height, function, fetching)
-    if clips_per_shard is not None:
-        positive_integer(clips_per_shard, "clips_per_shard")
-    with _ray(progress) as ray:
+    checked_size(clips_per_shard, "clips_per_shard")
+    checked_size(num_workers, "num_workers")
+    timer = line_timer(profile, function)
+    task = Task(work, schema, profile)
+    is_on_ray = _chosen(runner) == "ray"
+    opened = on_ray(num_workers, progress) if is_on_ray else on_this_machine(task, num_workers, progress)
+    with opened as running:
         store = Store(output)
         num_clips = _begin(store, manifest, path_column, work)
         num_before = store.settle(num_clips)
+        if profile:
+            store.empty(LINES)
         begun_at, begin = time.time(), time.perf_counter()
-        num_cpus = int(ray.cluster_resources().get("CPU", 1))
         if num_before < num_clips:
-            size = clips_per_shard or _usual_size(work, num_clips - num_before, num_cpus)
-            _run(ray, store, work, schema, size, progress)
+            size = clips_per_shard or _usual_size(work, num_clips - num_before, running.num_cpus)
+            running.run(task, store, size, num_clips)
         seconds = time.perf_counter() - begin
         num_done = store.settle(num_clips)
     if num_done < num_clips:
         raise RuntimeError(f"{num_clips - num_done} clips of {num_clips} are not done; run the job again")
-    return JobReport.of(store, num_before=num_before, begun_at=begun_at, num_cpus=num_cpus, seconds=seconds)
+    return JobReport.of(
+        store,
+        num_before=num_before,
+        begun_at=begun_at,
+        num_cpus=running.num_cpus,
+        seconds=seconds,
+        runner=running.name,
+        profile=None if timer is None else store.line_profile(timer.file),
+    )
+
+
+def _chosen(runner: Runner) -> str:
+    """Return what "auto" means here."""
+    if one_of(runner, get_args(Runner), "runner") != "auto":
+        return runner
+    ray = sys.modules.get("ray")
+    is_connected = ray is not None and ray.is_initialized()
+    return "ray" if is_connected or os.environ.get("RAY_ADDRESS") else "local"
 
 
 def measure_clips(
@@ -121,12 +156,12 @@ def measure_clips(
         manifest: See `process_manifest`.
         num_clips: How many clips to draw; all, if there are fewer.
         seed: The seed of the drawing.
-        progress: Show Ray's progress bars.
+        progress: Show a progress bar.
         fetching: How a URL is fetched, and what may be opened; see `Fetching`.
         options: The options of `process_manifest` that the job will have.
 
     Raises:
-        ImportError: Ray is missing.
+        ImportError: pyarrow, or what the options need, is missing.
         ValueError: An option is wrong.
     """
     rows = draw_rows(manifest, positive_integer(num_clips, "num_clips"), seed)
@@ -138,25 +173,6 @@ def _usual_size(work: Work, num_clips: int, num_cpus: int) -> int:
     """Return how many clips a shard has by default: each core has some shards, so that none waits long."""
     kind = work.output if work.function is None or work.output == "info" else "function"
     return min(_CLIPS_PER_SHARD[kind], math.ceil(num_clips / (_SHARDS_PER_CORE * num_cpus)))
-
-
-@contextmanager
-def _ray(progress: bool) -> Iterator[Any]:
-    """Use Ray if it is running; otherwise start it, and end it again."""
-    imported("ray.data.checkpoint", "processing a manifest needs Ray, with checkpoints")
-    import ray
-
-    was_running, logger = ray.is_initialized(), logging.getLogger("ray.data")
-    if not was_running:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    level = logger.level
-    try:
-        logger.setLevel(level if progress else logging.ERROR)
-        yield ray
-    finally:
-        logger.setLevel(level)
-        if not was_running:
-            ray.shutdown()
 
 
 def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> int:
@@ -192,81 +208,3 @@ def _begin(store: Store, manifest: Manifest, path_column: str, work: Work) -> in
             f"{store.uri} has a job with {', '.join(differing)}; repeat it so, or take another folder"
         )
     return num_clips
-
-
-def _run(ray: Any, store: Store, work: Work, schema: pa.Schema | None, size: int, progress: bool) -> None:
-    from ray.data import DataContext
-    from ray.data.checkpoint import CheckpointConfig
-
-    checkpoint = CheckpointConfig(
-        CLIP, store.uri + "/done", override_filesystem=store.filesystem, delete_checkpoint_on_success=False
-    )
-    checkpoint.checkpoint_actor_pool_max_size = 1
-    checkpoint.checkpoint_actor_memory_bytes = _FILTER_BYTES
-    context = DataContext.get_current().copy()
-    context.checkpoint_config, context.enable_progress_bars = checkpoint, progress
-    # The newer way to read Parquet starts a dozen more processes: seconds before the first clip.
-    context.use_datasource_v2 = False
-
-    def process(rows: pa.Table) -> pa.Table:
-        save = _saver(store) if work.output == "images" else None
-        results = watched(rows.to_pylist(), store, lambda row: packed(process_clip(row, work, save)))
-        return results_table(rows, list(results), work, schema)
-
-    with DataContext.current(context):
-        # `num_cpus=0`, as Ray reserves cores for each step until that ends: the clips need them.
-        options = {"num_cpus": 0, "override_num_blocks": len(store.names("manifest"))}
-        clips = ray.data.read_parquet(store.path("manifest"), filesystem=store.filesystem, **options)
-        clips = clips.repartition(target_num_rows_per_block=size)
-        results = clips.map_batches(process, batch_size=size, batch_format="pyarrow", num_cpus=1)
-        results.write_parquet(store.make_folder("clips"), filesystem=store.filesystem, compression="zstd")
-
-
-def watched(rows: Sequence[Row], store: Store, process: Callable[[Row], Row]) -> Iterator[Row]:
-    """Process the rows of a task. Once a worker has died in it, a note says which clip is being processed.
-
-    Decoders may crash: a clip at which workers die gets a row that says so, and the job continues.
-    """
-    name = f"{DEATHS}/{rows[0][CLIP]}.json"
-    note = store.read_json(name)
-    deaths = Counter[str](note["deaths"] if note else {})
-    if note and note["at"] is not None:  # the clip at which the last try ended
-        deaths[note["at"]] += 1
-    store.make_folder(DEATHS)
-
-    def write_note(at: str | None) -> None:
-        store.write(name, json.dumps({"at": at, "deaths": deaths}).encode())
-
-    write_note(None)
-    for row in rows:
-        clip = str(row[CLIP])
-        if deaths[clip] >= _MOST_DEATHS:
-            message = f"the worker died {_MOST_DEATHS} times while it was at this clip"
-            yield {"error_type": "WorkerDied", "error_message": message}
-            continue
-        if note:
-            write_note(clip)
-        yield process(row)
-    store.filesystem.delete_file(store.path(name))
-
-
-def _saver(store: Store) -> Save:
-    """Return what writes images, a thousand clips per folder: images/000012/12345_frame_000067.png."""
-
-    @cache
-    def folder_of(thousand: int) -> str:
-        folder = f"images/{thousand:06d}"
-        store.make_folder(folder)
-        store.clear(folder)
-        return folder
-
-    def save(row: Row, number: int, frame: Any) -> str:
-        from PIL import Image
-
-        name = f"{folder_of(row[CLIP] // 1000)}/{row[CLIP]}_frame_{number:06d}.png"
-        encoded = io.BytesIO()
-        Image.fromarray(frame).save(encoded, "png")
-        store.write(name, encoded.getvalue())
-        return name
-
-    return save

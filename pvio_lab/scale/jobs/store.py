@@ -1,7 +1,8 @@
 """The folder of a job: which shards count, what killed runs and dead workers have left, what has been done.
 
-A shard counts if Ray Data's checkpoint has a marker for it, which lists its clips. Ray writes the marker
-under a pending name, then the shard, and renames the marker last.
+A shard counts if there is a marker for it, which lists its clips, in Ray Data's checkpoint. Ray writes the
+marker under a pending name, then the shard, and renames the marker last. Without Ray, the shard is written
+first, and then the marker, at once.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ import json
 import os
 import re
 import uuid
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...base import clear_partials, write_whole
+from ...base import LineProfile, clear_partials, write_whole
 from ...read import is_url
-from ..arrow import dataset, fs, pa
+from ..arrow import dataset, fs, pa, parquet
 from .estimate import ClipCosts
-from .process_clip import PHASES
+from .process_clip import PHASES, Row
 from .read_manifest import CLIP
 
 _PENDING = ".pending"
@@ -33,6 +37,10 @@ _PART = re.compile(r"-\d+$")
 # away, but hardly this often at one clip. Ray repeats a task three times: enough for one such clip a shard;
 # with several, the job ends, to be run again.
 DEATHS = "deaths"
+MOST_DEATHS = 2
+"""A clip is given up when workers have died at it this many times."""
+LINES = "lines"
+"""The folder of what each worker counted of the lines of a function."""
 # This many clips say what a clip costs.
 _MANY = 20_000
 
@@ -96,6 +104,39 @@ class Store:
             raise ValueError(f"{self.uri}/{name} is damaged: {error}; take another folder") from None
         return found
 
+    def commit(self, name: str, table: pa.Table) -> None:
+        """Write a shard, and then the marker that makes it count."""
+        parquet.write_table(table, self._shard_path(name), filesystem=self.filesystem, compression="zstd")
+        marker = pa.BufferOutputStream()
+        parquet.write_table(table.select([CLIP]), marker)
+        self.write(f"done/{name}.parquet", marker.getvalue().to_pybytes())
+
+    def discard(self, name: str) -> None:
+        """Remove a shard that may have been written, its marker first."""
+        for path in (self.path(f"done/{name}.parquet"), self._shard_path(name)):
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_file(path)
+
+    def _shard_path(self, name: str) -> str:
+        return self.path(f"clips/{name}-0.parquet")
+
+    def is_done(self, num_clips: int) -> NDArray[np.bool_]:
+        """Return which clips are done, by the markers of a folder that has been settled."""
+        done = np.zeros(num_clips, bool)
+        for part in self._dataset([self.path(f"done/{name}") for name in self.names("done")]).get_fragments():
+            done[part.to_table(columns=[CLIP])[CLIP].to_numpy()] = True
+        return done
+
+    def empty(self, folder: str) -> None:
+        """Make a folder, and remove the files that are in it."""
+        self.make_folder(folder)
+        self._remove(folder, self.names(folder))
+
+    def line_profile(self, file: str) -> LineProfile:
+        """Return what the workers of the last run have counted of a function in this file."""
+        counts = [self.read_json(f"{LINES}/{name}") for name in self.names(LINES)]
+        return LineProfile.of(chain.from_iterable(each["counts"] for each in counts if each), file)
+
     def clips(self) -> dataset.Dataset:
         """Return the rows of all shards that count, as a pyarrow dataset."""
         counted = {_stem(name) for name in self.names("done")}
@@ -155,6 +196,12 @@ def _shard(name: str) -> str:
     return _PART.sub("", _stem(name))
 
 
+def died() -> Row:
+    """Return the result of a clip that is given up."""
+    message = f"the worker died {MOST_DEATHS} times while it was at this clip"
+    return {"error_type": "WorkerDied", "error_message": message}
+
+
 @dataclass(frozen=True)
 class JobReport:
     """The outcome of a run. The results themselves are in the folder: `.dataset()`."""
@@ -173,10 +220,22 @@ class JobReport:
     """The duration of this run, without starting Ray."""
     costs: ClipCosts | None
     """The costs of the clips of this run; None if there were none."""
+    runner: str = "ray"
+    """What ran it: "local", the processes of this machine, or "ray"."""
+    profile: LineProfile | None = field(default=None, repr=False)
+    """The time of each line of the function in this run, with `profile=True`; a table in a notebook."""
 
     @classmethod
     def of(
-        cls, store: Store, *, num_before: int, begun_at: float, num_cpus: int, seconds: float
+        cls,
+        store: Store,
+        *,
+        num_before: int,
+        begun_at: float,
+        num_cpus: int,
+        seconds: float,
+        runner: str,
+        profile: LineProfile | None,
     ) -> JobReport:
         """Return the report of a run that began at this time, by the rows that it has written."""
         rows = store.clips()
@@ -191,6 +250,8 @@ class JobReport:
             num_cpus=num_cpus,
             seconds=seconds,
             costs=ClipCosts.of(columns, num_cpus) if recent.num_rows else None,
+            runner=runner,
+            profile=profile,
         )
 
     def dataset(self) -> dataset.Dataset:
@@ -206,4 +267,5 @@ class JobReport:
     def __repr__(self) -> str:
         before = f", {self.num_before:,} of them before" if self.num_before else ""
         done = f"{self.num_clips:,} clips{before}, {self.num_failed:,} failed"
-        return f"JobReport({self.output!r}: {done}; {self.seconds:.3g} s on {self.num_cpus} cores)"
+        where = f"{self.num_cpus} cores, {self.runner}"
+        return f"JobReport({self.output!r}: {done}; {self.seconds:.3g} s on {where})"
