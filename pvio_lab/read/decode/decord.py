@@ -106,7 +106,7 @@ class DecordEngine:
         survive_forks(self)
 
     def frames(
-        self, numbers: Sequence[int], needed: Container[int] | None = None
+        self, numbers: Sequence[int], needed: Container[int] | None = None, *, stops: bool = False
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """See `PyAVEngine`; decord has to decode them all."""
         layout = self._layout
