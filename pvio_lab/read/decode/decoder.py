@@ -157,7 +157,7 @@ class Decoder:
         return self.drain()
 
     def drain(self) -> list[tuple[int, VideoFrame]]:
-        """Return the frames that the decoder still holds; it has to `go_to` somewhere before the next step."""
+        """Return the frames that the decoder still holds; `go_to` must come before the next step."""
         return self._decode(None)
 
     def shown(self, first: int, last: int) -> list[int]:

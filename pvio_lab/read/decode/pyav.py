@@ -86,6 +86,19 @@ class PyAVEngine:
                     self.reset()
             yield from self._careful_engine()._up_to(number, None)
 
+    def is_sound(self, numbers: Sequence[int]) -> bool:
+        """Return whether these frames, sorted and of one place to begin, come out without any damage."""
+        last = int(self._layout.order.packet_of[list(numbers)].max()) if self._layout.may_skip else None
+        needed = frozenset(numbers) if self._layout.may_skip else None
+        try:
+            for number in numbers:
+                for _ in self._up_to(number, needed, last):
+                    pass
+        except Damage:
+            self.close()
+            return False
+        return True
+
     def first_frame(self) -> tuple[int, VideoFrame] | None:
         """Return the first frame that can be decoded, after its number; None if there is none."""
         if not self._layout.entry.size:
