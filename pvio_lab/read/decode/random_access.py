@@ -28,6 +28,8 @@ Rows = dict[int, list[int]]
 _FEW = 8
 # After a jump into a part of the video, this many frames before it are remembered; after the second, all.
 _BEFORE_JUMP = 16
+# If a step follows a jump after all, decoding this many frames again is not too much.
+_CHEAP = 32
 
 _clock = itertools.count()
 
@@ -134,13 +136,14 @@ class RandomAccess:
                 self._fill_run(self._decoders[0], run, missing, frames, remember=remember, stops=stop_here)
 
     def _stops(self, runs: list[Run]) -> set[int]:
-        """Return which runs the decoder need not continue from: all but the last, unless calls jump about."""
+        """Return which runs the decoder need not continue from: not the last, unless calls jump about."""
         if not runs:
             return set()
         is_jump = self._last_entry not in (runs[0].entry, -1)
         is_second_jump, self._has_jumped = is_jump and self._has_jumped, is_jump
         self._last_entry = runs[-1].entry
-        return {run.entry for run in (runs if is_second_jump else runs[:-1])}
+        stops_last = is_second_jump and runs[-1].cost <= _CHEAP
+        return {run.entry for run in (runs if stops_last else runs[:-1])}
 
     def _fill_from_cache(self, rows: Rows, frames: Frames) -> Rows:
         missing: Rows = {}
