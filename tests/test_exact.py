@@ -143,6 +143,19 @@ def test_decord_where_it_is_exact():
             assert not wrong_frames(one_by_one(reader, asked[:20]), truth[asked[:20]]), path
 
 
+def test_decord_never_returns_another_frame_where_a_file_is_damaged():
+    path, errors = SAMPLES / "damaged.mp4", 0
+    with VideoReader(path) as reader, VideoReader(path, engine="decord") as by_decord:
+        for number in np.random.default_rng(0).permutation(len(reader)).tolist():
+            frame = frame_or_error(by_decord, number)
+            if isinstance(frame, DecodeError):
+                errors += 1
+                assert "leave engine out" in str(frame)
+            else:
+                assert psnr(frame, reader[number]) > 45, number
+    assert 0 < errors < len(reader)
+
+
 @pytest.mark.parametrize("engine", ["auto", "decord"])
 def test_a_long_file(long_clip, engine):
     asked = random.Random(0).sample(range(LONG), 300)

@@ -278,6 +278,14 @@ def test_many_frames_cost_each_group_once(name, engine):
         assert reader.num_decoded - before <= groups_touched(reader, asked) + 4
 
 
+def test_a_jump_decodes_no_frames_behind_its_own():
+    with VideoReader(SAMPLES / "gop2.mp4", cache_bytes=0, num_threads=1) as reader:
+        _ = reader[10], reader[50]
+        before = reader.num_decoded
+        _ = reader[20], reader[41], reader[[5, 30, 16]]
+        assert reader.num_decoded - before <= 1 + 2 + (2 + 1 + 1)
+
+
 def test_decord_costs_each_group_once_too():
     with VideoReader(SAMPLES / "shapes.mp4", engine="decord") as reader:
         reader[shuffled(len(reader), 100)]

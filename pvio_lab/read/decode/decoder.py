@@ -154,6 +154,10 @@ class Decoder:
     def flush(self) -> list[tuple[int, VideoFrame]]:
         """Return the frames that the decoder still holds, as if the file ended here."""
         self.ended = True
+        return self.drain()
+
+    def drain(self) -> list[tuple[int, VideoFrame]]:
+        """Return the frames that the decoder still holds; `go_to` must come before the next step."""
         return self._decode(None)
 
     def shown(self, first: int, last: int) -> list[int]:

@@ -14,6 +14,7 @@ from ...base import abandon, genuine, survive_forks
 from ...errors import DecodeError, OpenError, printable
 from .bitstream import PLAIN
 from .order import Layout
+from .pyav import PyAVEngine
 from .rgb import Picture
 
 EngineName = Literal["auto", "decord", "pyav"]
@@ -22,6 +23,8 @@ _BY_NUMBER = "each frame carries the number of its packet"
 # Where decord was found to seek exactly, if nothing else speaks against it.
 _CONTAINERS = {"mov", "matroska"}
 _CODECS = set("h264 vp8 mpeg4 ffv1 mjpeg png prores dnxhd huffyuv ffvhuff utvideo".split())
+# Skipping, decord gives up after 10,000 waits; there are at most two for each packet up to the end.
+_MOST_PACKETS = 4_900
 
 
 def choose_engine(
@@ -42,7 +45,7 @@ def choose_engine(
                 "leave engine out"
             )
         engine = asked
-        reason = "asked for; exact while the file is intact, as it only seeks to keyframes and reads on."
+        reason = "asked for; exact, as it only seeks to keyframes and reads on, and PyAV looks for damage."
     elif asked == "pyav":
         reason = f"asked for; it is exact, as {_BY_NUMBER}{learnt}."
     elif refusal:
@@ -90,9 +93,10 @@ def _is_table_wrong(layout: Layout) -> bool:
 
 
 class DecordEngine:
-    """An engine that seeks to a keyframe, takes the frames after it one by one, and empties decord's queue.
+    """An engine that seeks to a keyframe, skips to the frames it needs, and empties decord's queue.
 
-    Only so is decord exact in long files, and only so does it stop decoding ahead.
+    Only so is decord exact in long files, and only so does it stop decoding ahead. It overlooks most damage,
+    so PyAV decodes each frame once, too, to find out whether there is any.
 
     Args:
         layout: How the frames of the file are reached.
@@ -102,50 +106,75 @@ class DecordEngine:
     def __init__(self, layout: Layout, threads: int):
         self._layout, self._threads = layout, threads
         self._reader: Any = None
+        self._checker, self._checked = PyAVEngine(layout, threads), set[int]()
         self.decoded, self.seek_seconds = 0, 0.0
         survive_forks(self)
 
     def frames(
-        self, numbers: Sequence[int], needed: Container[int] | None = None
+        self, numbers: Sequence[int], needed: Container[int] | None = None, *, stops: bool = False
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """See `PyAVEngine`; decord has to decode them all."""
+        """See `PyAVEngine`; decord decodes them all, but converts only those that are needed."""
         layout = self._layout
         begins = layout.number_of[layout.entry[list(numbers)]]
         last_of = dict(zip(begins.tolist(), numbers, strict=True))  # the last one stays
-        for begin in sorted(last_of):
-            yield from self._run(begin, last_of[begin])
+        for begin, last in sorted(last_of.items()):
+            group = range(begin, last + 1)
+            chosen = [number for number in group if needed is None or number in needed]
+            self._check(chosen)
+            yield from self._run(begin, chosen)
 
     def reset(self) -> None:
         """See `PyAVEngine`."""
         self._reader = None
+        self._checker.reset()
 
     def close(self) -> None:
         """See `PyAVEngine`."""
         self._reader = None
+        self._checker.close()
 
     def after_fork(self) -> None:
         """Forget the reader of the parent: the child opens the file anew."""
         abandon(self._reader)
         self._reader = None
 
-    def _run(self, begin: int, last: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        reader = self._opened()
+    def _check(self, numbers: list[int]) -> None:
+        """Raise an error if one of these frames, or one that it needs, is damaged."""
+        if not self._checked.issuperset(numbers):
+            if not self._checker.is_sound(numbers):
+                path = printable(self._layout.mark.path)
+                raise DecodeError(
+                    f"{path} is damaged at or before frame {numbers[-1]}, which decord overlooks; "
+                    "leave engine out"
+                )
+            self._checked.update(numbers)
+
+    def _run(self, begin: int, numbers: list[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        reader, place = self._opened(), begin
+        can_skip = len(self._layout.packets) - self._layout.entry[begin] <= _MOST_PACKETS
         self._seek(reader, begin)
         try:
-            for number in range(begin, last + 1):
+            for number in numbers:
+                _pass_over(reader, number - place, can_skip=can_skip)
                 frame = _next(reader, begin, number)
-                self.decoded += 1
+                self.decoded += number + 1 - place
+                place = number + 1
                 yield number, frame
         except StopIteration:
-            raise DecodeError(
-                f"frame {number} of {self._layout.mark.path} cannot be decoded by decord"
-            ) from None
+            raise self._error(number, "it does not come") from None
         except Exception as error:
-            if type(error).__name__ != "DECORDError":
+            if not type(error).__name__.startswith("DECORD"):
                 raise
-            raise DecodeError(f"frame {number} of {self._layout.mark.path}: {_first_line(error)}") from error
+            raise self._error(number, _first_line(error)) from error
         finally:
             self._seek(reader, begin)
+
+    def _error(self, number: int, why: str) -> DecodeError:
+        self._reader = None  # its threads have ended
+        path = printable(self._layout.mark.path)
+        return DecodeError(
+            f"decord cannot decode frame {number} of {path}, or one soon after it: {why}; leave engine out"
+        )
 
     def _seek(self, reader: Any, begin: int) -> None:
         start = time.perf_counter()
@@ -159,7 +188,10 @@ class DecordEngine:
             decord = genuine("decord")  # not the stand-in that `pvio_lab.compat` may have put in its place
             path = self._layout.mark.path
             try:
-                self._reader = decord.VideoReader(self._layout.mark.absolute, num_threads=self._threads)
+                # Without fault_tol, the last frame that came stands in for those that do not.
+                self._reader = decord.VideoReader(
+                    self._layout.mark.absolute, num_threads=self._threads, fault_tol=0
+                )
             except Exception as error:
                 raise OpenError(f"decord cannot open {path}: {_first_line(error)}") from error
             if len(self._reader) != len(self._layout.entry):
@@ -169,6 +201,15 @@ class DecordEngine:
                     f"decord finds {found} frames in {path}, but there are {len(self._layout.entry)}"
                 )
         return self._reader
+
+
+def _pass_over(reader: Any, count: int, *, can_skip: bool) -> None:
+    """Decode so many frames and drop them."""
+    if can_skip and count:
+        reader.skip_frames(count)  # without converting them
+    elif count:
+        for _ in range(count):
+            reader.next()
 
 
 def _next(reader: Any, begin: int, number: int) -> NDArray[np.uint8]:

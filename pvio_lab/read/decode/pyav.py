@@ -59,28 +59,45 @@ class PyAVEngine:
         survive_forks(self)
 
     def frames(
-        self, numbers: Sequence[int], needed: Container[int] | None = None
+        self, numbers: Sequence[int], needed: Container[int] | None = None, *, stops: bool = False
     ) -> Iterator[tuple[int, VideoFrame]]:
         """Yield these frames, whose numbers are sorted, and all that come out before and between them.
 
         Args:
             numbers: The frames.
             needed: All others may be left out of the decoding; None leaves out none.
+            stops: The next frames are elsewhere. A decoder holds frames back until it has seen a few packets
+                more; it is drained instead, and cannot continue. The numbers have one place to begin.
 
         Raises:
             DecodeError: One of them does not come out.
         """
-        needed = needed if self._layout.may_skip else None
+        layout = self._layout
+        needed = needed if layout.may_skip else None
+        last = int(layout.order.packet_of[list(numbers)].max()) if stops and layout.may_skip else None
         for number in numbers:
-            entry = int(self._layout.entry[number])
+            entry = int(layout.entry[number])
             if entry not in self._damaged_entries:
                 try:
-                    yield from self._up_to(number, needed)
+                    yield from self._up_to(number, needed, last)
                     continue
                 except Damage:
                     self._damaged_entries.add(entry)
                     self.reset()
             yield from self._careful_engine()._up_to(number, None)
+
+    def is_sound(self, numbers: Sequence[int]) -> bool:
+        """Return whether these frames, sorted and of one place to begin, come out without any damage."""
+        last = int(self._layout.order.packet_of[list(numbers)].max()) if self._layout.may_skip else None
+        needed = frozenset(numbers) if self._layout.may_skip else None
+        try:
+            for number in numbers:
+                for _ in self._up_to(number, needed, last):
+                    pass
+        except Damage:
+            self.close()
+            return False
+        return True
 
     def first_frame(self) -> tuple[int, VideoFrame] | None:
         """Return the first frame that can be decoded, after its number; None if there is none."""
@@ -109,7 +126,7 @@ class PyAVEngine:
 
     def reset(self) -> None:
         """Forget where decoding stands, after an interruption."""
-        self._begun_at, self._newest = -1, -1
+        self._begun_at, self._newest, self._is_drained = -1, -1, False
         self._skipped: set[int] = set()
         self._queue: deque[tuple[int, VideoFrame]] = deque()
 
@@ -153,14 +170,16 @@ class PyAVEngine:
                 self._newest, frame = self._queue.popleft()
                 yield self._newest, frame
 
-    def _up_to(self, number: int, needed: Container[int] | None) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield the frames that come out until this one, which is the last."""
+    def _up_to(
+        self, number: int, needed: Container[int] | None, last: int | None = None
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield the frames that come out until this one, the last; drain the decoder after packet `last`."""
         if not self._can_continue_to(number):
             self._begin(self._entry(number))
         while self._newest < number:
             try:
-                while not self._queue and not self._decoder.ended:
-                    self._step(needed)
+                while not (self._queue or self._decoder.ended or self._is_drained):
+                    self._step(needed, last)
             except Lost:
                 self._begin(self._entry(number))
                 continue
@@ -174,10 +193,14 @@ class PyAVEngine:
         if self._is_careful or self._newest < 0:
             return False
         between = self._layout.order.packet_of[self._newest + 1 : self._queue[0][0]]
+        if self._is_drained:
+            between = between[between < self._decoder.next_packet]
         return any(packet not in self._skipped for packet in between.tolist())
 
     def _can_continue_to(self, number: int) -> bool:
         layout = self._layout
+        if self._is_drained:
+            return any(number == queued for queued, _ in self._queue)
         return (
             0 <= self._begun_at <= layout.entry[number]
             and number > self._newest
@@ -192,9 +215,13 @@ class PyAVEngine:
         self.seek_seconds += time.perf_counter() - begin
         self._begun_at, self._counted = entry, 0
 
-    def _step(self, needed: Container[int] | None) -> None:
-        """Feed one packet, and queue the frames that come out."""
+    def _step(self, needed: Container[int] | None, last: int | None = None) -> None:
+        """Feed one packet, or drain the decoder after packet `last`, and queue the frames that come out."""
         packet = self._decoder.next_packet
+        if last is not None and packet > last:
+            self._is_drained = True
+            self._take(self._decoder.drain())
+            return
         skip = needed is not None and self._number_of(packet) not in needed
         if skip:
             self._skipped.add(packet)

@@ -28,6 +28,8 @@ Rows = dict[int, list[int]]
 _FEW = 8
 # The first jump into a part of the video remembers this many frames before its target; the second, all.
 _BEFORE_JUMP = 16
+# If a step follows a jump after all, decoding this many frames again is not too much.
+_CHEAP = 32
 
 _clock = itertools.count()
 
@@ -58,6 +60,7 @@ class RandomAccess:
         self._layout, self._size, self._threads = layout, size, threads
         self._make_decoder = make_decoder
         self.cache, self._visited = FrameCache(cache_bytes), set[int]()
+        self._last_entry, self._has_jumped = -1, False
         if first is not None:
             self.cache.put(*first)
         # The first one has all threads; the others, one each, work side by side.
@@ -124,11 +127,23 @@ class RandomAccess:
         missing = rows if is_batch else self._fill_from_cache(rows, frames)
         layout = self._layout
         runs = plan_runs(np.array(list(missing), np.int64), layout.entry, layout.order.packet_of)
+        stops = self._stops(runs)
         if len(runs) > 1 and self._threads > 1:
-            self._fill_side_by_side(runs, missing, frames)
+            self._fill_side_by_side(runs, missing, frames, stops)
         else:
             for run in runs:
-                self._fill_run(self._decoders[0], run, missing, frames, remember=not is_batch)
+                remember, stop_here = not is_batch, run.entry in stops
+                self._fill_run(self._decoders[0], run, missing, frames, remember=remember, stops=stop_here)
+
+    def _stops(self, runs: list[Run]) -> set[int]:
+        """Return which runs the decoder need not continue from: not the last, unless calls jump about."""
+        if not runs:
+            return set()
+        is_jump = self._last_entry not in (runs[0].entry, -1)
+        is_second_jump, self._has_jumped = is_jump and self._has_jumped, is_jump
+        self._last_entry = runs[-1].entry
+        stops_last = is_second_jump and runs[-1].cost <= _CHEAP
+        return {run.entry for run in (runs if stops_last else runs[:-1])}
 
     def _fill_from_cache(self, rows: Rows, frames: Frames) -> Rows:
         missing: Rows = {}
@@ -148,10 +163,11 @@ class RandomAccess:
         frames: Frames,
         *,
         remember: bool = False,
+        stops: bool = False,
         stop: threading.Event | None = None,
     ) -> None:
         needed = self._needed(run) if remember else frozenset(run.numbers)
-        for number, frame in decoder.engine.frames(run.numbers, needed):
+        for number, frame in decoder.engine.frames(run.numbers, needed, stops=stops):
             if stop is not None and stop.is_set():
                 return
             if remember:
@@ -169,7 +185,7 @@ class RandomAccess:
         self._visited.add(run.entry)
         return range(number - _BEFORE_JUMP, num_frames)
 
-    def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames) -> None:
+    def _fill_side_by_side(self, runs: list[Run], rows: Rows, frames: Frames, stops: set[int]) -> None:
         """Let each thread take the next portion, until none is left or one of them fails."""
         count = min(self._threads, len(runs))
         while len(self._decoders) <= count:
@@ -184,7 +200,7 @@ class RandomAccess:
                 with decoder.lock:
                     while not stop.is_set():
                         for run in portions.get_nowait():
-                            self._fill_run(decoder, run, rows, frames, stop=stop)
+                            self._fill_run(decoder, run, rows, frames, stops=run.entry in stops, stop=stop)
             except queue.Empty:
                 pass
             except BaseException as error:
