@@ -30,6 +30,10 @@ _FEW = 8
 _BEFORE_JUMP = 16
 # If a step follows a jump after all, decoding this many frames again is not too much.
 _CHEAP = 32
+# This many frames after a batch are decoded whole where the decoder needs to see them, as they may be next.
+_AHEAD = 64
+# A batch follows the one before if it begins so soon after that, and takes one of so many frames.
+_GAP = 4
 
 _clock = itertools.count()
 
@@ -61,6 +65,7 @@ class RandomAccess:
         self._make_decoder = make_decoder
         self.cache, self._visited = FrameCache(cache_bytes), set[int]()
         self._last_entry, self._has_jumped = -1, False
+        self._last_number = -_GAP  # of the last call
         if first is not None:
             self.cache.put(*first)
         # The first one has all threads; the others, one each, work side by side.
@@ -127,6 +132,9 @@ class RandomAccess:
         missing = rows if is_batch else self._fill_from_cache(rows, frames)
         layout = self._layout
         runs = plan_runs(np.array(list(missing), np.int64), layout.entry, layout.order.packet_of)
+        if is_batch and self._follows(rows):
+            runs = [Run(runs[0].entry, tuple(sorted(rows)), sum(run.cost for run in runs))]
+        self._last_number = max(rows, default=-_GAP)
         stops = self._stops(runs)
         if len(runs) > 1 and self._threads > 1:
             self._fill_side_by_side(runs, missing, frames, stops)
@@ -134,6 +142,11 @@ class RandomAccess:
             for run in runs:
                 remember, stop_here = not is_batch, run.entry in stops
                 self._fill_run(self._decoders[0], run, missing, frames, remember=remember, stops=stop_here)
+
+    def _follows(self, rows: Rows) -> bool:
+        """Return whether frames in order come after those of the last call: then one decoder goes through."""
+        first, last = min(rows), max(rows)
+        return 0 < first - self._last_number <= _GAP and last - first < _GAP * len(rows)
 
     def _stops(self, runs: list[Run]) -> set[int]:
         """Return which runs the decoder need not continue from: not the last, unless calls jump about."""
@@ -166,7 +179,12 @@ class RandomAccess:
         stops: bool = False,
         stop: threading.Event | None = None,
     ) -> None:
-        needed = self._needed(run) if remember else frozenset(run.numbers)
+        needed: Container[int] | None
+        if remember:
+            needed = self._needed(run)
+        else:
+            ahead = () if stops else range(run.numbers[-1], run.numbers[-1] + _AHEAD)
+            needed = frozenset((*run.numbers, *ahead))
         for number, frame in decoder.engine.frames(run.numbers, needed, stops=stops):
             if stop is not None and stop.is_set():
                 return
