@@ -582,13 +582,13 @@ def test_a_result_that_is_not_what_was_meant_is_not_kept(row, by, words, tmp_pat
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
     source = Path(shutil.copy(drawn("a.mkv"), tmp_path / "a.mkv"))
-    real = concat._check
+    real = concat.check_fit
 
     def check(clips, refusals):
         real(clips, refusals)
         shutil.copy(drawn("b.mkv", 50, 25), source)
 
-    monkeypatch.setattr(concat, "_check", check)
+    monkeypatch.setattr(concat, "check_fit", check)
     with pytest.raises(EncodeError, match="has changed while it was read"):
         concatenate_video_files([source], tmp_path / "joined.mkv")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their black,
 # which nobody can see on a dark page.
+# Files leave out the colours that these give, so a change recolours saved marks.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 

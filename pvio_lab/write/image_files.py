@@ -57,6 +57,8 @@ def image_name(
 ) -> str:
     """Return the name of a frame's file; all of a video have as many digits, so names sort as numbers do.
 
+    Projects of images (`sample/image_project`) and jobs (`scale/jobs/shards`) have names of their own.
+
     >>> image_name("clip", 12, 300)
     'clip_frame_000012.png'
     >>> image_name("clip", 12, 300, template="{video}-{number}")

@@ -1,4 +1,7 @@
-"""The check whether files can be joined: each as one pass over it finds it, and what all must share."""
+"""The check whether files can be joined: each as one pass over it finds it, and what all must share.
+
+What the times of a single file rule out is in `frame_times`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ from .parameter_sets import ParameterSets
 
 _KINDS = {"video": "video", "audio": "sound", "subtitle": "subtitles"}
 """The kinds of streams that are joined, and what they are called."""
+_REMEDY = "re-encode them with write_frames_to_video first"
+_MOST_REFUSALS = 20
 _MOST_ROWS = 30
 _HEAD = ("property", "first file", "this file", "")
 _MOST_BYTES = 64 * 2**20
@@ -216,7 +221,26 @@ def _video_properties(stream: VideoStream, rate: Fraction | None, matrix: Matrix
     return rows if rate is None else rows | {"frame rate": str(rate)}
 
 
-def table_of_differences(clips: Sequence[Clip]) -> str:
+def check_fit(clips: Sequence[Clip], refusals: list[str]) -> None:
+    """Raise ValueError with all reasons against joining, if there are any."""
+    for clip in clips[1:]:
+        if not clip.stands_alone:
+            refusals.append(
+                f"{printable(clip.path)} begins with a keyframe that does not end what "
+                "was before it (no IDR picture)"
+            )
+    refusals = list(dict.fromkeys(refusals))
+    texts = refusals[:_MOST_REFUSALS]
+    if len(refusals) > _MOST_REFUSALS:
+        texts.append(f"... and {len(refusals) - _MOST_REFUSALS} more files")
+    if table := _table_of_differences(clips):
+        texts.append(f"these files do not fit the first one, {printable(clips[0].path)}:\n{table}")
+    if texts:
+        reasons = "\n".join(texts)
+        raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{reasons}")
+
+
+def _table_of_differences(clips: Sequence[Clip]) -> str:
     """Return a row for each property that differs from the first file's, or nothing if all is the same.
 
     property | first file | this file |

@@ -23,12 +23,10 @@ from ...errors import EncodeError, printable
 from ...read import Fetching, HeldSource, outline
 from ..encoders import MUXERS
 from ..ffmpeg import run
-from .compatibility import Clip, OpenFilesBudget, carried, inspect_clip, table_of_differences
+from .compatibility import Clip, OpenFilesBudget, carried, check_fit, inspect_clip
 from .frame_times import Refusal
 from .tracks import Interval, OutputTrack, SoundTrack, SubtitleTrack, VideoTrack, verify
 
-_REMEDY = "re-encode them with write_frames_to_video first"
-_MOST_REFUSALS = 20
 _LISTEN_SECONDS = 20.0
 _KEPT_KEYS = ("language", "title", "handler_name")
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3")
@@ -122,31 +120,12 @@ def _inspected(paths: Sequence[str]) -> Iterator[list[Clip]]:
                 clips.append(future.result())
             except Refusal as refusal:
                 refusals.append(f"{printable(path)} {refusal}")
-        _check(clips, refusals)
+        check_fit(clips, refusals)
         yield clips
     finally:
         pool.shutdown(cancel_futures=True)
         for clip in clips:
             clip.close()
-
-
-def _check(clips: Sequence[Clip], refusals: list[str]) -> None:
-    """Raise ValueError with all reasons against joining, if there are any."""
-    for clip in clips[1:]:
-        if not clip.stands_alone:
-            refusals.append(
-                f"{printable(clip.path)} begins with a keyframe that does not end what "
-                "was before it (no IDR picture)"
-            )
-    refusals = list(dict.fromkeys(refusals))
-    texts = refusals[:_MOST_REFUSALS]
-    if len(refusals) > _MOST_REFUSALS:
-        texts.append(f"... and {len(refusals) - _MOST_REFUSALS} more files")
-    if table := table_of_differences(clips):
-        texts.append(f"these files do not fit the first one, {printable(clips[0].path)}:\n{table}")
-    if texts:
-        reasons = "\n".join(texts)
-        raise ValueError(f"the files cannot be joined without re-encoding; {_REMEDY}:\n{reasons}")
 
 
 def _write(clips: Sequence[Clip], partial: Path, container_name: str) -> list[OutputTrack]:

@@ -193,6 +193,7 @@ class SampledImages:
             return False
 
     def _all_there(self) -> list[Entry]:
+        # Names as `image_name` makes them.
         pattern = re.compile(re.escape(f"{self._stem}_frame_") + r"(\d+)\.png")
         found = (pattern.fullmatch(name) for name in os.listdir(self._directory))
         numbers = (int(match[1]) for match in found if match)
