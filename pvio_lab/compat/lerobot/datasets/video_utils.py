@@ -114,7 +114,7 @@ class VideoDecoderCache:
         return self._readers.get(str(video_path))
 
     def clear(self) -> None:
-        """Close all decoders."""
+        """Forget all decoders, and close those that no thread is using."""
         self._readers.close()
 
     def size(self) -> int:
