@@ -97,6 +97,13 @@ def test_a_stream_by_its_number(tmp_path):
         read_audio(path, stream=2)
 
 
+def test_too_few_samples_for_a_lower_rate(tmp_path):
+    path = tmp_path / "short.wav"
+    ffmpeg("-f", "lavfi", "-i", "sine=sample_rate=48000", "-af", "atrim=end_sample=3", path)
+    assert read_audio(path).samples.shape == (1, 3)
+    assert read_audio(path, sample_rate=8000).samples.shape[0] == 1
+
+
 def test_what_cannot_be_read_is_an_error(tmp_path):
     silent = tmp_path / "silent.mp4"
     ffmpeg("-i", sound_clip("aac.mp4"), "-an", "-c", "copy", silent)

@@ -19,6 +19,7 @@ from written import FRAMES, numbers_in
 import pvio_lab as pv
 from pvio_lab.compat import lerobot
 from pvio_lab.compat.lerobot.datasets import video_utils
+from pvio_lab.compat.lerobot.datasets.writer_options import writer_options
 
 CLIP = SAMPLES / "gop2.mp4"
 
@@ -59,6 +60,11 @@ def test_a_frame_has_to_be_closer_than_the_tolerance(tolerance):
 def test_an_unknown_backend():
     with pytest.raises(ValueError, match="Unsupported video backend: 'cuda'"):
         lerobot.decode_video_frames(CLIP, [0.0], 1e-4, "cuda")
+
+
+def test_an_unknown_backend_of_torchvision():
+    with pytest.raises(ValueError, match="backend='torchcodec'"):
+        lerobot.decode_video_frames_torchvision(CLIP, [0.0], 1e-4, "torchcodec")
 
 
 def test_a_cache_of_decoders(tmp_path):
@@ -211,6 +217,27 @@ def test_errors_of_a_recorder(recorder, tmp_path):
         recorder.feed_frame("wrist", FRAMES[0])
 
 
+def test_an_episode_that_cannot_start_leaves_nothing(tmp_path):
+    recorder = lerobot.StreamingVideoEncoder(25, vcodec="h264", crf=99)
+    with pytest.raises(ValueError, match="crf=99"):
+        recorder.start_episode(["front"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_end_of_an_episode_cancels_it(recorder, tmp_path, monkeypatch):
+    class Interrupted:
+        def result(self, *_):
+            raise KeyboardInterrupt
+
+    recorder.start_episode(["front"], tmp_path)
+    recorder.feed_frame("front", FRAMES[0])
+    pool = Mock(__enter__=lambda pool: pool, __exit__=lambda *_: None, submit=lambda _: Interrupted())
+    monkeypatch.setattr("pvio_lab.compat.lerobot.datasets.recording.ThreadPoolExecutor", lambda _: pool)
+    with pytest.raises(KeyboardInterrupt):
+        recorder.finish_episode()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_encoder_that_takes_too_long(recorder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("pvio_lab.compat.lerobot.datasets.recording._FINISH_SECONDS", 0.0)
     recorder.start_episode(["front"], tmp_path)
@@ -248,6 +275,13 @@ def test_a_thread_that_records_from_a_queue(last, status, tmp_path):
     thread.join(60)
     assert results.get(timeout=0)[0] == status
     assert path.exists() == (status == "ok")
+
+
+@pytest.mark.parametrize("vcodec", ["h264_nvenc", "h264_qsv", "hevc_videotoolbox"])
+def test_options_of_hardware_encoders(vcodec):
+    options = writer_options(vcodec, "yuv420p", 2, 30, None, fast_decode=1, encoder_threads=2)
+    assert (options["codec"], options["pixel_format"]) == (vcodec, None)
+    assert writer_options(vcodec, "yuv444p", 2, 30, None)["pixel_format"] == "yuv444p"
 
 
 def guarded(tmp_path, **more):
@@ -291,10 +325,12 @@ def test_a_guard_of_a_streaming_encoder(tmp_path):
     dataset._batch_save_episode_video.assert_not_called()
 
 
-def test_the_feature_keeps_paths_and_times():
+def test_the_feature_keeps_paths_and_times(tmp_path):
     datasets = pytest.importorskip("datasets")
     rows = {"image": [{"path": str(CLIP), "timestamp": 1.0}]}
     features = datasets.Features({"image": lerobot.VideoFrame()})
     dataset = datasets.Dataset.from_dict(rows, features=features)
     assert dataset[0]["image"] == {"path": str(CLIP), "timestamp": 1.0}
+    dataset.save_to_disk(tmp_path)
+    assert datasets.load_from_disk(tmp_path)[0] == dataset[0]
     assert str(lerobot.VideoFrame()()) == "struct<path: string, timestamp: float>"

@@ -146,6 +146,21 @@ def test_facts_of_an_older_video_are_not_taken(remembered):
     assert get_video_metadata(path)["n_frames"] == 7
 
 
+def test_facts_of_a_video_that_was_replaced_by_an_older_one_are_not_taken(videos, target):
+    target.write_bytes(videos[0].read_bytes())
+    assert get_video_metadata(target)["n_frames"] == 7
+    target.write_bytes(videos[2].read_bytes())
+    os.utime(target, (1, 1))
+    assert get_video_metadata(target)["n_frames"] == 12
+
+
+def test_facts_of_a_video_that_is_not_there_are_not_taken(remembered):
+    path, _ = remembered
+    path.unlink()
+    with pytest.raises(RuntimeError, match="cannot be opened"):
+        get_video_metadata(path)
+
+
 def test_facts_of_another_video_of_that_name_are_not_taken(videos, target):
     target.write_bytes(videos[0].read_bytes())
     other = target.with_suffix(".mkv")

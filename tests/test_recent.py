@@ -45,6 +45,14 @@ def test_a_removed_file_is_an_error(readers, tmp_path):
         readers.get(clip)
 
 
+def test_closing_disturbs_nobody_who_reads(readers):
+    reader = readers.get(SAMPLES / "gop2.mp4")
+    readers.close()
+    assert len(readers) == 0
+    assert read_number(reader[37]) == 37
+    assert readers.get(SAMPLES / "gop2.mp4") is not reader
+
+
 def test_a_little_room_keeps_the_last(tmp_path):
     readers = RecentReaders(VideoReader, max_bytes=1)
     for name in ("gop2.mp4", "shapes.mp4"):

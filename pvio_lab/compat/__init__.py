@@ -25,7 +25,8 @@ def install(name: str) -> ModuleType:
     >>> from decord import VideoReader  # is `pvio_lab.compat.decord.VideoReader`, in any module
 
     Call it first: names that were imported from the other library before stay what they were. Child processes
-    that are not forked have to call it themselves. The other library need not be installed.
+    that are not forked have to call it themselves. The other library need not be installed; if it is, all of
+    it is hidden, even what has no counterpart here.
 
     Args:
         name: The name of a module here: "decord", for example.

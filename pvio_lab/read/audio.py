@@ -100,10 +100,12 @@ def read_audio(
         frames = SoundFrames(container, pick_sound(container, local.path, stream), trim=trim)
         if frames.head is None:
             raise DecodeError(f"nothing of the sound in {printable(shown(source))} can be decoded")
-        rate, layout = sample_rate or frames.head.sample_rate, frames.head.layout.name
+        rate, layout = sample_rate or frames.head.sample_rate, frames.head.layout
         runs = _Runs(rate, shown(source))
-        found = frames.runs(rate, "mono" if mono else layout)
-        pieces = [piece for begin, run in found for piece in runs.placed(begin, run)]
+        found = frames.runs(rate, "mono" if mono else layout.name)
+        # A few samples may be too few for one at a lower rate.
+        pieces = [np.empty((1 if mono else layout.nb_channels, 0), np.float32)]
+        pieces += [piece for begin, run in found for piece in runs.placed(begin, run)]
     return Audio(np.concatenate(pieces, axis=1), rate, runs.start_seconds, frames.num_damaged)
 
 

@@ -137,12 +137,16 @@ class ReaderPool(Generic[Key, Reader]):
         """Note that a reader was used; see `Awake`."""
         self._awake.touch(reader)
 
-    def close(self) -> None:
-        """Close all readers; those asked for again are opened anew."""
+    def drop_all(self) -> list[Reader]:
+        """Keep no reader any longer, and return those that there were."""
         with self._lock:
             readers = list(self._readers.values())
             self.after_fork()
-        for reader in readers:
+        return readers
+
+    def close(self) -> None:
+        """Close all readers; those asked for again are opened anew."""
+        for reader in self.drop_all():
             reader.close()
 
 

@@ -61,5 +61,6 @@ class RecentReaders(Generic[Kind]):
         return reader
 
     def close(self) -> None:
-        """Close all readers; those asked for again are opened anew."""
-        self._pool.close()
+        """Keep no reader any longer, and close the files of those that no thread uses just now."""
+        for reader in self._pool.drop_all():
+            reader.rest()

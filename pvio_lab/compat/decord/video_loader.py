@@ -47,7 +47,7 @@ class VideoLoader:
             order; 2 for all at random; 3 for the order of the files, each at random, which decord describes
             but does not have. What is random follows `random.seed`, and is new after each `reset`.
         prefetch: Not used.
-        warn: Warn, once a file, where decord itself may return other frames. Its logger always tells it.
+        warn: Warn, once a file, where decord itself may return other frames. It is logged in any case.
 
     Raises:
         DECORDError: A video cannot be opened, or `shuffle` is something else.

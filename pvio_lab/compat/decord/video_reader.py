@@ -28,7 +28,7 @@ class VideoReader:
         height: The height of the frames, if it is more than 0.
         num_threads: How many threads decode, if it is more than 0.
         fault_tol: Not used: a frame that cannot be decoded is an error, and never replaced by another.
-        warn: Warn, once a file, where decord itself may return other frames. Its logger always tells it.
+        warn: Warn, once a file, where decord itself may return other frames. It is logged in any case.
 
     Raises:
         DECORDError: It cannot be opened; then it is a RuntimeError as well. Or `ctx` is a GPU.

@@ -121,15 +121,24 @@ def get_video_metadata(
     """
     path = Path(video_path)
     place = path.with_suffix(metadata_suffix)
-    if use_cached_metadata and place.is_file():
-        known, name = _remembered(place)
-        if name in (None, path.name) and place.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+    version = _version(path)
+    if use_cached_metadata and version and place.is_file():
+        known, of = _remembered(place)
+        if of == version or (of is None and place.stat().st_mtime_ns >= path.stat().st_mtime_ns):
             return known
     info = _facts(path)
     facts = {"n_frames": info.num_frames, "frame_size": (info.height, info.width), "fps": info.fps}
     if cache_metadata:
-        _remember(place, {**facts, "video": path.name})
+        _remember(place, {**facts, "video": version})
     return facts
+
+
+def _version(path: Path) -> list[str | int] | None:
+    """Return what tells a video from others, and from those that had its name before."""
+    with suppress(OSError):
+        found = path.stat()
+        return [path.name, found.st_size, found.st_mtime_ns]
+    return None
 
 
 def _facts(path: str | PathLike[str]) -> VideoInfo:
@@ -139,8 +148,8 @@ def _facts(path: str | PathLike[str]) -> VideoInfo:
         raise RuntimeError(f"{printable(path)} cannot be opened as a video: {error}") from error
 
 
-def _remembered(place: Path) -> tuple[dict[str, Any], str | None]:
-    """Return remembered facts, and the name of their video where it is known."""
+def _remembered(place: Path) -> tuple[dict[str, Any], Any]:
+    """Return remembered facts, and the version of their video; None if parallel-video-io has written them."""
     try:
         found = read_json(place, _MOST_BYTES)
         height, width = found["frame_size"]

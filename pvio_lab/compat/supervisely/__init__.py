@@ -1,7 +1,7 @@
 """Supervisely's sampling of videos, `supervisely.video.sampling`, with files instead of a server.
 
-Functions have the names, settings and defaults that they have there. Their `api` is left out, and where they
-take an id, a path stands: of a video (or its URL), or of the folder of a dataset or project.
+Functions have the names, settings and defaults that they have there. There is no `api`, and a path takes the
+place of each id: that of a video (or its URL), or of the folder of a dataset or project.
 """
 
 from .sampling import (

@@ -47,7 +47,7 @@ async def async_stream_video_frames(
         start: The first frame; None or a negative one for 0.
         end: The last frame; None for that of the video. At least `start` is taken.
         queue_maxsize: How many decoded frames may wait.
-        show_decoding_progress: Show a bar of the frames. There is none for the packets: that is soon over.
+        show_decoding_progress: Show a bar of the frames; there is none for packets, which are read quickly.
         fetching: How a URL is fetched, and what may be opened; see `pvio_lab.Fetching`.
 
     Raises:
@@ -102,7 +102,7 @@ def stream_video_frames_to_dir(
         fetching: See there.
 
     Returns:
-        The paths, in the order of the frames.
+        The paths, in the order of the frames, absolute if `output_dir` is.
 
     Raises:
         FileExistsError: A file that is not an image has the name of one.
@@ -179,7 +179,7 @@ def _options(
     image_writer: ImageWriter | None,
     bar: Any,
 ) -> dict[str, Any]:
-    """Return the options that are called otherwise here."""
+    """Return the options that have other names in this library."""
 
     def progress(count: int) -> None:
         bar.update(count)

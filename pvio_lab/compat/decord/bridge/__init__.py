@@ -13,10 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ..ndarray import NDArray
-from .mxnet import try_import_mxnet
-from .tf import try_import_tfdl
 from .torchdl import from_torch, to_torch
-from .tvm import try_import_tvm
 
 __all__ = ["bridge_in", "bridge_out", "from_torch", "reset_bridge", "set_bridge", "to_torch"]
 __all__ += ["use_mxnet", "use_numpy", "use_tensorflow", "use_torch", "use_tvm"]
@@ -27,11 +24,7 @@ _BRIDGES: dict[str, tuple[Callable[[NDArray], Any], Callable[[Any], NDArray]]] =
     "torch": (to_torch, from_torch),
     "numpy": (NDArray.asnumpy, NDArray),
 }
-_MISSING: dict[str, Callable[[], Any]] = {
-    "mxnet": try_import_mxnet,
-    "tensorflow": try_import_tfdl,
-    "tvm": try_import_tvm,
-}
+_MISSING = ("mxnet", "tensorflow", "tvm")
 
 
 class _Current(threading.local):
@@ -52,7 +45,10 @@ def set_bridge(new_bridge: str) -> None:
     is_one = isinstance(new_bridge, str) and new_bridge in choices
     assert is_one, f"new_bridge={new_bridge!r} must be one of {', '.join(map(repr, choices))}"
     if new_bridge in _MISSING:
-        _MISSING[new_bridge]()
+        raise ImportError(
+            f"there is no bridge to {new_bridge} here; choose 'torch', 'numpy' or 'native', and give "
+            f"{new_bridge}'s own from_dlpack what you get"
+        )
     _current.name = new_bridge
 
 

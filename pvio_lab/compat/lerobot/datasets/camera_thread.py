@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from ....errors import VideoError
 from ....write import StreamingVideoEncoder as _Recorder
 from .recording import statistics_of
 from .writer_options import writer_options
@@ -42,7 +41,7 @@ class _CameraEncoderThread(threading.Thread):
         """Record; see the class."""
         try:
             self.result_queue.put(("ok", self._record()))
-        except (VideoError, ValueError, TypeError, OSError) as error:
+        except Exception as error:  # somebody waits for the result
             self.result_queue.put(("error", str(error)))
 
     def _record(self) -> dict[str, Any] | None:

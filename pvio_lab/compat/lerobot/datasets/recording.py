@@ -60,7 +60,13 @@ class StreamingVideoEncoder:
         self.cancel_episode()
         self._dropped_frames.clear()
         for key in video_keys:
-            self._threads[key] = _Camera(self, key, Path(tempfile.mkdtemp(dir=temp_dir)))
+            folder = Path(tempfile.mkdtemp(dir=temp_dir))
+            try:
+                self._threads[key] = _Camera(self, key, folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                self.cancel_episode()
+                raise
         self._episode_active = True
 
     def feed_frame(self, video_key: str, image: Any) -> None:
@@ -92,7 +98,12 @@ class StreamingVideoEncoder:
         cameras, self._threads, self._episode_active = self._threads, {}, False
         with ThreadPoolExecutor(max(len(cameras), 1)) as pool:
             ends = {key: pool.submit(camera.recorder.finish_episode) for key, camera in cameras.items()}
-            videos = {key: cameras[key].result(end) for key, end in ends.items()}
+            try:
+                videos = {key: cameras[key].result(end) for key, end in ends.items()}
+            except BaseException:  # Ctrl-C: the pool would wait for the encoders, however long they take
+                self._threads = cameras
+                self.cancel_episode()
+                raise
         self._dropped_frames = {key: video.dropped_frames for key, video in videos.items() if video}
         for key, count in self._dropped_frames.items():
             if count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ....scale import VideoFrame as _VideoFrame
 
@@ -14,4 +14,5 @@ class VideoFrame(_VideoFrame):
     `decode=True` reads the pictures, as the feature of this library does.
     """
 
-    decode: bool = False
+    # `datasets` stores no defaults, and this one is not that of the feature that reads it.
+    decode: bool = field(default=False, metadata={"include_in_asdict_even_if_is_default": True})

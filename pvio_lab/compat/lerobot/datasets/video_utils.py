@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....base import one_of
 from ....errors import FrameTimestampError
 from ....read import (
     RecentReaders,
@@ -113,7 +114,7 @@ class VideoDecoderCache:
         return self._readers.get(str(video_path))
 
     def clear(self) -> None:
-        """Close all decoders."""
+        """Forget all decoders, and close those that no thread is using."""
         self._readers.close()
 
     def size(self) -> int:
@@ -179,6 +180,7 @@ def decode_video_frames_torchvision(
     log_loaded_timestamps: bool = False,
 ) -> torch.Tensor:
     """Do the same as `decode_video_frames`; torchvision is not needed."""
+    one_of(backend, ("pyav", "video_reader"), "backend")
     return decode_video_frames_torchcodec(video_path, timestamps, tolerance_s, log_loaded_timestamps)
 
 
@@ -300,6 +302,8 @@ def _sound_facts(info: VideoInfo) -> dict[str, Any]:
 
 def get_video_pixel_channels(pix_fmt: str) -> int:
     """Return how many channels a pixel format has, with alpha.
+
+    Every format of FFmpeg is known; in LeRobot only those whose name has "gray", "rgb" or "yuv" in it.
 
     Raises:
         ValueError: There is no such pixel format.

@@ -52,11 +52,15 @@ def writer_options(
     fast_decode: int = 0,
     encoder_threads: int | None = None,
 ) -> dict[str, Any]:
-    """Return the options of `VideoWriter`. As in LeRobot, only SVT-AV1 gets a preset."""
+    """Return the options of `VideoWriter`. As in LeRobot, only SVT-AV1 gets a preset.
+
+    Devices have no threads to set and no fast decoding, and store 4:2:0 in a form of their own.
+    """
     if vcodec in HW_ENCODERS:
         pairs = _get_codec_options(vcodec, g, crf).items()
         return {
             "codec": vcodec,
+            "pixel_format": None if pix_fmt == "yuv420p" else pix_fmt,
             "ffmpeg_params": [part for name, value in pairs for part in (f"-{name}", value)],
         }
     if pix_fmt == "yuv444p" and vcodec in ("libsvtav1", "hevc"):
