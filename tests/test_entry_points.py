@@ -25,8 +25,8 @@ CLIP, IMAGES = str(SAMPLES / "gop2.mp4"), str(SAMPLES / "numbered")
 
 # Results, errors, and what takes no source: a directory that is written from or to, a dataset or a reader.
 WITHOUT_SOURCES = set(
-    "AudioInfo ClipCosts DecodeError DoctorReport EncodeError EncoderInfo EpisodeVideo Fetching FrameBrowser "
-    "FrameIndex FrameStats FrameTimestampError ImageSequence JobEstimate JobReport OpenError "
+    "Audio AudioInfo ClipCosts DecodeError DoctorReport EncodeError EncoderInfo EpisodeVideo Fetching compat "
+    "FrameBrowser FrameIndex FrameStats FrameTimestampError ImageSequence JobEstimate JobReport OpenError "
     "PrepareVideoStage ReadProfile SampleReport ScanReport SourceError StreamingVideoEncoder "
     "ThroughputProfiler ThroughputReport VideoCollectionDataLoader VideoError VideoInfo VideoWriter "
     "WorkerChoice WorkerExplorer WorkerReport available_encoders compare_workers doctor encode_video_frames "

@@ -75,7 +75,7 @@ def test_rows_without_a_frame_stay_empty():
 
 
 def test_few_readers_stay_open(monkeypatch):
-    monkeypatch.setattr(hf._READERS, "limit", 2)
+    monkeypatch.setattr(hf._READERS, "_limit", 2)
     for name in ("gop2.mp4", "shapes.mp4", "all_intra.mp4"):
         _ = frames_of([0], SAMPLES / name)[0]["frame"]
     assert len(hf._READERS) == 2
