@@ -34,6 +34,14 @@ WITHOUT_SOURCES = set(
 )
 
 
+def listened(source, fetching):
+    try:
+        pv.read_audio(source, fetching=fetching)
+    except pv.OpenError as error:
+        if "there is no sound in" not in str(error):
+            raise
+
+
 def loaded(source, fetching, kind):
     dataset = pv.VideoCollectionDataset([source], fetching=fetching)
     return list(pv.VideoCollectionDataLoader(dataset, num_workers=1, worker_kind=kind))
@@ -89,6 +97,7 @@ OPENERS = {
     "get_video_metadata": lambda s, f, _: pv.get_video_metadata(s, cache=False, fetching=f),
     "read_frames_from_video": lambda s, f, _: pv.read_frames_from_video(s, [0], fetching=f),
     "decode_video_frames": lambda s, f, _: pv.decode_video_frames(s, [0], 1, fetching=f),
+    "read_audio": lambda s, f, _: listened(s, f),
     "scan_videos": lambda s, f, _: pv.scan_videos(s, progress=False, fetching=f),
     "browse": lambda s, f, _: pv.browse(s, fetching=f),
     "filmstrip": lambda s, f, _: pv.filmstrip(s, fetching=f),

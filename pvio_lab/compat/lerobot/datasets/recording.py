@@ -18,7 +18,7 @@ import numpy as np
 from ....errors import EncodeError
 from ....write import EpisodeVideo
 from ....write import StreamingVideoEncoder as _Recorder
-from .writer_options import writer_options
+from .writer_options import CRF, GOP, writer_options
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class StreamingVideoEncoder:
         fps: int,
         vcodec: str = "libsvtav1",
         pix_fmt: str = "yuv420p",
-        g: int | None = 2,
-        crf: int | None = 30,
+        g: int | None = GOP,
+        crf: int | None = CRF,
         preset: int | None = None,
         queue_maxsize: int = 30,
         encoder_threads: int | None = None,

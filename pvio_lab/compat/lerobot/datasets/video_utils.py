@@ -28,7 +28,7 @@ from ....write import concatenate_video_files as _concatenate
 from ....write import encode_video_frames as _encode
 from .camera_thread import _CameraEncoderThread as _CameraEncoderThread
 from .recording import StreamingVideoEncoder, VideoEncodingManager
-from .writer_options import HW_ENCODERS, VALID_VIDEO_CODECS, writer_options
+from .writer_options import CRF, GOP, HW_ENCODERS, VALID_VIDEO_CODECS, writer_options
 from .writer_options import _get_codec_options as _get_codec_options
 
 if TYPE_CHECKING:
@@ -225,8 +225,8 @@ def encode_video_frames(
     fps: int,
     vcodec: str = "libsvtav1",
     pix_fmt: str = "yuv420p",
-    g: int | None = 2,
-    crf: int | None = 30,
+    g: int | None = GOP,
+    crf: int | None = CRF,
     fast_decode: int = 0,
     log_level: int | None = _AV_LOG_WARNING,
     overwrite: bool = False,

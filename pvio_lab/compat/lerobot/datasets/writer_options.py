@@ -15,6 +15,8 @@ HW_ENCODERS = [
     "h264_vaapi",
     "h264_qsv",
 ]
+# The defaults of all that writes: every second frame is a keyframe, so that reading at random is quick.
+GOP, CRF = 2, 30
 VALID_VIDEO_CODECS = {"h264", "hevc", "libsvtav1", "auto"} | set(HW_ENCODERS)
 
 # The quality that each encoder has if nothing is said: x264's, x265's and SVT-AV1's own.
@@ -29,7 +31,7 @@ _QUALITY_ON_DEVICES = {
 
 
 def _get_codec_options(
-    vcodec: str, g: int | None = 2, crf: int | None = 30, preset: int | None = None
+    vcodec: str, g: int | None = GOP, crf: int | None = CRF, preset: int | None = None
 ) -> dict[str, str]:
     """Return the options of an encoder as FFmpeg spells them."""
     device = vcodec.partition("_")[2] if vcodec in HW_ENCODERS else ""
