@@ -12,7 +12,6 @@ import sys
 import threading
 from pathlib import Path
 
-import decord as real
 import numpy as np
 import pytest
 import torch
@@ -21,6 +20,9 @@ from truth_frames import SAMPLES, read_number
 
 import pvio_lab as pv
 from pvio_lab.compat import decord
+from pvio_lab.read.decode.decord import load_decord
+
+real = load_decord()  # in the same process, other tests read long files with it
 
 CLEAN = ["shapes.mp4", "gop2.mp4", "all_intra.mp4"]
 TRICKY = ["open_gop_h264.mp4", "cut_edit_list.mp4", "bframes.avi", "rotated_90.mp4", "stream.ts", "av1.mp4"]

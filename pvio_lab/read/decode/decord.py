@@ -92,6 +92,13 @@ def _is_table_wrong(layout: Layout) -> bool:
     return "mov" in layout.stream.containers and len(table) == is_key.size and list(table) != is_key.tolist()
 
 
+def load_decord() -> Any:
+    """Return decord itself, even if `pvio_lab.compat` has put a stand-in in its place."""
+    # decord reads this when it is loaded: else it gives up waiting for a frame on a busy machine.
+    os.environ.setdefault("DECORD_EOF_RETRY_MAX", str(2**31 - 1))
+    return genuine("decord")
+
+
 class DecordEngine:
     """An engine that seeks to a keyframe, skips to the frames it needs, and empties decord's queue.
 
@@ -155,8 +162,7 @@ class DecordEngine:
         self._seek(reader, begin)
         try:
             for number in numbers:
-                _pass_over(reader, number - place, can_skip=can_skip)
-                frame = _next(reader, begin, number)
+                frame = _frame(reader, begin, place, number, can_skip=can_skip)
                 self.decoded += number + 1 - place
                 place = number + 1
                 yield number, frame
@@ -183,10 +189,7 @@ class DecordEngine:
 
     def _opened(self) -> Any:
         if self._reader is None:
-            # decord reads this when it is loaded: else it gives up waiting for a frame on a busy machine.
-            os.environ.setdefault("DECORD_EOF_RETRY_MAX", str(2**31 - 1))
-            decord = genuine("decord")  # not the stand-in that `pvio_lab.compat` may have put in its place
-            path = self._layout.mark.path
+            decord, path = load_decord(), self._layout.mark.path
             try:
                 # Without fault_tol, the last frame that came stands in for those that do not.
                 self._reader = decord.VideoReader(
@@ -203,28 +206,28 @@ class DecordEngine:
         return self._reader
 
 
+def _frame(reader: Any, begin: int, place: int, number: int, *, can_skip: bool) -> NDArray[np.uint8]:
+    """Return a frame of a reader that stands at `place`; where its threads are late, begin again."""
+    for pause in (0.01, 0.1, 1.0, None):
+        try:
+            _pass_over(reader, number - place, can_skip=can_skip)
+            return np.asarray(reader.next().asnumpy())
+        except Exception as error:
+            if pause is None or "DECORD_EOF_RETRY_MAX" not in str(error):
+                raise
+            time.sleep(pause)
+            reader.seek(begin)
+            place, can_skip = begin, False
+    raise AssertionError  # the last round returns or raises
+
+
 def _pass_over(reader: Any, count: int, *, can_skip: bool) -> None:
     """Decode so many frames and drop them."""
     if can_skip and count:
         reader.skip_frames(count)  # without converting them
-    elif count:
+    else:
         for _ in range(count):
             reader.next()
-
-
-def _next(reader: Any, begin: int, number: int) -> NDArray[np.uint8]:
-    """Return the next frame; where decord gives up, because its own threads are late, from `begin` again."""
-    for pause in (0.01, 0.1, 1.0):
-        try:
-            return np.asarray(reader.next().asnumpy())
-        except Exception as error:
-            if "DECORD_EOF_RETRY_MAX" not in str(error):
-                raise
-            time.sleep(pause)
-            reader.seek(begin)
-            for _ in range(begin, number):
-                reader.next()
-    return np.asarray(reader.next().asnumpy())
 
 
 def _first_line(error: Exception) -> str:
