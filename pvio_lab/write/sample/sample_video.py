@@ -14,7 +14,7 @@ from typing import Any
 from ...base import clear_partials, num_cpus, waiting
 from ...errors import printable
 from ...read import Fetching, check_may_be_local, source_name, videos_in
-from ..image_files import image_beginning, video_name
+from ..image_files import video_name
 from .image_manifest import stem_for
 from .sampler import Busy, Job, Plan, Policy, Resize, Sampler, SampleReport, SampleRow
 
@@ -204,7 +204,9 @@ def _clear(jobs: Iterable[Job]) -> None:
     """Remove what killed runs have left of images and manifests, listing each folder once."""
     names: dict[Path, list[str]] = {}
     for job in jobs:
-        names.setdefault(job.directory, []).append(image_beginning(job.stem))
+        names.setdefault(job.directory, []).append(
+            f"{job.stem}_frame"
+        )  # and what follows: "_000012.png", "s.json"
     for directory, beginnings in names.items():
         clear_partials(directory, tuple(beginnings), is_prefix=True)
 
