@@ -204,9 +204,8 @@ def _clear(jobs: Iterable[Job]) -> None:
     """Remove what killed runs have left of images and manifests, listing each folder once."""
     names: dict[Path, list[str]] = {}
     for job in jobs:
-        names.setdefault(job.directory, []).append(
-            f"{job.stem}_frame"
-        )  # and what follows: "_000012.png", "s.json"
+        # The beginning of both: clip_frame_000012.png, clip_frames.json
+        names.setdefault(job.directory, []).append(f"{job.stem}_frame")
     for directory, beginnings in names.items():
         clear_partials(directory, tuple(beginnings), is_prefix=True)
 
