@@ -79,7 +79,7 @@ class LineTime:
     line: int
     """The number of the line in the file."""
     hits: int
-    """How often it ran."""
+    """The number of times it ran."""
     seconds: float
     """The time that it took, over all calls and workers."""
     code: str

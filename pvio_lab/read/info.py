@@ -85,7 +85,7 @@ class VideoInfo(Drawn):
 
     @property
     def has_audio(self) -> bool:
-        """Whether there is sound."""
+        """True if there is sound."""
         return self.audio is not None
 
     @property

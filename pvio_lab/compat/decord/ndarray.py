@@ -27,7 +27,7 @@ class DECORDContext:
 
     @property
     def exist(self) -> bool:
-        """Whether it can be used."""
+        """True if it can be used."""
         return self.device_type == 1
 
     def __repr__(self) -> str:

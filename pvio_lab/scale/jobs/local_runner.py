@@ -128,7 +128,7 @@ class Shards:
 
 
 class _State:
-    """What the threads of a job share."""
+    """The state that the threads of a job share."""
 
     def __init__(self, shards: Shards, num_done: int):
         self.shards, self.num_done, self.num_failed = shards, num_done, 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Answer = tuple[Any, str | None]
-"""What came out, and the pickled error where one was raised."""
+"""The result, and the pickled error if one was raised."""
 
 
 def service() -> tuple[None, Callable[[list[Any]], Answer]]:

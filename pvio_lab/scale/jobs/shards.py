@@ -1,4 +1,4 @@
-"""What workers do, whoever runs them: clips become rows, a shard of them becomes a table."""
+"""The work on a shard, with any runner: clips become rows, and a shard of them becomes a table."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with the clips of a job; it travels to the workers."""
+    """The work to do on the clips of a job; it is sent to the workers."""
 
     work: Work
     """The work on each clip."""
     schema: pa.Schema | None = None
     """The types of what a function returns."""
     profile: bool = False
-    """Whether the lines of the function are timed."""
+    """The lines of the function are timed."""
 
 
 class ShardMaker:

@@ -221,7 +221,7 @@ class JobReport:
     costs: ClipCosts | None
     """The costs of the clips of this run; None if there were none."""
     runner: str = "ray"
-    """What ran it: "local", the processes of this machine, or "ray"."""
+    """The runner: "local", the processes of this machine, or "ray"."""
     profile: LineProfile | None = field(default=None, repr=False)
     """The time of each line of the function in this run, with `profile=True`; a table in a notebook."""
 

@@ -19,11 +19,11 @@ class ParameterSets:
     """
 
     length: int
-    """How many bytes hold the length of each unit; 0 if there are start codes."""
+    """The number of bytes that hold the length of each unit; 0 if there are start codes."""
     sequence: tuple[bytes, ...]
     """Size, order of frames, colours: they must be the same in all clips."""
     picture: tuple[bytes, ...]
-    """How pictures are coded: they may differ, if they are repeated before each keyframe."""
+    """The coding of pictures: these may differ, if they are repeated before each keyframe."""
 
     @classmethod
     def of(cls, extradata: bytes) -> ParameterSets | None:
@@ -37,7 +37,7 @@ class ParameterSets:
 
     @property
     def fixed(self) -> bytes:
-        """What must be the same in all clips."""
+        """The part that must be the same in all clips."""
         return bytes([self.length]) + b"".join(self.sequence)
 
     def before(self, packet: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Where decord keeps its errors and arrays, for code that imports them from there."""
+"""The place where decord keeps its errors and arrays, for code that imports them from there."""
 
 from .. import ndarray
 from . import base

@@ -1,4 +1,4 @@
-"""What readers return: decord's own arrays ("native"), tensors of torch, or arrays of numpy, new here.
+"""The results of readers: decord's own arrays ("native"), tensors of torch, or arrays of numpy, new here.
 
 A bridge is chosen for a thread; others stay at "native", as they do in decord. The bridges to mxnet,
 tensorflow and tvm are an `ImportError`: these libraries can take what readers return by their own
