@@ -135,7 +135,7 @@ class FrameBrowser(anywidget.AnyWidget):
             "export": self._export.start,
             "cancel": self._export.cancel,
         }
-        """The actions that the page can ask for, by the `do` of its messages; the other items are arguments."""
+        """The actions that the page can ask for, by the `do` of its messages; other items are arguments."""
         self.on_msg(self._on_message)
         self.observe(self._on_move, ["index", "difference", "lock"])
         self.observe(self._on_playing, ["playing"])
